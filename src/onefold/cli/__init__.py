@@ -1,0 +1,1 @@
+"""The `onefold` command, one file a verb."""

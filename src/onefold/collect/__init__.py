@@ -1,0 +1,1 @@
+"""In: one module for each protocol that events arrive by."""

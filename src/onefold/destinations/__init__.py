@@ -1,0 +1,1 @@
+"""Out: one module for each system that deliveries go to."""

@@ -1,0 +1,100 @@
+"""Every error that Onefold raises: whose fault it is, whether a retry can help, and a stable code.
+
+Bad data is not here: it is returned as a `Rejection`, counted and kept. Our own mistakes are assertions.
+"""
+
+from typing import ClassVar, Literal
+
+
+class OnefoldError(Exception):
+    """The root. `code` is stable and appears in API answers and `--json` output."""
+
+    code: ClassVar[str] = "internal"
+    fault: ClassVar[Literal["caller", "operator", "world"]] = "world"
+    retry: ClassVar[bool] = False
+
+
+class SettingsError(OnefoldError):
+    """A setting or a command-line option is wrong."""
+
+    code = "settings"
+    fault = "operator"
+
+
+class DefinitionError(OnefoldError):
+    """A workspace file is wrong; `problems` lists every mistake found, each with file, line and suggestion."""
+
+    code = "definitions"
+    fault = "caller"
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class NotFoundError(OnefoldError):
+    """What was asked for does not exist."""
+
+    code = "not_found"
+    fault = "caller"
+
+
+class Unauthorized(OnefoldError):
+    """No key, an unknown key, or a key without the scope that the call needs."""
+
+    code = "unauthorized"
+    fault = "caller"
+
+
+class StorageError(OnefoldError):
+    """A log, state or catalog could not be read or written."""
+
+    code = "storage"
+    fault = "world"
+
+
+class Conflict(StorageError):
+    """Another worker changed what this batch had loaded: load again and run the step again."""
+
+    code = "conflict"
+    retry = True
+
+
+class StorageFull(StorageError):
+    """The disk is full, or so nearly full that writing was refused. Nothing was lost; free space and go on."""
+
+    code = "storage_full"
+    fault = "operator"
+    retry = True
+
+
+class Damaged(StorageError):
+    """Stored bytes do not match their checksum. Nothing is served from them; restore from a backup."""
+
+    code = "damaged"
+    fault = "world"
+
+
+class TooNew(StorageError):
+    """The data directory was written by a newer Onefold; this one would damage it and writes nothing."""
+
+    code = "too_new"
+    fault = "operator"
+
+
+class Overloaded(OnefoldError):
+    """Past its limits; refused, not lost. `retry_after_s` says when to come back."""
+
+    code = "overloaded"
+    retry = True
+
+    def __init__(self, message: str, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class ForbiddenAddress(OnefoldError):
+    """A destination resolves to a private, loopback or link-local address that the workspace does not allow."""
+
+    code = "forbidden_address"
+    fault = "operator"

@@ -1,0 +1,152 @@
+"""The tree of an expression: what the parser makes, the checker types, and every back end reads.
+
+Two scopes. In *profile* scope (traits, audiences) stand aggregates, traits and built-ins; in *event* scope
+(`where=` and the field of an aggregate) stand fields of the event. Missing values are None: a comparison with
+a missing value is false, arithmetic with one is missing.
+"""
+
+from typing import Any, Literal
+
+import xxhash
+from msgspec import Struct
+
+Type = Literal["number", "string", "boolean", "instant", "list", "any"]
+"""`any`: known only when the value is seen (event properties, declared traits)."""
+
+AGGREGATES = ("count", "sum", "avg", "min", "max", "first", "last", "most_frequent", "unique", "unique_count")
+COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
+ARITHMETIC = ("+", "-", "*", "/", "%")
+FUNCTIONS: dict[str, tuple[int, Type]] = {
+    "exists": (1, "boolean"),
+    "lower": (1, "string"),
+    "upper": (1, "string"),
+    "length": (1, "number"),
+    "contains": (2, "boolean"),
+    "starts_with": (2, "boolean"),
+    "ends_with": (2, "boolean"),
+}
+"""Scalar function → number of arguments, type of the result; both scopes have them all."""
+
+BUILTINS: dict[str, Type] = {"first_seen": "instant", "last_seen": "instant", "events": "number"}
+"""Names that every profile has: event times of its first and latest event, and how many it has had."""
+
+
+class Node(Struct, frozen=True):
+    """Any part of an expression. `column` counts from 0 in the expression's text."""
+
+    column: int
+
+
+class Literal_(Node, frozen=True):
+    """A number, string, boolean, or None."""
+
+    value: str | int | float | bool | None
+
+
+class Now(Node, frozen=True):
+    """`now()`, or `ago("60d")` with a distance: an instant that moves with time."""
+
+    ago_ms: int = 0
+
+
+class Field(Node, frozen=True):
+    """Event scope: `properties.price` → ("properties", "price"); also context, traits, name, type."""
+
+    path: tuple[str, ...]
+
+
+class Declared(Node, frozen=True):
+    """Profile scope: `traits.plan`, a trait that events declare; a path reaches into objects."""
+
+    path: tuple[str, ...]
+
+
+class TraitRef(Node, frozen=True):
+    """Profile scope: another computed trait, by name."""
+
+    name: str
+
+
+class Builtin(Node, frozen=True):
+    """Profile scope: one of BUILTINS."""
+
+    name: str
+
+
+class And(Node, frozen=True):
+    """All of the parts; stops at the first that is false."""
+
+    parts: tuple[Node, ...]
+
+
+class Or(Node, frozen=True):
+    """Any of the parts; stops at the first that is true."""
+
+    parts: tuple[Node, ...]
+
+
+class Not(Node, frozen=True):
+    """True where the part is not."""
+
+    part: Node
+
+
+class Compare(Node, frozen=True):
+    """`left op right`, one of COMPARISONS. Only like compares with like; anything else is false (`!=`: true)."""
+
+    op: str
+    left: Node
+    right: Node
+
+
+class In(Node, frozen=True):
+    """`item in (a, b)` over literals."""
+
+    item: Node
+    options: tuple[str | int | float | bool | None, ...]
+
+
+class Arithmetic(Node, frozen=True):
+    """`left op right`, one of ARITHMETIC; by zero is missing."""
+
+    op: str
+    left: Node
+    right: Node
+
+
+class Negate(Node, frozen=True):
+    """`-part`."""
+
+    part: Node
+
+
+class Call(Node, frozen=True):
+    """A scalar function, one of FUNCTIONS."""
+
+    function: str
+    args: tuple[Node, ...]
+
+
+class Aggregate(Node, frozen=True):
+    """One of AGGREGATES over the events named `event` (`*`: all) that satisfy `where`, of the last `within_ms`."""
+
+    function: str
+    event: str
+    field: Field | None = None
+    where: Node | None = None
+    within_ms: int | None = None
+
+
+def canonical(node: Any) -> str:
+    """A text that is equal for equal meaning-bearing trees: columns left out."""
+    if isinstance(node, Node):
+        parts = ",".join(canonical(getattr(node, name)) for name in node.__struct_fields__ if name != "column")
+        return f"{type(node).__name__}({parts})"
+    if isinstance(node, tuple):
+        return f"({','.join(canonical(part) for part in node)})"
+    return repr(node)
+
+
+def slot(aggregate: Aggregate) -> int:
+    """The key under which a profile keeps the state of this aggregate; the same in every version that has it."""
+    return xxhash.xxh3_64_intdigest(canonical(aggregate).encode()) >> 11

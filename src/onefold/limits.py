@@ -1,0 +1,82 @@
+"""Every bound in Onefold, with its unit and its reason. A bound that users may move is a setting whose default is here."""
+
+KIB = 1024
+MIB = 1024 * KIB
+SECOND_MS = 1_000
+MINUTE_MS = 60 * SECOND_MS
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
+
+NEVER_MS = 1 << 53
+"""An instant that never comes; the largest that JavaScript and JSON readers keep exact."""
+
+# --- collect: the Segment spec's limits -------------------------------------------------------------------
+EVENT_MAX_BYTES = 32 * KIB
+BATCH_MAX_BYTES = 500 * KIB
+BATCH_MAX_EVENTS = 2_500
+IMPORT_MAX_BYTES = 4 * MIB
+"""`/v1/import` and RudderStack's larger default."""
+INFLATE_MAX_RATIO = 100
+"""A gzip body that grows more than this is a bomb, not an event."""
+JSON_MAX_DEPTH = 64
+"""Deeper than any SDK nests; shallow enough that no reader of ours or of a destination recurses out."""
+MESSAGE_ID_MAX_CHARS = 256
+EVENT_NAME_MAX_CHARS = 512
+IDENTIFIER_MAX_BYTES = 400
+"""An identifier is an LMDB key (at most 511 bytes) with its namespace."""
+
+# --- log ---------------------------------------------------------------------------------------------------
+PARTITIONS_MAX = 256
+"""A partition number is the first byte of every profile id."""
+RECORD_EVENTS_MAX = 1 << 16
+"""An event's index in its record is the low 16 bits of its position."""
+RECORD_OFFSET_MAX = 1 << 40
+RECORD_MAX_BYTES = 8 * MIB
+DISK_RESERVE_BYTES = 256 * MIB
+"""Below this much free disk collect answers 503: compaction, deletion and erasure need room to work."""
+
+# --- step --------------------------------------------------------------------------------------------------
+STEP_MAX_EVENTS = 8_192
+"""A batch that commits in well under a second, and still shares each commit among thousands of events."""
+TICK_MAX_TIMERS = 1_000
+"""Timers that one tick entry fires; the rest wait for the next tick, so that a step stays bounded."""
+SWEEP_MAX_PROFILES = 1_000
+"""Profiles that one sweep entry judges again after a change of definitions."""
+DEDUPE_WINDOW_MS = DAY_MS
+FUTURE_MAX_MS = 0
+"""An event's time is never after its arrival (DESIGN §5): later ones are clamped to `received_at`."""
+RECENT_EVENTS_MAX = 20
+"""Positions of the latest events that a profile keeps for its API."""
+PROFILE_IDENTIFIERS_MAX = 1_000
+PROFILE_TRAITS_MAX = 1_000
+LINKS_MAX = 4_000
+
+# --- aggregates --------------------------------------------------------------------------------------------
+WINDOW_PANES_MAX = 1_024
+"""Distinct instants that a window keeps to the millisecond; beyond, its resolution halves until they fit."""
+UNIQUE_VALUES_MAX = 1_000
+"""Distinct values that `unique` and `most_frequent` keep exactly."""
+
+# --- language ----------------------------------------------------------------------------------------------
+EXPRESSION_MAX_CHARS = 4_000
+EXPRESSION_MAX_NODES = 500
+EXPRESSION_MAX_DEPTH = 32
+WINDOW_MAX_MS = 10 * 366 * DAY_MS
+DEFINITIONS_MAX = 20_000
+WORKSPACE_FILE_MAX_BYTES = 4 * MIB
+
+# --- delivery ----------------------------------------------------------------------------------------------
+DELIVERY_TIMEOUT_S = 15.0
+DELIVERY_RETRY_SCHEDULE_S = (1, 5, 30, 120, 600, 1_800, 7_200, 18_000, 36_000, 86_400)
+"""Waits before each further try, before jitter; the last failure parks the delivery."""
+DELIVERY_CONCURRENCY = 16
+DELIVERY_RESPONSE_MAX_BYTES = 64 * KIB
+DELIVERY_LANES_MAX = 10_000
+"""Deliveries of one destination that wait in memory or for a retry before it stops taking new effects."""
+BREAKER_FAILURES = 10
+BREAKER_PROBE_S = 5.0
+
+assert EVENT_MAX_BYTES <= BATCH_MAX_BYTES <= IMPORT_MAX_BYTES < RECORD_MAX_BYTES
+assert BATCH_MAX_EVENTS < RECORD_EVENTS_MAX
+assert IDENTIFIER_MAX_BYTES < 511
+assert STEP_MAX_EVENTS >= BATCH_MAX_EVENTS

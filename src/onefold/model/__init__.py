@@ -1,0 +1,1 @@
+"""The nouns: typed data without behaviour beyond reading and writing themselves."""

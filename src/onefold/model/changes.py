@@ -1,0 +1,52 @@
+"""What a step reads and what it leaves behind: the data that passes between core and state."""
+
+from msgspec import Struct
+
+from onefold.model.effect import AnyEffect
+from onefold.model.profile import Profile
+from onefold.model.quarantined import Quarantined
+
+
+class Cursor(Struct, frozen=True, array_like=True):
+    """How far a partition has been folded. Lies in the same commit as what the fold produced."""
+
+    offset: int = 0
+    """The next record to read."""
+    now_ms: int = 0
+    """The partition's time: the largest that its entries have said."""
+    version: int = 0
+    """The definitions in force."""
+
+
+class View(Struct):
+    """What a batch touches, loaded before the step. The step owns it and may change it."""
+
+    identifiers: dict[str, int]
+    """Identifier → profile id, for those that have one."""
+    profiles: dict[int, Profile]
+    """Profile id → profile: all those that `identifiers` names, and all timers' and sweeps'."""
+    seen: dict[bytes, int]
+    """Fingerprints of those messages of the batch that were admitted before → when (log time, ms)."""
+
+
+class Changes(Struct):
+    """What one batch did; the state commits it whole or not at all."""
+
+    partition: int
+    cursor: Cursor
+    profiles: dict[int, Profile]
+    """New versions of every profile that the batch touched and that still exists."""
+    identifiers: dict[str, int]
+    """Identifiers that are new or moved → profile id."""
+    absorbed: dict[int, int]
+    """Profiles that ended in a merge → the survivor."""
+    due: dict[int, tuple[int, int]]
+    """Profile id → (armed before, to be armed now), in ms; NEVER_MS: not armed. Only where they differ."""
+    members: list[tuple[str, int, int]]
+    """Last word on (audience, profile id, entered at in ms; 0: not a member), in the order they happened."""
+    messages: dict[bytes, int]
+    """Fingerprints of the admitted messages → log time, ms."""
+    effects: list[AnyEffect]
+    quarantined: list[Quarantined]
+    counts: dict[str, int]
+    """What to add to the partition's counts: `received`, `admitted`, `duplicate`, `quarantined.<reason>`, …"""

@@ -1,0 +1,56 @@
+"""What a workspace has defined: sources, traits, audiences, destinations; one version at a time."""
+
+from msgspec import Struct
+
+
+class Source(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Where events come from. Write keys live in the catalog, not in files."""
+
+    name: str
+    kind: str = "http"
+    enabled: bool = True
+
+
+class Trait(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A named value of a profile, computed by an expression."""
+
+    name: str
+    expression: str
+    description: str = ""
+
+
+class Audience(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A boolean expression; profiles enter and leave it."""
+
+    name: str
+    expression: str
+    description: str = ""
+
+
+class Destination(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Where effects and events are sent."""
+
+    name: str
+    kind: str = "webhook"
+    url: str = ""
+    events: tuple[str, ...] = ()
+    """Names of the events to send (`*`: all); `page`, `identify`, … for those without a name."""
+    audiences: tuple[str, ...] = ()
+    """Audiences whose enter and leave effects to send (`*`: all)."""
+    effects: tuple[str, ...] = ()
+    """Other effects to send: `created`, `merged`, `changed`, `link_refused`, `rejected` (`*`: all)."""
+    allow_private: bool = False
+    """Send although the host resolves to a private, loopback or link-local address."""
+    timeout_s: float = 15.0
+    concurrency: int = 16
+    enabled: bool = True
+
+
+class Definitions(Struct, frozen=True, omit_defaults=True):
+    """Everything that a workspace directory defines. `version` 0 is the empty beginning."""
+
+    version: int = 0
+    sources: tuple[Source, ...] = ()
+    traits: tuple[Trait, ...] = ()
+    audiences: tuple[Audience, ...] = ()
+    destinations: tuple[Destination, ...] = ()

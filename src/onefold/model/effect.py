@@ -1,0 +1,90 @@
+"""Facts that a step produces: the only way out of the core.
+
+Each effect knows its place in the log. `key(partition, effect)` is the same under every replay, so it serves as
+the idempotency key of every delivery.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+
+class Effect(Struct, array_like=True, gc=False):
+    """What every effect has. `n` numbers the effects that one event, timer or sweep produced."""
+
+    profile: int
+    position: int
+    n: int
+    at_ms: int
+
+
+class Admitted(Effect, array_like=True, gc=False, tag="admitted"):
+    """An event became part of a profile; its body is in the log at `position`."""
+
+    name: str
+    """The track event's name, or `page`, `identify`, … for the others."""
+
+
+class Created(Effect, array_like=True, gc=False, tag="created"):
+    """A profile came to be, by the event at `position`."""
+
+
+class Merged(Effect, array_like=True, gc=False, tag="merged"):
+    """`absorbed` became part of `profile`, because `a` and `b` are one person."""
+
+    absorbed: int
+    a: str
+    b: str
+    rule: str
+
+
+class LinkRefused(Effect, array_like=True, gc=False, tag="link_refused"):
+    """`a` and `b` came together in one event, but a rule forbids that they be one person."""
+
+    a: str
+    b: str
+    rule: str
+
+
+class Changed(Effect, array_like=True, gc=False, tag="changed"):
+    """Traits took new values; None: the trait has no value any more."""
+
+    traits: dict[str, Any]
+
+
+class Entered(Effect, array_like=True, gc=False, tag="entered"):
+    """The profile entered an audience."""
+
+    audience: str
+
+
+class Left(Effect, array_like=True, gc=False, tag="left"):
+    """The profile left an audience. `reason`: `event`, `time`, `merge` or `definition`."""
+
+    audience: str
+    reason: str
+
+
+class RejectedEvent(Effect, array_like=True, gc=False, tag="rejected"):
+    """An event went into quarantine; `profile` is 0."""
+
+    source: str
+    reason: str
+
+
+AnyEffect = Admitted | Created | Merged | LinkRefused | Changed | Entered | Left | RejectedEvent
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(list[AnyEffect])
+
+encode = _encoder.encode
+"""The effects of one batch as the state keeps them."""
+
+decode = _decoder.decode
+"""The effects in these bytes."""
+
+
+def key(partition: int, effect: Effect) -> str:
+    """The effect's name for ever: the idempotency key of whatever is sent because of it."""
+    return f"{partition:02x}-{effect.position:x}-{effect.n:x}"

@@ -1,0 +1,74 @@
+"""What the log holds: entries, one a record, as JSON that carries the events just as they came.
+
+Time enters the platform here and nowhere else: every entry says when it was written. The time of a
+partition is the largest that its entries have said so far.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from onefold.model.event import Event
+
+
+class Rejected(Struct, omit_defaults=True):
+    """An event that was refused on arrival; the step puts it into quarantine and counts it."""
+
+    index: int
+    reason: str
+    body: str
+    """The event as it came, as text; bytes that are not UTF-8 are escaped as \\xNN."""
+
+
+class Received(Struct, tag="received", tag_field="kind", omit_defaults=True):
+    """Events of one request that belong to one partition. `sent_at_ms` is the request's own claim."""
+
+    source: str
+    at_ms: int
+    events: list[Event]
+    sent_at_ms: int | None = None
+    rejected: list[Rejected] = []
+
+
+class Outgoing(Struct, tag="received", tag_field="kind", omit_defaults=True):
+    """`Received` as collect writes it: the events' own bytes, neither decoded nor encoded again."""
+
+    source: str
+    at_ms: int
+    events: list[Raw]
+    sent_at_ms: int | None = None
+    rejected: list[Rejected] = []
+
+
+class Tick(Struct, tag="tick", tag_field="kind"):
+    """Time has come this far: due timers of profiles at home in this partition fire, at most TICK_MAX_TIMERS."""
+
+    at_ms: int
+
+
+class Defined(Struct, tag="defined", tag_field="kind"):
+    """From here on these definitions are in force (`Definitions` as plain JSON)."""
+
+    at_ms: int
+    version: int
+    definitions: dict[str, Any]
+
+
+class Sweep(Struct, tag="sweep", tag_field="kind"):
+    """Judge again, under the definitions in force, up to SWEEP_MAX_PROFILES profiles at home here with id > `after`."""
+
+    at_ms: int
+    after: int
+
+
+Entry = Received | Tick | Defined | Sweep
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Entry)
+
+encode = _encoder.encode
+"""An entry (or `Outgoing`) as the bytes of one record."""
+
+decode = _decoder.decode
+"""The entry in a record's bytes. Raises `msgspec.MsgspecError` where they are none."""

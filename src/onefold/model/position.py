@@ -1,0 +1,48 @@
+"""Where things are in the log: positions of events, and the profile ids that are made from them.
+
+A position is `record offset << 16 | index in the record`, 56 bits within one partition. A profile id is
+`partition << 56 | position of the event that created it`: unique, stable under replay, and it says nothing
+of the person.
+"""
+
+from onefold.limits import PARTITIONS_MAX, RECORD_EVENTS_MAX, RECORD_OFFSET_MAX
+
+_PREFIX = "prf_"
+
+
+def position(offset: int, index: int) -> int:
+    """Join a record's offset and an event's index in it."""
+    assert 0 <= offset < RECORD_OFFSET_MAX
+    assert 0 <= index < RECORD_EVENTS_MAX
+    return offset << 16 | index
+
+
+def split(position: int) -> tuple[int, int]:
+    """Offset and index of a position."""
+    return position >> 16, position & 0xFFFF
+
+
+def profile_id(partition: int, position: int) -> int:
+    """The id of the profile that the event at this position creates."""
+    assert 0 <= partition < PARTITIONS_MAX
+    return partition << 56 | position
+
+
+def home(profile: int) -> int:
+    """The partition whose clock wakes this profile."""
+    return profile >> 56
+
+
+def show(profile: int) -> str:
+    """A profile id as users see it."""
+    return f"{_PREFIX}{profile:016x}"
+
+
+def parse(text: str) -> int | None:
+    """The profile id that a text shows, or None where it shows none."""
+    if not text.startswith(_PREFIX) or len(text) != len(_PREFIX) + 16:
+        return None
+    try:
+        return int(text[len(_PREFIX) :], 16)
+    except ValueError:
+        return None

@@ -1,0 +1,76 @@
+"""All that is known of one person, and how it is written into the state."""
+
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from onefold.limits import NEVER_MS
+
+
+class Declared(NamedTuple):
+    """A trait's value as an event said it, with that event's time; the latest time wins."""
+
+    value: Any
+    at_ms: int
+    position: int
+
+
+class Link(NamedTuple):
+    """Evidence that two identifiers are the same person: the event, the rule, the time."""
+
+    a: str
+    b: str
+    partition: int
+    position: int
+    rule: str
+    at_ms: int
+
+
+class Merge(NamedTuple):
+    """Another profile became part of this one, by the link at this place in the log."""
+
+    absorbed: int
+    partition: int
+    position: int
+    at_ms: int
+
+
+class Profile(Struct, array_like=True):
+    """One person. The step owns the profiles of its view and changes them in place."""
+
+    id: int
+    created_at_ms: int
+    first_seen_ms: int
+    last_seen_ms: int
+    now_ms: int
+    """The latest log time that touched this profile: what its windows and audiences were last judged at."""
+    due_ms: int = NEVER_MS
+    """No later than the next instant at which anything here can change by itself."""
+    version: int = 0
+    """The definitions that it was last judged under."""
+    events: int = 0
+    identifiers: dict[str, int] = msgspec.field(default_factory=dict)
+    """`namespace:value` → when it was first seen with this person."""
+    declared: dict[str, Declared] = msgspec.field(default_factory=dict)
+    computed: dict[str, Any] = msgspec.field(default_factory=dict)
+    """Trait → value; a trait without a value is absent."""
+    slots: dict[int, Any] = msgspec.field(default_factory=dict)
+    """State of each aggregate, by the key that its canonical text hashes to."""
+    audiences: dict[str, int] = msgspec.field(default_factory=dict)
+    """Audience → when the profile entered it."""
+    links: dict[str, Link] = msgspec.field(default_factory=dict)
+    """`a b` → the first evidence that joined the two."""
+    merges: list[Merge] = msgspec.field(default_factory=list)
+    recent: list[int] = msgspec.field(default_factory=list)
+    """The latest events, oldest first, as `partition << 56 | position`."""
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Profile)
+
+encode = _encoder.encode
+"""A profile as the state keeps it."""
+
+decode = _decoder.decode
+"""The profile in these bytes."""

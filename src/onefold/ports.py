@@ -1,0 +1,175 @@
+"""The seams: what the platform needs of a log, a state and a destination. Two engines stand behind each.
+
+Every hot call takes and gives a batch. All methods may raise `StorageError` and its kin (`errors.py`).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from onefold.model.changes import Changes, Cursor
+from onefold.model.effect import AnyEffect
+from onefold.model.quarantined import Quarantined
+
+
+class Record(NamedTuple):
+    """One entry of the log as bytes (`model.entry`), at its offset."""
+
+    offset: int
+    data: bytes
+
+
+class LogWriter(Protocol):
+    """Appends to every partition. Any number of writers, in any process, may append side by side."""
+
+    partitions: int
+
+    def append(self, batches: Mapping[int, Sequence[bytes]]) -> dict[int, int]:
+        """Append records to partitions, durably: on return they are fsynced and keep their order.
+
+        One call is one group commit. Returns, for each partition, the offset of its first new record.
+        Partitions are committed one after the other: after an exception some may have been written.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        ...
+
+
+class LogReader(Protocol):
+    """Reads partitions from a position. Never blocks a writer, and is never blocked by one."""
+
+    partitions: int
+
+    def read(self, partition: int, offset: int, max_bytes: int) -> list[Record]:
+        """Records from `offset` on, in order: at least one where there is any, then while they fit `max_bytes`.
+
+        Empty at the end of the log. Raises `NotFoundError` where retention has removed `offset`, `Damaged`
+        where a stored checksum does not match.
+        """
+        ...
+
+    def ends(self, partition: int) -> tuple[int, int]:
+        """Offsets of the first record kept and of the next record to come."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        ...
+
+
+class Loaded(NamedTuple):
+    """What `State.load` found; `snapshot` is handed back to `commit`, which checks that it still holds."""
+
+    snapshot: int
+    identifiers: dict[str, int]
+    profiles: dict[int, bytes]
+    seen: dict[bytes, int]
+
+
+class State(Protocol):
+    """Profiles, identifiers, timers, memberships, effects and cursors. One writer commits at a time."""
+
+    def cursor(self, partition: int) -> Cursor:
+        """How far this partition has been folded."""
+        ...
+
+    def load(self, identifiers: Iterable[str], profiles: Iterable[int], messages: Iterable[bytes]) -> Loaded:
+        """One consistent picture of these identifiers, of their profiles and of `profiles`, and of these messages.
+
+        Identifiers, profiles and messages that are unknown are left out. A profile that was absorbed is left out.
+        """
+        ...
+
+    def touched_since(self, snapshot: int) -> tuple[int, set[int] | None]:
+        """The newest snapshot, and the profiles that others' commits changed since `snapshot`; None: too many to say."""
+        ...
+
+    def commit(self, changes: Changes, loaded: Loaded, encoded: Mapping[int, bytes]) -> int:
+        """Write a batch's changes in one durable transaction and return the new snapshot number.
+
+        `encoded` holds the bytes of each profile in `changes.profiles`. Raises `Conflict`, having written nothing,
+        where a commit after `loaded.snapshot` touched an identifier, profile or message that this batch read or
+        writes, or moved this partition's cursor.
+        """
+        ...
+
+    def due(self, partition: int, until_ms: int, limit: int) -> list[tuple[int, int]]:
+        """Armed timers (due, profile id) of this partition with due <= until_ms, earliest first."""
+        ...
+
+    def next_due_ms(self, partition: int) -> int:
+        """When the earliest timer of this partition is due; NEVER_MS without one."""
+        ...
+
+    def profile_ids(self, partition: int, after: int, limit: int) -> list[int]:
+        """Ids > after of the profiles at home in this partition, ascending."""
+        ...
+
+    # --- reading, from any process -------------------------------------------------------------------------
+    def lookup(self, identifier: str) -> int | None:
+        """The profile that has this identifier."""
+        ...
+
+    def profile(self, profile: int) -> bytes | None:
+        """The profile with this id, or the survivor of its merges."""
+        ...
+
+    def members(self, audience: str, after: int, limit: int) -> list[tuple[int, int]]:
+        """(profile id, entered at) of members with id > after, ascending."""
+        ...
+
+    def sizes(self) -> dict[str, int]:
+        """Members of each audience that has any, in O(audiences)."""
+        ...
+
+    def counts(self) -> dict[str, int]:
+        """Sums over partitions of all counts, and `profiles`."""
+        ...
+
+    def effects(self, after: int, limit: int) -> list[tuple[int, int, list[AnyEffect]]]:
+        """Up to `limit` commits with effects, after the commit numbered `after`: (number, partition, effects)."""
+        ...
+
+    def quarantined(self, after: tuple[int, int], limit: int) -> list[Quarantined]:
+        """Quarantined events after this (partition, position), in that order."""
+        ...
+
+    def trim_effects(self, before: int) -> int:
+        """Forget the effects of commits numbered below `before`; returns how many commits."""
+        ...
+
+    def digest(self) -> dict[str, str]:
+        """Hex digests by part (`profiles`, `identifiers`, …); equal logs give equal digests, whatever the batches."""
+        ...
+
+    def items(self) -> Iterator[tuple[str, bytes, bytes]]:
+        """Everything that counts, as (part, key, value), in a defined order: what `digest` is made from."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        ...
+
+
+class Outcome(NamedTuple):
+    """How one attempt at a delivery ended."""
+
+    delivered: bool
+    status: int = 0
+    reason: str = ""
+    retry: bool = True
+    """False: trying again cannot help (the destination said so)."""
+    retry_after_s: float | None = None
+
+
+class Destination(Protocol):
+    """A system that deliveries go to. Retries, order, limits and parking are the runtime's, not the connector's."""
+
+    async def send(self, key: str, payload: Mapping[str, Any]) -> Outcome:
+        """Try once to send one payload under its idempotency key."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...

@@ -1,0 +1,17 @@
+"""Which engines stand behind each port, in an explicit list; the conformance suites run over the same list."""
+
+from importlib import import_module
+from typing import Any
+
+from onefold.errors import SettingsError
+
+LOGS = {"lmdb": "onefold.storage.log_lmdb"}
+STATES = {"lmdb": "onefold.storage.state_lmdb"}
+DESTINATIONS = {"webhook": "onefold.destinations.webhook"}
+
+
+def engine(kind: dict[str, str], name: str) -> Any:
+    """The module of an engine or connector. Raises `SettingsError` with the names there are."""
+    if name not in kind:
+        raise SettingsError(f"unknown engine {name!r}; there are: {', '.join(sorted(kind))}")
+    return import_module(kind[name])

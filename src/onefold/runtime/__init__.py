@@ -1,0 +1,1 @@
+"""Where the core meets the world: workers, deliveries, supervision."""

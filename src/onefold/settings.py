@@ -1,0 +1,84 @@
+"""Settings of a platform, in one frozen value: defaults, then `onefold.toml`, then ONEFOLD_* variables, then flags."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from onefold import limits
+from onefold.errors import SettingsError
+
+FILE_NAME = "onefold.toml"
+_ENV_PREFIX = "ONEFOLD_"
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Every setting, with its unit in its name. `docs/settings.md` is made from this class."""
+
+    data: Path = Path("onefold-data")
+    """The directory that holds everything."""
+    host: str = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 to be reached from elsewhere."""
+    port: int = 8090
+    partitions: int = 2
+    """Partitions of the log; fixed when the data directory is made."""
+    workers: int = 1
+    """Worker processes; each takes its share of the partitions."""
+    collectors: int = 1
+    """HTTP processes that share the port."""
+    event_max_bytes: int = limits.EVENT_MAX_BYTES
+    batch_max_bytes: int = limits.BATCH_MAX_BYTES
+    batch_max_events: int = limits.BATCH_MAX_EVENTS
+    import_max_bytes: int = limits.IMPORT_MAX_BYTES
+    dedupe_window_s: int = limits.DEDUPE_WINDOW_MS // 1000
+    """For how long a messageId is remembered; a second event with it is a duplicate."""
+    log_retention_s: int = 7 * 24 * 3600
+    """Records older than this are removed, once they are folded and delivered."""
+    log_retention_bytes: int = 50 * 1024 * limits.MIB
+    effects_retention_s: int = 7 * 24 * 3600
+    """Effects older than this are removed, once every destination has taken them."""
+    disk_reserve_bytes: int = limits.DISK_RESERVE_BYTES
+    behind_max_events: int = 5_000_000
+    """Collect answers 503 while the workers are this many events behind."""
+    blocked_identifiers: tuple[str, ...] = (
+        "", "0", "-1", "null", "none", "undefined", "nan", "anonymous", "unknown", "n/a", "true", "false",
+        "[object object]", "test@test.com", "test@example.com", "00000000-0000-0000-0000-000000000000",
+    )  # fmt: skip
+    """Values that identify nobody, compared without case; they stay in the event but link nothing."""
+    phone_region: str = ""
+    """Region (ISO 3166, e.g. DE) of phone numbers without a country code; empty: such numbers are not identifiers."""
+    log_level: str = "info"
+
+
+def load(flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from all four places; a flag of None was not given. Raises `SettingsError` naming the culprit."""
+    flags = {k: v for k, v in (flags or {}).items() if v is not None}
+    values: dict[str, Any] = {}
+    data = Path(str(flags.get("data") or environ.get(_ENV_PREFIX + "DATA") or "onefold-data"))
+    for file in (Path(FILE_NAME), data / FILE_NAME):
+        if file.is_file():
+            values |= _read(file)
+    for name in Settings.__struct_fields__:
+        if (text := environ.get(_ENV_PREFIX + name.upper())) is not None:
+            values[name] = text
+    values |= flags
+    values["data"] = data
+    try:
+        return msgspec.convert(values, Settings, strict=False, dec_hook=_path)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{error}; see docs/settings.md") from error
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{file}: {error}") from error
+
+
+def _path(kind: type, value: Any) -> Any:
+    return kind(value)

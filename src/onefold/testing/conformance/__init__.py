@@ -1,0 +1,1 @@
+"""One suite for each port; every engine passes it unchanged."""
