@@ -46,6 +46,26 @@ class Unauthorized(OnefoldError):
     fault = "caller"
 
 
+class Forbidden(Unauthorized):
+    """The key is known, but does not have the scope that the call needs."""
+
+    code = "forbidden"
+
+
+class InvalidRequest(OnefoldError):
+    """A call's path, parameters or body are wrong; the message says which and, where it can, what was meant."""
+
+    code = "invalid_request"
+    fault = "caller"
+
+
+class AlreadyExists(OnefoldError):
+    """Something of this name is there already."""
+
+    code = "already_exists"
+    fault = "caller"
+
+
 class StorageError(OnefoldError):
     """A log, state or catalog could not be read or written."""
 

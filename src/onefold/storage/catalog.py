@@ -1,0 +1,422 @@
+"""The catalog: sources, keys and versions of definitions of one workspace, in a small SQL database.
+
+SQLite with a rollback journal and `synchronous=FULL`: a WAL is faster, but SQLite before 3.51.3 can corrupt it
+when several processes write. Writers take the lock when they begin, so a read-then-write cannot fail halfway.
+Write keys are public by nature (they are shipped in web pages) and are kept as they are; of secret keys only
+the SHA-256 is kept, which suffices because they are 160 random bits.
+"""
+
+import base64
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from msgspec import Struct
+
+from onefold.clock import Clock
+from onefold.errors import (
+    AlreadyExists,
+    Conflict,
+    Damaged,
+    InvalidRequest,
+    NotFoundError,
+    StorageError,
+    StorageFull,
+    TooNew,
+)
+from onefold.model.definitions import Definitions
+
+SCOPES = (
+    "profiles:read",
+    "events:read",
+    "audiences:read",
+    "definitions:read",
+    "definitions:write",
+    "keys:read",
+    "keys:write",
+    "deliveries:read",
+    "deliveries:write",
+    "metrics:read",
+)
+"""What a secret key may be allowed to do; `*` is all of it."""
+
+SCHEMA = 1
+_BUSY_TIMEOUT_MS = 10_000
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+_tables = sa.MetaData()
+_numbers = sa.Table(
+    "numbers",
+    _tables,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("value", sa.BigInteger, nullable=False),
+)
+_sources = sa.Table(
+    "sources",
+    _tables,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("enabled", sa.Boolean, nullable=False),
+    sa.Column("write_key", sa.String, nullable=False, unique=True),
+    sa.Column("created_at_ms", sa.BigInteger, nullable=False),
+)
+_secret_keys = sa.Table(
+    "secret_keys",
+    _tables,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("digest", sa.LargeBinary, nullable=False, unique=True),
+    sa.Column("hint", sa.String, nullable=False),
+    sa.Column("scopes", sa.JSON, nullable=False),
+    sa.Column("created_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("revoked_at_ms", sa.BigInteger),
+)
+_definitions = sa.Table(
+    "definitions",
+    _tables,
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("author", sa.String, nullable=False),
+    sa.Column("created_at_ms", sa.BigInteger, nullable=False),
+)
+_signing_secrets = sa.Table(
+    "signing_secrets",
+    _tables,
+    sa.Column("destination", sa.String, primary_key=True),
+    sa.Column("secret", sa.String, nullable=False),
+)
+
+
+class SourceRow(Struct, frozen=True):
+    """A source with its write key."""
+
+    name: str
+    kind: str
+    enabled: bool
+    write_key: str
+    created_at_ms: int
+
+
+class SecretKeyRow(Struct, frozen=True):
+    """A secret key without the secret; `hint` is its last four characters."""
+
+    name: str
+    scopes: tuple[str, ...]
+    hint: str
+    created_at_ms: int
+    revoked_at_ms: int | None = None
+
+
+class VersionRow(Struct, frozen=True):
+    """One version of the definitions: who applied it, when."""
+
+    version: int
+    author: str
+    created_at_ms: int
+
+
+class Catalog:
+    """One workspace's catalog. Any number of processes and threads may use it at once; calls block for a disk sync."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        """Open the database at `path`, made first if absent. Raises `StorageError`, `TooNew`."""
+        self._clock = clock
+        with _storage_errors(path):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        self._path = path
+        self._engine = _engine(path)
+        self._writer = self._engine.execution_options(onefold_write=True)
+        with self._write() as connection:
+            _make_tables(connection)
+
+    # --- sources ---------------------------------------------------------------------------------------------
+    def create_source(self, name: str, kind: str = "http") -> str:
+        """Create a source and return its write key. Raises `AlreadyExists`, `InvalidRequest`."""
+        with self._change() as connection:
+            return self._insert_source(connection, name, kind, enabled=True)
+
+    def sources(self) -> list[SourceRow]:
+        """All sources, by name."""
+        with self._read() as connection:
+            return [SourceRow(*row) for row in connection.execute(sa.select(_sources).order_by(_sources.c.name))]
+
+    def write_keys(self) -> dict[str, str]:
+        """Write key → name of its source; only those that are enabled."""
+        return {source.write_key: source.name for source in self.sources() if source.enabled}
+
+    def enable_source(self, name: str, *, enabled: bool) -> None:
+        """Let a source send, or stop it. Raises `NotFoundError`."""
+        self._update_source(name, enabled=enabled)
+
+    def rotate_write_key(self, name: str) -> str:
+        """Give a source a new write key; the old one stops at once. Raises `NotFoundError`."""
+        key = self._token("wk_")
+        self._update_source(name, write_key=key)
+        return key
+
+    # --- secret keys -----------------------------------------------------------------------------------------
+    def create_secret_key(self, name: str, scopes: Iterable[str]) -> str:
+        """Create a secret key and return it, this once only. Raises `AlreadyExists`, `InvalidRequest`."""
+        with self._change() as connection:
+            return self._insert_secret_key(connection, name, scopes)
+
+    def secret_keys(self) -> list[SecretKeyRow]:
+        """All secret keys, revoked ones too, in the order they were made."""
+        with self._read() as connection:
+            rows = connection.execute(sa.select(_secret_keys).order_by(_secret_keys.c.id))
+            return [_key_row(row) for row in rows]
+
+    def revoke(self, name: str) -> None:
+        """Make a secret key worthless, at once and for ever. Raises `NotFoundError`."""
+        active = (_secret_keys.c.name == name) & _secret_keys.c.revoked_at_ms.is_(None)
+        with self._change() as connection:
+            done = connection.execute(_secret_keys.update().where(active).values(revoked_at_ms=self._clock.now_ms()))
+            if not done.rowcount:
+                raise NotFoundError(f"there is no secret key named {name!r}")
+
+    def digests(self) -> dict[bytes, frozenset[str]]:
+        """`digest(key)` → its scopes, of every key in force: what a server keeps in memory."""
+        with self._read() as connection:
+            columns = sa.select(_secret_keys.c.digest, _secret_keys.c.scopes)
+            rows = connection.execute(columns.where(_secret_keys.c.revoked_at_ms.is_(None)))
+            return {found: frozenset(scopes) for found, scopes in rows}
+
+    def authenticate(self, plain: str) -> frozenset[str] | None:
+        """The scopes of a secret key; None where it is unknown or revoked."""
+        return self.digests().get(digest(plain))
+
+    # --- definitions -----------------------------------------------------------------------------------------
+    def definitions(self, version: int | None = None) -> Definitions:
+        """That version of the definitions, or the latest; version 0 is empty. Raises `NotFoundError`."""
+        if version == 0:
+            return Definitions()
+        with self._read() as connection:
+            found = _load_definitions(connection, version)
+        if found is None and version is not None:
+            raise NotFoundError(f"there is no version {version} of the definitions")
+        return found or Definitions()
+
+    def save_definitions(self, definitions: Definitions, author: str, *, base: int | None = None) -> Definitions:
+        """Keep these definitions as a new version and return them with its number; unchanged ones keep theirs.
+
+        Sources that they name are created, or changed to what they say; others stay. With `base`, raises
+        `Conflict` where the latest version is not (any more) that one.
+        """
+        with self._change() as connection:
+            latest = _load_definitions(connection, None) or Definitions()
+            if base is not None and latest.version != base:
+                raise Conflict(f"the definitions are at version {latest.version} by now, not {base}")
+            self._upsert_sources(connection, definitions)
+            if latest == msgspec.structs.replace(definitions, version=latest.version):
+                return latest
+            saved = msgspec.structs.replace(definitions, version=latest.version + 1)
+            connection.execute(
+                _definitions.insert().values(
+                    version=saved.version,
+                    body=msgspec.json.encode(saved),
+                    author=author,
+                    created_at_ms=self._clock.now_ms(),
+                )
+            )
+            return saved
+
+    def versions(self) -> list[VersionRow]:
+        """All versions of the definitions, oldest first."""
+        columns = sa.select(_definitions.c.version, _definitions.c.author, _definitions.c.created_at_ms)
+        with self._read() as connection:
+            return [VersionRow(*row) for row in connection.execute(columns.order_by(_definitions.c.version))]
+
+    # --- the rest --------------------------------------------------------------------------------------------
+    def signing_secret(self, destination: str) -> str:
+        """The secret that a destination's webhooks are signed with (Standard Webhooks); made on first use."""
+        wanted = sa.select(_signing_secrets.c.secret).where(_signing_secrets.c.destination == destination)
+        with self._read() as connection:
+            if (found := connection.scalar(wanted)) is not None:
+                return str(found)
+        with self._change() as connection:
+            if (found := connection.scalar(wanted)) is not None:
+                return str(found)
+            secret = "whsec_" + base64.b64encode(self._clock.random_bytes(32)).decode()
+            connection.execute(_signing_secrets.insert().values(destination=destination, secret=secret))
+            return secret
+
+    def generation(self) -> int:
+        """A number that grows whenever anything here changes; one indexed read."""
+        with self._read() as connection:
+            return int(connection.scalar(sa.select(_numbers.c.value).where(_numbers.c.name == "generation")) or 0)
+
+    def bootstrap(self) -> tuple[str, str] | None:
+        """On an empty catalog, make the source `default` and the secret key `admin` and return both keys; else None."""
+        with self._change() as connection:
+            for table in (_sources, _secret_keys):
+                if connection.scalar(sa.select(sa.func.count()).select_from(table)):
+                    return None
+            write_key = self._insert_source(connection, "default", "http", enabled=True)
+            return write_key, self._insert_secret_key(connection, "admin", ["*"])
+
+    def backup(self, target: Path) -> None:
+        """Write a consistent copy to `target`, which must not exist, while others go on. Raises `StorageError`."""
+        with _storage_errors(target), self._engine.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+            driver.execute("VACUUM INTO ?", (str(target),))
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self._engine.dispose()
+
+    # --- within ----------------------------------------------------------------------------------------------
+    @contextmanager
+    def _read(self) -> Iterator[sa.Connection]:
+        with _storage_errors(self._path), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _write(self) -> Iterator[sa.Connection]:
+        with _storage_errors(self._path), self._writer.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _change(self) -> Iterator[sa.Connection]:
+        with self._write() as connection:
+            yield connection
+            grown = {"value": _numbers.c.value + 1}
+            connection.execute(_numbers.update().where(_numbers.c.name == "generation").values(grown))
+
+    def _token(self, prefix: str) -> str:
+        return prefix + base64.b32encode(self._clock.random_bytes(20)).decode().lower()
+
+    def _insert_source(self, connection: sa.Connection, name: str, kind: str, *, enabled: bool) -> str:
+        _check_name(name)
+        if connection.scalar(sa.select(_sources.c.name).where(_sources.c.name == name)):
+            raise AlreadyExists(f"there is a source named {name!r} already")
+        row = SourceRow(name, kind, enabled, self._token("wk_"), self._clock.now_ms())
+        connection.execute(_sources.insert().values(msgspec.structs.asdict(row)))
+        return row.write_key
+
+    def _update_source(self, name: str, **values: Any) -> None:
+        with self._change() as connection:
+            if not connection.execute(_sources.update().where(_sources.c.name == name).values(values)).rowcount:
+                raise NotFoundError(f"there is no source named {name!r}")
+
+    def _upsert_sources(self, connection: sa.Connection, definitions: Definitions) -> None:
+        known = set(connection.scalars(sa.select(_sources.c.name)))
+        for source in definitions.sources:
+            if source.name not in known:
+                self._insert_source(connection, source.name, source.kind, enabled=source.enabled)
+                continue
+            change = _sources.update().where(_sources.c.name == source.name)
+            connection.execute(change.values(kind=source.kind, enabled=source.enabled))
+
+    def _insert_secret_key(self, connection: sa.Connection, name: str, scopes: Iterable[str]) -> str:
+        _check_name(name)
+        wanted = _check_scopes(scopes)
+        active = (_secret_keys.c.name == name) & _secret_keys.c.revoked_at_ms.is_(None)
+        if connection.scalar(sa.select(_secret_keys.c.id).where(active)) is not None:
+            raise AlreadyExists(f"there is a secret key named {name!r} already")
+        plain = self._token("sk_")
+        connection.execute(
+            _secret_keys.insert().values(
+                name=name, digest=digest(plain), hint=plain[-4:], scopes=wanted, created_at_ms=self._clock.now_ms()
+            )
+        )
+        return plain
+
+
+def digest(plain: str) -> bytes:
+    """What is kept of a secret key."""
+    return hashlib.sha256(plain.encode("utf-8", "surrogatepass")).digest()
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise InvalidRequest(
+            f"{name!r} is not a name: 1 to 64 letters, digits, `_`, `-` and `.`, not starting with a sign"
+        )
+
+
+def _check_scopes(scopes: Iterable[str]) -> list[str]:
+    wanted = sorted(set(scopes))
+    if not wanted:
+        raise InvalidRequest("a secret key needs at least one scope")
+    for scope in wanted:
+        if scope != "*" and scope not in SCOPES:
+            raise InvalidRequest(f"unknown scope {scope!r}; there are: *, {', '.join(SCOPES)}")
+    return wanted
+
+
+def _key_row(row: Sequence[Any]) -> SecretKeyRow:
+    _, name, _, hint, scopes, created_at_ms, revoked_at_ms = row
+    return SecretKeyRow(name, tuple(scopes), hint, created_at_ms, revoked_at_ms)
+
+
+def _load_definitions(connection: sa.Connection, version: int | None) -> Definitions | None:
+    wanted = sa.select(_definitions.c.body).order_by(_definitions.c.version.desc()).limit(1)
+    if version is not None:
+        wanted = wanted.where(_definitions.c.version == version)
+    body = connection.scalar(wanted)
+    if body is None:
+        return None
+    try:
+        return msgspec.json.decode(body, type=Definitions)
+    except msgspec.MsgspecError as error:
+        raise Damaged(f"the definitions in the catalog cannot be read: {error}") from error
+
+
+def _engine(path: Path) -> sa.Engine:
+    engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)))
+
+    @sa.event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver begins nothing by itself; `_begin` does
+        for pragma in (
+            f"busy_timeout={_BUSY_TIMEOUT_MS}",
+            "journal_mode=DELETE",
+            "synchronous=FULL",
+            "secure_delete=ON",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        write = connection.get_execution_options().get("onefold_write")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
+
+
+def _make_tables(connection: sa.Connection) -> None:
+    _tables.create_all(connection)
+    rows = connection.execute(sa.select(_numbers.c.name, _numbers.c.value))
+    found: dict[str, int] = {row.name: row.value for row in rows}
+    if found.get("schema", SCHEMA) > SCHEMA:
+        raise TooNew(
+            f"the catalog has schema {found['schema']}; this Onefold knows schemas up to {SCHEMA}: please upgrade it"
+        )
+    for name, value in (("schema", SCHEMA), ("generation", 1)):
+        if name not in found:
+            connection.execute(_numbers.insert().values(name=name, value=value))
+
+
+@contextmanager
+def _storage_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        text = str(error.orig)
+        kind = (
+            StorageFull
+            if "full" in text
+            else Damaged
+            if "malformed" in text or "not a database" in text
+            else StorageError
+        )
+        raise kind(f"catalog {path}: {text}") from error
+    except OSError as error:
+        raise StorageError(f"catalog {path}: {error.strerror or error}") from error
