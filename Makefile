@@ -1,0 +1,51 @@
+# Every command that people and CI use. `make help` lists them.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+NODE := tests/e2e/node
+FOR ?= 20
+
+.DEFAULT_GOAL := help
+.PHONY: help venv lint format test test-services demo bench docs clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: $(STAMP) ## make the virtual environment, where it is missing or pyproject.toml has changed
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Onefold needs Python 3.11 or newer; set PYTHON=")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $(STAMP)
+
+lint: venv ## ruff, mypy and the import contracts; runs all and then fails if one did
+	@failed=0; \
+	$(BIN)/ruff check . || failed=1; \
+	$(BIN)/ruff format --check . || failed=1; \
+	$(BIN)/mypy || failed=1; \
+	$(BIN)/lint-imports || failed=1; \
+	exit $$failed
+
+format: venv ## put the code into ruff's format, and mend what ruff can mend
+	@$(BIN)/ruff check --fix-only --quiet . ; $(BIN)/ruff format .
+
+test: venv ## all tests that need no server
+	@$(BIN)/pytest -m 'not services' $(ARGS)
+
+test-services: venv ## tests with the real SDKs of Node, with strace and with wrk; installs what they need
+	@tests/e2e/install.sh
+	@$(BIN)/pytest -m services $(ARGS)
+
+demo: venv ## the platform, a simulated shop and a webhook receiver, live, for FOR seconds (20)
+	@$(BIN)/onefold demo --for $(FOR)
+
+bench: venv ## measure what docs/performance.md claims
+	@$(BIN)/onefold bench $(ARGS)
+
+docs: venv ## write the generated pages anew: settings, commands
+	@$(BIN)/python docs/generate.py
+
+clean: ## remove everything that was made, also the virtual environment
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist $(NODE)/node_modules
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
