@@ -63,6 +63,8 @@ EXPRESSION_MAX_NODES = 500
 EXPRESSION_MAX_DEPTH = 32
 WINDOW_MAX_MS = 10 * 366 * DAY_MS
 DEFINITIONS_MAX = 20_000
+DEFINITION_NAME_MAX_CHARS = 100
+"""A name is part of a database key of at most 511 bytes."""
 WORKSPACE_FILE_MAX_BYTES = 4 * MIB
 
 # --- delivery ----------------------------------------------------------------------------------------------
@@ -73,8 +75,23 @@ DELIVERY_CONCURRENCY = 16
 DELIVERY_RESPONSE_MAX_BYTES = 64 * KIB
 DELIVERY_LANES_MAX = 10_000
 """Deliveries of one destination that wait in memory or for a retry before it stops taking new effects."""
+DELIVERY_LANES_MAX_BYTES = 64 * MIB
+"""Payloads of one destination that wait in memory before it stops taking new effects."""
+DELIVERY_RETRY_AFTER_MAX_S = 3_600
+"""A destination may ask for a longer wait, but not keep us from trying again for a day."""
+DELIVERY_DRAIN_S = 1.0
+"""For how long an answer's body is read, only to use the connection again; its status has been seen by then."""
 BREAKER_FAILURES = 10
 BREAKER_PROBE_S = 5.0
+
+# --- api ---------------------------------------------------------------------------------------------------
+PAGE_DEFAULT = 100
+PAGE_MAX = 1_000
+API_BODY_MAX_BYTES = 64 * KIB
+"""Names, scopes, filters: nothing that the API takes is larger."""
+TAIL_QUEUE_MAX = 1_000
+"""Effects that wait for one slow reader of the live tail; beyond, the oldest are dropped and the reader is told."""
+TAIL_SUBSCRIBERS_MAX = 64
 
 assert EVENT_MAX_BYTES <= BATCH_MAX_BYTES <= IMPORT_MAX_BYTES < RECORD_MAX_BYTES
 assert BATCH_MAX_EVENTS < RECORD_EVENTS_MAX

@@ -1,0 +1,386 @@
+"""What the parser cannot know: names, types, and that traits do not go round in circles.
+
+Types are known where an expression says them (a count is a number), and `any` where only data can (event
+properties, declared traits). Only what can never be right is refused; data of an unexpected type is no
+mistake of a definition, and gives a missing value when it comes.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from keyword import kwlist
+
+from msgspec import Struct
+
+from onefold.language import nodes as n
+from onefold.language.instants import parse_instant
+from onefold.language.parse import CALLABLE, EVENT_NAMES, EVENT_OBJECTS, parse_expression
+from onefold.language.problem import Part, Problem
+from onefold.language.suggest import nearest
+from onefold.limits import DEFINITION_NAME_MAX_CHARS, DEFINITIONS_MAX
+from onefold.model.definitions import Audience, Definitions, Trait
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_LATER = ("null", "nil", "undefined", "consent", "sequence", "audience", "audiences", "profile", "event")
+RESERVED = frozenset((*n.BUILTINS, *CALLABLE, *EVENT_OBJECTS, *EVENT_NAMES, *map(str.lower, kwlist), *_LATER))
+"""Names that mean something else, now or soon."""
+_SUGGESTIONS_MAX = 100
+"""Names that one check looks up the nearest of: each look-up goes over all names."""
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|[\w.]+|.', re.DOTALL)
+
+
+class Checked(Struct, frozen=True):
+    """Definitions as trees. Where there are problems, the trees are only those that could be read."""
+
+    traits: dict[str, n.Node]
+    """In dependency order: a trait comes after all those that it names."""
+    audiences: dict[str, n.Node]
+    types: dict[str, n.Type]
+    """Trait → type of its value."""
+    problems: list[Problem]
+
+
+def checked(definitions: Definitions) -> Checked:
+    """Parse and check everything, and find every mistake at once. Cost: linear in the definitions."""
+    return _Check(definitions).result()
+
+
+def check_expression(text: str, traits: Mapping[str, n.Type], *, audience: bool = False) -> n.Node | list[Problem]:
+    """One expression among traits of these types: its tree, or everything that is wrong with it."""
+    node = parse_expression(text)
+    if isinstance(node, list):
+        return node
+    typer = _Typer(text, traits, frozenset(), _Suggestions(traits))
+    typer.whole(node, audience=audience)
+    return typer.problems or node
+
+
+class _Suggestions:
+    """The nearest of many names, for a bounded number of times."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = [*names, *n.BUILTINS]
+        self._left = _SUGGESTIONS_MAX
+
+    def near(self, name: str) -> str:
+        self._left -= 1
+        return nearest(name, self._names) if self._left >= 0 else ""
+
+
+class _Check:
+    def __init__(self, definitions: Definitions) -> None:
+        self.problems: list[Problem] = []
+        if len(definitions.traits) + len(definitions.audiences) > DEFINITIONS_MAX:
+            self.problems.append(
+                Problem("too_large", f"more than {DEFINITIONS_MAX} traits and audiences", in_name=True)
+            )
+            definitions = Definitions()
+        self.texts: dict[tuple[Part, str], str] = {}
+        taken: dict[str, Part] = {}
+        self.trait_trees = self._trees("trait", definitions.traits, taken)
+        self.audience_trees = self._trees("audience", definitions.audiences, taken)
+        self.trait_names = frozenset(trait.name for trait in definitions.traits)
+        self.audience_names = frozenset(audience.name for audience in definitions.audiences)
+
+    def result(self) -> Checked:
+        order = self._order()
+        types: dict[str, n.Type] = dict.fromkeys(self.trait_names, "any")
+        suggestions = _Suggestions(self.trait_names)
+        traits = {name: self.trait_trees[name] for name in order}
+        for name, node in traits.items():
+            types[name] = self._typed("trait", name, node, types, suggestions)
+        for name, node in self.audience_trees.items():
+            self._typed("audience", name, node, types, suggestions)
+        return Checked(traits, self.audience_trees, types, self.problems)
+
+    def _trees(self, part: Part, definitions: Iterable[Trait | Audience], taken: dict[str, Part]) -> dict[str, n.Node]:
+        trees: dict[str, n.Node] = {}
+        for definition in definitions:
+            name = definition.name
+            if problem := _wrong_name(part, name, taken):
+                self.problems.append(problem)
+            if taken.setdefault(name, part) == part and (part, name) in self.texts:
+                continue
+            self.texts[part, name] = definition.expression
+            node = parse_expression(definition.expression)
+            if isinstance(node, list):
+                self._add(part, name, node)
+            else:
+                trees[name] = node
+        return trees
+
+    def _typed(
+        self, part: Part, name: str, node: n.Node, types: Mapping[str, n.Type], suggestions: _Suggestions
+    ) -> n.Type:
+        typer = _Typer(self.texts[part, name], types, self.audience_names, suggestions)
+        type_ = typer.whole(node, audience=part == "audience")
+        self._add(part, name, typer.problems)
+        return type_
+
+    def _add(self, part: Part, name: str, problems: Iterable[Problem]) -> None:
+        for p in problems:
+            self.problems.append(Problem(p.code, p.message, p.column, p.length, p.suggestion, part, name))
+
+    # --- order ------------------------------------------------------------------------------------------------
+    def _order(self) -> list[str]:
+        """Trait names, each after those that it refers to; a circle is reported once and then cut open."""
+        uses = {name: dict(_references(node)) for name, node in self.trait_trees.items()}
+        order: dict[str, None] = {}
+        for start in self.trait_trees:
+            path: dict[str, Iterator[str]] = {}
+            if start not in order:
+                path[start] = iter(uses[start])
+            while path:
+                name = next(reversed(path))
+                used = next(path[name], None)
+                if used is None:
+                    del path[name]
+                    order[name] = None
+                elif used in path:
+                    self._circle([*path], name, used, uses[name][used])
+                elif used in uses and used not in order:
+                    path[used] = iter(uses[used])
+        return list(order)
+
+    def _circle(self, path: list[str], name: str, used: str, column: int) -> None:
+        around = [*path[path.index(used) :], used]
+        if len(around) > _CIRCLE_SHOWN:
+            around = [*around[: _CIRCLE_SHOWN // 2], "…", *around[-_CIRCLE_SHOWN // 2 :]]
+        message = f"traits go round in a circle: {' → '.join(around)}"
+        self.problems.append(Problem("cycle", message, column, len(used), part="trait", name=name))
+
+
+_CIRCLE_SHOWN = 12
+
+
+def _wrong_name(part: Part, name: str, taken: Mapping[str, Part]) -> Problem | None:
+    def problem(code: str, message: str, suggestion: str = "") -> Problem:
+        return Problem(code, message, 0, len(name), suggestion, part, name, in_name=True)  # type: ignore[arg-type]
+
+    if name in taken:
+        other = f"there is already {'an' if taken[name] == 'audience' else 'a'} {taken[name]} `{name}`"
+        return problem("duplicate", other)
+    if len(name) > DEFINITION_NAME_MAX_CHARS:
+        return problem("name", f"a name has at most {DEFINITION_NAME_MAX_CHARS} characters")
+    if not _NAME.fullmatch(name):
+        plain = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+        suggestion = plain if _NAME.fullmatch(plain) and plain not in RESERVED else ""
+        return problem("name", "a name is made of a-z, 0-9 and _, and begins with a letter", suggestion)
+    if name in RESERVED:
+        return problem("reserved", f"`{name}` means something else in expressions", f"{part}_{name}")
+    return None
+
+
+def _references(node: n.Node) -> Iterator[tuple[str, int]]:
+    """Traits that an expression names, and where."""
+    stack: list[n.Node] = [node]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, n.TraitRef):
+            yield node.name, node.column
+        elif not isinstance(node, n.Aggregate):
+            stack.extend(reversed(list(_parts(node))))
+
+
+def _parts(node: n.Node) -> Iterator[n.Node]:
+    for field in node.__struct_fields__:
+        value = getattr(node, field)
+        for item in value if isinstance(value, tuple) else (value,):
+            if isinstance(item, n.Node):
+                yield item
+
+
+class _Typer:
+    """Finds the type of an expression, and the parts of it that can never be right."""
+
+    def __init__(
+        self, text: str, traits: Mapping[str, n.Type], audiences: frozenset[str], suggestions: _Suggestions
+    ) -> None:
+        self.problems: list[Problem] = []
+        self._text = text
+        self._traits = traits
+        self._audiences = audiences
+        self._suggestions = suggestions
+
+    def whole(self, node: n.Node, *, audience: bool) -> n.Type:
+        """The type of a whole expression; that of an audience is yes or no, that of a trait a plain value."""
+        type_ = self.type(node)
+        if audience:
+            self._wants(node, type_, ("boolean",), "an audience is a yes or no", _yes_or_no(node, type_))
+        elif type_ == "instant":
+            self._wrong(node, "type", "an instant is to compare with: it is no value of a trait")
+        return type_
+
+    def type(self, node: n.Node) -> n.Type:
+        """The type of any part."""
+        match node:
+            case n.Literal_(value=value):
+                return _type_of(value)
+            case n.Now():
+                return "instant"
+            case n.Field(path=path):
+                return "string" if path[0] in EVENT_NAMES else "any"
+            case n.Declared():
+                return "any"
+            case n.TraitRef():
+                return self._trait(node)
+            case n.Builtin(name=name):
+                return n.BUILTINS[name]
+            case n.And(parts=parts) | n.Or(parts=parts):
+                return self._logic(parts)
+            case n.Not(part=part):
+                return self._logic((part,))
+            case n.Compare():
+                return self._compare(node)
+            case n.In():
+                return self._in(node)
+            case n.Arithmetic(left=left, right=right):
+                return self._arithmetic(left, right)
+            case n.Negate(part=part):
+                return self._arithmetic(part)
+            case n.Call():
+                return self._call(node)
+            case n.Aggregate():
+                return self._aggregate(node)
+        raise AssertionError(node)
+
+    # --- names ------------------------------------------------------------------------------------------------
+    def _trait(self, node: n.TraitRef) -> n.Type:
+        known = self._traits.get(node.name)
+        if known is not None:
+            return known
+        if node.name in self._audiences:
+            message = f"`{node.name}` is an audience; expressions name traits only: make a trait of what they share"
+            self._wrong(node, "wrong_scope", message)
+        else:
+            near = self._suggestions.near(node.name)
+            message = f"there is no trait `{node.name}`; what events declare is `traits.{node.name}`"
+            self._wrong(node, "unknown_name", message, near)
+        return "any"
+
+    # --- operators --------------------------------------------------------------------------------------------
+    def _logic(self, parts: Iterable[n.Node]) -> n.Type:
+        for part in parts:
+            type_ = self.type(part)
+            self._wants(part, type_, ("boolean",), "`and`, `or` and `not` join yes and no", _yes_or_no(part, type_))
+        return "boolean"
+
+    def _compare(self, node: n.Compare) -> n.Type:
+        left, right = self.type(node.left), self.type(node.right)
+        for side, type_ in ((node.left, left), (node.right, right)):
+            if type_ == "list":
+                self._wrong(side, "type", "a list is not compared", f"contains({self._token(side)}, …)")
+                return "boolean"
+            if type_ == "boolean" and node.op not in ("==", "!="):
+                self._wrong(side, "type", f"yes and no have no order for `{node.op}`")
+                return "boolean"
+        moving = isinstance(node.left, n.Now) or isinstance(node.right, n.Now)
+        if moving and node.op in ("==", "!="):
+            self._wrong(
+                node, "type", f"`{node.op}` would be true for a millisecond only", "<" if node.op == "==" else ">"
+            )
+        elif {left, right} == {"instant", "string"}:
+            for side in (node.left, node.right):
+                if isinstance(side, n.Literal_) and parse_instant(str(side.value)) is None:
+                    self._wrong(side, "type", 'an instant is written as in "2026-01-31" or "2026-01-31T12:00:00Z"')
+        elif left != right and "any" not in (left, right):
+            what = f"{_A[left]} never compares with {_A[right]}: `{left} {node.op} {right}`"
+            self._wrong(node.right, "type", what, _unquoted(node.right, left))
+        return "boolean"
+
+    def _in(self, node: n.In) -> n.Type:
+        item = self.type(node.item)
+        for value in node.options:
+            type_ = _type_of(value)
+            if item == "instant":
+                self._wrong(node.item, "type", "an instant has an order: compare with <, <=, > or >=")
+                break
+            if item == "list":
+                self._wrong(node.item, "type", "a list is not compared", f"contains({self._token(node.item)}, …)")
+                break
+            if item not in ("any", type_):
+                self._wrong(node.item, "type", f"{_A[item]} is never {_A[type_]}, as {value!r} is")
+                break
+        return "boolean"
+
+    def _arithmetic(self, *parts: n.Node) -> n.Type:
+        for part in parts:
+            self._wants(part, self.type(part), ("number",), "arithmetic is for numbers")
+        return "number"
+
+    # --- functions --------------------------------------------------------------------------------------------
+    def _call(self, node: n.Call) -> n.Type:
+        types = [self.type(argument) for argument in node.args]
+        first = node.args[0]
+        match node.function:
+            case "exists":
+                if isinstance(first, n.Now):
+                    self._wrong(first, "type", "an instant always exists")
+            case "length":
+                self._wants(first, types[0], ("string", "list"), "`length` is for strings and lists")
+            case "contains":
+                self._wants(first, types[0], ("string", "list"), "`contains` looks into strings and lists")
+                if types[0] == "string":
+                    self._wants(node.args[1], types[1], ("string",), "a string contains strings")
+                elif types[1] in ("list", "instant"):
+                    self._wrong(node.args[1], "type", f"a list never contains {_A[types[1]]}")
+            case _:
+                for argument, type_ in zip(node.args, types, strict=True):
+                    self._wants(argument, type_, ("string",), f"`{node.function}` is for strings")
+        return n.FUNCTIONS[node.function][1]
+
+    def _aggregate(self, node: n.Aggregate) -> n.Type:
+        if node.where is not None:
+            type_ = self.type(node.where)
+            self._wants(node.where, type_, ("boolean",), "`where=` is a yes or no", _yes_or_no(node.where, type_))
+        if node.field is not None and node.function in ("sum", "avg", "min", "max"):
+            self._wants(node.field, self.type(node.field), ("number",), f"`{node.function}` is for numbers")
+        return _AGGREGATE_TYPES.get(node.function, "any")
+
+    # --- problems ---------------------------------------------------------------------------------------------
+    def _wants(self, node: n.Node, type_: n.Type, wanted: tuple[n.Type, ...], why: str, suggestion: str = "") -> None:
+        if type_ != "any" and type_ not in wanted:
+            self._wrong(node, "type", f"{why}, and this is {_A[type_]}", suggestion)
+
+    def _wrong(self, node: n.Node, code: str, message: str, suggestion: str = "") -> None:
+        length = len(self._token(node))
+        self.problems.append(Problem(code, message, node.column, length, suggestion))  # type: ignore[arg-type]
+
+    def _token(self, node: n.Node) -> str:
+        match = _TOKEN.match(self._text, node.column)
+        return match[0] if match else ""
+
+
+_A = {
+    "number": "a number", "string": "a string", "boolean": "a yes or no", "instant": "an instant", "list": "a list",
+    "any": "anything",
+}  # fmt: skip
+_AGGREGATE_TYPES: dict[str, n.Type] = {
+    "count": "number", "sum": "number", "avg": "number", "min": "number", "max": "number", "unique": "list",
+    "unique_count": "number",
+}  # fmt: skip
+
+
+def _type_of(value: str | float | bool | None) -> n.Type:  # noqa: FBT001 (a JSON value, not an option)
+    if value is None:
+        return "any"
+    if isinstance(value, bool):
+        return "boolean"
+    return "string" if isinstance(value, str) else "number"
+
+
+def _yes_or_no(node: n.Node, type_: n.Type) -> str:
+    if type_ == "number" and isinstance(node, n.TraitRef | n.Builtin):
+        return f"{node.name} > 0"
+    if type_ == "number" and isinstance(node, n.Aggregate) and node.function == "count":
+        return "count(…) > 0"
+    return ""
+
+
+def _unquoted(node: n.Node, wanted: n.Type) -> str:
+    """What a literal would be without its quotes, or with some."""
+    value = node.value if isinstance(node, n.Literal_) else None
+    if wanted == "number" and isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]{1,10})?", value):
+        return value
+    if wanted == "boolean" and isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower()
+    return f'"{value}"' if wanted == "string" and isinstance(value, int) and not isinstance(value, bool) else ""

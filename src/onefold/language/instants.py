@@ -1,0 +1,28 @@
+"""Instants as events and definitions write them: RFC 3339, or a date alone, which is its midnight in UTC."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+_PATTERN = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
+    r"(?:[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,30}))?([Zz]|[+-][0-9]{2}:[0-9]{2})?)?"
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
+
+
+def parse_instant(text: str) -> int | None:
+    """Milliseconds since 1970-01-01 UTC (finer digits cut off), or None where the text is no instant.
+
+    A time of day without an offset is taken as UTC. A leap second is no instant.
+    """
+    match = _PATTERN.fullmatch(text)
+    if match is None:
+        return None
+    day, clock, fraction, offset = match.groups()
+    offset = "+00:00" if offset is None or offset in "Zz" else offset
+    try:
+        at = datetime.fromisoformat(f"{day}T{clock or '00:00:00'}{offset}")
+    except ValueError:
+        return None
+    return (at - _EPOCH) // _MS + int((fraction or "0").ljust(3, "0")[:3])
