@@ -1,0 +1,123 @@
+"""How one batch's changes are written into the tables of the LMDB state, in sorted order, within one transaction.
+
+Keys are sorted before they are put: neighbours share pages, so the tree is walked and copied once a page.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from onefold.errors import Conflict
+from onefold.limits import NEVER_MS
+from onefold.model import effect
+from onefold.model.changes import Changes
+from onefold.model.position import home
+from onefold.ports import Loaded
+from onefold.storage.lmdb_env import Txn
+from onefold.storage.state_tables import (
+    COUNT,
+    PLACE,
+    TIMER,
+    U64,
+    Head,
+    Tables,
+    Touched,
+    decode_touched,
+    encode,
+    member_prefix,
+)
+
+TOUCHED_KEPT = 1_000
+"""Records of touched keys that are kept; a snapshot older than these conflicts."""
+
+
+def check(txn: Txn, tables: Tables, head: Head, batch: tuple[Changes, Loaded]) -> None:
+    """Raise `Conflict` where a commit after the batch's snapshot touched what it read or writes; messages apart."""
+    changes, loaded = batch
+    if not head.number - TOUCHED_KEPT <= loaded.snapshot <= head.number:
+        raise Conflict(f"snapshot {loaded.snapshot} is too far from {head.number}")
+    profiles = loaded.profiles.keys() | changes.profiles.keys() | changes.absorbed.keys() | changes.due.keys()
+    profiles |= set(loaded.identifiers.values())
+    identifiers = loaded.identifiers.keys() | changes.identifiers.keys()
+    for number in range(loaded.snapshot + 1, head.number + 1):
+        touched = read_touched(txn, tables, number)
+        if touched.partition == changes.partition:
+            raise Conflict(f"commit {number} moved the cursor of partition {changes.partition}")
+        if not profiles.isdisjoint(touched.profiles) or not identifiers.isdisjoint(touched.identifiers):
+            raise Conflict(f"commit {number} touched what this batch had loaded")
+
+
+def read_touched(txn: Txn, tables: Tables, number: int) -> Touched:
+    """What this commit changed; it is one of the last TOUCHED_KEPT."""
+    record = txn.get(U64.pack(number), db=tables.touched)
+    assert record is not None
+    return decode_touched(record)
+
+
+def write(txn: Txn, tables: Tables, batch: tuple[Changes, int], encoded: Mapping[int, bytes]) -> None:
+    """Write all of a batch but its messages, as the commit of this number."""
+    changes, number = batch
+    _put(txn, tables.profiles, [(U64.pack(profile), encoded[profile]) for profile in sorted(changes.profiles)])
+    for profile, survivor in sorted(changes.absorbed.items()):
+        txn.delete(U64.pack(profile), db=tables.profiles)
+        txn.put(U64.pack(profile), U64.pack(survivor), db=tables.redirects)
+    _put(txn, tables.identifiers, sorted((name.encode(), U64.pack(p)) for name, p in changes.identifiers.items()))
+    _write_timers(txn, tables, changes)
+    _write_members(txn, tables, changes)
+    _write_counts(txn, tables, changes)
+    if changes.effects:
+        value = bytes((changes.partition,)) + effect.encode(changes.effects)
+        txn.put(U64.pack(number), value, db=tables.effects, append=True)
+    for event in changes.quarantined:
+        txn.put(PLACE.pack(event.partition, event.position), encode(event), db=tables.quarantine)
+    txn.put(bytes((changes.partition,)), encode(changes.cursor), db=tables.cursors)
+    touched = Touched(changes.partition, [*changes.profiles, *changes.absorbed], list(changes.identifiers))
+    txn.put(U64.pack(number), encode(touched), db=tables.touched, append=True)
+    if number > TOUCHED_KEPT:
+        txn.delete(U64.pack(number - TOUCHED_KEPT), db=tables.touched)
+
+
+def _put(txn: Txn, table: Any, items: list[tuple[bytes, bytes]]) -> None:
+    if items:
+        txn.cursor(table).putmulti(items)
+
+
+def _write_timers(txn: Txn, tables: Tables, changes: Changes) -> None:
+    pack, absorbed = TIMER.pack, changes.absorbed
+    armed = []
+    for profile, (before, after) in sorted(changes.due.items(), key=lambda timer: timer[1]):
+        if before < NEVER_MS:
+            txn.delete(pack(home(profile), before, profile), db=tables.timers)
+        if after < NEVER_MS and profile not in absorbed:
+            armed.append((pack(home(profile), after, profile), b""))
+    _put(txn, tables.timers, sorted(armed))
+
+
+def _write_members(txn: Txn, tables: Tables, changes: Changes) -> None:
+    """Keep each audience's size right by what was there before, not by what the batch thinks was there."""
+    last = {(audience, profile): entered_at for audience, profile, entered_at in changes.members}
+    grown: dict[str, int] = {}
+    for (audience, profile), entered_at in sorted(last.items()):
+        key = member_prefix(audience) + U64.pack(profile)
+        if entered_at:
+            difference = 0 if txn.replace(key, U64.pack(entered_at), db=tables.members) else 1
+        else:
+            difference = -1 if txn.delete(key, db=tables.members) else 0
+        grown[audience] = grown.get(audience, 0) + difference
+    for audience, difference in grown.items():
+        if difference:
+            _add(txn, tables.sizes, audience.encode(), difference)
+
+
+def _write_counts(txn: Txn, tables: Tables, changes: Changes) -> None:
+    for name, amount in changes.counts.items():
+        if amount:
+            _add(txn, tables.counts, bytes((changes.partition,)) + name.encode(), amount)
+
+
+def _add(txn: Txn, table: Any, key: bytes, amount: int) -> None:
+    """Add to a counter; one that comes to nothing is removed."""
+    total = COUNT.unpack(txn.get(key, COUNT.pack(0), db=table))[0] + amount
+    if total:
+        txn.put(key, COUNT.pack(total), db=table)
+    else:
+        txn.delete(key, db=table)

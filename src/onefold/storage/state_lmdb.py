@@ -1,0 +1,314 @@
+"""The state on LMDB: commits take turns, any number of processes read beside them, and a crash leaves the last commit.
+
+How it is written is in `state_commit`, how it lies on disk in `state_tables`, messages are in `messages_lmdb`.
+"""
+
+from collections.abc import Container, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from onefold.errors import Conflict
+from onefold.limits import DEDUPE_WINDOW_MS, NEVER_MS
+from onefold.model import effect
+from onefold.model.changes import Changes, Cursor
+from onefold.model.effect import AnyEffect
+from onefold.model.quarantined import Quarantined
+from onefold.ports import Loaded
+from onefold.storage import lmdb_env, state_commit, state_tables
+from onefold.storage.lmdb_env import Txn
+from onefold.storage.messages_lmdb import MessageIndex, Picture, stored_messages
+from onefold.storage.state_commit import TOUCHED_KEPT
+from onefold.storage.state_digest import digest_of
+from onefold.storage.state_tables import COUNT, PLACE, TIMER, U64, U64_MAX, Head, Tables
+
+MOVE_MESSAGES = 200_000
+"""Messages that wait in memory, about 30 MB, before they are moved into their generations."""
+MOVE_COMMITS = 1_000
+"""Commits after which they are moved even if they are few, so that opening stays quick."""
+TRIM_COMMITS = 1_000
+"""Commits whose effects one transaction forgets; trimming must not keep the worker waiting."""
+
+
+class Options(NamedTuple):
+    """What may differ from state to state."""
+
+    dedupe_window_ms: int = DEDUPE_WINDOW_MS
+    map_bytes: int = lmdb_env.MAP_BYTES
+    move_messages: int = MOVE_MESSAGES
+    move_commits: int = MOVE_COMMITS
+
+
+class StateStats(NamedTuple):
+    """What `doctor` shows of the state."""
+
+    commit: int
+    entries: dict[str, int]
+    """Table → entries."""
+    pending_messages: int
+    environment: lmdb_env.Stats
+
+
+class LmdbState:
+    """`ports.State` in one LMDB environment. One thread loads and commits; any thread may read."""
+
+    def __init__(self, path: Path, *, readonly: bool = False, options: Options | None = None) -> None:
+        """Open, making or migrating what is there unless `readonly`.
+
+        Raises `TooNew`, having written nothing, where a newer Onefold made it; `NotFoundError` where there is
+        nothing yet to read.
+        """
+        self._options = options or Options()
+        self._env = lmdb_env.Environment(
+            path,
+            lmdb_env.Options(state_tables.NAMES, readonly, self._options.map_bytes, state_tables.refuse_newer),
+        )
+        try:
+            self._prepare(readonly=readonly)
+        except BaseException:
+            self._env.close()
+            raise
+        self._messages = MessageIndex(
+            self._options.dedupe_window_ms, self._options.move_messages, self._options.move_commits
+        )
+        self._own: dict[int, None] = {}
+
+    def cursor(self, partition: int) -> Cursor:
+        """How far this partition has been folded."""
+        with self._env.read() as txn:
+            found = txn.get(bytes((partition,)), db=self._tables.cursors)
+        return state_tables.decode_cursor(found) if found else Cursor()
+
+    def load(
+        self,
+        identifiers: Iterable[str],
+        profiles: Iterable[int],
+        messages: Iterable[bytes],
+        known: Container[int] = (),
+    ) -> Loaded:
+        """One consistent picture of these identifiers, of their profiles and of `profiles`, and of these messages."""
+        names, wanted = sorted({name.encode() for name in identifiers}), set(profiles)
+        with self._env.read_both() as (txn, buffers):
+            tables = self._tables
+            head = state_tables.read_head(txn, tables)
+            homes = {key.decode(): U64.unpack(at)[0] for key, at in txn.cursor(tables.identifiers).getmulti(names)}
+            wanted.update(home for home in homes.values() if home not in known)
+            keys = list(map(U64.pack, sorted(wanted)))
+            found = {U64.unpack(key)[0]: value for key, value in txn.cursor(tables.profiles).getmulti(keys)}
+            seen = self._messages.seen((txn, buffers), (tables, self._slots, head), set(messages))
+        return Loaded(head.number, homes, found, seen)
+
+    def touched_since(self, snapshot: int) -> tuple[int, set[int] | None]:
+        """The newest snapshot, and the profiles that others' commits changed since `snapshot`; None: too many."""
+        with self._env.read() as txn:
+            tables = self._tables
+            number = state_tables.read_head(txn, tables).number
+            if not number - TOUCHED_KEPT <= snapshot <= number:
+                return number, None
+            touched: set[int] = set()
+            for other in range(snapshot + 1, number + 1):
+                if other not in self._own:
+                    touched.update(state_commit.read_touched(txn, tables, other).profiles)
+        return number, touched
+
+    def commit(self, changes: Changes, loaded: Loaded, encoded: Mapping[int, bytes]) -> int:
+        """Write a batch's changes in one durable transaction and return the new snapshot number."""
+        assert changes.profiles.keys().isdisjoint(changes.absorbed)
+        head = self._env.write(lambda txn: self._write(txn, changes, loaded, encoded))
+        self._messages.committed(head, changes.messages)
+        self._own[head.number] = None
+        if len(self._own) > TOUCHED_KEPT:
+            del self._own[next(iter(self._own))]
+        return head.number
+
+    def due(self, partition: int, until_ms: int, limit: int) -> list[tuple[int, int]]:
+        """Armed timers (due, profile id) of this partition with due <= until_ms, earliest first."""
+        timers = []
+        for key, _ in self._rows("timers", bytes((partition,)), limit):
+            _, due_ms, profile = TIMER.unpack(key)
+            if key[0] != partition or due_ms > until_ms:
+                break
+            timers.append((due_ms, profile))
+        return timers
+
+    def next_due_ms(self, partition: int) -> int:
+        """When the earliest timer of this partition is due; NEVER_MS without one."""
+        earliest = self.due(partition, NEVER_MS, 1)
+        return earliest[0][0] if earliest else NEVER_MS
+
+    def profile_ids(self, partition: int, after: int, limit: int) -> list[int]:
+        """Ids > after of the profiles at home in this partition, ascending."""
+        first = max(after + 1, partition << 56)
+        rows = self._rows("profiles", U64.pack(first), limit) if first <= U64_MAX else []
+        return [U64.unpack(key)[0] for key, _ in rows if key[0] == partition]
+
+    def lookup(self, identifier: str) -> int | None:
+        """The profile that has this identifier."""
+        key = identifier.encode()
+        if not 0 < len(key) <= lmdb_env.KEY_MAX_BYTES:
+            return None
+        with self._env.read() as txn:
+            found = txn.get(key, db=self._tables.identifiers)
+        return U64.unpack(found)[0] if found else None
+
+    def profile(self, profile: int) -> bytes | None:
+        """The profile with this id, or the survivor of its merges."""
+        with self._env.read() as txn:
+            return txn.get(_survivor(txn, self._tables, U64.pack(profile)), db=self._tables.profiles)
+
+    def members(self, audience: str, after: int, limit: int) -> list[tuple[int, int]]:
+        """(profile id, entered at) of members with id > after, ascending."""
+        prefix = state_tables.member_prefix(audience)
+        found = []
+        for key, value in self._rows("members", prefix + U64.pack(max(after + 1, 0)), limit):
+            if not key.startswith(prefix):
+                break
+            found.append((U64.unpack(key[len(prefix) :])[0], U64.unpack(value)[0]))
+        return found
+
+    def sizes(self) -> dict[str, int]:
+        """Members of each audience that has any, in O(audiences)."""
+        with self._env.read() as txn:
+            return {key.decode(): COUNT.unpack(value)[0] for key, value in txn.cursor(self._tables.sizes)}
+
+    def counts(self) -> dict[str, int]:
+        """Sums over partitions of all counts, and `profiles`."""
+        with self._env.read() as txn:
+            sums = {"profiles": int(txn.stat(self._tables.profiles)["entries"])}
+            for key, value in txn.cursor(self._tables.counts):
+                name = key[1:].decode()
+                sums[name] = sums.get(name, 0) + COUNT.unpack(value)[0]
+        return sums
+
+    def effects(self, after: int, limit: int) -> list[tuple[int, int, list[AnyEffect]]]:
+        """Up to `limit` commits with effects, after the commit numbered `after`: (number, partition, effects)."""
+        rows = self._rows("effects", U64.pack(max(after + 1, 0)), limit)
+        return [(U64.unpack(key)[0], value[0], effect.decode(value[1:])) for key, value in rows]
+
+    def quarantined(self, after: tuple[int, int], limit: int) -> list[Quarantined]:
+        """Quarantined events after this (partition, position), in that order."""
+        partition, position = after
+        start = PLACE.pack(partition, position + 1) if partition >= 0 and position >= -1 else b"\0"
+        return [state_tables.decode_quarantined(value) for _, value in self._rows("quarantine", start, limit)]
+
+    def trim_effects(self, before: int) -> int:
+        """Forget the effects of commits numbered below `before`; returns how many commits."""
+        trimmed = 0
+        while batch := self._env.write(lambda txn: _trim(txn, self._tables, before)):
+            trimmed += batch
+        return trimmed
+
+    def digest(self) -> dict[str, str]:
+        """Hex digests by part (`profiles`, `identifiers`, …); equal logs give equal digests, whatever the batches."""
+        return digest_of(self.items())
+
+    def items(self) -> Iterator[tuple[str, bytes, bytes]]:
+        """Everything that counts, as (part, key, value), in a defined order: what `digest` is made from.
+
+        Holds one transaction until it is exhausted or closed: on a busy state, read a backup instead.
+        """
+        with self._env.read() as txn:
+            tables = self._tables
+            for part in ("profiles", "redirects", "identifiers", "timers", "members"):
+                for key, value in txn.cursor(getattr(tables, part)):
+                    yield part, key, _survivor(txn, tables, value) if part == "redirects" else value
+            yield from _effect_items(txn, tables)
+            picture = (tables, self._slots, state_tables.read_head(txn, tables))
+            for message, at_ms in stored_messages(txn, picture, self._options.dedupe_window_ms):
+                yield "messages", message, U64.pack(at_ms)
+            for part in ("quarantine", "counts", "cursors"):
+                for key, value in txn.cursor(getattr(tables, part)):
+                    yield part, key, value
+
+    def backup(self, target: Path) -> None:
+        """Write a compacted copy of the newest commit into the empty directory `target`, while others go on."""
+        self._env.copy(target)
+
+    def stats(self) -> StateStats:
+        """Sizes and readers, as they are now."""
+        with self._env.read() as txn:
+            tables = self._tables
+            head = state_tables.read_head(txn, tables)
+            entries = {name: txn.stat(table)["entries"] for name, table in zip(Tables._fields, tables, strict=True)}
+            slots = self._slots
+            entries["messages"] = sum(
+                txn.stat(slots[generation % len(slots)])["entries"] for generation in head.generations
+            )
+        return StateStats(head.number, entries, head.pending, self._env.stats())
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        self._env.close()
+
+    @property
+    def _tables(self) -> Tables:
+        return Tables._make(self._env.dbs[: len(Tables._fields)])
+
+    @property
+    def _slots(self) -> list[Any]:
+        return self._env.dbs[len(Tables._fields) :]
+
+    def _prepare(self, *, readonly: bool) -> None:
+        with self._env.read() as txn:
+            if readonly:
+                state_tables.require_current(txn, self._tables)
+            if state_tables.is_current(txn, self._tables):
+                return
+        window_ms = self._options.dedupe_window_ms
+        self._env.write(lambda txn: state_tables.prepare(txn, self._tables, window_ms))
+
+    def _write(self, txn: Txn, changes: Changes, loaded: Loaded, encoded: Mapping[int, bytes]) -> Head:
+        tables = self._tables
+        head = state_tables.read_head(txn, tables)
+        picture: Picture = (tables, self._slots, head)
+        if head.number != loaded.snapshot:
+            state_commit.check(txn, tables, head, (changes, loaded))
+            asked = loaded.seen.keys() | changes.messages.keys()
+            now_seen = self._messages.seen((txn, txn), picture, asked)
+            if any(now_seen.get(message) != loaded.seen.get(message) for message in asked):
+                raise Conflict("another commit admitted a message of this batch")
+        head.number += 1
+        head.times[changes.partition] = changes.cursor.now_ms
+        state_commit.write(txn, tables, (changes, head.number), encoded)
+        self._messages.write(txn, picture, changes.messages)
+        state_tables.write_head(txn, tables, head)
+        return head
+
+    def _rows(self, table: str, start: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        """Up to `limit` rows from `start` on."""
+        rows: list[tuple[bytes, bytes]] = []
+        with self._env.read() as txn:
+            cursor = txn.cursor(getattr(self._tables, table))
+            if limit > 0 and cursor.set_range(start):
+                for row in cursor.iternext():
+                    rows.append(row)
+                    if len(rows) >= limit:
+                        break
+        return rows
+
+
+def _survivor(txn: Txn, tables: Tables, profile: bytes) -> bytes:
+    """Follow redirects to the profile that is there; chains are short, as the survivor is mostly the older one."""
+    while next_one := txn.get(profile, db=tables.redirects):
+        profile = next_one
+    return profile
+
+
+def _effect_items(txn: Txn, tables: Tables) -> Iterator[tuple[str, bytes, bytes]]:
+    """The effects kept, as one sequence a partition."""
+    partitions = sorted({value[0] for _, value in txn.cursor(tables.effects)})
+    for partition in partitions:
+        n = 0
+        for _, value in txn.cursor(tables.effects):
+            if value[0] == partition:
+                for one in effect.decode(value[1:]):
+                    yield "effects", PLACE.pack(partition, n), effect.encode([one])
+                    n += 1
+
+
+def _trim(txn: Txn, tables: Tables, before: int) -> int:
+    cursor = txn.cursor(tables.effects)
+    trimmed = 0
+    while trimmed < TRIM_COMMITS and cursor.first() and U64.unpack(cursor.key())[0] < before:
+        cursor.delete()
+        trimmed += 1
+    return trimmed

@@ -1,0 +1,146 @@
+"""How the LMDB state lies on disk: its tables, their keys, the head that every commit moves, its format version.
+
+Numbers in keys are big-endian, so that LMDB's byte order is their order.
+"""
+
+import struct
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import lmdb
+import msgspec
+from msgspec import Struct
+
+from onefold.errors import StorageError, TooNew
+from onefold.model.changes import Cursor
+from onefold.model.quarantined import Quarantined
+from onefold.storage.lmdb_env import Txn
+
+FORMAT = 1
+"""The layout that this code reads and writes."""
+GENERATIONS_MAX = 32
+"""Generations of messages alive at once; a partition that lags further than these loses its oldest."""
+
+U64 = struct.Struct(">Q")
+TIMER = struct.Struct(">BQQ")
+"""Partition, due, profile id."""
+PLACE = struct.Struct(">BQ")
+"""Partition, position."""
+COUNT = struct.Struct(">q")
+U64_MAX = (1 << 64) - 1
+
+
+class Tables(NamedTuple):
+    """Handles of the named databases."""
+
+    meta: Any
+    profiles: Any
+    redirects: Any
+    identifiers: Any
+    timers: Any
+    members: Any
+    sizes: Any
+    effects: Any
+    touched: Any
+    recent: Any
+    filters: Any
+    quarantine: Any
+    counts: Any
+    cursors: Any
+
+
+NAMES = tuple(name.encode() for name in Tables._fields) + tuple(
+    b"messages%02d" % slot for slot in range(GENERATIONS_MAX)
+)
+
+
+class Head(Struct, array_like=True):
+    """What each commit reads first and writes last."""
+
+    generation_ms: int
+    """Log time that one generation of messages spans; fixed when the state is made."""
+    number: int = 0
+    """The newest commit."""
+    moved: int = 0
+    """Messages of commits up to this one lie in their generations; those of later ones in `recent`."""
+    pending: int = 0
+    """Messages in `recent`."""
+    generations: list[int] = []
+    """Generations that hold messages, ascending; generation g lies in slot g % GENERATIONS_MAX."""
+    times: dict[int, int] = {}
+    """Partition → its time."""
+
+
+class Touched(Struct, array_like=True):
+    """What a commit changed, kept for a while so that later commits can tell whether they conflict with it."""
+
+    partition: int
+    profiles: list[int]
+    identifiers: list[str]
+
+
+_encoder = msgspec.msgpack.Encoder()
+encode = _encoder.encode
+decode_head = msgspec.msgpack.Decoder(Head).decode
+decode_touched = msgspec.msgpack.Decoder(Touched).decode
+decode_messages = msgspec.msgpack.Decoder(dict[bytes, int]).decode
+decode_cursor = msgspec.msgpack.Decoder(Cursor).decode
+decode_quarantined = msgspec.msgpack.Decoder(Quarantined).decode
+
+_HEAD = b"head"
+_FORMAT = b"format"
+Migration = Callable[[Txn, Tables], None]
+MIGRATIONS: dict[int, Migration] = {}
+"""Format → what turns it into the next one, within the transaction that opens the state."""
+
+
+def read_head(txn: Txn, tables: Tables) -> Head:
+    """The head as of this transaction."""
+    head = txn.get(_HEAD, db=tables.meta)
+    assert head is not None
+    return decode_head(head)
+
+
+def write_head(txn: Txn, tables: Tables, head: Head) -> None:
+    """Put the head of the commit that this transaction makes."""
+    txn.put(_HEAD, encode(head), db=tables.meta)
+
+
+def refuse_newer(env: lmdb.Environment) -> None:
+    """Raise `TooNew` where a newer Onefold made this environment. Writes nothing."""
+    try:
+        meta = env.open_db(b"meta", create=False)
+    except (lmdb.NotFoundError, lmdb.ReadonlyError):
+        return
+    with env.begin() as txn:
+        found = int(txn.get(_FORMAT, b"0", db=meta))
+    if found > FORMAT:
+        raise TooNew(f"{env.path()} has state format {found}; this Onefold knows up to {FORMAT}: please upgrade it")
+
+
+def prepare(txn: Txn, tables: Tables, generation_ms: int) -> None:
+    """Make a new state, or bring an older one up to the present format."""
+    found = txn.get(_FORMAT, db=tables.meta)
+    if found is None:
+        write_head(txn, tables, Head(generation_ms))
+    else:
+        for version in range(int(found), FORMAT):
+            MIGRATIONS[version](txn, tables)
+    txn.put(_FORMAT, b"%d" % FORMAT, db=tables.meta)
+
+
+def is_current(txn: Txn, tables: Tables) -> bool:
+    """Whether nothing has to be made or migrated."""
+    return bool(txn.get(_FORMAT, db=tables.meta) == b"%d" % FORMAT)
+
+
+def require_current(txn: Txn, tables: Tables) -> None:
+    """Raise `StorageError` to a reader who finds an older format, which only a writer may migrate."""
+    if not is_current(txn, tables):
+        raise StorageError("the state has an older format; start the platform once to migrate it")
+
+
+def member_prefix(audience: str) -> bytes:
+    """What the keys of this audience's members begin with; the profile id follows."""
+    assert "\0" not in audience
+    return audience.encode() + b"\0"

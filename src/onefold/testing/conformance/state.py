@@ -1,0 +1,384 @@
+"""What every state engine must do: each clause of `ports.State`, as a test that takes a way to open the state.
+
+Subclass `StateConformance` in a test module and give it a fixture `open_state`: each call of it returns
+another handle on one and the same state, as another worker would have it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from onefold.errors import Conflict
+from onefold.limits import DAY_MS, NEVER_MS
+from onefold.model.changes import Changes, Cursor
+from onefold.model.effect import Admitted, AnyEffect, Created
+from onefold.model.position import profile_id
+from onefold.model.profile import Profile
+from onefold.model.quarantined import Quarantined
+from onefold.ports import Loaded, State
+from onefold.storage.state_digest import PARTS
+from onefold.testing.memory_state import MemoryState
+
+OpenState = Callable[[], State]
+
+A, B, C = (profile_id(0, 1 << 16), profile_id(0, 2 << 16), profile_id(0, 3 << 16))
+NOW_MS = 1_700_000_000_000
+
+
+def changes(partition: int = 0, offset: int = 1, **parts: Any) -> Changes:
+    """Changes with these parts, and nothing else. `profiles` may be given as ids alone."""
+    empty: dict[str, Any] = {
+        "cursor": Cursor(offset, NOW_MS), "profiles": {}, "identifiers": {}, "absorbed": {}, "due": {}, "members": [],
+        "messages": {}, "effects": [], "quarantined": [], "counts": {},
+    }  # fmt: skip
+    made = Changes(partition=partition, **(empty | parts))
+    made.profiles = {profile: Profile(profile, 0, 0, 0, 0) for profile in made.profiles}
+    return made
+
+
+def commit(state: State, loaded: Loaded | None = None, data: bytes = b"data", **parts: Any) -> int:
+    """Commit these parts, each profile with `data`, on top of what is there now or of `loaded`."""
+    made = changes(**parts)
+    return state.commit(made, loaded or state.load((), (), ()), dict.fromkeys(made.profiles, data))
+
+
+def message(n: int) -> bytes:
+    """A fingerprint."""
+    return n.to_bytes(16, "little")
+
+
+def admitted(n: int, profile: int = A) -> AnyEffect:
+    """An effect of the event at position n."""
+    return Admitted(profile, n, 0, NOW_MS, "Order Completed")
+
+
+class StateConformance:
+    """The port's promises."""
+
+    def test_an_empty_state_answers_everything_with_nothing(self, open_state: OpenState) -> None:
+        """Before the first commit every question has an empty answer."""
+        state = open_state()
+        assert state.cursor(3) == Cursor()
+        loaded = state.load(["user_id:1"], [A], [message(1)])
+        assert loaded == Loaded(loaded.snapshot, {}, {}, {})
+        assert (state.due(0, NEVER_MS, 9), state.next_due_ms(0), state.profile_ids(0, 0, 9)) == ([], NEVER_MS, [])
+        assert (state.lookup("user_id:1"), state.profile(A), state.members("vip", 0, 9)) == (None, None, [])
+        assert (state.sizes(), state.counts(), state.effects(0, 9)) == ({}, {"profiles": 0}, [])
+        assert (state.quarantined((0, -1), 9), state.trim_effects(9), list(state.items())) == ([], 0, [])
+        assert set(state.digest()) == set(PARTS)
+
+    def test_load_gives_identifiers_their_profiles_the_asked_ones_and_messages(self, open_state: OpenState) -> None:
+        """What is known is found, with the profiles that identifiers lead to; what is unknown is left out."""
+        state = open_state()
+        snapshot = commit(
+            state, profiles=[A, B], identifiers={"user_id:1": A, "email:ü@b.c": A}, messages={message(7): NOW_MS}
+        )
+        loaded = state.load(["email:ü@b.c", "user_id:9"], [B, C], [message(7), message(8)])
+        assert loaded == Loaded(snapshot, {"email:ü@b.c": A}, {A: b"data", B: b"data"}, {message(7): NOW_MS})
+
+    def test_load_takes_any_iterable_once_and_with_repetitions(self, open_state: OpenState) -> None:
+        """Generators and repeated keys are as good as lists without."""
+        state = open_state()
+        commit(state, profiles=[A], identifiers={"x:1": A}, messages={message(1): NOW_MS})
+        loaded = state.load(
+            (n for n in ["x:1", "x:1", "a:0"]), (p for p in [A, A]), (m for m in [message(1), message(0), message(1)])
+        )
+        assert (loaded.identifiers, loaded.profiles, loaded.seen) == ({"x:1": A}, {A: b"data"}, {message(1): NOW_MS})
+
+    def test_load_leaves_out_what_the_caller_knows(self, open_state: OpenState) -> None:
+        """The profile of an identifier is not given again to a caller that has it, but one asked for by id is."""
+        state = open_state()
+        commit(state, profiles=[A, B], identifiers={"x:1": A, "x:2": B})
+        assert state.load(["x:1", "x:2"], (), (), known={A}).profiles == {B: b"data"}
+        assert state.load(["x:1"], [A], (), known={A}).profiles == {A: b"data"}
+
+    def test_commit_conflicts_over_a_profile_that_the_caller_knew(self, open_state: OpenState) -> None:
+        """A profile that was read from the caller's own cache counts as read."""
+        state, other = open_state(), open_state()
+        commit(state, profiles=[A], identifiers={"x:1": A})
+        loaded = state.load(["x:1"], (), (), known={A})
+        commit(other, partition=1, profiles=[A])
+        with pytest.raises(Conflict):
+            commit(state, loaded, offset=2)
+
+    def test_commit_returns_the_snapshot_that_load_and_touched_since_then_name(self, open_state: OpenState) -> None:
+        """Snapshot numbers grow with each commit and are the same wherever they are named."""
+        state = open_state()
+        first, second = commit(state), commit(state, offset=2)
+        assert second > first
+        assert state.load((), (), ()).snapshot == second == state.touched_since(second)[0]
+
+    def test_the_cursor_lies_in_the_commit(self, open_state: OpenState) -> None:
+        """Each partition has the cursor of its last commit."""
+        state = open_state()
+        commit(state, partition=1, cursor=Cursor(5, NOW_MS, 2))
+        commit(state, partition=255, cursor=Cursor(6, NOW_MS + 1, 2))
+        assert state.cursor(1) == Cursor(5, NOW_MS, 2)
+        assert state.cursor(255) == Cursor(6, NOW_MS + 1, 2)
+        assert state.cursor(0) == Cursor()
+
+    def test_new_versions_replace_old_ones(self, open_state: OpenState) -> None:
+        """Profiles and identifiers have the value of the last commit that wrote them."""
+        state = open_state()
+        commit(state, data=b"old", profiles=[A, B], identifiers={"x:1": A})
+        commit(state, data=b"new" * 2_000, profiles=[A], identifiers={"x:1": B})
+        assert (state.profile(A), state.profile(B), state.lookup("x:1")) == (b"new" * 2_000, b"old", B)
+
+    def test_other_handles_see_a_commit(self, open_state: OpenState) -> None:
+        """What one handle has committed, all see."""
+        one, other = open_state(), open_state()
+        commit(one, profiles=[A], identifiers={"x:1": A}, messages={message(1): NOW_MS})
+        assert other.load(["x:1"], (), [message(1)])[1:] == ({"x:1": A}, {A: b"data"}, {message(1): NOW_MS})
+
+    @pytest.mark.parametrize(
+        "theirs",
+        [
+            {"profiles": [A]},
+            {"absorbed": {A: C}},
+            {"identifiers": {"x:1": B}},
+            {"messages": {message(1): NOW_MS}},
+        ],
+        ids=lambda parts: next(iter(parts)),
+    )
+    @pytest.mark.parametrize(
+        "mine",
+        [{"profiles": [A], "identifiers": {"x:1": A}, "messages": {message(1): NOW_MS + 1}}, {}],
+        ids=["written", "read"],
+    )
+    def test_commit_conflicts_with_a_later_commit_that_touched_the_same(
+        self, open_state: OpenState, theirs: dict[str, Any], mine: dict[str, Any]
+    ) -> None:
+        """An identifier, profile or message that the batch read or writes and that was touched since: `Conflict`."""
+        state, other = open_state(), open_state()
+        commit(state, profiles=[A], identifiers={"x:1": A}, messages={message(1): NOW_MS - 1})
+        loaded = state.load(["x:1"], (), [message(1)]) if not mine else state.load((), (), ())
+        commit(other, partition=1, **theirs)
+        before = state.digest()
+        with pytest.raises(Conflict):
+            commit(state, loaded, offset=2, counts={"received": 1}, **mine)
+        assert state.digest() == before
+        assert state.cursor(0).offset == 1
+
+    def test_commit_conflicts_where_the_cursor_moved(self, open_state: OpenState) -> None:
+        """Two workers on one partition never both commit the same batch, not even an empty one."""
+        state, other = open_state(), open_state()
+        loaded = state.load((), (), ())
+        commit(other, offset=1)
+        with pytest.raises(Conflict):
+            commit(state, loaded, offset=1)
+
+    def test_commits_that_touch_different_things_do_not_conflict(self, open_state: OpenState) -> None:
+        """Batches of two partitions with nothing in common both commit, whatever their order."""
+        state, other = open_state(), open_state()
+        loaded = state.load(["x:1"], (), [message(1)])
+        commit(other, partition=1, profiles=[B], identifiers={"x:2": B}, messages={message(2): NOW_MS})
+        commit(state, loaded, profiles=[A], identifiers={"x:1": A}, messages={message(1): NOW_MS})
+        assert state.load(["x:1", "x:2"], (), ()).profiles == {A: b"data", B: b"data"}
+
+    def test_commit_conflicts_with_a_snapshot_that_is_too_old(self, open_state: OpenState) -> None:
+        """Where the records of touched keys are gone, a commit conflicts rather than guesses."""
+        state, other = open_state(), open_state()
+        loaded = state.load((), (), ())
+        for offset in range(1_001):
+            commit(other, partition=1, offset=offset)
+        assert state.touched_since(loaded.snapshot)[1] is None
+        with pytest.raises(Conflict):
+            commit(state, loaded)
+        assert state.touched_since(loaded.snapshot + 1)[1] == set()
+
+    def test_touched_since_names_what_others_changed(self, open_state: OpenState) -> None:
+        """Profiles that others wrote or absorbed are named, one's own commits are not."""
+        mine, other = open_state(), open_state()
+        start = commit(mine, profiles=[A, B])
+        commit(mine, offset=2, profiles=[A])
+        end = commit(other, partition=1, profiles=[B], absorbed={C: B})
+        assert mine.touched_since(start) == (end, {B, C})
+        assert other.touched_since(start) == (end, {A})
+        assert mine.touched_since(end) == (end, set())
+
+    def test_an_absorbed_profile_is_gone_and_leads_to_its_survivor(self, open_state: OpenState) -> None:
+        """`load` leaves it out, `profile` gives the survivor, also through several merges in one or more commits."""
+        state = open_state()
+        commit(state, profiles=[A, B, C])
+        commit(state, offset=2, data=b"B", profiles=[B], absorbed={C: B})
+        assert state.load((), [B, C], ()).profiles == {B: b"B"}
+        assert state.profile(C) == b"B"
+        commit(state, offset=3, data=b"A", profiles=[A], absorbed={B: A})
+        assert [state.profile(p) for p in (A, B, C)] == [b"A"] * 3
+        assert (state.profile_ids(0, 0, 9), state.counts()) == ([A], {"profiles": 1})
+
+    def test_merges_in_one_commit_or_in_two_give_the_same_digest(self, open_state: OpenState) -> None:
+        """Redirects count as where they lead to in the end."""
+        state = open_state()
+        commit(state, profiles=[A], absorbed={C: B, B: A})
+        expected = state.digest()["redirects"]
+        commit(state, offset=2, absorbed={C: A})
+        assert state.digest()["redirects"] == expected
+
+    def test_timers_wake_in_order_and_by_home(self, open_state: OpenState) -> None:
+        """Due timers come earliest first, up to the limit, and only those of profiles at home in the partition."""
+        state = open_state()
+        away = profile_id(1, 5)
+        commit(state, due={A: (NEVER_MS, 300), B: (NEVER_MS, 100), C: (NEVER_MS, 200), away: (NEVER_MS, 50)})
+        assert state.due(0, 200, 9) == [(100, B), (200, C)]
+        assert state.due(0, 300, 2) == [(100, B), (200, C)]
+        assert state.due(0, 300, 0) == []
+        assert state.due(1, 300, 9) == [(50, away)]
+        assert (state.next_due_ms(0), state.next_due_ms(1), state.next_due_ms(2)) == (100, 50, NEVER_MS)
+
+    def test_timers_are_moved_and_disarmed(self, open_state: OpenState) -> None:
+        """The timer armed before gives way to the new one; NEVER_MS disarms, and absorbed profiles are not armed."""
+        state = open_state()
+        commit(state, due={A: (NEVER_MS, 100), B: (NEVER_MS, 200), C: (NEVER_MS, 300)})
+        commit(state, offset=2, absorbed={C: A}, due={A: (100, 150), B: (200, NEVER_MS), C: (300, 400)})
+        assert state.due(0, NEVER_MS, 9) == [(150, A)]
+
+    def test_profile_ids_are_listed_by_home(self, open_state: OpenState) -> None:
+        """Ids at home in a partition, after a given one, ascending, up to the limit."""
+        state = open_state()
+        last = profile_id(255, (1 << 56) - 1)
+        commit(state, profiles=[C, A, last, B, profile_id(1, 0)])
+        assert state.profile_ids(0, 0, 9) == [A, B, C]
+        assert state.profile_ids(0, A, 1) == [B]
+        assert state.profile_ids(0, C, 9) == []
+        assert state.profile_ids(1, 0, 9) == [profile_id(1, 0)]
+        assert state.profile_ids(255, 0, 9) == [last]
+        assert state.profile_ids(255, last, 9) == []
+
+    def test_members_take_the_last_word(self, open_state: OpenState) -> None:
+        """Of several words on one membership in a commit the last one counts, and sizes stay right all the same."""
+        state = open_state()
+        commit(state, members=[("vip", A, 5), ("vip", A, 0), ("vip", A, 7), ("new", B, 1), ("new", B, 0)])
+        assert (state.members("vip", 0, 9), state.sizes()) == ([(A, 7)], {"vip": 1})
+        commit(state, offset=2, members=[("vip", A, 7), ("vip", B, 8), ("new", B, 0), ("new", C, 0)])
+        assert (state.members("vip", 0, 9), state.sizes()) == ([(A, 7), (B, 8)], {"vip": 2})
+        commit(state, offset=3, members=[("vip", A, 0), ("vip", A, 0), ("vip", B, 0)])
+        assert (state.members("vip", 0, 9), state.sizes()) == ([], {})
+
+    def test_members_are_paged_and_audiences_do_not_run_together(self, open_state: OpenState) -> None:
+        """Pages go on after the last id; an audience whose name begins like another's is another."""
+        state = open_state()
+        commit(state, members=[(name, p, 9) for name in ("vi", "vip", "vip2") for p in (C, B, A)])
+        assert state.members("vip", 0, 2) == [(A, 9), (B, 9)]
+        assert state.members("vip", B, 2) == [(C, 9)]
+        assert state.members("vip", C, 2) == []
+        assert state.members("v", 0, 9) == []
+
+    def test_counts_are_summed(self, open_state: OpenState) -> None:
+        """Counts add up over commits and partitions."""
+        state = open_state()
+        commit(state, counts={"received": 3, "admitted": 2})
+        commit(state, offset=2, counts={"received": 1})
+        commit(state, partition=1, counts={"received": 10}, profiles=[A])
+        assert state.counts() == {"received": 14, "admitted": 2, "profiles": 1}
+
+    def test_effects_are_followed_by_commit_number(self, open_state: OpenState) -> None:
+        """A follower gets each commit with effects once, in order, with its partition and number."""
+        state = open_state()
+        first = commit(state, effects=[Created(A, 1, 0, NOW_MS), admitted(1)])
+        commit(state, offset=2)
+        third = commit(state, partition=1, effects=[admitted(2)])
+        fourth = commit(state, offset=3, effects=[admitted(3)])
+        rows = [(first, 0, [Created(A, 1, 0, NOW_MS), admitted(1)]), (third, 1, [admitted(2)])]
+        assert state.effects(0, 2) == rows
+        assert state.effects(third, 9) == [(fourth, 0, [admitted(3)])]
+        assert state.effects(fourth, 9) == []
+        assert state.effects(0, 0) == []
+
+    def test_effects_can_be_forgotten(self, open_state: OpenState) -> None:
+        """Trimming forgets the commits below a number, says how many had effects, and can be repeated."""
+        state = open_state()
+        numbers = [commit(state, offset=n, effects=[admitted(n)]) for n in range(1, 5)]
+        assert state.trim_effects(numbers[2]) == 2
+        assert state.trim_effects(numbers[2]) == 0
+        assert [number for number, _, _ in state.effects(0, 9)] == numbers[2:]
+
+    def test_quarantine_is_paged_by_place(self, open_state: OpenState) -> None:
+        """Quarantined events come by partition and position, after a given place."""
+        state = open_state()
+        events = [Quarantined(p, n, "web", NOW_MS, "schema", '{"ä":')
+                  for p, n in [(0, 3), (0, 9), (1, 0)]]  # fmt: skip
+        commit(state, quarantined=events[:0:-1])
+        commit(state, offset=2, quarantined=events[:1])
+        assert state.quarantined((0, -1), 9) == events
+        assert state.quarantined((0, 3), 1) == events[1:2]
+        assert state.quarantined((0, 9), 9) == events[2:]
+        assert state.quarantined((1, 0), 9) == []
+
+    def test_messages_keep_their_latest_time(self, open_state: OpenState) -> None:
+        """A message that was admitted again after its window is remembered by its latest log time."""
+        state = open_state()
+        commit(state, messages={message(1): NOW_MS - 5, message(2): NOW_MS})
+        commit(state, offset=2, messages={message(1): NOW_MS, message(2): NOW_MS - 5})
+        assert state.load((), (), [message(1), message(2)]).seen == {message(1): NOW_MS, message(2): NOW_MS}
+
+    def test_messages_are_remembered_for_at_least_the_window(self, open_state: OpenState) -> None:
+        """A message is found while the slowest partition is within 24 hours of it, and forgotten in the end."""
+        state = open_state()
+        commit(state, cursor=Cursor(1, NOW_MS), messages={message(1): NOW_MS})
+        commit(state, partition=1, cursor=Cursor(1, NOW_MS))
+        commit(state, cursor=Cursor(2, NOW_MS + 9 * DAY_MS), messages={message(2): NOW_MS + 9 * DAY_MS})
+        assert set(state.load((), (), [message(1), message(2)]).seen) == {message(1), message(2)}
+        commit(state, partition=1, cursor=Cursor(2, NOW_MS + DAY_MS))
+        assert set(state.load((), (), [message(1), message(2)]).seen) == {message(1), message(2)}
+        commit(state, partition=1, cursor=Cursor(3, NOW_MS + 9 * DAY_MS))
+        assert set(state.load((), (), [message(1), message(2)]).seen) == {message(2)}
+
+    def test_equal_histories_in_other_batches_have_equal_digests(self, open_state: OpenState) -> None:
+        """Digests say what is there, not in how many commits it came."""
+        state, reference = open_state(), MemoryState()
+        for part in HISTORY:
+            commit(reference, **part)
+        whole: dict[str, Any] = {}
+        for name in HISTORY[-1].keys() | HISTORY[0].keys():
+            values = [part[name] for part in HISTORY if name in part]
+            if isinstance(values[0], list):
+                whole[name] = [one for value in values for one in value]
+            elif isinstance(values[0], dict):
+                whole[name] = {key: one for value in values for key, one in value.items()}
+            else:
+                whole[name] = values[-1]
+        commit(state, **whole | {"due": {A: (NEVER_MS, 70)}, "counts": {"received": 3}})
+        assert state.digest() == reference.digest()
+
+    def test_digests_tell_parts_apart(self, open_state: OpenState) -> None:
+        """A change in one part changes the digest of that part alone."""
+        state = open_state()
+        commit(state)
+        for part, parts in ONE_OF_EACH.items():
+            before = state.digest()
+            commit(state, **parts)
+            after = state.digest()
+            assert {name for name in PARTS if before[name] != after[name]} == {part}
+
+    def test_items_come_by_part_and_key(self, open_state: OpenState) -> None:
+        """Items are ordered by part, then by key, without repetition."""
+        state = open_state()
+        for parts in ONE_OF_EACH.values():
+            commit(state, **parts)
+        keys = [(PARTS.index(part), key) for part, key, _ in state.items()]
+        assert keys == sorted(set(keys))
+
+
+HISTORY: list[dict[str, Any]] = [
+    {"offset": 1, "profiles": [A], "identifiers": {"x:1": A}, "messages": {message(1): NOW_MS},
+     "effects": [admitted(1)], "counts": {"received": 1}, "due": {A: (NEVER_MS, 50)}, "members": [("vip", A, 5)]},
+    {"offset": 2, "profiles": [A, B], "identifiers": {"x:2": B}, "messages": {message(2): NOW_MS, message(0): NOW_MS},
+     "effects": [admitted(2), admitted(3)], "counts": {"received": 1}, "due": {A: (50, 60)}},
+    {"offset": 3, "profiles": [A, B], "identifiers": {"x:1": B}, "counts": {"received": 1},
+     "effects": [admitted(4)], "due": {A: (60, 70)}, "members": [("vip", A, 6), ("new", A, 6), ("new", A, 0)],
+     "quarantined": [Quarantined(0, 9, "web", NOW_MS, "schema", "{}")]},
+]  # fmt: skip
+
+ONE_OF_EACH: dict[str, dict[str, Any]] = {
+    "profiles": {"profiles": [A]},
+    "redirects": {"absorbed": {C: A}},
+    "identifiers": {"identifiers": {"x:1": A}},
+    "timers": {"due": {A: (NEVER_MS, 7)}},
+    "members": {"members": [("vip", A, 5)]},
+    "effects": {"effects": [admitted(1)]},
+    "messages": {"messages": {message(1): NOW_MS}},
+    "quarantine": {"quarantined": [Quarantined(0, 1, "web", NOW_MS, "schema", "{}")]},
+    "counts": {"counts": {"received": 1}},
+}

@@ -1,0 +1,276 @@
+"""The state as plain dictionaries: slow, obvious, in memory, and failing on command. The reference for every engine."""
+
+import copy
+from collections.abc import Container, Iterable, Iterator, Mapping
+
+import msgspec
+
+from onefold.errors import Conflict
+from onefold.limits import DEDUPE_WINDOW_MS, NEVER_MS
+from onefold.model import effect
+from onefold.model.changes import Changes, Cursor
+from onefold.model.effect import AnyEffect
+from onefold.model.position import home
+from onefold.model.quarantined import Quarantined
+from onefold.ports import Loaded
+from onefold.storage.state_digest import digest_of
+
+RECORDS_KEPT = 1_000
+GENERATIONS_MAX = 32
+
+_encode = msgspec.msgpack.encode
+
+
+class MemoryState:
+    """`ports.State` in dictionaries. `fail_next` makes a coming call raise, before or after it took effect."""
+
+    def __init__(self, dedupe_window_ms: int = DEDUPE_WINDOW_MS) -> None:
+        self._window_ms = dedupe_window_ms
+        self._profiles: dict[int, bytes] = {}
+        self._redirects: dict[int, int] = {}
+        self._identifiers: dict[str, int] = {}
+        self._timers: set[tuple[int, int, int]] = set()
+        self._members: dict[tuple[str, int], int] = {}
+        self._messages: dict[bytes, int] = {}
+        self._effects: dict[int, tuple[int, list[AnyEffect]]] = {}
+        self._quarantine: dict[tuple[int, int], Quarantined] = {}
+        self._counts: dict[tuple[int, str], int] = {}
+        self._cursors: dict[int, Cursor] = {}
+        self._touched: dict[int, tuple[int, set[int], set[str], set[bytes]]] = {}
+        self._failures: dict[str, list[tuple[Exception, bool]]] = {}
+        self._own: set[int] = set()
+
+    def another(self) -> "MemoryState":
+        """Another worker's handle on the same state: its commits are others' commits to this one."""
+        handle = copy.copy(self)
+        handle.__dict__.update(_failures={}, _own=set())
+        return handle
+
+    @property
+    def _number(self) -> int:
+        return len(self._touched)
+
+    def fail_next(self, method: str, error: Exception, *, after: bool = False) -> None:
+        """The next call of `method` raises `error`; with `after`, only once it has taken effect. Calls queue up."""
+        self._failures.setdefault(method, []).append((error, after))
+
+    def cursor(self, partition: int) -> Cursor:
+        """How far this partition has been folded."""
+        self._fail("cursor")
+        return self._cursors.get(partition, Cursor())
+
+    def load(
+        self,
+        identifiers: Iterable[str],
+        profiles: Iterable[int],
+        messages: Iterable[bytes],
+        known: Container[int] = (),
+    ) -> Loaded:
+        """One consistent picture of these identifiers, of their profiles and of `profiles`, and of these messages."""
+        self._fail("load")
+        homes = {name: self._identifiers[name] for name in identifiers if name in self._identifiers}
+        wanted = {*profiles, *(profile for profile in homes.values() if profile not in known)}
+        found = {profile: self._profiles[profile] for profile in wanted if profile in self._profiles}
+        remembered = self._remembered()
+        return Loaded(self._number, homes, found, {m: remembered[m] for m in messages if m in remembered})
+
+    def touched_since(self, snapshot: int) -> tuple[int, set[int] | None]:
+        """The newest snapshot, and the profiles that others' commits changed since `snapshot`; None: too many."""
+        self._fail("touched_since")
+        if not self._number - RECORDS_KEPT <= snapshot <= self._number:
+            return self._number, None
+        others = set(range(snapshot + 1, self._number + 1)) - self._own
+        return self._number, {profile for number in others for profile in self._touched[number][1]}
+
+    def commit(self, changes: Changes, loaded: Loaded, encoded: Mapping[int, bytes]) -> int:
+        """Take over a batch's changes and return the new snapshot number; `Conflict` as the port says."""
+        if failure := self._failure("commit", after=False):
+            raise failure
+        self._check(changes, loaded)
+        before = self._remembered()
+        number = self._number + 1
+        self._write(changes, encoded, number)
+        after = self._remembered()
+        messages = {m for m in changes.messages if before.get(m) != after.get(m)}
+        profiles = {*changes.profiles, *changes.absorbed}
+        self._touched[number] = (changes.partition, profiles, set(changes.identifiers), messages)
+        self._own.add(number)
+        if failure := self._failure("commit", after=True):
+            raise failure
+        return number
+
+    def due(self, partition: int, until_ms: int, limit: int) -> list[tuple[int, int]]:
+        """Armed timers (due, profile id) of this partition with due <= until_ms, earliest first."""
+        self._fail("due")
+        return sorted((due, p) for where, due, p in self._timers if where == partition and due <= until_ms)[:limit]
+
+    def next_due_ms(self, partition: int) -> int:
+        """When the earliest timer of this partition is due; NEVER_MS without one."""
+        self._fail("next_due_ms")
+        return min((due for where, due, _ in self._timers if where == partition), default=NEVER_MS)
+
+    def profile_ids(self, partition: int, after: int, limit: int) -> list[int]:
+        """Ids > after of the profiles at home in this partition, ascending."""
+        self._fail("profile_ids")
+        return sorted(p for p in self._profiles if home(p) == partition and p > after)[:limit]
+
+    def lookup(self, identifier: str) -> int | None:
+        """The profile that has this identifier."""
+        self._fail("lookup")
+        return self._identifiers.get(identifier)
+
+    def profile(self, profile: int) -> bytes | None:
+        """The profile with this id, or the survivor of its merges."""
+        self._fail("profile")
+        return self._profiles.get(self._survivor(profile))
+
+    def members(self, audience: str, after: int, limit: int) -> list[tuple[int, int]]:
+        """(profile id, entered at) of members with id > after, ascending."""
+        self._fail("members")
+        rows = ((p, at) for (name, p), at in self._members.items() if name == audience and p > after)
+        return sorted(rows)[:limit]
+
+    def sizes(self) -> dict[str, int]:
+        """Members of each audience that has any."""
+        self._fail("sizes")
+        sizes: dict[str, int] = {}
+        for audience, _ in self._members:
+            sizes[audience] = sizes.get(audience, 0) + 1
+        return sizes
+
+    def counts(self) -> dict[str, int]:
+        """Sums over partitions of all counts, and `profiles`."""
+        self._fail("counts")
+        sums = {"profiles": len(self._profiles)}
+        for (_, name), amount in self._counts.items():
+            sums[name] = sums.get(name, 0) + amount
+        return sums
+
+    def effects(self, after: int, limit: int) -> list[tuple[int, int, list[AnyEffect]]]:
+        """Up to `limit` commits with effects, after the commit numbered `after`: (number, partition, effects)."""
+        self._fail("effects")
+        return [(n, p, list(rows)) for n, (p, rows) in sorted(self._effects.items()) if n > after][:limit]
+
+    def quarantined(self, after: tuple[int, int], limit: int) -> list[Quarantined]:
+        """Quarantined events after this (partition, position), in that order."""
+        self._fail("quarantined")
+        return [event for place, event in sorted(self._quarantine.items()) if place > after][:limit]
+
+    def trim_effects(self, before: int) -> int:
+        """Forget the effects of commits numbered below `before`; returns how many commits."""
+        self._fail("trim_effects")
+        old = [number for number in self._effects if number < before]
+        for number in old:
+            del self._effects[number]
+        return len(old)
+
+    def digest(self) -> dict[str, str]:
+        """Hex digests by part; equal logs give equal digests, whatever the batches."""
+        return digest_of(self.items())
+
+    def items(self) -> Iterator[tuple[str, bytes, bytes]]:
+        """Everything that counts, as (part, key, value), in a defined order: what `digest` is made from."""
+        self._fail("items")
+        for profile, data in sorted(self._profiles.items()):
+            yield "profiles", _u64(profile), data
+        for absorbed in sorted(self._redirects):
+            yield "redirects", _u64(absorbed), _u64(self._survivor(absorbed))
+        for name, profile in sorted((name.encode(), profile) for name, profile in self._identifiers.items()):
+            yield "identifiers", name, _u64(profile)
+        for partition, due, profile in sorted(self._timers):
+            yield "timers", _place(partition, due) + _u64(profile), b""
+        yield from self._more_items()
+
+    def _more_items(self) -> Iterator[tuple[str, bytes, bytes]]:
+        rows = sorted((audience.encode() + b"\0" + _u64(p), at) for (audience, p), at in self._members.items())
+        for key, entered_at in rows:
+            yield "members", key, _u64(entered_at)
+        for partition in sorted({partition for partition, _ in self._effects.values()}):
+            mine = [one for _, (p, rows) in sorted(self._effects.items()) if p == partition for one in rows]
+            for n, one in enumerate(mine):
+                yield "effects", _place(partition, n), effect.encode([one])
+        for message, at_ms in sorted(self._remembered().items()):
+            yield "messages", message, _u64(at_ms)
+        for place, event in sorted(self._quarantine.items()):
+            yield "quarantine", _place(*place), _encode(event)
+        for key, amount in sorted((bytes([p]) + name.encode(), n) for (p, name), n in self._counts.items()):
+            yield "counts", key, amount.to_bytes(8, "big", signed=True)
+        for partition, cursor in sorted(self._cursors.items()):
+            yield "cursors", bytes([partition]), _encode(cursor)
+
+    def close(self) -> None:
+        """Nothing to let go of; what was committed stays readable."""
+
+    def _check(self, changes: Changes, loaded: Loaded) -> None:
+        if not self._number - RECORDS_KEPT <= loaded.snapshot <= self._number:
+            raise Conflict("the snapshot is too old")
+        profiles = {*loaded.profiles, *loaded.identifiers.values(), *changes.profiles, *changes.absorbed, *changes.due}
+        identifiers = {*loaded.identifiers, *changes.identifiers}
+        messages = {*loaded.seen, *changes.messages}
+        for number in range(loaded.snapshot + 1, self._number + 1):
+            partition, others, names, admitted = self._touched[number]
+            if partition == changes.partition or profiles & others or identifiers & names or messages & admitted:
+                raise Conflict(f"commit {number} touched what this batch had loaded")
+
+    def _write(self, changes: Changes, encoded: Mapping[int, bytes], number: int) -> None:
+        for profile in changes.profiles:
+            self._profiles[profile] = encoded[profile]
+        for absorbed in changes.absorbed:
+            self._profiles.pop(absorbed, None)
+        self._redirects.update(changes.absorbed)
+        self._identifiers.update(changes.identifiers)
+        self._write_timers(changes)
+        self._write_members(changes)
+        for message, at_ms in changes.messages.items():
+            self._messages[message] = max(at_ms, self._messages.get(message, 0))
+        if changes.effects:
+            self._effects[number] = (changes.partition, list(changes.effects))
+        for event in changes.quarantined:
+            self._quarantine[event.partition, event.position] = event
+        for name, amount in changes.counts.items():
+            if amount:
+                self._counts[changes.partition, name] = self._counts.get((changes.partition, name), 0) + amount
+        self._cursors[changes.partition] = changes.cursor
+
+    def _write_timers(self, changes: Changes) -> None:
+        for profile, (before, after) in changes.due.items():
+            self._timers.discard((home(profile), before, profile))
+            if after < NEVER_MS and profile not in changes.absorbed:
+                self._timers.add((home(profile), after, profile))
+
+    def _write_members(self, changes: Changes) -> None:
+        for audience, profile, entered_at in changes.members:
+            if entered_at:
+                self._members[audience, profile] = entered_at
+            else:
+                self._members.pop((audience, profile), None)
+
+    def _survivor(self, profile: int) -> int:
+        while profile in self._redirects:
+            profile = self._redirects[profile]
+        return profile
+
+    def _remembered(self) -> dict[bytes, int]:
+        """Messages of the generations that some partition's window still reaches."""
+        times = [cursor.now_ms for cursor in self._cursors.values()]
+        if not times:
+            return {}
+        reached = (min(times) - self._window_ms) // self._window_ms
+        oldest = max(0, reached, max(times) // self._window_ms - GENERATIONS_MAX + 1)
+        return {message: at for message, at in self._messages.items() if at // self._window_ms >= oldest}
+
+    def _fail(self, method: str) -> None:
+        if failure := self._failure(method, after=False) or self._failure(method, after=True):
+            raise failure
+
+    def _failure(self, method: str, *, after: bool) -> Exception | None:
+        queue = self._failures.get(method, [])
+        return queue.pop(0)[0] if queue and queue[0][1] == after else None
+
+
+def _u64(number: int) -> bytes:
+    return number.to_bytes(8, "big")
+
+
+def _place(partition: int, number: int) -> bytes:
+    return bytes([partition]) + _u64(number)
