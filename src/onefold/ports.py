@@ -3,7 +3,7 @@
 Every hot call takes and gives a batch. All methods may raise `StorageError` and its kin (`errors.py`).
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from onefold.model.changes import Changes, Cursor
@@ -74,10 +74,17 @@ class State(Protocol):
         """How far this partition has been folded."""
         ...
 
-    def load(self, identifiers: Iterable[str], profiles: Iterable[int], messages: Iterable[bytes]) -> Loaded:
+    def load(
+        self,
+        identifiers: Iterable[str],
+        profiles: Iterable[int],
+        messages: Iterable[bytes],
+        known: Container[int] = (),
+    ) -> Loaded:
         """One consistent picture of these identifiers, of their profiles and of `profiles`, and of these messages.
 
-        Identifiers, profiles and messages that are unknown are left out. A profile that was absorbed is left out.
+        Identifiers, profiles and messages that are unknown are left out. A profile that was absorbed is left out, and
+        so is the profile of an identifier where the caller has it already (`known`).
         """
         ...
 

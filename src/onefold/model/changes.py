@@ -16,6 +16,8 @@ class Cursor(Struct, frozen=True, array_like=True):
     """The partition's time: the largest that its entries have said."""
     version: int = 0
     """The definitions in force."""
+    sweeping: int = -1
+    """Profiles at home here with a larger id are still to be judged under `version`; -1: all have been."""
 
 
 class View(Struct):

@@ -5,9 +5,12 @@ A position is `record offset << 16 | index in the record`, 56 bits within one pa
 of the person.
 """
 
+import re
+
 from onefold.limits import PARTITIONS_MAX, RECORD_EVENTS_MAX, RECORD_OFFSET_MAX
 
 _PREFIX = "prf_"
+_SHOWN = re.compile(_PREFIX + "([0-9a-f]{16})")
 
 
 def position(offset: int, index: int) -> int:
@@ -40,9 +43,5 @@ def show(profile: int) -> str:
 
 def parse(text: str) -> int | None:
     """The profile id that a text shows, or None where it shows none."""
-    if not text.startswith(_PREFIX) or len(text) != len(_PREFIX) + 16:
-        return None
-    try:
-        return int(text[len(_PREFIX) :], 16)
-    except ValueError:
-        return None
+    found = _SHOWN.fullmatch(text)
+    return int(found[1], 16) if found else None

@@ -13,7 +13,8 @@ class Declared(NamedTuple):
 
     value: Any
     at_ms: int
-    position: int
+    tie: int
+    """Decides between equal times: taken from the message, so that the order of arrival does not matter."""
 
 
 class Link(NamedTuple):

@@ -1,0 +1,111 @@
+"""A batch: a run of log entries, read into the events that the step will take one by one.
+
+Reading is the part of the step that needs no state: it corrects times, names messages that came without an id, and
+finds the identifiers, so that the state can be loaded in two look-ups for all events together.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import xxhash
+from msgspec import Struct, structs
+
+from onefold.core.identifiers import Finder
+from onefold.language.values import milliseconds
+from onefold.model.changes import Cursor
+from onefold.model.entry import Received, Rejected
+from onefold.model.event import Event
+from onefold.model.position import position
+
+
+class Incoming(Struct, gc=False):
+    """One event on its way through the step."""
+
+    event: Event
+    source: str
+    position: int
+    received_ms: int
+    """Log time: never earlier than that of any entry before it."""
+    at_ms: int
+    """When it happened, by the sender's clock corrected by ours; never after `received_ms`."""
+    tie: int
+    """Orders events of the same instant, whatever order they came in."""
+    fingerprint: bytes
+    identifiers: list[str]
+
+
+class Refused(Struct):
+    """An event that collect refused, on its way into quarantine."""
+
+    rejected: Rejected
+    source: str
+    position: int
+    received_ms: int
+
+
+class Batch(Struct):
+    """Events of consecutive entries of one partition."""
+
+    partition: int
+    cursor: Cursor
+    """Where the partition will be when this batch is committed."""
+    incoming: list[Incoming]
+    refused: list[Refused]
+    undecodable: list[tuple[int, str, bytes]]
+    """Records that are no entries: (offset, reason, bytes)."""
+
+    def identifiers(self) -> set[str]:
+        """Every identifier in the batch."""
+        return {identifier for incoming in self.incoming for identifier in incoming.identifiers}
+
+    def messages(self) -> list[bytes]:
+        """The fingerprint of every message in the batch."""
+        return [incoming.fingerprint for incoming in self.incoming]
+
+
+def read(partition: int, before: Cursor, entries: Iterable[tuple[int, Received]], finder: Finder) -> Batch:
+    """Read the events of entries, given as (offset, entry) in log order from `before` on."""
+    now_ms, offset = before.now_ms, before.offset
+    incoming: list[Incoming] = []
+    refused: list[Refused] = []
+    for offset_here, entry in entries:
+        now_ms = max(now_ms, entry.at_ms)
+        incoming += _read_entry(partition, offset_here, entry, now_ms, finder)
+        for index, rejected in enumerate(entry.rejected, start=len(entry.events)):
+            refused.append(Refused(rejected, entry.source, position(offset_here, index), now_ms))
+        offset = offset_here + 1
+    return Batch(partition, structs.replace(before, offset=offset, now_ms=now_ms), incoming, refused, [])
+
+
+def _read_entry(partition: int, offset: int, entry: Received, now_ms: int, finder: Finder) -> Iterator[Incoming]:
+    digest, find = xxhash.xxh3_128_digest, finder.find
+    source, sent_at_ms, received_ms = entry.source, entry.sent_at_ms, entry.at_ms
+    first = position(offset, 0)
+    for place, event in enumerate(entry.events, start=first):
+        message = event.messageId or f"{partition}:{place:x}"
+        fingerprint = digest(f"{source}\0{message}".encode())
+        yield Incoming(
+            event,
+            source,
+            place,
+            now_ms,
+            _event_time(event, received_ms, now_ms, sent_at_ms),
+            int.from_bytes(fingerprint[:7], "big"),
+            fingerprint,
+            find(event),
+        )
+
+
+def _event_time(event: Event, received_ms: int, now_ms: int, sent_at_ms: int | None) -> int:
+    """DESIGN §5: received - (sent - original), clamped to what the log's clock has reached."""
+    original = event.originalTimestamp or event.timestamp
+    if original is None:
+        return now_ms
+    at_ms = milliseconds(original)
+    sent = event.sentAt
+    if sent is not None:
+        at_ms += received_ms - milliseconds(sent)
+    elif sent_at_ms is not None:
+        at_ms += received_ms - sent_at_ms
+    return min(max(at_ms, 0), now_ms)
+
+

@@ -1,0 +1,84 @@
+"""Merge: two profiles become one. Each part is a commutative monoid, so nothing is replayed."""
+
+from onefold.core.run import Run
+from onefold.language import windows
+from onefold.language.program import SEEN, Program, Trigger
+from onefold.limits import RECENT_EVENTS_MAX
+from onefold.model.effect import Merged
+from onefold.model.profile import Declared, Merge, Profile
+
+
+def absorb(run: Run, a: Profile, b: Profile, first: str, second: str) -> Profile:
+    """Merge two profiles because `first` and `second` are one person; the older survives and is returned."""
+    keep, gone = (a, b) if (a.created_at_ms, a.id) <= (b.created_at_ms, b.id) else (b, a)
+    run.touch(keep)
+    run.touch(gone)
+    triggers = _combine(keep, gone, run.program)
+    keep.merges.append(Merge(gone.id, run.partition, run.position, run.now_ms))
+    for identifier in gone.identifiers:
+        run.owners[identifier] = run.moved[identifier] = keep.id
+    for audience in gone.audiences:
+        run.members.append((audience, gone.id, 0))
+    run.absorbed[gone.id] = keep.id
+    del run.touched[gone.id], run.profiles[gone.id]
+    run.effects.append(
+        Merged(keep.id, run.position, run.number(), run.now_ms, gone.id, first, second, "shared_event")
+    )
+    run.judge(keep, triggers, "merge")
+    _keep_earliest_memberships(run, keep, gone)
+    return keep
+
+
+def _combine(keep: Profile, gone: Profile, program: Program) -> set[Trigger]:
+    """Add what `gone` has to `keep`; returns what that may have changed."""
+    triggers: set[Trigger] = {SEEN}
+    keep.created_at_ms = min(keep.created_at_ms, gone.created_at_ms)
+    keep.first_seen_ms = min(keep.first_seen_ms, gone.first_seen_ms)
+    keep.last_seen_ms = max(keep.last_seen_ms, gone.last_seen_ms)
+    keep.now_ms = max(keep.now_ms, gone.now_ms)
+    keep.due_ms = min(keep.due_ms, gone.due_ms)
+    keep.events += gone.events
+    keep.recent = sorted(keep.recent + gone.recent, key=_within_partition)[-RECENT_EVENTS_MAX:]
+    keep.merges += gone.merges
+    for identifier, since_ms in gone.identifiers.items():
+        keep.identifiers[identifier] = since_ms
+    for pair, link in gone.links.items():
+        keep.links.setdefault(pair, link)
+    for name, declared in gone.declared.items():
+        if declare(keep.declared, name, declared):
+            triggers.add(f"traits.{name}")
+    for key, state in gone.slots.items():
+        slot = program.slots.get(key)
+        if slot is None:
+            continue
+        triggers.add(key)
+        mine = keep.slots.get(key)
+        if mine is None:
+            keep.slots[key] = state
+        elif slot.within_ms is None:
+            keep.slots[key] = slot.monoid.combine(mine, state)
+        else:
+            keep.slots[key] = windows.merge(mine, state, slot.monoid)
+    return triggers
+
+
+def _within_partition(place: int) -> int:
+    return place & ((1 << 56) - 1)
+
+
+def _keep_earliest_memberships(run: Run, keep: Profile, gone: Profile) -> None:
+    """Whoever is in an audience now, and was in it as the other, has been in it since the earlier time."""
+    for audience, since_ms in gone.audiences.items():
+        mine_ms = keep.audiences.get(audience)
+        if mine_ms is not None and since_ms < mine_ms:
+            keep.audiences[audience] = since_ms
+            run.members.append((audience, keep.id, since_ms))
+
+
+def declare(traits: dict[str, Declared], name: str, new: Declared) -> bool:
+    """Last write wins by event time, then by tie; True where the trait changed hands."""
+    old = traits.get(name)
+    if old is not None and (old.at_ms, old.tie) >= (new.at_ms, new.tie):
+        return False
+    traits[name] = new
+    return True

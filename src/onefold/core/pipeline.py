@@ -1,0 +1,121 @@
+"""The whole product as one readable sequence: what happens to every event, and to the other entries of the log.
+
+Each function here is pure: batch, view and program in, `Changes` out. It owns the view and changes it. Nothing here
+reads a clock: time arrives in the entries.
+"""
+
+from typing import Any, NamedTuple
+
+from msgspec import structs
+
+from onefold.core.admit import admit, quarantine, refuse
+from onefold.core.batch import Batch, Incoming
+from onefold.core.fold import fold
+from onefold.core.resolve import resolve
+from onefold.core.rules import Rules
+from onefold.core.run import Run
+from onefold.core.timers import wake
+from onefold.language.program import Program
+from onefold.limits import SWEEP_MAX_PROFILES
+from onefold.model.changes import Changes, Cursor, View
+from onefold.model.position import position
+from onefold.model.profile import Profile
+
+
+def step(batch: Batch, view: View, program: Program, rules: Rules) -> Changes:
+    """Fold a batch of events into the profiles of its view."""
+    run = Run(batch.partition, view, program, rules)
+    for refused in batch.refused:
+        refuse(run, refused)
+    for incoming in batch.incoming:
+        run.at(incoming.position, incoming.received_ms)
+        if admit(run, incoming):
+            profile = resolve(run, incoming)
+            judge(run, profile, incoming)
+    for offset, reason, data in batch.undecodable:
+        run.at(position(offset, 0), batch.cursor.now_ms)
+        quarantine(run, "", "undecodable", reason, data.decode(errors="backslashreplace"))
+    run.count("received", len(batch.incoming) + len(batch.refused) + len(batch.undecodable))
+    if run.admitted:
+        run.count("admitted", run.admitted)
+    return run.changes(batch.cursor)
+
+
+def judge(run: Run, profile: Profile, incoming: Incoming) -> None:
+    """Fold the event, then recompute the traits and audiences that it may have changed, and tell what did."""
+    by_name, triggers, changed = fold(run, profile, incoming)
+    moves: list[tuple[str, bool]] = []
+    if by_name is not None:
+        by_name(profile, run.now_ms, changed, moves)
+    if triggers:
+        run.program.judge_some(triggers, profile, run.now_ms, changed, moves)
+    if changed or moves:
+        run.tell(profile, changed, moves, "event")
+
+
+class Place(NamedTuple):
+    """Where an entry that carries no events stands: its partition before it, its offset, and the time it says."""
+
+    partition: int
+    before: Cursor
+    offset: int
+    at_ms: int
+
+    def after(self) -> Cursor:
+        """The cursor once this entry is folded."""
+        return structs.replace(self.before, offset=self.offset + 1, now_ms=max(self.before.now_ms, self.at_ms))
+
+
+def tick(place: Place, view: View, program: Program, rules: Rules) -> Changes:
+    """Wake the profiles of the view (those whose timers are due by now) and bring them to the present."""
+    run = _run_at(place, view, program, rules)
+    for profile in view.profiles.values():
+        run.touch(profile)
+        wake(run, profile)
+    return run.changes(place.after())
+
+
+def sweep(place: Place, view: View, program: Program, rules: Rules) -> Changes:
+    """Judge the profiles of the view again under the definitions in force, whatever they were judged under before."""
+    run = _run_at(place, view, program, rules)
+    for profile in view.profiles.values():
+        if profile.version != program.version:
+            run.touch(profile)
+            _renew(run, profile)
+    last = max(view.profiles, default=0) if len(view.profiles) == SWEEP_MAX_PROFILES else -1
+    return run.changes(structs.replace(place.after(), sweeping=last))
+
+
+def _renew(run: Run, profile: Profile) -> None:
+    """Forget what the definitions do not mention any more, then judge everything."""
+    program = run.program
+    profile.version = program.version
+    profile.slots = {key: state for key, state in profile.slots.items() if key in program.slots}
+    changed: dict[str, Any] = {}
+    moves: list[tuple[str, bool]] = []
+    for name in [name for name in profile.computed if name not in program.trait_names]:
+        del profile.computed[name]
+        changed[name] = None
+    for audience in [name for name in profile.audiences if name not in program.audience_names]:
+        del profile.audiences[audience]
+        moves.append((audience, False))
+    wake(run, profile)
+    program.judge_all(profile, run.now_ms, changed, moves)
+    run.tell(profile, changed, moves, "definition")
+
+
+def define(place: Place, program: Program, rules: Rules) -> Changes:
+    """From here on the program's definitions are in force; who was judged under others is swept next."""
+    run = _run_at(place, View({}, {}, {}), program, rules)
+    return run.changes(structs.replace(place.after(), version=program.version, sweeping=0))
+
+
+def skip(place: Place, program: Program, rules: Rules) -> Changes:
+    """An entry that changes nothing, such as definitions that are in force already."""
+    return _run_at(place, View({}, {}, {}), program, rules).changes(place.after())
+
+
+def _run_at(place: Place, view: View, program: Program, rules: Rules) -> Run:
+    run = Run(place.partition, view, program, rules)
+    run.at(position(place.offset, 0), place.after().now_ms)
+    return run

@@ -1,0 +1,130 @@
+"""Resolve: from the identifiers of an event to the one profile of its person.
+
+Unknown identifiers make a new profile; known ones of one profile find it; known ones of several merge them, unless
+that would put two user ids into one profile. Then the event goes to its own user, and the refused link is an
+effect. The tie rule: an identifier stays with the person who had it first in the log.
+"""
+
+from collections.abc import Collection, Iterable
+
+from onefold.core.batch import Incoming
+from onefold.core.merge import absorb
+from onefold.core.rules import MOST_IDENTIFIERS, ONE_USER_ID, UNIQUE_NAMESPACE
+from onefold.core.run import Run
+from onefold.core.timers import wake
+from onefold.limits import LINKS_MAX, PROFILE_IDENTIFIERS_MAX
+from onefold.model.effect import Created, LinkRefused
+from onefold.model.position import profile_id
+from onefold.model.profile import Link, Profile
+
+_UNIQUE_PREFIX = UNIQUE_NAMESPACE + ":"
+
+
+def resolve(run: Run, incoming: Incoming) -> Profile:
+    """The profile that the event belongs to, with every identifier that may be linked."""
+    found = incoming.identifiers
+    owners = run.owners
+    first = owners.get(found[0])
+    if first is not None and (len(found) == 1 or all(owners.get(other) == first for other in found)):
+        profile = _take(run, first)
+        if len(found) > 1:
+            _keep_evidence(run, profile, incoming)
+        return profile
+    profile = _own_profile(run, incoming)
+    for other in found:
+        profile = _join(run, profile, other, incoming)
+    _keep_evidence(run, profile, incoming)
+    return profile
+
+
+def _own_profile(run: Run, incoming: Incoming) -> Profile:
+    """The profile of the first identifier; if nobody has it, of the first other that may be its; or a new one."""
+    found = incoming.identifiers
+    new = [identifier for identifier in found if identifier not in run.owners]
+    for identifier in found:
+        owner = run.owners.get(identifier)
+        if owner is not None:
+            profile = run.profiles[owner]
+            if identifier == found[0] or _may_join(profile, user_ids(new)):
+                return _take(run, owner)
+    return _create(run, incoming)
+
+
+def _take(run: Run, owner: int) -> Profile:
+    """A profile of the view, brought to the present."""
+    profile = run.profiles[owner]
+    run.touch(profile)
+    if profile.due_ms <= run.now_ms:
+        wake(run, profile)
+    return profile
+
+
+def _create(run: Run, incoming: Incoming) -> Profile:
+    now_ms, program = run.now_ms, run.program
+    profile = Profile(
+        id=profile_id(run.partition, incoming.position),
+        created_at_ms=now_ms,
+        first_seen_ms=incoming.at_ms,
+        last_seen_ms=incoming.at_ms,
+        now_ms=now_ms,
+        version=program.version,
+        computed=dict(program.blank_traits),
+    )
+    run.profiles[profile.id] = profile
+    run.touch(profile)
+    run.effects.append(Created(profile.id, incoming.position, run.number(), now_ms))
+    if program.blank_audiences:
+        profile.audiences = dict.fromkeys(program.blank_audiences, now_ms)
+        run.tell(profile, {}, [(audience, True) for audience in program.blank_audiences], "event")
+    return profile
+
+
+def _join(run: Run, profile: Profile, identifier: str, incoming: Incoming) -> Profile:
+    """Give an identifier to the profile, merging with the profile that has it."""
+    owner = run.owners.get(identifier)
+    if owner == profile.id:
+        return profile
+    if owner is None:
+        if (rule := _forbids(profile, {identifier})) is not None:
+            _refuse(run, profile, identifier, incoming, rule)
+            return profile
+        profile.identifiers[identifier] = run.now_ms
+        run.owners[identifier] = run.moved[identifier] = profile.id
+        return profile
+    other = run.profiles[owner]
+    if (rule := _forbids(profile, other.identifiers)) is not None:
+        _refuse(run, profile, identifier, incoming, rule)
+        return profile
+    other = _take(run, owner)
+    return absorb(run, profile, other, incoming.identifiers[0], identifier)
+
+
+def user_ids(identifiers: Iterable[str]) -> set[str]:
+    """Those of the namespace of which a person has one."""
+    return {identifier for identifier in identifiers if identifier.startswith(_UNIQUE_PREFIX)}
+
+
+def _may_join(profile: Profile, unique: set[str]) -> bool:
+    return len(unique | user_ids(profile.identifiers)) <= 1
+
+
+def _forbids(profile: Profile, more: Collection[str]) -> str | None:
+    """The rule that keeps these identifiers out of the profile."""
+    if not _may_join(profile, user_ids(more)):
+        return ONE_USER_ID
+    return MOST_IDENTIFIERS if len(profile.identifiers) + len(more) > PROFILE_IDENTIFIERS_MAX else None
+
+
+def _refuse(run: Run, profile: Profile, identifier: str, incoming: Incoming, rule: str) -> None:
+    first = incoming.identifiers[0]
+    run.effects.append(LinkRefused(profile.id, run.position, run.number(), run.now_ms, first, identifier, rule))
+
+
+def _keep_evidence(run: Run, profile: Profile, incoming: Incoming) -> None:
+    """Remember the first event that joined each pair: the first identifier with each of the others."""
+    first, *others = incoming.identifiers
+    links = profile.links
+    for other in others:
+        pair = f"{first} {other}"
+        if pair not in links and other in profile.identifiers and first in profile.identifiers and len(links) < LINKS_MAX:
+            links[pair] = Link(first, other, run.partition, incoming.position, "shared_event", run.now_ms)

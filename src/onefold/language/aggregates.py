@@ -1,0 +1,250 @@
+"""Aggregates as commutative monoids: events and profiles may come in any order and the value is the same.
+
+Each aggregate says how one event becomes a state, how two states become one, and what value a state stands for.
+States are made of what msgpack keeps. Sums are exact: the value is the correctly rounded sum of all numbers
+(Shewchuk, "Adaptive Precision Floating-Point Arithmetic", 1997), so it does not depend on their order.
+"""
+
+from collections.abc import Callable, Sequence
+from math import fsum
+from typing import Any, NamedTuple
+
+import xxhash
+
+from onefold.language.values import NUMBERS, SCALARS, number, storable
+from onefold.limits import UNIQUE_VALUES_MAX
+
+State = Any
+_INT_MAX = 1 << 62
+_SUMMABLE_MAX = 1e290
+"""A larger number does not count in a sum, so that no sum of any number of events can overflow a double."""
+_OVERFLOWED = ""
+"""The key of a tally that says: there were more values than it keeps."""
+
+
+class Monoid(NamedTuple):
+    """One aggregate function."""
+
+    lift: Callable[[Any, int, int], State | None]
+    """(value, event time, tie) → state; None: the event does not count."""
+    combine: Callable[[State, State], State]
+    """Two states as one; may reuse the first."""
+    result: Callable[[State | None], Any]
+    """The value of a state; of None, the value over nothing."""
+    total: Callable[[Sequence[State]], State | None]
+    """All states as one, leaving them unchanged; None where there are none."""
+    remove: Callable[[State, State], State] | None = None
+    """Takes the second state out of the first, where that is possible: then a window keeps a running total."""
+
+
+# --- count -------------------------------------------------------------------------------------------------
+def _one(_value: Any, _at: int, _tie: int) -> int:
+    return 1
+
+
+def _plus(a: int, b: int) -> int:
+    return a + b
+
+
+def _minus(a: int, b: int) -> int:
+    return a - b
+
+
+def _or_zero(state: int | None) -> int:
+    return state or 0
+
+
+# --- sum, avg: [how many, sum of integers, non-overlapping partial sums of floats ...] ---------------------------
+def lift_total(value: Any, _at: int, _tie: int) -> list[Any] | None:
+    """One number as a total."""
+    value = number(value)
+    if value is None or not -_SUMMABLE_MAX <= value <= _SUMMABLE_MAX:
+        return None
+    return [1, value] if type(value) is int else [1, 0, value]
+
+
+def combine_totals(a: list[Any], b: list[Any]) -> list[Any]:
+    """Two totals as one; the first is reused."""
+    a[0] += b[0]
+    a[1] += b[1]
+    for x in b[2:]:
+        _grow(a, x)
+    if not -_INT_MAX < a[1] < _INT_MAX:
+        high = float(a[1])
+        low = float(a[1] - int(high))
+        a[1] = 0
+        _grow(a, high)
+        _grow(a, low)
+    return a
+
+
+def _remove_total(a: list[Any], b: list[Any]) -> list[Any]:
+    return combine_totals(a, [-x for x in b])
+
+
+def _grow(total: list[Any], x: float) -> None:
+    """Add a float exactly: Shewchuk's GROW-EXPANSION over the partial sums from index 2 on."""
+    kept = 2
+    for i in range(2, len(total)):
+        y = total[i]
+        if abs(x) < abs(y):
+            x, y = y, x
+        high = x + y
+        low = y - (high - x)
+        if low:
+            total[kept] = low
+            kept += 1
+        x = high
+    total[kept:] = [x]
+
+
+def _sum_totals(states: Sequence[list[Any]]) -> list[Any] | None:
+    if not states:
+        return None
+    total = list(states[0])
+    for state in states[1:]:
+        total = combine_totals(total, state)
+    return total
+
+
+def _sum(state: list[Any] | None) -> Any:
+    if state is None:
+        return 0
+    if len(state) == 2:
+        return number(state[1])
+    if len(state) == 3 and not state[1]:
+        return state[2]
+    high = float(state[1])
+    return fsum((high, state[1] - int(high), *state[2:]))
+
+
+def _average(state: list[Any] | None) -> Any:
+    return None if state is None else _sum(state) / state[0]
+
+
+# --- min, max ----------------------------------------------------------------------------------------------
+def _number(value: Any, _at: int, _tie: int) -> Any:
+    return number(value)
+
+
+def _itself(state: Any) -> Any:
+    return state
+
+
+def _or_none(choose: Callable[[Any], Any]) -> Callable[[Sequence[Any]], Any]:
+    return lambda states: choose(states) if states else None
+
+
+# --- first, last: [event time, tie, value] -----------------------------------------------------------------------
+def _moment(value: Any, at: int, tie: int) -> list[Any] | None:
+    return None if value is None else [at, tie, storable(value)]
+
+
+def _earlier(a: list[Any], b: list[Any]) -> list[Any]:
+    return a if (a[0], a[1]) <= (b[0], b[1]) else b
+
+
+def _later(a: list[Any], b: list[Any]) -> list[Any]:
+    return a if (a[0], a[1]) >= (b[0], b[1]) else b
+
+
+def _when(state: list[Any]) -> tuple[Any, Any]:
+    return state[0], state[1]
+
+
+def _value(state: list[Any] | None) -> Any:
+    return None if state is None else state[2]
+
+
+# --- most_frequent, unique, unique_count: value as text → occurrences ----------------------------------------------
+def _tally(value: Any, _at: int, _tie: int) -> dict[str, int] | None:
+    return {_key(value): 1} if type(value) in SCALARS else None
+
+
+def _key(value: Any) -> str:
+    if type(value) is str:
+        return "s" + value
+    if type(value) is bool:
+        return "b1" if value else "b0"
+    if type(value) is float and value.is_integer() and abs(value) < 1 << 53:
+        value = int(value)
+    return f"n{number(value)!r}"
+
+
+def _unkey(key: str) -> Any:
+    if key[0] == "s":
+        return key[1:]
+    if key[0] == "b":
+        return key == "b1"
+    text = key[1:]
+    return float(text) if "." in text or "e" in text else int(text)
+
+
+def _add_tallies(a: dict[str, int], b: dict[str, int]) -> dict[str, int]:
+    for key, n in b.items():
+        a[key] = a.get(key, 0) + n
+    if len(a) > UNIQUE_VALUES_MAX:
+        _keep_smallest_hashes(a)
+    return a
+
+
+def _keep_smallest_hashes(tally: dict[str, int]) -> None:
+    """A bottom-k sample of the values (Beyer et al., SIGMOD 2007): the same whatever the order of arrival."""
+    keys = sorted((key for key in tally if key), key=_hash)
+    if len(keys) > UNIQUE_VALUES_MAX:
+        for key in keys[UNIQUE_VALUES_MAX:]:
+            del tally[key]
+        tally[_OVERFLOWED] = 1
+
+
+def _hash(key: str) -> int:
+    return xxhash.xxh3_64_intdigest(key)
+
+
+def _sum_tallies(states: Sequence[dict[str, int]]) -> dict[str, int] | None:
+    if not states:
+        return None
+    total: dict[str, int] = {}
+    for state in states:
+        _add_tallies(total, state)
+    return total
+
+
+def _rank(value: Any) -> tuple[str, Any]:
+    return ("number" if type(value) in NUMBERS else type(value).__name__), value
+
+
+def _most_frequent(state: dict[str, int] | None) -> Any:
+    if not state:
+        return None
+    most = max(n for key, n in state.items() if key)
+    return min((_unkey(key) for key, n in state.items() if key and n == most), key=_rank)
+
+
+def _unique(state: dict[str, int] | None) -> Any:
+    return sorted((_unkey(key) for key in state if key), key=_rank) if state else None
+
+
+def _unique_count(state: dict[str, int] | None) -> int:
+    if not state:
+        return 0
+    if _OVERFLOWED not in state:
+        return len(state)
+    largest = max(_hash(key) for key in state if key)
+    return round((UNIQUE_VALUES_MAX - 1) * (1 << 64) / largest)
+
+
+_tallies = (_tally, _add_tallies)
+
+MONOIDS: dict[str, Monoid] = {
+    "count": Monoid(_one, _plus, _or_zero, sum, _minus),
+    "sum": Monoid(lift_total, combine_totals, _sum, _sum_totals, _remove_total),
+    "avg": Monoid(lift_total, combine_totals, _average, _sum_totals, _remove_total),
+    "min": Monoid(_number, min, _itself, _or_none(min)),
+    "max": Monoid(_number, max, _itself, _or_none(max)),
+    "first": Monoid(_moment, _earlier, _value, _or_none(lambda states: min(states, key=_when))),
+    "last": Monoid(_moment, _later, _value, _or_none(lambda states: max(states, key=_when))),
+    "most_frequent": Monoid(*_tallies, _most_frequent, _sum_tallies),
+    "unique": Monoid(*_tallies, _unique, _sum_tallies),
+    "unique_count": Monoid(*_tallies, _unique_count, _sum_tallies),
+}

@@ -1,0 +1,82 @@
+"""Compiled definitions: what the step calls. Made by `compile_python`, readable as source."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from msgspec import Struct
+
+from onefold.language.aggregates import Monoid
+
+Trigger = int | str
+"""What a definition depends on: a slot's key, `traits.<name>` (declared), `seen` (built-ins), `now` (moving time)."""
+
+SEEN = "seen"
+NOW = "now"
+
+Fold = Callable[[Any, Any, int, int, int], None]
+"""(profile, event, event time, tie, now): put an event into the slots of its profile."""
+
+Judge = Callable[[Any, int, dict[str, Any], list[tuple[str, bool]]], None]
+"""(profile, now, changed, moves): recompute traits into `changed`, memberships into `moves` (audience, entered)."""
+
+
+class Slot(Struct, frozen=True):
+    """How the state of one aggregate is kept."""
+
+    monoid: Monoid
+    within_ms: int | None
+
+
+class Handler(NamedTuple):
+    """What to run for an event of one name."""
+
+    fold: Fold | None
+    judge: Judge | None
+    """Judges everything that `triggers` may have changed."""
+    triggers: tuple[Trigger, ...]
+
+
+class Program(Struct):
+    """The definitions of one version, ready to run."""
+
+    version: int
+    slots: dict[int, Slot]
+    handlers: dict[str, Handler]
+    """Event name → its handler; `*` for every other name."""
+    dependents: dict[Trigger, list[int]]
+    """Trigger → numbers of the definitions that it may change, traits before audiences, in dependency order."""
+    judges: list[Judge]
+    """Definition number → its own judge."""
+    judge_all: Judge
+    """Every definition, whatever its cause."""
+    blank_traits: dict[str, Any]
+    """Traits of a profile that has nothing yet."""
+    blank_audiences: tuple[str, ...]
+    """Audiences that such a profile is in."""
+    names: list[str]
+    """Definition number → its name."""
+    trait_names: frozenset[str]
+    audience_names: frozenset[str]
+    source: str
+    """The generated Python, for people to read."""
+
+    def handler(self, event: str) -> Handler:
+        """What to run for an event of this name."""
+        handlers = self.handlers
+        return handlers[event] if event in handlers else handlers["*"]
+
+    def judge_some(
+        self,
+        triggers: Iterable[Trigger],
+        profile: Any,
+        now_ms: int,
+        changed: dict[str, Any],
+        moves: list[tuple[str, bool]],
+    ) -> None:
+        """Judge just what these triggers may have changed."""
+        numbers: set[int] = set()
+        for trigger in triggers:
+            numbers.update(self.dependents.get(trigger, ()))
+        judges = self.judges
+        for n in sorted(numbers):
+            judges[n](profile, now_ms, changed, moves)

@@ -1,0 +1,144 @@
+"""What values mean: the few total functions that generated code calls where a type is known only at run time.
+
+Missing is None. Numbers compare with numbers, strings with strings, booleans with booleans (for equality only),
+instants (milliseconds) with instants and with RFC 3339 strings; a boolean is never a number.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+NUMBERS = frozenset((int, float))
+SCALARS = frozenset((int, float, str, bool))
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_EXACT = 1 << 53
+
+
+def milliseconds(instant: datetime) -> int:
+    """Whole milliseconds since 1970 UTC; a time without zone is UTC."""
+    if instant.tzinfo is None:
+        instant = instant.replace(tzinfo=UTC)
+    return (instant - _EPOCH) // _MILLISECOND
+
+
+def instant(value: Any) -> int | None:
+    """The instant that an RFC 3339 string names."""
+    if type(value) is not str or len(value) > 40 or len(value) < 10:
+        return None
+    try:
+        return milliseconds(datetime.fromisoformat(value))
+    except ValueError:
+        return None
+
+
+def dig(value: Any, *path: str) -> Any:
+    """The value at a path into nested objects."""
+    for key in path:
+        if type(value) is not dict:
+            return None
+        value = value.get(key)
+    return value
+
+
+def number(value: Any) -> Any:
+    """A number that every store keeps exactly or as a double: integers past 2^53 become doubles, others None."""
+    if type(value) is int:
+        return value if -_EXACT <= value <= _EXACT else float(value)
+    return value if type(value) is float else None
+
+
+def storable(value: Any) -> Any:
+    """Any JSON value with its integers within 64 bits, so that every store can hold it."""
+    kind = type(value)
+    if kind is str or value is None or kind is bool or kind is float:
+        return value
+    if kind is int:
+        return value if -(1 << 63) <= value < 1 << 63 else float(value)
+    if kind is dict:
+        return {key: storable(item) for key, item in value.items()}
+    return [storable(item) for item in value]
+
+
+def same(a: Any, b: Any) -> bool:
+    """Equal as JSON values; a missing value equals nothing."""
+    if a is None or b is None:
+        return False
+    if type(a) in NUMBERS:
+        return type(b) in NUMBERS and bool(a == b)
+    return type(a) is type(b) and bool(a == b)
+
+
+def compare(op: str, a: Any, b: Any) -> bool:
+    """Order of two numbers or two strings; of anything else, false."""
+    if not (type(a) in NUMBERS and type(b) in NUMBERS) and not (type(a) is str and type(b) is str):
+        return False
+    if op == "<":
+        return bool(a < b)
+    if op == "<=":
+        return bool(a <= b)
+    if op == ">":
+        return bool(a > b)
+    return bool(a >= b)
+
+
+def arithmetic(op: str, a: Any, b: Any) -> Any:
+    """Arithmetic of two numbers; of anything else, by zero, or past what a double holds: missing."""
+    if type(a) not in NUMBERS or type(b) not in NUMBERS:
+        return None
+    try:
+        return number(_ARITHMETIC[op](a, b))
+    except (ZeroDivisionError, OverflowError):
+        return None
+
+
+_ARITHMETIC: Mapping[str, Any] = {
+    "+": lambda a, b: a + b,
+    "-": lambda a, b: a - b,
+    "*": lambda a, b: _finite(a * b),
+    "/": lambda a, b: _finite(a / b),
+    "%": lambda a, b: a % b,
+}
+
+
+def _finite(value: float) -> float:
+    if value in (float("inf"), float("-inf")):
+        raise OverflowError
+    return value
+
+
+def negate(value: Any) -> Any:
+    """The number with its sign turned."""
+    return -value if type(value) in NUMBERS else None
+
+
+def lower(value: Any) -> Any:
+    """The string in lower case."""
+    return value.lower() if type(value) is str else None
+
+
+def upper(value: Any) -> Any:
+    """The string in upper case."""
+    return value.upper() if type(value) is str else None
+
+
+def length(value: Any) -> Any:
+    """Characters of a string, items of a list."""
+    return len(value) if type(value) is str or type(value) is list else None
+
+
+def contains(whole: Any, part: Any) -> bool:
+    """A string has this part, or a list this item."""
+    if type(whole) is str:
+        return type(part) is str and part in whole
+    return type(whole) is list and any(same(item, part) for item in whole)
+
+
+def starts_with(whole: Any, part: Any) -> bool:
+    """The string begins so."""
+    return type(whole) is str and type(part) is str and whole.startswith(part)
+
+
+def ends_with(whole: Any, part: Any) -> bool:
+    """The string ends so."""
+    return type(whole) is str and type(part) is str and whole.endswith(part)

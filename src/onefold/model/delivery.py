@@ -1,0 +1,107 @@
+"""A delivery: one payload on its way to one destination, and the states that it goes through."""
+
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+State = Literal["waiting", "sending", "retrying", "delivered", "parked"]
+Event = Literal["attempt", "success", "failure", "give_up", "switch_off", "replay"]
+
+STATES: tuple[State, ...] = ("waiting", "sending", "retrying", "delivered", "parked")
+EVENTS: tuple[Event, ...] = ("attempt", "success", "failure", "give_up", "switch_off", "replay")
+
+TRANSITIONS: dict[tuple[State, Event], State] = {
+    ("waiting", "attempt"): "sending",
+    ("waiting", "switch_off"): "parked",
+    ("sending", "success"): "delivered",
+    ("sending", "failure"): "retrying",
+    ("sending", "give_up"): "parked",
+    ("retrying", "attempt"): "sending",
+    ("retrying", "switch_off"): "parked",
+    ("parked", "replay"): "retrying",
+}
+"""What may happen to a delivery; whatever is not here is our own mistake. `delivered` is the end."""
+
+_INDEX_BITS = 24
+
+
+class Delivery(Struct, array_like=True, gc=False):
+    """`seq` orders the deliveries of a destination: commit number, then the effect's place in the commit."""
+
+    seq: int
+    key: str
+    """The idempotency key: what the receiver sees as `webhook-id`, the same in every attempt."""
+    profile: int
+    """0: of no profile, in order with nothing."""
+    type: str
+    payload: bytes
+    """The JSON body. Empty in memory where the store keeps it."""
+    state: State = "waiting"
+    attempts: int = 0
+    due_ms: int = 0
+    """Not before this instant; 0: at once."""
+    status: int = 0
+    """What the last attempt was answered; 0: nothing that is HTTP."""
+    reason: str = ""
+    """Why the last attempt failed."""
+    parked_at_ms: int = 0
+
+    @property
+    def commit(self) -> int:
+        """The number of the commit whose effect this is."""
+        return self.seq >> _INDEX_BITS
+
+    @property
+    def lane(self) -> int:
+        """Deliveries of one lane go one after the other: those of one profile."""
+        return self.profile or ~self.seq
+
+
+class Request(Struct, array_like=True, frozen=True):
+    """Somebody asked that parked deliveries be sent again; None: all. Later parked ones are not meant."""
+
+    at_ms: int
+    destination: str | None
+    keys: frozenset[str] | None
+
+    def asks_for(self, delivery: Delivery) -> bool:
+        """Whether this parked delivery is one of those."""
+        return delivery.parked_at_ms <= self.at_ms and (self.keys is None or delivery.key in self.keys)
+
+
+class Progress(Struct):
+    """What changed at one destination since the last one of these was written: all of it or nothing is kept."""
+
+    destination: str
+    low_water: int
+    """Every effect of commits up to this one is filtered, delivered, or kept as pending or parked."""
+    counts: dict[str, int]
+    """Whole counts over those commits: taken = delivered + pending + sums of `parked.…` and `filtered.…`."""
+    pending: dict[int, Delivery | None]
+    """seq → what to keep as pending; None: no longer."""
+    parked: dict[int, Delivery | None]
+    """seq → what to keep as parked; None: no longer."""
+    off: str = ""
+    """The URL that answered 410 Gone: nothing is sent there any more. Empty: none did."""
+
+
+def sequence(commit: int, index: int) -> int:
+    """The `seq` of the effect at this place in this commit."""
+    assert 0 <= index < 1 << _INDEX_BITS
+    return commit << _INDEX_BITS | index
+
+
+def move(delivery: Delivery, event: Event) -> None:
+    """Let `event` happen to a delivery."""
+    delivery.state = TRANSITIONS[delivery.state, event]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Delivery)
+
+encode = _encoder.encode
+"""A delivery as the store keeps it."""
+
+decode = _decoder.decode
+"""The delivery in these bytes."""

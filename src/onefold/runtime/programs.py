@@ -1,0 +1,41 @@
+"""Compiled definitions by version, from the catalog or from the log's own entries."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from onefold.language.check import checked
+from onefold.language.compile_python import compile_definitions
+from onefold.language.program import Program
+from onefold.model.definitions import Definitions
+from onefold.model.entry import Defined
+
+_KEPT = 8
+
+
+class Programs:
+    """Compiles each version once. `find` gives definitions that this process has not seen in the log."""
+
+    def __init__(self, find: Callable[[int], Definitions]) -> None:
+        self._find = find
+        self._programs: dict[int, Program] = {}
+
+    def get(self, version: int) -> Program:
+        """The program of a version; version 0 defines nothing."""
+        program = self._programs.get(version)
+        if program is None:
+            definitions = Definitions() if version == 0 else self._find(version)
+            program = self._compile(definitions, version)
+        return program
+
+    def learn(self, entry: Defined) -> None:
+        """Definitions that came in the log."""
+        if entry.version not in self._programs:
+            self._compile(msgspec.convert(entry.definitions, Definitions), entry.version)
+
+    def _compile(self, definitions: Definitions, version: int) -> Program:
+        program = compile_definitions(checked(definitions), version)
+        self._programs[version] = program
+        while len(self._programs) > _KEPT:
+            del self._programs[min(self._programs)]
+        return program

@@ -1,0 +1,148 @@
+"""The worker role: folds its partitions as entries arrive, and writes the entries that only time or people cause."""
+
+import gc
+import signal
+import sys
+import time
+from collections.abc import Callable
+
+import msgspec
+import structlog
+
+from onefold.clock import Clock, SystemClock
+from onefold.core.rules import Rules
+from onefold.model import entry as entries
+from onefold.model.entry import Defined, Sweep, Tick
+from onefold.ports import LogReader, LogWriter, State
+from onefold.runtime.folding import Folding
+from onefold.runtime.programs import Programs
+from onefold.runtime.retention import Retention
+from onefold.settings import Settings
+from onefold.storage.catalog import Catalog
+from onefold.storage.directory import DataDirectory
+from onefold.storage.log_lmdb import LmdbLogReader, LmdbLogWriter
+from onefold.storage.state_lmdb import LmdbState
+
+_IDLE_MIN_S = 0.0005
+_IDLE_MAX_S = 0.004
+_CATALOG_POLL_S = 0.2
+_RECURSION_LIMIT = 10_000
+"""Deeper than any event that collect admits, so that none is poison here."""
+
+log = structlog.get_logger("worker")
+
+
+def rules_of(settings: Settings) -> Rules:
+    """The step's rules from the settings."""
+    return Rules(
+        blocked=frozenset(value.lower() for value in settings.blocked_identifiers),
+        phone_region=settings.phone_region,
+        dedupe_window_ms=settings.dedupe_window_s * 1000,
+    )
+
+
+class Worker:
+    """Folds partitions; one turn does what there is to do and says whether there was anything."""
+
+    def __init__(  # noqa: PLR0913 (the ports that it joins)
+        self,
+        partitions: list[int],
+        reader: LogReader,
+        writer: LogWriter,
+        state: State,
+        catalog: Catalog,
+        rules: Rules,
+        clock: Clock,
+    ) -> None:
+        self._partitions = partitions
+        self._writer = writer
+        self._state = state
+        self._catalog = catalog
+        self._clock = clock
+        self._folding = Folding(reader, state, Programs(catalog.definitions), rules)
+        self._generation = -1
+        self._next_poll_s = 0.0
+        self._version = 0
+        self._announced: dict[int, int] = {}
+
+    def turn(self) -> int:
+        """Fold what has arrived in each partition; returns how many records were taken."""
+        self._poll_catalog()
+        taken = 0
+        for partition in self._partitions:
+            here = self._folding.advance(partition)
+            if here == 0:
+                here = self._write_what_time_causes(partition)
+            taken += here
+        return taken
+
+    def _poll_catalog(self) -> None:
+        now_s = self._clock.monotonic_s()
+        if now_s < self._next_poll_s:
+            return
+        self._next_poll_s = now_s + _CATALOG_POLL_S
+        generation = self._catalog.generation()
+        if generation != self._generation:
+            self._generation = generation
+            self._version = self._catalog.definitions().version
+
+    def _write_what_time_causes(self, partition: int) -> int:
+        """At the end of the log: new definitions, then the sweep after them, then due timers."""
+        cursor = self._folding.cursor(partition)
+        now_ms = self._clock.now_ms()
+        if self._version > max(cursor.version, self._announced.get(partition, 0)):
+            definitions = self._catalog.definitions(self._version)
+            self._announced[partition] = self._version
+            return self._append(partition, Defined(now_ms, self._version, msgspec.to_builtins(definitions)))
+        if cursor.sweeping >= 0:
+            return self._append(partition, Sweep(now_ms, cursor.sweeping))
+        if self._state.next_due_ms(partition) <= now_ms:
+            return self._append(partition, Tick(now_ms))
+        return 0
+
+    def _append(self, partition: int, entry: Defined | Sweep | Tick) -> int:
+        self._writer.append({partition: [entries.encode(entry)]})
+        return self._folding.advance(partition)
+
+
+def loop(worker: Worker, retention: Retention | None, stopped: Callable[[], bool]) -> None:
+    """Turn until stopped, resting a little longer each time that nothing was there."""
+    idle_s = _IDLE_MIN_S
+    while not stopped():
+        if worker.turn():
+            idle_s = _IDLE_MIN_S
+        else:
+            time.sleep(idle_s)
+            idle_s = min(idle_s * 1.5, _IDLE_MAX_S)
+        if retention is not None:
+            retention.now_and_then()
+
+
+def run(settings: Settings, index: int) -> None:
+    """The worker role: folds each partition whose number is `index` modulo the number of workers, until SIGTERM."""
+    sys.setrecursionlimit(_RECURSION_LIMIT)
+    gc.set_threshold(50_000, 50, 100)
+    stop = False
+
+    def on_signal(_number: int, _frame: object) -> None:
+        nonlocal stop
+        stop = True
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    directory = DataDirectory.open(settings.data)
+    clock = SystemClock()
+    writer = LmdbLogWriter(directory.log, settings.partitions)
+    reader = LmdbLogReader(directory.log)
+    state = LmdbState(directory.state)
+    catalog = Catalog(directory.catalog, clock)
+    partitions = [partition for partition in range(writer.partitions) if partition % settings.workers == index]
+    log.info("worker started", partitions=partitions)
+    worker = Worker(partitions, reader, writer, state, catalog, rules_of(settings), clock)
+    retention = Retention(settings, writer, state, directory, clock) if index == 0 else None
+    try:
+        loop(worker, retention, lambda: stop)
+    finally:
+        for port in (state, reader, writer):
+            port.close()
+        log.info("worker stopped")
