@@ -82,6 +82,11 @@ def peek(partition: int, offset: int, chunk: bytes | memoryview) -> Header:
     return Header(first, count, written_at_ms)
 
 
+def first_bytes(chunk: bytes) -> int:
+    """How long the first record claims to be, nothing verified: what tells whether decoding is worth while."""
+    return int.from_bytes(chunk[_BODY : _BODY + 4], "little")
+
+
 def decode(partition: int, offset: int, chunk: bytes) -> tuple[Header, list[Record]]:
     """All that a chunk holds, verified; `offset` is the key it was found under. Raises `Damaged`."""
     rest = memoryview(chunk)[_CHECKSUM.size :]

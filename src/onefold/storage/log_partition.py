@@ -7,7 +7,7 @@ when retention has removed all of them. It sorts before the 8-byte offsets.
 import struct
 import threading
 from collections.abc import Sequence
-from itertools import islice
+from itertools import accumulate, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -123,20 +123,15 @@ class Partition:
                 if not self._seek(txn, cursor, offset):
                     return found
                 while True:
-                    expected = found[-1].offset + 1 if found else None
                     key, chunk = _item(cursor)
-                    if expected not in (None, key):
-                        raise Damaged(f"log partition {self._number}: offsets {expected} to {key} are missing")
+                    if found and log_chunk.first_bytes(chunk) > max_bytes:
+                        return found
+                    self._follows(found, key)
                     header, records = log_chunk.decode(self._number, key, chunk)
-                    if not found and offset >= header.end:
-                        return found
-                    start = max(0, offset - header.first)
-                    if max_bytes < len(chunk):
-                        found.extend(_fitting(records, start, max_bytes, at_least=0 if found else 1))
-                        return found
-                    found.extend(islice(records, start, None) if start else records)
-                    max_bytes -= len(chunk)
-                    if not cursor.next():
+                    taken = _fitting(records[max(0, offset - header.first) :], max_bytes, at_least=not found)
+                    found += taken
+                    max_bytes -= sum(len(record.data) for record in taken)
+                    if not taken or taken[-1] is not records[-1] or not cursor.next():
                         return found
             except lmdb.Error as error:
                 raise self._broken(error) from error
@@ -196,6 +191,10 @@ class Partition:
             raise NotFoundError(f"log partition {self._number}: retention has removed {offset}; it begins at {first}")
         return False
 
+    def _follows(self, found: list[Record], key: int) -> None:
+        if found and found[-1].offset + 1 != key:
+            raise Damaged(f"log partition {self._number}: offsets {found[-1].offset + 1} to {key} are missing")
+
     def _cut(self, before: int, retention: Retention, now_ms: int) -> int:
         """The offset up to which chunks may go. Looks at headers only, in the map itself."""
         cut = 0
@@ -250,14 +249,9 @@ def _item(cursor: "lmdb.Cursor[Chunk]") -> "tuple[int, Chunk]":
     return _KEY.unpack(key)[0], chunk
 
 
-def _fitting(records: list[Record], start: int, max_bytes: int, *, at_least: int) -> list[Record]:
-    end = start
-    for record in islice(records, start, None):
-        max_bytes -= len(record.data)
-        if max_bytes < 0 and end - start >= at_least:
-            break
-        end += 1
-    return records[start:end]
+def _fitting(records: list[Record], max_bytes: int, *, at_least: int) -> list[Record]:
+    sizes = accumulate(len(record.data) for record in records)
+    return records[: max(at_least, sum(1 for _ in takewhile(lambda size: size <= max_bytes, sizes)))]
 
 
 def _sealed(identity: Identity) -> bytes:
