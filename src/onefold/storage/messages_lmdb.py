@@ -8,7 +8,8 @@ generation and read from the map in place, answers most of these without touchin
 """
 
 import heapq
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from itertools import groupby
 from typing import Any
 
@@ -45,41 +46,45 @@ class MessageIndex:
         self._moved = 0
         self._known = 0
 
-    def seen(self, txns: tuple[Txn, Any], state: Picture, messages: Collection[bytes]) -> dict[bytes, int]:
+    def seen(self, txns: tuple[Txn, Any], picture: Picture, messages: AbstractSet[bytes]) -> dict[bytes, int]:
         """Fingerprint → log time of those that were admitted. `txns`: two of one moment, the second gives buffers."""
         txn, buffers = txns
-        tables, slots, head = state
+        tables, slots, head = picture
         self._refresh(txn, tables, head)
-        since_ms = oldest_generation(head.times, head.generation_ms, self._window_ms) * head.generation_ms
+        since_ms = self._oldest(head) * head.generation_ms
         recent = self._recent
-        found = {m: recent[m] for m in messages if m in recent and recent[m] >= since_ms}
+        found = {m: recent[m] for m in messages & recent.keys() if recent[m] >= since_ms}
         if not head.generations or not messages:
             return found
-        ordered = sorted(messages)
-        halves = memoryview(b"".join(ordered)).cast("Q").tolist()[::2]
+        keys = list(messages)
+        halves = first_halves(keys)
         for generation in head.generations:
             bits = buffers.get(U64.pack(generation), db=tables.filters)
             mask = len(bits) * 8 - 1
-            maybe = [m for m, h in zip(ordered, halves, strict=True) if bits[(h & mask) >> 3] >> (h & 7) & 1]
+            maybe = [m for m, h in zip(keys, halves, strict=True) if bits[(h & mask) >> 3] >> (h & 7) & 1]
             if maybe and generation * head.generation_ms >= since_ms:
+                maybe.sort()
                 for key, value in txn.cursor(slots[generation % GENERATIONS_MAX]).getmulti(maybe):
                     found[key] = max(U64.unpack(value)[0], found.get(key, 0))
         return found
 
-    def write(self, txn: Txn, state: Picture, messages: Mapping[bytes, int]) -> None:
+    def write(self, txn: Txn, picture: Picture, messages: Mapping[bytes, int]) -> None:
         """Add a commit's messages; `head` has its number and times already, and is changed further."""
-        tables, slots, head = state
+        tables, slots, head = picture
+        before = read_head(txn, tables)
+        forgotten = self._oldest(before)
+        if self._oldest(head) < forgotten:
+            # A partition that lags behind all others has come: what was forgotten already must stay so.
+            self._move(txn, picture, {}, forgotten)
+            head.moved, head.pending = before.number, 0
         self._expire(txn, tables, slots, head)
         head.pending += len(messages)
         if head.pending < self._move_messages and head.number - head.moved < self._move_commits:
             if messages:
                 txn.put(U64.pack(head.number), encode(messages), db=tables.recent, append=True)
-            return
-        if head.pending:
-            self._refresh(txn, tables, read_head(txn, tables))
-            self._move(txn, state, _merged(dict(self._recent), messages))
-            txn.drop(tables.recent, delete=False)
-        head.moved, head.pending = head.number, 0
+        else:
+            self._move(txn, picture, messages, self._oldest(head))
+            head.moved, head.pending = head.number, 0
 
     def committed(self, head: Head, messages: Mapping[bytes, int]) -> None:
         """Take note of a commit of this process, once it is on disk."""
@@ -100,28 +105,33 @@ class MessageIndex:
                 self._recent = _merged(self._recent, messages)
             self._known = head.number
 
+    def _oldest(self, head: Head) -> int:
+        return oldest_generation(head.times, head.generation_ms, self._window_ms)
+
     def _expire(self, txn: Txn, tables: Tables, slots: list[Any], head: Head) -> None:
-        oldest = oldest_generation(head.times, head.generation_ms, self._window_ms)
+        oldest = self._oldest(head)
         while head.generations and head.generations[0] < oldest:
             generation = head.generations.pop(0)
             txn.drop(slots[generation % GENERATIONS_MAX], delete=False)
             txn.delete(U64.pack(generation), db=tables.filters)
 
-    def _move(self, txn: Txn, state: Picture, messages: dict[bytes, int]) -> None:
-        tables, slots, head = state
-        oldest = oldest_generation(head.times, head.generation_ms, self._window_ms)
-        by_generation: dict[int, list[tuple[bytes, bytes]]] = {}
-        pack, span = U64.pack, head.generation_ms
-        for message, at_ms in messages.items():
-            by_generation.setdefault(at_ms // span, []).append((message, pack(at_ms)))
-        for generation, items in sorted(by_generation.items()):
-            if generation < oldest:
-                continue
-            items.sort()
-            slot = slots[generation % GENERATIONS_MAX]
-            _put_largest(txn, slot, items)
-            _extend_filter(txn, tables, slot, generation, items)
-        head.generations = sorted({*head.generations, *(g for g in by_generation if g >= oldest)})
+    def _move(self, txn: Txn, picture: Picture, more: Mapping[bytes, int], oldest: int) -> None:
+        """Put all of `recent`, and these, into their generations, from the oldest one on."""
+        tables, slots, head = picture
+        self._refresh(txn, tables, read_head(txn, tables))
+        messages = _merged(dict(self._recent), more)
+        txn.drop(tables.recent, delete=False)
+        if not messages:
+            return
+        ordered, span = sorted(messages), head.generation_ms
+        first, last = min(messages.values()) // span, max(messages.values()) // span
+        for generation in range(max(first, oldest), last + 1):
+            keys = ordered if first == last else [m for m in ordered if messages[m] // span == generation]
+            if keys:
+                slot = slots[generation % GENERATIONS_MAX]
+                _put_latest(txn, slot, keys, messages)
+                _extend_filter(txn, tables, (generation, slot), keys)
+                head.generations = sorted({*head.generations, generation})
 
 
 def oldest_generation(times: Mapping[int, int], generation_ms: int, window_ms: int) -> int:
@@ -132,9 +142,9 @@ def oldest_generation(times: Mapping[int, int], generation_ms: int, window_ms: i
     return max(0, reached, max(times.values()) // generation_ms - GENERATIONS_MAX + 1)
 
 
-def stored_messages(txn: Txn, state: Picture, window_ms: int) -> Iterator[tuple[bytes, int]]:
+def stored_messages(txn: Txn, picture: Picture, window_ms: int) -> Iterator[tuple[bytes, int]]:
     """Every message that `seen` would find, with its log time, sorted."""
-    tables, slots, head = state
+    tables, slots, head = picture
     since_ms = oldest_generation(head.times, head.generation_ms, window_ms) * head.generation_ms
     recent: dict[bytes, int] = {}
     for _, messages in _recent(txn, tables, head.moved):
@@ -166,29 +176,34 @@ def _merged(into: dict[bytes, int], messages: Mapping[bytes, int]) -> dict[bytes
     return into
 
 
-def _put_largest(txn: Txn, slot: Any, items: list[tuple[bytes, bytes]]) -> None:
+def first_halves(messages: Iterable[bytes]) -> list[int]:
+    """The first 8 bytes of each fingerprint as a number: a hash already, good for any number of bits."""
+    return memoryview(b"".join(messages)).cast("Q").tolist()[::2]
+
+
+def _put_latest(txn: Txn, slot: Any, ordered: list[bytes], messages: Mapping[bytes, int]) -> None:
     """Insert sorted messages; one that is there already keeps the later of its times."""
-    consumed, added = txn.cursor(slot).putmulti(items, dupdata=False, overwrite=False)
+    times = map(U64.pack, map(messages.__getitem__, ordered))
+    consumed, added = txn.cursor(slot).putmulti(zip(ordered, times, strict=True), dupdata=False, overwrite=False)
     if added < consumed:
-        for message, at in items:
+        for message in ordered:
+            at = U64.pack(messages[message])
             if txn.get(message, b"", db=slot) < at:
                 txn.put(message, at, db=slot)
 
 
-def _extend_filter(txn: Txn, tables: Tables, slot: Any, generation: int, items: list[tuple[bytes, bytes]]) -> None:
-    """Add messages to their generation's filter, rebuilt at twice the size when it gets crowded."""
-    key = U64.pack(generation)
-    old = txn.get(key, b"", db=tables.filters)
+def _extend_filter(txn: Txn, tables: Tables, place: tuple[int, Any], added: list[bytes]) -> None:
+    """Add messages to the filter of their generation, which is rebuilt at twice the size when it gets crowded."""
+    generation, slot = place
+    bits = bytearray(txn.get(U64.pack(generation), b"", db=tables.filters))
     entries = txn.stat(slot)["entries"]
-    messages: Iterable[bytes]
-    if len(old) * 8 >= entries * FILTER_BITS or len(old) >= FILTER_MAX_BYTES:
-        bits, messages = bytearray(old), [message for message, _ in items]
-    else:
+    messages: Iterable[bytes] = added
+    if len(bits) * 8 < entries * FILTER_BITS and len(bits) < FILTER_MAX_BYTES:
         size = FILTER_MIN_BYTES
         while size < FILTER_MAX_BYTES and size * 8 < 2 * entries * FILTER_BITS:
             size *= 2
         bits, messages = bytearray(size), txn.cursor(slot).iternext(values=False)
     mask = len(bits) * 8 - 1
-    for half in memoryview(b"".join(messages)).cast("Q").tolist()[::2]:
+    for half in first_halves(messages):
         bits[(half & mask) >> 3] |= 1 << (half & 7)
-    txn.put(key, bits, db=tables.filters)
+    txn.put(U64.pack(generation), bits, db=tables.filters)

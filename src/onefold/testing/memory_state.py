@@ -71,8 +71,7 @@ class MemoryState:
         homes = {name: self._identifiers[name] for name in identifiers if name in self._identifiers}
         wanted = {*profiles, *(profile for profile in homes.values() if profile not in known)}
         found = {profile: self._profiles[profile] for profile in wanted if profile in self._profiles}
-        remembered = self._remembered()
-        return Loaded(self._number, homes, found, {m: remembered[m] for m in messages if m in remembered})
+        return Loaded(self._number, homes, found, {m: self._messages[m] for m in messages if m in self._messages})
 
     def touched_since(self, snapshot: int) -> tuple[int, set[int] | None]:
         """The newest snapshot, and the profiles that others' commits changed since `snapshot`; None: too many."""
@@ -87,11 +86,10 @@ class MemoryState:
         if failure := self._failure("commit", after=False):
             raise failure
         self._check(changes, loaded)
-        before = self._remembered()
+        before = dict(self._messages)
         number = self._number + 1
         self._write(changes, encoded, number)
-        after = self._remembered()
-        messages = {m for m in changes.messages if before.get(m) != after.get(m)}
+        messages = {m for m in changes.messages if before.get(m) != self._messages.get(m)}
         profiles = {*changes.profiles, *changes.absorbed}
         self._touched[number] = (changes.partition, profiles, set(changes.identifiers), messages)
         self._own.add(number)
@@ -189,7 +187,7 @@ class MemoryState:
             mine = [one for _, (p, rows) in sorted(self._effects.items()) if p == partition for one in rows]
             for n, one in enumerate(mine):
                 yield "effects", _place(partition, n), effect.encode([one])
-        for message, at_ms in sorted(self._remembered().items()):
+        for message, at_ms in sorted(self._messages.items()):
             yield "messages", message, _u64(at_ms)
         for place, event in sorted(self._quarantine.items()):
             yield "quarantine", _place(*place), _encode(event)
@@ -231,6 +229,7 @@ class MemoryState:
             if amount:
                 self._counts[changes.partition, name] = self._counts.get((changes.partition, name), 0) + amount
         self._cursors[changes.partition] = changes.cursor
+        self._forget()
 
     def _write_timers(self, changes: Changes) -> None:
         for profile, (before, after) in changes.due.items():
@@ -250,14 +249,14 @@ class MemoryState:
             profile = self._redirects[profile]
         return profile
 
-    def _remembered(self) -> dict[bytes, int]:
-        """Messages of the generations that some partition's window still reaches."""
+    def _forget(self) -> None:
+        """Keep the messages of the generations that some partition's window still reaches."""
         times = [cursor.now_ms for cursor in self._cursors.values()]
-        if not times:
-            return {}
         reached = (min(times) - self._window_ms) // self._window_ms
         oldest = max(0, reached, max(times) // self._window_ms - GENERATIONS_MAX + 1)
-        return {message: at for message, at in self._messages.items() if at // self._window_ms >= oldest}
+        for message, at_ms in list(self._messages.items()):
+            if at_ms // self._window_ms < oldest:
+                del self._messages[message]
 
     def _fail(self, method: str) -> None:
         if failure := self._failure(method, after=False) or self._failure(method, after=True):
