@@ -24,6 +24,10 @@ MESSAGE_ID_MAX_CHARS = 256
 EVENT_NAME_MAX_CHARS = 512
 IDENTIFIER_MAX_BYTES = 400
 """An identifier is an LMDB key (at most 511 bytes) with its namespace."""
+QUARANTINED_BODY_MAX_BYTES = MIB
+"""A refused event is kept up to here; one that is larger could not be mended into an event anyway."""
+COLLECT_QUEUE_MAX_BYTES = 64 * MIB
+"""Records that wait for the next group commit; past it collect answers 503, so that memory stays bounded."""
 
 # --- log ---------------------------------------------------------------------------------------------------
 PARTITIONS_MAX = 256
@@ -32,6 +36,8 @@ RECORD_EVENTS_MAX = 1 << 16
 """An event's index in its record is the low 16 bits of its position."""
 RECORD_OFFSET_MAX = 1 << 40
 RECORD_MAX_BYTES = 8 * MIB
+RECORD_SPLIT_BYTES = 2 * MIB
+"""Collect begins a new record here; with its last event, escaped, a record stays well below RECORD_MAX_BYTES."""
 DISK_RESERVE_BYTES = 256 * MIB
 """Below this much free disk collect answers 503: compaction, deletion and erasure need room to work."""
 

@@ -1,0 +1,301 @@
+"""The http role: collect and the API on one port, as one ASGI app.
+
+The app sends collect's paths to the collector, answers the one hot route of the API itself, and leaves the rest to
+Litestar. It routes the API by the raw path: a %2F within an identifier parts nothing.
+"""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+import msgspec
+import structlog
+import uvloop
+from granian.constants import HTTPModes, Interfaces
+from granian.server.embed import Server
+from litestar import Litestar
+from litestar.datastructures import State as AppState
+from litestar.di import Provide
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.spec import Components, SecurityScheme
+
+import onefold
+from onefold.clock import SystemClock
+from onefold.collect.app import Collector
+from onefold.errors import NotFoundError, OnefoldError
+from onefold.limits import API_BODY_MAX_BYTES
+from onefold.server import (
+    audiences,
+    definitions,
+    deliveries,
+    events,
+    health,
+    keys,
+    metrics,
+    pages,
+    profiles,
+    quarantine,
+    refusals,
+    sources,
+)
+from onefold.server.auth import Keyring, guard
+from onefold.server.engines import Engines
+from onefold.server.pressure import Pressure
+from onefold.server.route import known_parameters
+from onefold.server.tail import Tail
+from onefold.server.traffic import Receive, Send, Traffic
+from onefold.settings import Settings
+from onefold.storage.catalog import Catalog
+from onefold.storage.deliveries_lmdb import DeliveryStore
+from onefold.storage.directory import DataDirectory
+from onefold.storage.log_lmdb import LmdbLogReader, LmdbLogWriter
+from onefold.storage.state_lmdb import LmdbState, Options
+
+BACKLOG = 1_024
+"""Connections that wait to be accepted."""
+WATCH_S = 0.5
+"""How often keys, disk and lag are looked at: a revoked key works no longer than this."""
+
+ROUTERS = (
+    audiences.router,
+    definitions.router,
+    deliveries.router,
+    events.router,
+    health.router,
+    keys.router,
+    metrics.router,
+    profiles.router,
+    quarantine.router,
+    sources.router,
+)
+
+_PROFILES = b"/v1/profiles/"
+_JSON = (b"content-type", b"application/json")
+_API = (b"/v1/profiles", b"/v1/audiences", b"/v1/events", b"/v1/sources", b"/v1/keys", b"/v1/definitions",
+        b"/v1/quarantine", b"/v1/deliveries", b"/metrics", b"/healthz", b"/readyz")  # fmt: skip
+
+_log = structlog.get_logger()
+
+Scope = MutableMapping[str, Any]
+
+
+class Onefold:
+    """The ASGI app of the http role. `keyring` and `pressure` are what it shares with collect."""
+
+    def __init__(self, engines: Engines, keyring: Keyring, pressure: Pressure, collect: Collector | None) -> None:
+        self._engines = engines
+        self._rules = engines.rules()
+        self._keyring = keyring
+        self._pressure = pressure
+        self._tail = Tail(engines.state)
+        self._collect = collect
+        self._traffic = Traffic(collect) if collect is not None else None
+        self.api = litestar(engines, keyring, self._tail, self._traffic)
+        self._pages: dict[bytes, tuple[bytes, bytes]] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or live through the server's lifespan."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        if scope["type"] != "http":
+            return
+        raw: bytes = scope.get("raw_path") or scope["path"].encode()
+        raw = raw.partition(b"?")[0]
+        if raw.startswith(_PROFILES) and scope["method"] == "GET" and b"/" not in raw[len(_PROFILES) :]:
+            await self._profile(scope, raw, send)
+        elif raw.startswith(_API):
+            await self.api({**scope, "path": raw.decode("latin-1")}, receive, send)  # type: ignore[arg-type]
+        elif raw in {b"/", b"/docs", b"/openapi.json"} and scope["method"] in {"GET", "HEAD"}:
+            await self._page(scope, raw, send)
+        elif self._traffic is not None:
+            await self._traffic(scope, receive, send)
+        else:
+            await _answer(send, 404, _NOWHERE, ())
+
+    def close(self) -> None:
+        """End the streams, so that the server can stop."""
+        self._tail.close()
+
+    async def _profile(self, scope: Scope, raw: bytes, send: Send) -> None:
+        try:
+            self._keyring.require(_authorization(scope), profiles.SCOPE)
+            name = raw[len(_PROFILES) :].decode("latin-1")
+            body = profiles.read_quickly(self._engines, self._rules, name, scope["query_string"])
+        except OnefoldError as error:
+            refusal = refusals.of(error)
+            headers = [(name.encode(), value.encode()) for name, value in refusal.headers.items()]
+            await _answer(send, refusal.status, msgspec.json.encode(refusal.problem), headers)
+        else:
+            await _answer(send, 200, body, ())
+
+    async def _page(self, scope: Scope, raw: bytes, send: Send) -> None:
+        if raw not in self._pages:
+            document = self.api.openapi_schema.to_schema()
+            self._pages = {
+                b"/": (b"text/html; charset=utf-8", pages.landing(onefold.__version__)),
+                b"/docs": (b"text/html; charset=utf-8", pages.reference(document)),
+                b"/openapi.json": (b"application/json", msgspec.json.encode(document)),
+            }
+        kind, body = self._pages[raw]
+        headers = [
+            (b"content-type", kind),
+            (b"content-length", str(len(body)).encode()),
+            (b"content-security-policy", pages.POLICY.encode()),
+            (b"x-content-type-options", b"nosniff"),
+            (b"referrer-policy", b"no-referrer"),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        tasks: list[asyncio.Task[None]] = []
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                self._pressure.check()
+                if self._collect is not None:
+                    await self._collect.start()
+                tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._tail.run())]
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                self.close()
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+                if self._collect is not None:
+                    await self._collect.aclose()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                self._pressure.check()
+                await asyncio.to_thread(self._keyring.refresh)
+            except OnefoldError as error:
+                _log.warning("cannot look at keys and pressure", code=error.code, reason=str(error))
+            await asyncio.sleep(WATCH_S)
+
+
+def litestar(engines: Engines, keyring: Keyring, tail: Tail, traffic: Traffic | None) -> Litestar:
+    """The API as Litestar knows it: every route, guarded, with one shape of error."""
+    return Litestar(
+        route_handlers=list(ROUTERS),
+        guards=[guard, known_parameters],
+        dependencies={
+            "engines": Provide(lambda: engines, sync_to_thread=False),
+            "tail": Provide(lambda: tail, sync_to_thread=False),
+        },
+        exception_handlers={Exception: refusals.answer},
+        state=AppState({"keyring": keyring, "traffic": traffic}, deep_copy=False),
+        request_max_body_size=API_BODY_MAX_BYTES,
+        openapi_config=OpenAPIConfig(
+            title="Onefold API",
+            version=onefold.__version__,
+            description=(
+                "Profiles, audiences, the live tail, sources, keys, definitions, quarantine and deliveries "
+                "of one workspace.\n\n"
+                "Send a secret key as `Authorization: Bearer sk_…`, or by Basic with the key as the user name. "
+                "Refusals are a code and a message; times are RFC 3339 in UTC with milliseconds."
+            ),
+            components=Components(
+                security_schemes={
+                    "bearer": SecurityScheme(type="http", scheme="bearer"),
+                    "basic": SecurityScheme(type="http", scheme="basic"),
+                }
+            ),
+            security=[{"bearer": []}, {"basic": []}],
+        ),
+    )
+
+
+def build(engines: Engines, collect: Callable[[Keyring, Pressure], Collector] | None = None) -> Onefold:
+    """The combined app. `collect` makes the collector from what it shares with the API; without it, only the API."""
+    keyring = Keyring(engines.catalog)
+    pressure = Pressure(engines)
+    return Onefold(engines, keyring, pressure, collect(keyring, pressure) if collect else None)
+
+
+def run(settings: Settings) -> None:
+    """Be the http role: open the engines, serve until SIGTERM, let requests end, and close.
+
+    Any number of these processes may share a port: the server listens with SO_REUSEPORT. Raises `TooNew`,
+    `StorageError` and their kin where the engines cannot be opened.
+    """
+    with contextlib.ExitStack() as closing:
+        engines, writer = _open(settings, closing)
+
+        def collect(keyring: Keyring, pressure: Pressure) -> Collector:
+            return Collector(writer, keyring.write_keys, settings, engines.clock, pressure)
+
+        app = build(engines, collect)
+        uvloop.run(_serve(app, settings))
+
+
+async def _serve(app: Onefold, settings: Settings) -> None:
+    server = Server(
+        app,
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.ASGI,
+        backlog=BACKLOG,
+        http=HTTPModes.http1,
+        websockets=False,
+        log_enabled=False,
+    )
+    loop = asyncio.get_running_loop()
+
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, _stop, app, server)
+    await server.serve()
+
+
+def _stop(app: Onefold, server: Any) -> None:
+    """End the endless streams, then let the server finish the requests that it has."""
+    app.close()
+    server.stop()
+
+
+def _open(settings: Settings, closing: contextlib.ExitStack) -> tuple[Engines, LmdbLogWriter]:
+    """Open every engine; the log and the state are made where this process comes first."""
+    clock = SystemClock()
+    directory = DataDirectory.open(settings.data)
+    catalog = Catalog(directory.catalog, clock)
+    closing.callback(catalog.close)
+    writer = LmdbLogWriter(directory.log, settings.partitions, clock)
+    closing.callback(writer.close)
+    reader = LmdbLogReader(directory.log)
+    closing.callback(reader.close)
+    state = _open_state(directory, settings)
+    closing.callback(state.close)
+    deliveries_store = DeliveryStore(directory.deliveries, clock=clock)
+    closing.callback(deliveries_store.close)
+    return Engines(settings, clock, directory, catalog, reader, state, deliveries_store), writer
+
+
+def _open_state(directory: DataDirectory, settings: Settings) -> LmdbState:
+    try:
+        return LmdbState(directory.state, readonly=True)
+    except NotFoundError:
+        options = Options(dedupe_window_ms=settings.dedupe_window_s * 1000)
+        LmdbState(directory.state, options=options).close()
+        return LmdbState(directory.state, readonly=True)
+
+
+_NOWHERE = msgspec.json.encode(refusals.Problem("not_found", "Not Found"))
+
+
+async def _answer(send: Send, status: int, body: bytes, headers: Any) -> None:
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": status, "headers": [_JSON, length, *headers]})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _authorization(scope: Scope) -> str | None:
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            return str(value.decode("latin-1"))
+    return None

@@ -1,0 +1,40 @@
+"""The open engines that the API answers from, in one value that every route is given."""
+
+from typing import Annotated
+
+from litestar.params import Dependency
+from msgspec import Struct
+
+from onefold.clock import Clock
+from onefold.core.rules import Rules
+from onefold.ports import LogReader, State
+from onefold.settings import Settings
+from onefold.storage.catalog import Catalog
+from onefold.storage.deliveries_lmdb import DeliveryStore
+from onefold.storage.directory import DataDirectory
+
+
+class Engines(Struct, frozen=True):
+    """Opened by `app.run`, closed by it; tests hand in engines of their own."""
+
+    settings: Settings
+    clock: Clock
+    directory: DataDirectory
+    catalog: Catalog
+    log: LogReader
+    state: State
+    deliveries: DeliveryStore | None = None
+    """The delivery store; None where this process could not open one."""
+
+    def rules(self) -> Rules:
+        """How identifiers are spelled here, as in the step."""
+        settings = self.settings
+        return Rules(
+            frozenset(value.lower() for value in settings.blocked_identifiers),
+            settings.phone_region,
+            settings.dedupe_window_s * 1000,
+        )
+
+
+Given = Annotated[Engines, Dependency(skip_validation=True)]
+"""How a route asks for the engines."""

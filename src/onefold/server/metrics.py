@@ -1,0 +1,127 @@
+"""Prometheus metrics, made from the engines when they are asked for; docs/api.md explains each."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from litestar import Request, Response, Router
+from litestar.openapi.datastructures import ResponseSpec
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from onefold.errors import OnefoldError
+from onefold.server.engines import Engines, Given
+from onefold.server.pressure import lags
+from onefold.server.route import read
+from onefold.server.traffic import BUCKETS_S, Traffic
+
+
+class Metrics:
+    """A prometheus collector over the engines: nothing is kept, everything is looked up."""
+
+    def __init__(self, engines: Engines, traffic: Traffic | None) -> None:
+        self._engines = engines
+        self._traffic = traffic
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
+
+    def page(self) -> bytes:
+        """All metrics in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """Every metric; an engine that cannot be read leaves its own out and `onefold_up` at 0."""
+        up = 1
+        for part in (self._events, self._lag, self._state, self._deliveries, self._disk):
+            try:
+                yield from list(part())
+            except OnefoldError:
+                up = 0
+        if self._traffic is not None:
+            yield from _requests(self._traffic)
+        yield GaugeMetricFamily("onefold_up", "1 where every engine could be read for this answer", value=up)
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: the registry need not look before it is asked."""
+        return ()
+
+    def _events(self) -> Iterator[Metric]:
+        counts = self._engines.state.counts()
+        events = CounterMetricFamily("onefold_events", "Events folded, by what became of them", labels=["outcome"])
+        for outcome in ("received", "admitted", "duplicate"):
+            events.add_metric([outcome], counts.get(outcome, 0))
+        yield events
+        quarantined = CounterMetricFamily("onefold_quarantined_events", "Events in quarantine", labels=["reason"])
+        for name, count in sorted(counts.items()):
+            if name.startswith("quarantined."):
+                quarantined.add_metric([name.partition(".")[2]], count)
+        yield quarantined
+
+    def _lag(self) -> Iterator[Metric]:
+        records = GaugeMetricFamily("onefold_lag_records", "Records of the log not folded yet", labels=["partition"])
+        seconds = GaugeMetricFamily(
+            "onefold_lag_seconds", "Age of the oldest record not folded yet", labels=["partition"]
+        )
+        for lag in lags(self._engines):
+            records.add_metric([str(lag.partition)], lag.records)
+            seconds.add_metric([str(lag.partition)], lag.oldest_ms / 1000)
+        yield records
+        yield seconds
+
+    def _state(self) -> Iterator[Metric]:
+        profiles = self._engines.state.counts().get("profiles", 0)
+        yield GaugeMetricFamily("onefold_profiles", "Profiles", value=profiles)
+        members = GaugeMetricFamily("onefold_audience_members", "Profiles in an audience", labels=["audience"])
+        for audience, size in sorted(self._engines.state.sizes().items()):
+            members.add_metric([audience], size)
+        yield members
+
+    def _deliveries(self) -> Iterator[Metric]:
+        if self._engines.deliveries is None:
+            return
+        family = GaugeMetricFamily(
+            "onefold_deliveries", "Deliveries, by what became of them", labels=["destination", "outcome"]
+        )
+        for destination, counts in sorted(self._engines.deliveries.counts().items()):
+            for outcome, count in sorted(counts.items()):
+                family.add_metric([destination, outcome], count)
+        yield family
+
+    def _disk(self) -> Iterator[Metric]:
+        free = self._engines.directory.free_bytes()
+        yield GaugeMetricFamily("onefold_disk_free_bytes", "Free disk where the data lies", value=free)
+
+
+def _requests(traffic: Traffic) -> Iterator[Metric]:
+    requests = CounterMetricFamily(
+        "onefold_collect_requests", "Requests that collect of this process answered", labels=["status"]
+    )
+    for status, count in sorted(traffic.requests.items()):
+        requests.add_metric([str(status)], count)
+    yield requests
+    buckets, total = [], 0
+    for bound, count in zip([*map(str, BUCKETS_S), "+Inf"], traffic.buckets, strict=True):
+        total += count
+        buckets.append((bound, total))
+    yield HistogramMetricFamily(
+        "onefold_collect_request_seconds", "Time to answer them", buckets=buckets, sum_value=traffic.sum_s
+    )
+
+
+@read(
+    "/metrics",
+    "metrics:read",
+    "Prometheus metrics",
+    sync_to_thread=True,
+    media_type="text/plain",
+    responses={
+        200: ResponseSpec(str, description="Prometheus text format.", media_type="text/plain", generate_examples=False),
+    },
+)
+def get_metrics(engines: Given, request: Request[Any, Any, Any]) -> Response[bytes]:
+    """Answer with all metrics."""
+    page = Metrics(engines, request.app.state.traffic).page()
+    return Response(page, media_type="text/plain", headers={"content-type": CONTENT_TYPE_LATEST})
+
+
+router = Router("/", route_handlers=[get_metrics], tags=["health"])
