@@ -76,6 +76,7 @@ class _Shared:
         self.active = 0
         self.exclusive = False
         self.gate = threading.Condition()
+        self.mine = threading.local()
         self.writer = threading.RLock()
         self.checked_s = 0.0
         self.open()
@@ -98,25 +99,35 @@ class _Shared:
 
     @contextmanager
     def entered(self) -> Iterator[None]:
+        """A transaction of this process is active inside. A thread that is inside already does not wait."""
+        mine = self.mine
+        depth = getattr(mine, "depth", 0)
         with self.gate:
-            while self.exclusive:
+            while self.exclusive and not depth:
                 self.gate.wait()
             self.active += 1
+        mine.depth = depth + 1
         try:
             yield
         finally:
+            mine.depth -= 1
             with self.gate:
                 self.active -= 1
-                self.gate.notify_all()
+                if self.exclusive:
+                    self.gate.notify_all()
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """No transaction of this process is active inside; waits for those that are."""
+        """No transaction of this process is active inside; waits for those that are, and lets no other begin."""
+        wait_s = 0 if getattr(self.mine, "depth", 0) else GATE_WAIT_S
         with self.gate:
-            if not self.gate.wait_for(lambda: not self.exclusive and not self.active, GATE_WAIT_S):
-                raise StorageError(f"{self.path}: {self.active} open transactions keep the map from growing")
+            while self.exclusive:
+                self.gate.wait()
             self.exclusive = True
+            ended = self.gate.wait_for(lambda: not self.active, wait_s)
         try:
+            if not ended:
+                raise StorageError(f"{self.path}: {self.active} open transactions keep the map from growing")
             yield
         finally:
             with self.gate:

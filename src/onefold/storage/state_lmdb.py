@@ -36,6 +36,7 @@ class Options(NamedTuple):
     map_bytes: int = lmdb_env.MAP_BYTES
     move_messages: int = MOVE_MESSAGES
     move_commits: int = MOVE_COMMITS
+    migrations: Mapping[int, state_tables.Migration] = state_tables.MIGRATIONS
 
 
 class StateStats(NamedTuple):
@@ -253,8 +254,8 @@ class LmdbState:
                 state_tables.require_current(txn, self._tables)
             if state_tables.is_current(txn, self._tables):
                 return
-        window_ms = self._options.dedupe_window_ms
-        self._env.write(lambda txn: state_tables.prepare(txn, self._tables, window_ms))
+        window_ms, migrations = self._options.dedupe_window_ms, self._options.migrations
+        self._env.write(lambda txn: state_tables.prepare(txn, self._tables, window_ms, migrations))
 
     def _write(self, txn: Txn, changes: Changes, loaded: Loaded, encoded: Mapping[int, bytes]) -> Head:
         tables = self._tables

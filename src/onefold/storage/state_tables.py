@@ -4,7 +4,7 @@ Numbers in keys are big-endian, so that LMDB's byte order is their order.
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import lmdb
@@ -90,7 +90,7 @@ decode_quarantined = msgspec.msgpack.Decoder(Quarantined).decode
 _HEAD = b"head"
 _FORMAT = b"format"
 Migration = Callable[[Txn, Tables], None]
-MIGRATIONS: dict[int, Migration] = {}
+MIGRATIONS: Mapping[int, Migration] = {}
 """Format → what turns it into the next one, within the transaction that opens the state."""
 
 
@@ -118,14 +118,14 @@ def refuse_newer(env: lmdb.Environment) -> None:
         raise TooNew(f"{env.path()} has state format {found}; this Onefold knows up to {FORMAT}: please upgrade it")
 
 
-def prepare(txn: Txn, tables: Tables, generation_ms: int) -> None:
+def prepare(txn: Txn, tables: Tables, generation_ms: int, migrations: Mapping[int, Migration]) -> None:
     """Make a new state, or bring an older one up to the present format."""
     found = txn.get(_FORMAT, db=tables.meta)
     if found is None:
         write_head(txn, tables, Head(generation_ms))
     else:
         for version in range(int(found), FORMAT):
-            MIGRATIONS[version](txn, tables)
+            migrations[version](txn, tables)
     txn.put(_FORMAT, b"%d" % FORMAT, db=tables.meta)
 
 
