@@ -63,7 +63,7 @@ class Driver:
         self.loads: list[tuple[Loaded, Loaded]] = [self.load()]
 
     def load(self) -> tuple[Loaded, Loaded]:
-        half = IDENTIFIERS[::2], PROFILES[::3], MESSAGES[::2]
+        half = IDENTIFIERS[::2], PROFILES[::3], MESSAGES
         return self.lmdb.load(*half), self.memory.load(*half)
 
     def run(self, batch: dict[str, Any]) -> None:
@@ -143,7 +143,7 @@ def answers(state: State) -> list[Any]:
     ]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.lists(batches(), max_size=12), st.sampled_from([1, 7, 1_000]))
 def test_the_lmdb_state_answers_as_dictionaries_do(history: list[dict[str, Any]], move_messages: int) -> None:
     """After every commit, whether it conflicted or not, both engines give the same answers and digests."""

@@ -6,6 +6,7 @@ Resizing needs that no transaction is active in the process; a gate counts them.
 """
 
 import errno
+import fcntl
 import os
 import resource
 import threading
@@ -220,12 +221,8 @@ class Environment:
                 raise StorageError(f"{target} is not empty")
             with self._shared.entered():
                 self._shared.env.copy(str(target), compact=True)
-            for file in (target / "data.mdb", target):
-                descriptor = os.open(file, os.O_RDONLY)
-                try:
-                    os.fsync(descriptor)
-                finally:
-                    os.close(descriptor)
+            _sync(target / "data.mdb")
+            _sync(target)
 
     def stats(self) -> Stats:
         """Sizes and readers, as they are now."""
@@ -315,11 +312,41 @@ def _tight(path: Path) -> bool:
         return False
 
 
+def _make(path: Path) -> None:
+    """Make an empty environment, complete before it gets its name: a power cut leaves either none or a whole one."""
+    path.mkdir(parents=True, mode=0o700, exist_ok=True)
+    _sync(path.parent)
+    made = path / "data.mdb"
+    lock = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            draft = path / "new"
+            with lmdb.open(str(draft), map_size=MIB) as env, env.begin(write=True) as txn:
+                # Something must be written, or LMDB commits, and syncs, nothing.
+                txn.put(b"made", b"")
+                txn.delete(b"made")
+            (draft / "data.mdb").rename(made)
+            (draft / "lock.mdb").unlink()
+            draft.rmdir()
+            os.fsync(lock)
+    finally:
+        os.close(lock)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _open(path: Path, *, readonly: bool, map_bytes: int, max_dbs: int) -> lmdb.Environment:
-    if readonly and not (path / "data.mdb").exists():
-        raise NotFoundError(f"{path}: nothing was written here yet")
-    if not readonly:
-        path.mkdir(parents=True, mode=0o700, exist_ok=True)
+    if not (path / "data.mdb").exists():
+        if readonly:
+            raise NotFoundError(f"{path}: nothing was written here yet")
+        _make(path)
     while True:
         try:
             return lmdb.open(str(path), map_size=map_bytes, max_dbs=max_dbs, readonly=readonly, create=not readonly,

@@ -134,7 +134,7 @@ def test_the_map_grows_and_readers_follow(path: Path, state: LmdbState) -> None:
 
 
 def test_growing_waits_for_readers_of_this_process(state: LmdbState) -> None:
-    """Threads that read all the time neither break nor are broken by a map that grows."""
+    """A thread that reads all the time neither breaks nor is broken by a map that grows."""
     commit(state, profiles=[A])
     stop, wrong = threading.Event(), []
 
@@ -143,18 +143,18 @@ def test_growing_waits_for_readers_of_this_process(state: LmdbState) -> None:
             if state.profile(A) != b"data":
                 wrong.append("profile")
 
-    threads = [threading.Thread(target=read) for _ in range(2)]
+    threads = [threading.Thread(target=read)]
     for thread in threads:
         thread.start()
     try:
-        for offset in range(2, 62):
-            commit(state, offset=offset, data=b"x" * 100_000, profiles=[profile_id(1, offset)])
+        for offset in range(2, 14):
+            commit(state, offset=offset, data=b"x" * 500_000, profiles=[profile_id(1, offset)])
     finally:
         stop.set()
         for thread in threads:
             thread.join()
     assert not wrong
-    assert state.stats().environment.map_bytes >= 8 << 20
+    assert state.stats().environment.map_bytes >= 6 << 20
 
 
 def test_a_reader_needs_a_state(path: Path) -> None:
