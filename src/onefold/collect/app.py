@@ -195,14 +195,13 @@ def _unsupported(content_type: bytes | None) -> Answer | None:
 
 async def _read(headers: Mapping[bytes, bytes], receive: Receive, max_bytes: int) -> bytes | Answer:
     """The body, refused as soon as it is known to be too large: by its own word, or while it comes."""
-    declared = headers.get(b"content-length", b"0")
-    if declared.isdigit() and int(declared[:20]) > max_bytes:
-        return too_large(f"{int(declared[:20])} bytes; {max_bytes} are allowed")
+    declared = headers.get(b"content-length", b"")
+    expected = int(declared[:20]) if declared.isdigit() else -1
+    if expected > max_bytes:
+        return too_large(f"{expected} bytes; {max_bytes} are allowed")
     message = await receive()
     body: bytes = message.get("body", b"")
-    while message.get("more_body"):
-        if len(body) > max_bytes:
-            break
+    while message.get("more_body") and len(body) != expected and len(body) <= max_bytes:
         message = await receive()
         body += message.get("body", b"")
     if message["type"] == "http.disconnect":

@@ -1,7 +1,8 @@
 """Group commit: requests that arrive while one commit is being made durable share the next one.
 
 There is no waiting for company. The disk sets the pace: a lone request is committed at once, and under load each
-fsync is shared by all that gathered during the one before.
+fsync is shared by all that gathered during the one before. Everything but the commit itself happens on the event
+loop, so there is nothing to lock; the thread is woken once a commit, and wakes the loop once a commit.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from onefold.limits import COLLECT_QUEUE_MAX_BYTES
 from onefold.ports import LogWriter
 
 Records = Mapping[int, Sequence[bytes]]
-_Waiting = tuple[Records, "asyncio.Future[None]", int]
+Group = list[tuple[Records, "asyncio.Future[None]", int]]
 
 _log = structlog.get_logger()
 
@@ -27,8 +28,11 @@ class Committer:
     def __init__(self, log: LogWriter, max_bytes: int = COLLECT_QUEUE_MAX_BYTES) -> None:
         self._log = log
         self._max_bytes = max_bytes
-        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
-        self._queued_bytes = 0
+        self._bytes = 0
+        """Taken and not yet answered, in the commit that is under way as well as in the next."""
+        self._next: Group = []
+        self._committing = False
+        self._work: queue.SimpleQueue[Group] = queue.SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
@@ -42,44 +46,48 @@ class Committer:
     async def aclose(self) -> None:
         """Commit what waits, then end. Later appends are refused."""
         thread, self._thread = self._thread, None
-        if thread is not None:
-            self._queue.put(None)
-            await asyncio.to_thread(thread.join)
+        if thread is None:
+            return
+        waiting = [done for _, done, _ in self._next]
+        await asyncio.gather(*waiting, return_exceptions=True)
+        self._work.put([])
+        await asyncio.to_thread(thread.join)
 
     async def append(self, records: Records) -> None:
         """Return when these records are durable. Raises `Overloaded` before it takes them, `StorageError` after."""
-        if self._thread is None or self._loop is None:
+        loop = self._loop
+        if self._thread is None or loop is None:
             raise Overloaded("collect is stopping")
-        if self._queued_bytes > self._max_bytes:
-            raise Overloaded(f"{self._queued_bytes} bytes wait for the disk")
         size = sum(len(each) for lane in records.values() for each in lane)
-        self._queued_bytes += size
-        done = self._loop.create_future()
-        self._queue.put((records, done, size))
+        if self._bytes and self._bytes + size > self._max_bytes:
+            raise Overloaded(f"{self._bytes} bytes wait for the disk")
+        self._bytes += size
+        done = loop.create_future()
+        if not self._next and not self._committing:
+            loop.call_soon(self._commit_next)
+        self._next.append((records, done, size))
         await done
 
+    def _commit_next(self) -> None:
+        """Hand over all that gathered, once the loop has run every handler that is ready."""
+        if self._next and not self._committing:
+            group, self._next = self._next, []
+            self._committing = True
+            self._work.put(group)
+
     def _run(self) -> None:
-        going = True
-        while going:
-            group = self._gather()
-            if group[-1] is None:
-                going = False
-            waiting = [each for each in group if each is not None]
-            if waiting:
-                self._report(waiting, self._commit(waiting))
-
-    def _gather(self) -> list[_Waiting | None]:
-        group = [self._queue.get()]
-        while group[-1] is not None:
+        assert self._loop is not None
+        while group := self._work.get():
+            error = self._commit(group)
             try:
-                group.append(self._queue.get_nowait())
-            except queue.Empty:
-                break
-        return group
+                self._loop.call_soon_threadsafe(self._settle, group, error)
+            except RuntimeError:
+                _log.warning("the event loop ended before its requests were answered", requests=len(group))
+                return
 
-    def _commit(self, waiting: list[_Waiting]) -> StorageError | None:
+    def _commit(self, group: Group) -> StorageError | None:
         lanes: dict[int, list[bytes]] = {}
-        for records, _, _ in waiting:
+        for records, _, _ in group:
             for partition, lane in records.items():
                 lanes.setdefault(partition, []).extend(lane)
         try:
@@ -92,16 +100,11 @@ class Committer:
             return StorageError(f"{type(error).__name__}: {error}")
         return None
 
-    def _report(self, waiting: list[_Waiting], error: StorageError | None) -> None:
-        assert self._loop is not None
-        try:
-            self._loop.call_soon_threadsafe(self._settle, waiting, error)
-        except RuntimeError:
-            _log.warning("the event loop ended before its requests were answered", requests=len(waiting))
-
-    def _settle(self, waiting: list[_Waiting], error: StorageError | None) -> None:
-        for _, done, size in waiting:
-            self._queued_bytes -= size
+    def _settle(self, group: Group, error: StorageError | None) -> None:
+        self._committing = False
+        self._commit_next()
+        for _, done, size in group:
+            self._bytes -= size
             if done.done():
                 continue
             if error is None:
