@@ -353,7 +353,7 @@ class _EventScope(_Scope):
         if root == "type":
             return "e.type"
         if root == "name":
-            return "(e.event if e.type == 'track' else e.name)"
+            return "(e.event if e.type == 'track' else e.type)"
         keys = ", ".join(map(repr, rest))
         return f"dig({_EVENT_FIELDS[root]}, {keys})"
 

@@ -1,7 +1,7 @@
 """Where things are in the log: positions of events, and the profile ids that are made from them.
 
 A position is `record offset << 16 | index in the record`, 56 bits within one partition. A profile id is
-`partition << 56 | position of the event that created it`: unique, stable under replay, and it says nothing
+`partition << 56 | position of the event that created it + 1`: unique, stable under replay, and it says nothing
 of the person.
 """
 
@@ -26,9 +26,9 @@ def split(position: int) -> tuple[int, int]:
 
 
 def profile_id(partition: int, position: int) -> int:
-    """The id of the profile that the event at this position creates."""
+    """The id of the profile that the event at this position creates; never 0, which is nobody."""
     assert 0 <= partition < PARTITIONS_MAX
-    return partition << 56 | position
+    return partition << 56 | position + 1
 
 
 def home(profile: int) -> int:

@@ -139,7 +139,7 @@ def run(settings: Settings, index: int) -> None:
     partitions = [partition for partition in range(writer.partitions) if partition % settings.workers == index]
     log.info("worker started", partitions=partitions)
     worker = Worker(partitions, reader, writer, state, catalog, rules_of(settings), clock)
-    retention = Retention(settings, writer, state, directory, clock) if index == 0 else None
+    retention = Retention(settings, directory, writer, state, clock) if index == 0 else None
     try:
         loop(worker, retention, lambda: stop)
     finally:

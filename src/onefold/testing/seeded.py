@@ -1,0 +1,158 @@
+"""Random definitions and histories from a seed: thousands a second, each replayable by its number alone.
+
+They share the small vocabulary of `generate`, so that conditions are met, events collide and windows matter.
+"""
+
+import random
+from typing import Any
+
+from onefold.language import nodes as n
+from onefold.language.show import show
+from onefold.limits import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
+from onefold.model.definitions import Audience, Definitions, Trait
+from onefold.testing.reference import Occurrence
+
+START_MS = 1_750_000_000_000
+EVENTS = ("Order Completed", "Product Viewed", "Product Added")
+WINDOWS_MS = (SECOND_MS, 10 * SECOND_MS, MINUTE_MS, HOUR_MS, 30 * DAY_MS)
+STEPS_MS = (0, 0, 1, 500, 999, SECOND_MS, SECOND_MS + 1, 9_999, 10 * SECOND_MS, MINUTE_MS, HOUR_MS, DAY_MS)
+WORDS = ("", "a", "A", "ab", "shoes", "Ärmel", "true", "1", "2025-06-15", "2025-06-15T15:06:40Z")
+NUMBERS = (-2, -1, 0, 1, 2, 3, 10, 1000, 0.1, 0.2, 0.5, 1.0, -1.5, 1e16, 12.34)
+FIELDS = (
+    ("properties", "price"), ("properties", "price"), ("properties", "category"), ("properties", "anything"),
+    ("properties", "deep", "price"), ("context", "campaign", "source"), ("traits", "plan"), ("name",), ("type",),
+)  # fmt: skip
+DECLARED = (("plan",), ("age",), ("anything",), ("address", "city"))
+_BOOLEAN_FUNCTIONS = ("contains", "starts_with", "ends_with")
+
+
+class Seeded:
+    """Everything that one seed makes."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+        self._traits: dict[str, n.Type] = {}
+        self._scope = "profile"
+
+    def chance(self, one_in: int) -> bool:
+        """True once in so many times."""
+        return self._random.randrange(one_in) == 0
+
+    # --- histories -------------------------------------------------------------------------------------------
+    def history(self, most: int = 12) -> list[tuple[int, Occurrence]]:
+        """Events as (when it arrived, event) in order of arrival; some happened well before, some at the same instant."""
+        arrivals = []
+        now_ms = START_MS
+        ties = self._random.sample(range(most), most)
+        for index in range(self._random.randint(1, most)):
+            now_ms += self._random.choice(STEPS_MS)
+            late_ms = 0 if self.chance(2) else self._random.choice(STEPS_MS)
+            arrivals.append((now_ms, self._occurrence(now_ms - late_ms, ties[index])))
+        return arrivals
+
+    def passes(self) -> list[int]:
+        """Some stretches of time in which nothing comes."""
+        return self._random.choices((0, 1, 999, SECOND_MS, MINUTE_MS, HOUR_MS, 29 * DAY_MS, 30 * DAY_MS), k=3)
+
+    def _occurrence(self, at_ms: int, tie: int) -> Occurrence:
+        type_ = self._random.choice(("track", "track", "track", "page", "identify"))
+        name = self._random.choice(EVENTS) if type_ == "track" else type_
+        properties = {
+            "price": self._anything() if self.chance(4) else self._random.choice(NUMBERS),
+            "category": self._random.choice(WORDS),
+            "anything": self._anything(),
+            "deep": self._anything() if self.chance(4) else {"price": self._random.choice(NUMBERS)},
+        }
+        context = {"campaign": {"source": self._random.choice(WORDS)}} if self.chance(2) else {}
+        traits = {"plan": self._anything(), "age": self._random.choice(NUMBERS), "address": {"city": self._scalar()}}
+        return Occurrence(at_ms, tie, name, type_, self._some(properties), context, self._some(traits))
+
+    def _some(self, fields: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in fields.items() if not self.chance(5)}
+
+    def _scalar(self) -> Any:
+        return self._random.choice((*NUMBERS, *WORDS, True, False))
+
+    def _anything(self) -> Any:
+        if self.chance(4):
+            return self._random.choice((None, [self._scalar(), self._scalar()], [], {"city": "a"}))
+        return self._scalar()
+
+    # --- definitions -----------------------------------------------------------------------------------------
+    def definitions(self, most: int = 4) -> Definitions:
+        """Traits, later ones naming earlier ones, in a random order, and audiences."""
+        self._traits = {}
+        traits = []
+        for index in range(self._random.randint(0, most)):
+            kind: n.Type = self._random.choice(("number", "string", "boolean", "any", "list"))
+            traits.append(Trait(f"t{index}", show(self._tree(kind, 2))))
+            self._traits[f"t{index}"] = kind
+        audiences = tuple(Audience(f"a{i}", show(self._tree("boolean", 3))) for i in range(self._random.randint(1, 3)))
+        self._random.shuffle(traits)
+        return Definitions(version=1, traits=tuple(traits), audiences=audiences)
+
+    def _tree(self, kind: n.Type, depth: int) -> n.Node:
+        if kind == "boolean":
+            return self._boolean(depth)
+        if depth == 0 or self.chance(2):
+            return self._leaf(kind)
+        if kind == "number":
+            op = self._random.choice(n.ARITHMETIC)
+            return n.Arithmetic(0, op, self._tree("number", depth - 1), self._tree("number", depth - 1))
+        if kind == "string":
+            return n.Call(0, self._random.choice(("lower", "upper")), (self._tree("string", depth - 1),))
+        return self._leaf(kind)
+
+    def _boolean(self, depth: int) -> n.Node:
+        pick = self._random.randrange(7 if depth else 4)
+        if pick == 0 and self._scope == "profile":
+            return self._moving()
+        if pick <= 1:
+            kind: n.Type = self._random.choice(("number", "string"))
+            op = self._random.choice(n.COMPARISONS)
+            return n.Compare(0, op, self._tree(kind, max(depth - 1, 0)), self._tree(kind, max(depth - 1, 0)))
+        if pick == 2:
+            options = self._random.sample(WORDS, 2) if self.chance(2) else self._random.sample(NUMBERS, 2)
+            return n.In(0, self._leaf("string" if isinstance(options[0], str) else "number"), tuple(options))
+        if pick == 3:
+            if self.chance(2):
+                return n.Call(0, "exists", (self._leaf("any"),))
+            function = self._random.choice(_BOOLEAN_FUNCTIONS)
+            return n.Call(0, function, (self._leaf("string"), self._leaf("string")))
+        if pick == 4:
+            return n.Not(0, self._boolean(depth - 1))
+        parts = tuple(self._boolean(depth - 1) for _ in range(2))
+        return n.And(0, parts) if pick == 5 else n.Or(0, parts)
+
+    def _moving(self) -> n.Node:
+        left = n.Builtin(0, self._random.choice(("first_seen", "last_seen")))
+        right = n.Now(0, self._random.choice((0, *WINDOWS_MS)))
+        op = self._random.choice(("<", "<=", ">", ">="))
+        return n.Compare(0, op, left, right) if self.chance(2) else n.Compare(0, op, right, left)
+
+    def _leaf(self, kind: n.Type) -> n.Node:
+        if self.chance(3) and kind in ("number", "string"):
+            return n.Literal_(0, self._random.choice(NUMBERS if kind == "number" else WORDS))
+        if self._scope == "event":
+            return n.Field(0, self._random.choice(FIELDS))
+        names = [name for name, has in self._traits.items() if has in (kind, "any")]
+        if names and self.chance(3):
+            return n.TraitRef(0, self._random.choice(names))
+        if self.chance(4):
+            return n.Declared(0, self._random.choice(DECLARED))
+        return self._aggregate(kind)
+
+    def _aggregate(self, kind: n.Type) -> n.Node:
+        by_kind: dict[str, tuple[str, ...]] = {
+            "number": ("count", "count", "sum", "avg", "min", "max", "unique_count"),
+            "list": ("unique",),
+        }
+        function = self._random.choice(by_kind.get(kind, ("first", "last", "most_frequent")))
+        self._scope = "event"
+        field = None
+        if function != "count":
+            field = n.Field(0, self._random.choice([path for path in FIELDS if len(path) > 1]))
+        where = self._boolean(1) if self.chance(3) else None
+        self._scope = "profile"
+        within = self._random.choice(WINDOWS_MS) if self.chance(2) else None
+        return n.Aggregate(0, function, self._random.choice((*EVENTS, "*", "page")), field, where, within)

@@ -1,0 +1,176 @@
+"""A whole platform in memory, moved by hand: send events, let time pass, fold, look at the people.
+
+The folding is the real one; only the log and the state are the in-memory engines.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import msgspec
+
+from onefold.core.rules import Rules
+from onefold.limits import STEP_MAX_EVENTS
+from onefold.model import entry as entries
+from onefold.model import profile as profiles
+from onefold.model.definitions import Audience, Definitions, Trait
+from onefold.model.entry import Defined, Outgoing, Sweep, Tick
+from onefold.model.profile import Profile
+from onefold.ports import LogReader, LogWriter, State
+from onefold.runtime.folding import Folding
+from onefold.runtime.programs import Programs
+from onefold.testing.memory_log import MemoryLog
+from onefold.testing.memory_state import MemoryState
+
+START_MS = 1_700_000_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Person(NamedTuple):
+    """What must not depend on order, batches or partitions."""
+
+    identifiers: tuple[str, ...]
+    declared: dict[str, Any]
+    computed: dict[str, Any]
+    audiences: tuple[str, ...]
+
+
+def define(traits: Mapping[str, str], audiences: Mapping[str, str] | None = None, version: int = 1) -> Definitions:
+    """Definitions from name → expression."""
+    return Definitions(
+        version=version,
+        traits=tuple(Trait(name, text) for name, text in traits.items()),
+        audiences=tuple(Audience(name, text) for name, text in (audiences or {}).items()),
+    )
+
+
+class World:
+    """Appends entries to a log and folds them; time is what the entries say."""
+
+    def __init__(
+        self,
+        definitions: Definitions | None = None,
+        *,
+        partitions: int = 1,
+        rules: Rules | None = None,
+        state: State | None = None,
+    ) -> None:
+        log = MemoryLog(partitions)
+        self.writer: LogWriter = log
+        self.reader: LogReader = log
+        self.partitions = partitions
+        self.state: State = state or MemoryState()
+        self.rules = rules or Rules()
+        self.now_ms = START_MS
+        self.folding = self.new_folding()
+        if definitions is not None:
+            self.define(definitions)
+
+    def new_folding(self) -> Folding:
+        """A worker that knows nothing but what the state says."""
+        return Folding(self.reader, self.state, Programs(self._unknown), self.rules)
+
+    def _unknown(self, version: int) -> Definitions:
+        raise AssertionError(f"version {version} is in no entry of the log")
+
+    # --- entries -------------------------------------------------------------------------------------------
+    def send(self, *events: Mapping[str, Any], partition: int = 0, source: str = "web") -> None:
+        """One request's events, arriving now."""
+        raw = [msgspec.Raw(msgspec.json.encode(event)) for event in events]
+        self._append(partition, Outgoing(source, self.now_ms, raw))
+
+    def define(self, definitions: Definitions) -> None:
+        """New definitions, and the sweep that follows them."""
+        body = msgspec.to_builtins(definitions)
+        for partition in range(self.partitions):
+            self._append(partition, Defined(self.now_ms, definitions.version, body))
+
+    def pass_time(self, ms: int) -> None:
+        """Let time pass, waking on the way everyone who is due, just when they are due."""
+        until_ms = self.now_ms + ms
+        self.fold()
+        while (due_ms := min(self.state.next_due_ms(p) for p in range(self.partitions))) <= until_ms:
+            self.now_ms = max(self.now_ms, due_ms)
+            for partition in range(self.partitions):
+                self._append(partition, Tick(self.now_ms))
+            self.fold()
+        self.now_ms = until_ms
+
+    def _append(self, partition: int, entry: Outgoing | Tick | Defined | Sweep) -> None:
+        self.writer.append({partition: [entries.encode(entry)]})
+
+    # --- folding ---------------------------------------------------------------------------------------------
+    def fold(self, max_events: int = STEP_MAX_EVENTS) -> None:
+        """Fold all that is there, sweeps included."""
+        busy = True
+        while busy:
+            busy = False
+            for partition in range(self.partitions):
+                while self.folding.advance(partition, max_events):
+                    busy = True
+                sweeping = self.folding.cursor(partition).sweeping
+                if sweeping >= 0:
+                    self._append(partition, Sweep(self.now_ms, sweeping))
+                    busy = True
+
+    # --- looking ---------------------------------------------------------------------------------------------
+    def profile(self, identifier: str) -> Profile:
+        """The profile that has this identifier."""
+        owner = self.state.lookup(identifier)
+        assert owner is not None, f"nobody has {identifier}"
+        data = self.state.profile(owner)
+        assert data is not None
+        return profiles.decode(data)
+
+    def person(self, identifier: str) -> Person:
+        """The person who has this identifier."""
+        return person_of(self.profile(identifier))
+
+    def people(self) -> list[Person]:
+        """Everyone, in an order that says nothing."""
+        found: list[Person] = []
+        for partition in range(self.partitions):
+            for profile_id in self.state.profile_ids(partition, 0, 1 << 30):
+                data = self.state.profile(profile_id)
+                assert data is not None
+                found.append(person_of(profiles.decode(data)))
+        return sorted(found, key=lambda person: person.identifiers)
+
+    def effects(self) -> list[Any]:
+        """All effects so far, in order, without the commits that carried them."""
+        return [effect for _, _, batch in self.state.effects(0, 1 << 30) for effect in batch]
+
+
+def person_of(profile: Profile) -> Person:
+    """The part of a profile that is about the person."""
+    return Person(
+        identifiers=tuple(sorted(profile.identifiers)),
+        declared={name: declared.value for name, declared in sorted(profile.declared.items())},
+        computed=dict(sorted(profile.computed.items())),
+        audiences=tuple(sorted(profile.audiences)),
+    )
+
+
+def track(name: str, at_ms: int | None = None, *, message: str | None = None, **fields: Any) -> dict[str, Any]:
+    """A track event; `user`, `anonymous` and `properties` as keywords."""
+    return _event("track", at_ms, message, event=name, **fields)
+
+
+def identify(at_ms: int | None = None, *, message: str | None = None, **fields: Any) -> dict[str, Any]:
+    """An identify event; `user`, `anonymous` and `traits` as keywords."""
+    return _event("identify", at_ms, message, **fields)
+
+
+def _event(kind: str, at_ms: int | None, message: str | None, **fields: Any) -> dict[str, Any]:
+    names = {"user": "userId", "anonymous": "anonymousId"}
+    event: dict[str, Any] = {"type": kind, **{names.get(key, key): value for key, value in fields.items()}}
+    if at_ms is not None:
+        event["timestamp"] = rfc3339(at_ms)
+    if message is not None:
+        event["messageId"] = message
+    return event
+
+
+def rfc3339(at_ms: int) -> str:
+    """An instant as SDKs write it."""
+    return (_EPOCH + timedelta(milliseconds=at_ms)).isoformat(timespec="milliseconds")
