@@ -24,6 +24,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     """Address to listen on; 0.0.0.0 to be reached from elsewhere."""
     port: int = 8090
+    """Port of collect and of the API; 0: any free one."""
     partitions: int = 2
     """Partitions of the log; fixed when the data directory is made."""
     workers: int = 1
@@ -31,17 +32,23 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     collectors: int = 1
     """HTTP processes that share the port."""
     event_max_bytes: int = limits.EVENT_MAX_BYTES
+    """Largest event, as JSON; the default of this and of the next is the Segment spec's."""
     batch_max_bytes: int = limits.BATCH_MAX_BYTES
+    """Largest request, after inflating."""
     batch_max_events: int = limits.BATCH_MAX_EVENTS
+    """Most events in one request."""
     import_max_bytes: int = limits.IMPORT_MAX_BYTES
+    """Largest request to `/v1/import`, after inflating."""
     dedupe_window_s: int = limits.DEDUPE_WINDOW_MS // 1000
     """For how long a messageId is remembered; a second event with it is a duplicate."""
     log_retention_s: int = 7 * 24 * 3600
     """Records older than this are removed, once they are folded and delivered."""
     log_retention_bytes: int = 50 * 1024 * limits.MIB
+    """The oldest records are removed beyond this size of the log, once they are folded and delivered."""
     effects_retention_s: int = 7 * 24 * 3600
     """Effects older than this are removed, once every destination has taken them."""
     disk_reserve_bytes: int = limits.DISK_RESERVE_BYTES
+    """Collect answers 503 while less of the disk than this is free."""
     behind_max_events: int = 5_000_000
     """Collect answers 503 while the workers are this many events behind."""
     blocked_identifiers: tuple[str, ...] = (
@@ -52,6 +59,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     phone_region: str = ""
     """Region (ISO 3166, e.g. DE) of phone numbers without a country code; empty: such numbers are not identifiers."""
     log_level: str = "info"
+    """debug, info, warning or error."""
 
 
 def load(flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] = os.environ) -> Settings:

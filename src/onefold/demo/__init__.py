@@ -1,1 +1,1 @@
-"""A simulated shop, a receiver of webhooks and a screen that shows what the platform makes of it, over public HTTP only."""
+"""A simulated shop, a receiver of webhooks, and a screen of what the platform makes of them; public HTTP only."""

@@ -1,7 +1,7 @@
 """`onefold serve`: one process that starts the roles, restarts those that die, and stops them all together.
 
-Each role is a process of its own (`python -m onefold role NAME`). The supervisor writes the settings as one JSON
-line to a role's stdin and keeps that pipe open for as long as it lives: a role that reads the end of it knows that
+Each role is a process of its own (`python -m onefold.runtime.role NAME`). The supervisor writes the settings as one
+JSON line to a role's stdin and keeps that pipe open for as long as it lives: a role that reads the end of it knows that
 its supervisor is gone, however it went, and stops too. Nothing is lost when a role dies, because every hand-over
 lies in the log or in the state; so the supervisor only ever starts it again.
 """
@@ -126,7 +126,7 @@ def roles(settings: Settings) -> list[Role]:
     """All the processes that these settings ask for."""
 
     def role(name: str, index: int) -> Role:
-        return Role(f"{name}-{index}", (sys.executable, "-m", "onefold", "role", name, "--index", str(index)))
+        return Role(f"{name}-{index}", (sys.executable, "-m", "onefold.runtime.role", name, "--index", str(index)))
 
     return [
         *(role("http", index) for index in range(settings.collectors)),

@@ -1,0 +1,53 @@
+"""`onefold check`: find every mistake in a workspace directory."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from onefold.cli import exits
+from onefold.cli.options import AsJson
+from onefold.cli.printing import out, print_error, print_json
+from onefold.errors import DefinitionError
+from onefold.model.definitions import Definitions
+from onefold.runtime.workspace import load_workspace
+
+Workspace = Annotated[Path, typer.Argument(metavar="DIR", help="The workspace directory, with its YAML files.")]
+PARTS = ("sources", "traits", "audiences", "destinations")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("check")(check)
+
+
+def check(workspace: Workspace, *, as_json: AsJson = False) -> None:
+    """Find every mistake in a workspace directory at once, each with file, line and a suggestion.
+
+    Examples:
+
+        onefold check examples/retail
+
+        onefold check . --json | jq .problems
+    """
+    try:
+        found = load_workspace(workspace)
+    except DefinitionError as error:
+        if as_json:
+            print_json({"ok": False, "problems": error.problems})
+        else:
+            print_error(error)
+        raise typer.Exit(exits.PROBLEM) from error
+    if as_json:
+        print_json({"ok": True, "problems": [], **{part: len(getattr(found, part)) for part in PARTS}})
+    else:
+        out.print(f"[green]✓[/] {summary(found)}")
+
+
+def summary(definitions: Definitions) -> str:
+    """How many of each kind there are."""
+    return ", ".join(_many(len(getattr(definitions, part)), part) for part in PARTS)
+
+
+def _many(n: int, plural: str) -> str:
+    return f"{n} {plural.removesuffix('s') if n == 1 else plural}"

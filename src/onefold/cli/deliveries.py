@@ -1,0 +1,129 @@
+"""`onefold deliveries`: what went out, what waits, what was parked and why, and another try."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from onefold.cli import opening
+from onefold.cli.options import AsJson, Data, Limit, Yes, settings
+from onefold.cli.printing import instant, out, print_json, table
+from onefold.errors import NotFoundError
+from onefold.model import position
+from onefold.model.delivery import Delivery
+from onefold.storage.deliveries_lmdb import DeliveryStore
+
+_app = typer.Typer(
+    help="Deliveries: how many, which are parked and why, and another try for those.", no_args_is_help=True
+)
+
+Destination = Annotated[str, typer.Argument(help="The destination's name.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.add_typer(_app, name="deliveries")
+
+
+@_app.command("list")
+def list_deliveries(data: Data = None, *, as_json: AsJson = False) -> None:
+    """Count the deliveries of every destination by what became of them.
+
+    Examples:
+
+        onefold deliveries list
+
+        onefold deliveries list --json
+    """
+    with _store(data) as store:
+        standings = store.standings()
+    if as_json:
+        print_json([{"destination": name, "counts": s.counts, "off": s.off} for name, s in sorted(standings.items())])
+        return
+    rows = [
+        (name, s.counts.get("delivered", 0), s.counts.get("pending", 0), _sum(s.counts, "parked."),
+         _sum(s.counts, "filtered."), f"answered 410 Gone: {s.off}" if s.off else "")
+        for name, s in sorted(standings.items())
+    ]  # fmt: skip
+    table(("destination", "delivered", "pending", "parked", "filtered", "off"), rows)
+
+
+@_app.command("parked")
+def parked(
+    destination: Destination,
+    data: Data = None,
+    *,
+    limit: Limit = 100,
+    after: Annotated[int, typer.Option(min=0, help="Go on after this number (`seq`).")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """List the deliveries of a destination that gave up, with the reason, oldest first.
+
+    Examples:
+
+        onefold deliveries parked crm
+
+        onefold deliveries parked crm --limit 1000 --json
+    """
+    with _store(data) as store:
+        _known(store, destination)
+        found = store.parked(destination, after, limit)
+    if as_json:
+        print_json([_plain(one) for one in found])
+        return
+    rows = [(one.seq, one.key, one.type, one.attempts, instant(one.parked_at_ms), one.reason) for one in found]
+    table(("seq", "key", "type", "attempts", "parked at", "reason"), rows)
+
+
+@_app.command("replay")
+def replay(
+    destination: Annotated[str | None, typer.Argument(help="The destination's name; none: all of them.")] = None,
+    data: Data = None,
+    *,
+    key: Annotated[list[str] | None, typer.Option("--key", help="Only the delivery with this key; repeatable.")] = None,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Send parked deliveries again, under their old keys. A running platform does it at once, a stopped one later.
+
+    Examples:
+
+        onefold deliveries replay crm
+
+        onefold deliveries replay crm --key 00-2a0001-1 --yes
+    """
+    if not yes and not as_json:
+        typer.confirm(f"Send what is parked for {destination or 'all destinations'} again?", abort=True)
+    with _store(data, readonly=False) as store:
+        meant = store.replay(destination, key or None)
+    if as_json:
+        print_json({"destination": destination, "asked_for": meant})
+    else:
+        out.print(f"[green]✓[/] {meant:,} parked deliveries will be sent again")
+
+
+@contextmanager
+def _store(data: Path | None, *, readonly: bool = True) -> Iterator[DeliveryStore]:
+    store = DeliveryStore(opening.directory(settings(data).data).deliveries, readonly=readonly)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _known(store: DeliveryStore, destination: str) -> None:
+    if destination not in (names := store.counts()):
+        known = ", ".join(sorted(names)) or "none yet"
+        raise NotFoundError(f"nothing was ever due to a destination {destination!r}; there are: {known}")
+
+
+def _plain(one: Delivery) -> dict[str, Any]:
+    fields = {name: getattr(one, name) for name in one.__struct_fields__}
+    return {**fields, "profile": position.show(one.profile) if one.profile else "", "payload": msgspec.Raw(one.payload)}
+
+
+def _sum(counts: dict[str, int], prefix: str) -> int:
+    return sum(n for name, n in counts.items() if name.startswith(prefix))

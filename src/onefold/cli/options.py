@@ -1,0 +1,29 @@
+"""Options that many verbs share, each written once, and how they become `Settings`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from onefold.settings import Settings, load
+
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        "-d",
+        metavar="DIR",
+        help="The data directory (default: ONEFOLD_DATA, else ./onefold-data).",
+        show_default=False,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text for people.")]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Follow = Annotated[bool, typer.Option("--follow/--no-follow", "-f", help="Wait for more as they come.")]
+
+
+def settings(data: Path | None, flags: Mapping[str, Any] | None = None) -> Settings:
+    """Settings from files, environment and these flags; None is a flag that was not given. Raises `SettingsError`."""
+    return load({"data": data, **(flags or {})})

@@ -1,0 +1,64 @@
+"""What every verb prints with: text for people on stdout, trouble on stderr, JSON for machines on demand."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from onefold.errors import DefinitionError, OnefoldError
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """One value as one line of JSON on stdout; a stream is one line a value."""
+    sys.stdout.write(msgspec.json.encode(value, enc_hook=str).decode() + "\n")
+    sys.stdout.flush()
+
+
+def table(title: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """A plain table with one line a row; numbers to the right."""
+    lines = [[_cell(cell) for cell in row] for row in rows]
+    shown = Table(box=None, pad_edge=False, header_style="bold dim")
+    for n, name in enumerate(title):
+        numeric = bool(lines) and all(row[n].replace(",", "").replace(".", "").isdigit() for row in lines)
+        shown.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in lines:
+        shown.add_row(*(escape(cell) for cell in row))
+    if lines:
+        out.print(shown)
+    else:
+        out.print("[dim]none[/]")
+
+
+def instant(at_ms: int) -> str:
+    """A time as people read it, in UTC."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def print_error(error: Exception) -> None:
+    """What went wrong, where, and what to do, as one clear red line; several where a file has several mistakes."""
+    if isinstance(error, DefinitionError):
+        for problem in error.problems:
+            err.print(f"[red]✗[/] {escape(problem)}")
+        many = len(error.problems)
+        err.print(f"[bold red]{many} problem{'s' if many != 1 else ''}[/]")
+        return
+    text = str(error) or type(error).__name__
+    if not isinstance(error, OnefoldError) and isinstance(error, OSError) and error.filename:
+        text = f"{error.filename}: {error.strerror}"
+    err.print(f"[bold red]error:[/] [red]{escape(text)}[/]")
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return "" if value is None else str(value)

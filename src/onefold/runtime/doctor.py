@@ -1,0 +1,174 @@
+"""`onefold doctor`: look at everything in a data directory and say what is wrong and what to do about it."""
+
+import stat
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+from msgspec import Struct
+
+from onefold.clock import SystemClock
+from onefold.errors import NotFoundError, OnefoldError
+from onefold.runtime import supervisor
+from onefold.settings import Settings
+from onefold.storage.catalog import Catalog
+from onefold.storage.deliveries_lmdb import DeliveryStore
+from onefold.storage.directory import FORMAT, DataDirectory
+from onefold.storage.log_lmdb import LmdbLogReader
+from onefold.storage.state_lmdb import LmdbState
+
+Verdict = Literal["ok", "warn", "fail"]
+
+READER_LAG_MAX = 10_000
+"""Commits that the oldest reader may be behind before the pages that it holds are worth a word."""
+LAG_WARN_RECORDS = 10_000
+OUTCOMES = ("admitted", "duplicate")
+
+
+class Finding(Struct, frozen=True):
+    """One thing that was looked at. `advice` says what to do; empty where nothing is to be done."""
+
+    name: str
+    verdict: Verdict
+    detail: str
+    advice: str = ""
+
+
+class _Open(Struct):
+    """What could be opened; the rest is None."""
+
+    settings: Settings
+    directory: DataDirectory
+    catalog: Catalog | None = None
+    log: LmdbLogReader | None = None
+    state: LmdbState | None = None
+    deliveries: DeliveryStore | None = None
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Look at everything; never raises for what it finds."""
+    try:
+        directory = DataDirectory.open(settings.data, create=False)
+    except OnefoldError as error:
+        return [Finding("directory", "fail", str(error), "name the right one with --data")]
+    found = [Finding("directory", "ok", f"{directory.path}, format {FORMAT}")]
+    opened = _Open(settings, directory)
+    try:
+        found += _open_all(opened)
+        for look in (_platform, _permissions, _disk, _events, _lag, _readers, _deliveries):
+            found += _guarded(look, opened)
+    finally:
+        for part in (opened.deliveries, opened.state, opened.log, opened.catalog):
+            if part is not None:
+                part.close()
+    return found
+
+
+def _open_all(opened: _Open) -> Iterator[Finding]:
+    places = opened.directory
+    openers: dict[str, Callable[[], object]] = {
+        "catalog": lambda: Catalog(places.catalog, SystemClock()),
+        "log": lambda: LmdbLogReader(places.log),
+        "state": lambda: LmdbState(places.state, readonly=True),
+        "deliveries": lambda: DeliveryStore(places.deliveries, readonly=True),
+    }
+    for name, opener in openers.items():
+        try:
+            setattr(opened, name, opener())
+        except NotFoundError as error:
+            yield Finding(name, "warn", str(error), "start `onefold serve` once; it is made then")
+        except OnefoldError as error:
+            yield Finding(
+                name, "fail", f"{error.code}: {error}", "restore a backup; `onefold backup --verify` proves one"
+            )
+        else:
+            yield Finding(name, "ok", "opens")
+
+
+def _guarded(look: Callable[[_Open], Iterator[Finding]], opened: _Open) -> list[Finding]:
+    try:
+        return list(look(opened))
+    except OnefoldError as error:
+        return [Finding(look.__name__.strip("_"), "fail", f"{error.code}: {error}", "see the log of `onefold serve`")]
+
+
+def _platform(opened: _Open) -> Iterator[Finding]:
+    running = supervisor.running(opened.directory.path)
+    yield Finding("platform", "ok", f"runs at {running.url} (process {running.pid})" if running else "is stopped")
+
+
+def _permissions(opened: _Open) -> Iterator[Finding]:
+    path = opened.directory.path
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        yield Finding("permissions", "warn", f"{path} is open to others ({mode:o})", f"chmod 700 {path}")
+    else:
+        yield Finding("permissions", "ok", "only you can read the data")
+
+
+def _disk(opened: _Open) -> Iterator[Finding]:
+    free, reserve = opened.directory.free_bytes(), opened.settings.disk_reserve_bytes
+    detail = f"{free / 1e9:,.1f} GB free, {reserve / 1e9:,.1f} GB in reserve"
+    if free < reserve:
+        yield Finding("disk", "fail", detail, "free some space: until then collect answers 503")
+    elif free < 4 * reserve:
+        yield Finding("disk", "warn", detail, "free some space, or lower log_retention_bytes")
+    else:
+        yield Finding("disk", "ok", detail)
+
+
+def _events(opened: _Open) -> Iterator[Finding]:
+    if opened.state is None:
+        return
+    counts = opened.state.counts()
+    received = counts.get("received", 0)
+    parts = {name: counts.get(name, 0) for name in OUTCOMES}
+    parts["quarantined"] = sum(n for name, n in counts.items() if name.startswith("quarantined."))
+    detail = f"{received:,} received = " + " + ".join(f"{n:,} {name}" for name, n in parts.items())
+    if received != sum(parts.values()):
+        yield Finding("events", "fail", detail.replace("=", "≠"), "run `onefold replay --verify`, and report it")
+    else:
+        yield Finding("events", "ok", detail)
+    if parts["quarantined"] > received // 20:
+        yield Finding("quarantine", "warn", f"{parts['quarantined']:,} events", "GET /v1/quarantine says which and why")
+
+
+def _lag(opened: _Open) -> Iterator[Finding]:
+    if opened.log is None or opened.state is None:
+        return
+    behind = {p: opened.log.ends(p)[1] - opened.state.cursor(p).offset for p in range(opened.log.partitions)}
+    records = sum(behind.values())
+    if min(behind.values()) < 0:
+        yield Finding("lag", "fail", f"the state is ahead of the log: {behind}", "restore a backup of both")
+    elif records > LAG_WARN_RECORDS:
+        advice = "start `onefold serve` if it is stopped, or give it more --workers"
+        yield Finding("lag", "warn", f"{records:,} records wait to be folded", advice)
+    else:
+        yield Finding("lag", "ok", f"{records:,} records wait to be folded")
+
+
+def _readers(opened: _Open) -> Iterator[Finding]:
+    if opened.state is None:
+        return
+    stats = opened.state.stats().environment
+    detail = f"{stats.readers} readers, the oldest {stats.oldest_reader_lag:,} commits behind"
+    if stats.oldest_reader_lag > READER_LAG_MAX:
+        yield Finding("readers", "warn", detail, "a reader hangs and keeps old pages: stop that process")
+    else:
+        yield Finding("readers", "ok", detail)
+
+
+def _deliveries(opened: _Open) -> Iterator[Finding]:
+    if opened.deliveries is None:
+        return
+    for destination, counts in sorted(opened.deliveries.counts().items()):
+        parked = sum(n for name, n in counts.items() if name.startswith("parked."))
+        kept = ("delivered", "pending")
+        rest = sum(n for name, n in counts.items() if name in kept or name.startswith(("parked.", "filtered.")))
+        detail = ", ".join(f"{n:,} {name}" for name, n in sorted(counts.items()))
+        if counts.get("taken", rest) != rest:
+            yield Finding(f"deliveries to {destination}", "fail", detail, "the counts do not close: please report it")
+        elif parked:
+            advice = f"`onefold deliveries parked {destination}` says why, `… replay {destination}` sends them again"
+            yield Finding(f"deliveries to {destination}", "warn", detail, advice)
+        else:
+            yield Finding(f"deliveries to {destination}", "ok", detail or "none yet")

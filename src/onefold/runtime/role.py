@@ -1,0 +1,53 @@
+"""One role in this process: what the supervisor starts, and what someone who runs roles by hand starts too.
+
+A module of its own that a process can run (`python -m onefold.runtime.role worker --index 0`), so that a role loads
+what it needs and none of the command line.
+"""
+
+import argparse
+import sys
+from importlib import import_module
+
+from onefold.errors import OnefoldError, SettingsError
+from onefold.runtime import logs, supervisor
+from onefold.settings import Settings
+
+ROLES = {
+    "http": "onefold.server.app",
+    "worker": "onefold.runtime.worker",
+    "deliver": "onefold.runtime.delivery",
+}
+"""Role → the module whose `run` is that role's life; only the one that is wanted is loaded."""
+
+INDEXED = {"worker"}
+"""Roles of which each process has its own share."""
+
+
+def run(name: str, settings: Settings, index: int) -> None:
+    """Be this role until SIGTERM. Raises what the role raises; `SettingsError` for an unknown name."""
+    if name not in ROLES:
+        raise SettingsError(f"unknown role {name!r}; there are: {', '.join(ROLES)}")
+    logs.configure(settings.log_level, role=f"{name}-{index}")
+    module = import_module(ROLES[name])
+    module.run(settings, index) if name in INDEXED else module.run(settings)
+
+
+def main() -> None:
+    """Be the role that the supervisor asked for."""
+    parser = argparse.ArgumentParser(prog="onefold.runtime.role", description=__doc__)
+    parser.add_argument("name", choices=ROLES)
+    parser.add_argument("--index", type=int, default=0)
+    wanted = parser.parse_args()
+    settings = supervisor.adopt()
+    try:
+        run(wanted.name, settings, wanted.index)
+    except SettingsError as error:
+        supervisor.log.error(str(error), role=wanted.name)
+        sys.exit(supervisor.EXIT_SETTINGS)
+    except OnefoldError as error:
+        supervisor.log.error(str(error), role=wanted.name, code=error.code)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""The command line as scripts see it: exit codes, JSON, one clear line for an error."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from onefold.cli.app import VERBS, build, main
+from onefold.clock import SystemClock
+from onefold.storage.catalog import Catalog
+from onefold.storage.directory import DataDirectory
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A data directory with an empty catalog."""
+    directory = DataDirectory.open(tmp_path / "data")
+    Catalog(directory.catalog, SystemClock()).close()
+    return directory.path
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a command."""
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    said = capsys.readouterr()
+    return int(ended.value.code or 0), said.out, said.err
+
+
+def run_json(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
+    """What a command that must succeed prints with `--json`."""
+    code, out, err = run(capsys, *words, "--json")
+    assert code == 0, err
+    return json.loads(out)
+
+
+def test_every_command_has_examples() -> None:
+    """The help of every command says what it does and ends with examples."""
+    top: Any = get_command(build())
+    assert set(top.commands) == set(VERBS)
+    for path, command in _leaves("onefold", top):
+        assert "Examples:" in command.help, path
+
+
+def test_every_command_that_prints_data_has_json() -> None:
+    """Every command but those that run a process has `--json`."""
+    for path, command in _leaves("onefold", get_command(build())):
+        names = {name for param in command.params for name in param.opts}
+        assert "--json" in names or path in {"onefold serve", "onefold role"}, path
+
+
+def test_every_command_takes_a_data_directory() -> None:
+    """Every command that touches data takes `--data DIR`."""
+    for path, command in _leaves("onefold", get_command(build())):
+        names = {name for param in command.params for name in param.opts}
+        assert "--data" in names or path in {"onefold check", "onefold bench"}, path
+
+
+def test_an_unknown_verb_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is not understood exits with 2."""
+    assert run(capsys, "sreve")[0] == 2
+    assert run(capsys, "keys", "create")[0] == 2
+    assert run(capsys, "serve", "--port", "many")[0] == 2
+
+
+def test_a_missing_directory_is_one_clear_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """What cannot be opened exits with 3, says in one line what and what to do, and shows no traceback."""
+    code, out, err = run(capsys, "keys", "list", "--data", str(tmp_path / "nowhere"))
+    assert code == 3
+    assert out == ""
+    assert err.startswith("error: ")
+    assert "onefold serve --data" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_verbose_shows_the_traceback(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """`--verbose` shows where an error came from, wherever it stands."""
+    _, _, err = run(capsys, "keys", "list", "--data", str(tmp_path / "nowhere"), "--verbose")
+    assert "Traceback" in err
+
+
+def test_wrong_settings_are_a_usage_error(capsys: pytest.CaptureFixture[str], data: Path) -> None:
+    """A wrong setting in a file exits with 2 and names it."""
+    (data / "onefold.toml").write_text("prot = 1\n")
+    code, _, err = run(capsys, "keys", "list", "--data", str(data))
+    assert code == 2
+    assert "prot" in err
+
+
+def test_keys_are_created_listed_and_revoked(capsys: pytest.CaptureFixture[str], data: Path) -> None:
+    """A key is shown once when it is made; listed without its secret; worthless when revoked."""
+    place = ("--data", str(data))
+    made = run_json(capsys, "keys", "create", "website", "--scope", "profiles:read", *place)
+    assert made["secret_key"].startswith("sk_")
+    listed = run_json(capsys, "keys", "list", *place)
+    assert [(key["name"], key["hint"]) for key in listed] == [("website", made["secret_key"][-4:])]
+    assert made["secret_key"] not in json.dumps(listed)
+    run_json(capsys, "keys", "revoke", "website", *place)
+    assert run_json(capsys, "keys", "list", *place)[0]["revoked_at_ms"] is not None
+    assert run(capsys, "keys", "revoke", "website", *place)[0] == 1
+
+
+def test_an_unknown_scope_is_named(capsys: pytest.CaptureFixture[str], data: Path) -> None:
+    """A wrong scope exits with 1 and lists those there are."""
+    code, _, err = run(capsys, "keys", "create", "x", "-s", "profiles:raed", "--data", str(data))
+    assert code == 1
+    assert "profiles:read" in err
+
+
+def test_sources_have_write_keys(capsys: pytest.CaptureFixture[str], data: Path) -> None:
+    """A source gets a write key, a new one on demand, and can be stopped and started."""
+    place = ("--data", str(data))
+    made = run_json(capsys, "sources", "create", "website", *place)
+    rotated = run_json(capsys, "sources", "rotate", "website", *place)
+    assert made["write_key"] != rotated["write_key"]
+    assert run_json(capsys, "sources", "disable", "website", *place)["enabled"] is False
+    assert run_json(capsys, "sources", "enable", "website", *place)["enabled"] is True
+    assert [source["name"] for source in run_json(capsys, "sources", "list", *place)] == ["website"]
+
+
+def test_doctor_advises_on_a_directory_that_was_never_served(capsys: pytest.CaptureFixture[str], data: Path) -> None:
+    """What is missing is a warning with what to do; nothing fails."""
+    found = run_json(capsys, "doctor", "--data", str(data))
+    assert not [one for one in found if one["verdict"] == "fail"]
+    assert all(one["advice"] for one in found if one["verdict"] == "warn")
+
+
+def test_doctor_fails_where_there_is_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """No data directory is a failure: exit code 1."""
+    assert run(capsys, "doctor", "--data", str(tmp_path / "nowhere"))[0] == 1
+
+
+def test_the_version_is_printed() -> None:
+    """`python -m onefold --version` works as a process, too."""
+    done = subprocess.run([sys.executable, "-m", "onefold", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().count(".") == 2
+
+
+def _leaves(path: str, command: Any) -> Iterable[tuple[str, Any]]:
+    for name, sub in command.commands.items():
+        if hasattr(sub, "commands"):
+            yield from _leaves(f"{path} {name}", sub)
+        else:
+            yield f"{path} {name}", sub
