@@ -61,12 +61,10 @@ def storable(value: Any) -> Any:
 
 
 def same(a: Any, b: Any) -> bool:
-    """Equal as JSON values; a missing value equals nothing."""
-    if a is None or b is None:
-        return False
+    """Equal numbers, strings or booleans; a missing value, a list or an object equals nothing."""
     if type(a) in NUMBERS:
         return type(b) in NUMBERS and bool(a == b)
-    return type(a) is type(b) and bool(a == b)
+    return type(a) is type(b) and type(a) in SCALARS and bool(a == b)
 
 
 def compare(op: str, a: Any, b: Any) -> bool:

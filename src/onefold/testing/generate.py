@@ -1,0 +1,212 @@
+"""Random definitions that pass the check, and random histories for them: what differential tests are fed with.
+
+Both come from one small vocabulary, so that conditions are met, events collide and windows matter. Needs hypothesis.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hypothesis import strategies as st
+
+from onefold.language import nodes as n
+from onefold.language.check import checked
+from onefold.language.show import show
+from onefold.limits import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
+from onefold.model.definitions import Audience, Definitions, Trait
+from onefold.testing.reference import Occurrence
+
+START_MS = 1_750_000_000_000
+EVENTS = ("Order Completed", "Product Viewed", "Product Added")
+WINDOWS_MS = (SECOND_MS, 10 * SECOND_MS, MINUTE_MS, HOUR_MS, 30 * DAY_MS)
+_STEPS_MS = (0, 0, 1, 500, 999, SECOND_MS, SECOND_MS + 1, 9_999, 10 * SECOND_MS, MINUTE_MS, HOUR_MS, DAY_MS)
+_DATES = ("2025-06-15", "2025-06-15T15:06:40Z", "2025-06-16T00:00:00.5+02:00")
+_WORDS = ("", "a", "A", "ab", "shoes", "Ärmel", "true", "1", *_DATES)
+_NUMBERS = (-2, -1, 0, 1, 2, 3, 10, 1000, 0.1, 0.2, 0.5, 1.0, -1.5, 1e16, 12.34)
+_FIELDS = (
+    ("properties", "price"), ("properties", "price"), ("properties", "category"), ("properties", "anything"),
+    ("properties", "deep", "price"), ("context", "campaign", "source"), ("traits", "plan"), ("name",), ("type",),
+)  # fmt: skip
+_DECLARED = (("plan",), ("age",), ("anything",), ("address", "city"), ("tags",))
+
+_number = st.sampled_from(_NUMBERS)
+_word = st.sampled_from(_WORDS)
+_scalar: st.SearchStrategy[Any] = _number | _word | st.booleans()
+_anything: st.SearchStrategy[Any] = _scalar | st.none() | st.lists(_scalar, max_size=3) | st.just({"city": "a"})
+_deep = st.fixed_dictionaries({"price": _number}) | _anything
+_context: st.SearchStrategy[dict[str, Any]] = st.sampled_from(({}, *({"campaign": {"source": w}} for w in _WORDS[:4])))
+_often = st.sampled_from((True, True, True, False))
+
+
+# --- histories ---------------------------------------------------------------------------------------------
+@st.composite
+def occurrences(draw: st.DrawFn, at_ms: int, tie: int) -> Occurrence:
+    """One event at this time."""
+    type_ = draw(st.sampled_from(("track", "track", "track", "page", "identify")))
+    name = draw(st.sampled_from(EVENTS)) if type_ == "track" else type_
+    fields = {"price": _number | _anything, "category": _word, "anything": _anything, "deep": _deep}
+    properties = {name: draw(values) for name, values in fields.items() if draw(_often)}
+    traits = {"plan": draw(_anything)} if draw(_often) else {}
+    return Occurrence(at_ms, tie, name, type_, properties, draw(_context), traits)
+
+
+@st.composite
+def histories(draw: st.DrawFn, max_size: int = 12) -> list[tuple[int, Occurrence]]:
+    """Events as (when it arrived, event) in order of arrival; some happened well before, some at the same instant.
+
+    A duplicate is for whoever feeds them: an event delivered twice is in here once.
+    """
+    arrivals: list[tuple[int, Occurrence]] = []
+    now_ms = START_MS
+    ties = draw(st.permutations(range(max_size)))
+    for index in range(draw(st.integers(0, max_size))):
+        now_ms += draw(st.sampled_from(_STEPS_MS))
+        late_ms = draw(st.sampled_from((0, 0, 0, *_STEPS_MS)))
+        arrivals.append((now_ms, draw(occurrences(now_ms - late_ms, ties[index]))))
+    return arrivals
+
+
+def declared() -> st.SearchStrategy[dict[str, Any]]:
+    """Declared traits of somebody."""
+    fields = {"plan": _anything, "age": _number, "anything": _anything, "address": _anything, "tags": _anything}
+    return st.fixed_dictionaries({}, optional=fields)
+
+
+# --- expressions -------------------------------------------------------------------------------------------
+_GIVES: dict[n.Type, Sequence[str]] = {
+    "number": ("count", "sum", "avg", "min", "max", "unique_count"),
+    "list": ("unique",),
+}
+_PICKS = ("first", "last", "most_frequent")
+_order = st.sampled_from(("<", "<=", ">", ">="))
+_comparison = st.sampled_from(n.COMPARISONS)
+_window = st.sampled_from((None, None, *WINDOWS_MS))
+_choices = {
+    type_: st.lists(values, min_size=1, max_size=3).map(tuple)
+    for type_, values in {"number": _number, "string": _word, "any": _scalar}.items()
+}
+_literals: dict[n.Type, st.SearchStrategy[Any]] = {"number": _number, "string": _word, "boolean": st.booleans()}
+
+
+class _Trees:
+    """Draws trees in one scope. Nothing is built that is not drawn: trees would be too many."""
+
+    def __init__(self, draw: st.DrawFn, traits: Mapping[str, n.Type] | None) -> None:
+        self.draw = draw
+        self.traits = traits
+        """None in event scope."""
+
+    def pick(self, *choices: Any) -> Any:
+        return self.draw(st.sampled_from(choices))
+
+    def leaf(self, type_: n.Type) -> n.Node:
+        """A name, an aggregate or a literal that may have a value of this type."""
+        if type_ in _literals and self.pick(True, False, False):
+            return n.Literal_(0, self.draw(_literals[type_]))
+        if self.traits is None:
+            return n.Field(0, self.pick(*(path for path in _FIELDS if len(path) > 1 or type_ == "string")))
+        names = [name for name, has in self.traits.items() if has in (type_, "any")]
+        match self.pick("declared", "aggregate", "aggregate", "trait", "events"):
+            case "trait" if names:
+                return n.TraitRef(0, self.pick(*names))
+            case "events" if type_ == "number":
+                return n.Builtin(0, "events")
+            case "declared":
+                return n.Declared(0, self.pick(*_DECLARED))
+        return self.aggregate(type_)
+
+    def aggregate(self, type_: n.Type) -> n.Node:
+        """An aggregate that may have a value of this type."""
+        function = self.pick(*_GIVES.get(type_, _PICKS))
+        numeric = function in ("sum", "avg", "min", "max")
+        field = n.Field(0, self.pick(*(path for path in _FIELDS if len(path) > 1 or not numeric)))
+        where = _Trees(self.draw, None).boolean(0) if self.pick(True, False) else None
+        event = self.pick(*EVENTS, "page", "*")
+        return n.Aggregate(0, function, event, None if function == "count" else field, where, self.draw(_window))
+
+    def of(self, type_: n.Type, depth: int) -> n.Node:
+        """Any expression of this type, at most this deep."""
+        if depth <= 0 or type_ in ("any", "list") or self.pick(True, False):
+            return self.leaf(type_)
+        if type_ == "boolean":
+            return self.boolean(depth - 1)
+        if type_ == "string":
+            return n.Call(0, self.pick("lower", "upper"), (self.of("string", depth - 1),))
+        return self._number(depth - 1)
+
+    def _number(self, depth: int) -> n.Node:
+        form = self.pick("arithmetic", "arithmetic", "negate", "length")
+        if form == "length":
+            whole = self.leaf("string") if self.pick(True, False) else self.leaf("list")
+            return n.Call(0, "length", (whole,))
+        part = self.of("number", depth)
+        if form == "negate" and not isinstance(part, n.Literal_):
+            return n.Negate(0, part)
+        return n.Arithmetic(0, self.pick(*n.ARITHMETIC), part, self.of("number", depth))
+
+    def boolean(self, depth: int) -> n.Node:
+        """What is a yes or no by its form."""
+        match self.pick("compare", "compare", "compare", "and", "or", "not", "in", "call"):
+            case "and":
+                return n.And(0, self._parts(depth))
+            case "or":
+                return n.Or(0, self._parts(depth))
+            case "not":
+                return n.Not(0, self.of("boolean", depth))
+            case "in":
+                type_ = self.pick("number", "string", "any")
+                return n.In(0, self.of(type_, depth), self.draw(_choices[type_]))
+            case "call":
+                return self._call(depth)
+        return self._compare(depth)
+
+    def _parts(self, depth: int) -> tuple[n.Node, ...]:
+        return tuple(self.of("boolean", depth) for _ in range(self.pick(2, 3)))
+
+    def _call(self, depth: int) -> n.Node:
+        function = self.pick("exists", "contains", "starts_with", "ends_with")
+        if function == "exists":
+            return n.Call(0, function, (self.leaf("any"),))
+        whole = self.leaf("list") if function == "contains" and self.pick(True, False) else self.of("string", depth)
+        return n.Call(0, function, (whole, self.of("string", depth)))
+
+    def _compare(self, depth: int) -> n.Node:
+        type_: n.Type = self.pick("number", "number", "string", "any", "boolean", "instant")
+        if type_ == "instant" and self.traits is not None:
+            return self._instants()
+        if type_ == "boolean":
+            return n.Compare(0, self.pick("==", "!="), self.of(type_, depth), self.of(type_, depth))
+        chosen: n.Type = "any" if type_ == "instant" else type_
+        return n.Compare(0, self.draw(_comparison), self.of(chosen, depth), self.of(chosen, depth))
+
+    def _instants(self) -> n.Node:
+        seen = n.Builtin(0, self.pick("first_seen", "last_seen"))
+        fixed = self.pick(seen, n.Literal_(0, self.pick(*_DATES)), self.leaf("any"))
+        if self.pick(True, False):
+            return n.Compare(0, self.draw(_comparison), seen, fixed)
+        pair = (fixed, n.Now(0, self.pick(0, *WINDOWS_MS)))
+        left, right = self.pick(pair, pair[::-1])
+        return n.Compare(0, self.draw(_order), left, right)
+
+
+@st.composite
+def expressions(
+    draw: st.DrawFn, type_: n.Type = "boolean", traits: Mapping[str, n.Type] | None = None, depth: int = 2
+) -> n.Node:
+    """A tree in profile scope of this type that passes the check, naming these traits. Columns are all 0."""
+    trees = _Trees(draw, traits or {})
+    return trees.boolean(depth) if type_ == "boolean" else trees.of(type_, depth)
+
+
+@st.composite
+def definitions(draw: st.DrawFn, max_size: int = 4) -> Definitions:
+    """Traits, later ones naming earlier ones, in a random order, and audiences."""
+    types: Mapping[str, n.Type] = {}
+    traits: list[Trait] = []
+    for index in range(draw(st.integers(0, max_size))):
+        type_: n.Type = draw(st.sampled_from(("number", "string", "boolean", "any", "list")))
+        traits.append(Trait(f"t{index}", show(draw(expressions(type_, types)))))
+        types = checked(Definitions(traits=tuple(traits))).types
+    audiences = [
+        Audience(f"a{index}", show(draw(expressions("boolean", types)))) for index in range(draw(st.integers(1, 2)))
+    ]
+    return Definitions(traits=tuple(draw(st.permutations(traits))), audiences=tuple(audiences))
