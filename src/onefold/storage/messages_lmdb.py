@@ -193,14 +193,14 @@ def _put_latest(txn: Txn, slot: Any, ordered: list[bytes], messages: Mapping[byt
 
 
 def _extend_filter(txn: Txn, tables: Tables, place: tuple[int, Any], added: list[bytes]) -> None:
-    """Add messages to the filter of their generation, which is rebuilt at twice the size when it gets crowded."""
+    """Add messages to the filter of their generation, which is rebuilt with room for four times as many when crowded."""
     generation, slot = place
     bits = bytearray(txn.get(U64.pack(generation), b"", db=tables.filters))
     entries = txn.stat(slot)["entries"]
     messages: Iterable[bytes] = added
     if len(bits) * 8 < entries * FILTER_BITS and len(bits) < FILTER_MAX_BYTES:
         size = FILTER_MIN_BYTES
-        while size < FILTER_MAX_BYTES and size * 8 < 2 * entries * FILTER_BITS:
+        while size < FILTER_MAX_BYTES and size * 8 < 4 * entries * FILTER_BITS:
             size *= 2
         bits, messages = bytearray(size), txn.cursor(slot).iternext(values=False)
     mask = len(bits) * 8 - 1
