@@ -50,7 +50,7 @@ class Delivery(Struct, array_like=True, gc=False):
     @property
     def commit(self) -> int:
         """The number of the commit whose effect this is."""
-        return self.seq >> _INDEX_BITS
+        return commit_of(self.seq)
 
     @property
     def lane(self) -> int:
@@ -90,6 +90,11 @@ def sequence(commit: int, index: int) -> int:
     """The `seq` of the effect at this place in this commit."""
     assert 0 <= index < 1 << _INDEX_BITS
     return commit << _INDEX_BITS | index
+
+
+def commit_of(seq: int) -> int:
+    """The number of the commit in a `seq`."""
+    return seq >> _INDEX_BITS
 
 
 def move(delivery: Delivery, event: Event) -> None:

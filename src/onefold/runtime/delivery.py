@@ -1,0 +1,270 @@
+"""The deliver role: follows the effects of the state, and brings them to every destination.
+
+It only reads the log, the state and the catalog; what it must remember goes into its own store. Two loops: `_follow`
+polls the newest effects every few milliseconds, `_keep_house` writes progress down, learns of changed definitions
+and works off replays. Each destination runs for itself (`delivery_runner`).
+"""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import NamedTuple, TypeVar
+
+import structlog
+import uvloop
+
+from onefold import registry
+from onefold.clock import Clock, SystemClock
+from onefold.errors import NotFoundError, OnefoldError, StorageError
+from onefold.model.definitions import Destination
+from onefold.model.delivery import Progress
+from onefold.ports import Destination as Connector
+from onefold.ports import LogReader, State
+from onefold.runtime.delivery_payload import Payloads
+from onefold.runtime.delivery_runner import Runner, Sources
+from onefold.runtime.delivery_tail import Tail
+from onefold.settings import Settings
+from onefold.storage.catalog import Catalog
+from onefold.storage.deliveries_lmdb import DeliveryStore
+from onefold.storage.directory import DataDirectory
+from onefold.storage.log_lmdb import LmdbLogReader
+from onefold.storage.state_lmdb import LmdbState
+
+POLL_MIN_S = 0.001
+POLL_MAX_S = 0.01
+FLUSH_S = 0.1
+CATALOG_S = 0.25
+MARK_S = 5.0
+"""Progress of nothing but time is written this seldom."""
+STOP_GRACE_S = 5.0
+"""For how long attempts under way may end by themselves."""
+_REPLAY_AT_ONCE = 500
+_WAIT_S = 0.05
+"""Between looks for a state and a log that others make."""
+
+T = TypeVar("T")
+log = structlog.get_logger()
+
+
+class Stores(NamedTuple):
+    """What the role reads, and its own store."""
+
+    state: State
+    log: LogReader
+    catalog: Catalog
+    deliveries: DeliveryStore
+
+
+class Wanted(NamedTuple):
+    """A destination as the catalog has it."""
+
+    definition: Destination
+    secret: str
+
+
+class Deliverer:
+    """All destinations of one workspace."""
+
+    def __init__(self, stores: Stores, clock: Clock) -> None:
+        self._stores = stores
+        self._clock = clock
+        tail = Tail(stores.state)
+        self._sources = Sources(tail, Payloads(stores.state, stores.log), stores.deliveries, clock)
+        self._runners: dict[str, Runner] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._wanted: dict[str, Wanted] = {}
+        self._generation = -1
+        self._mark = stores.deliveries.mark()
+        self._written: tuple[int, frozenset[str]] = (-1, frozenset())
+        self._unwritten: list[Progress] = []
+        self._replayed: dict[tuple[int, str], int] = {}
+        self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Deliver until `stop` is set; then end what is under way and write all progress down."""
+        tasks = [asyncio.create_task(part) for part in (self._follow(), self._keep_house(), _until(stop))]
+        try:
+            done, _ = await asyncio.wait([*tasks, self._broken], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for part in tasks:
+                part.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._stop([*self._runners])
+            await self._flush(force=True)
+            self._thread.shutdown()
+        for ended in done:
+            ended.result()
+
+    # --- following -------------------------------------------------------------------------------------------
+    async def _follow(self) -> None:
+        wait_s = POLL_MIN_S
+        while True:
+            if self._sources.tail.poll():
+                wait_s = POLL_MIN_S
+                for runner in self._runners.values():
+                    runner.wake()
+            else:
+                wait_s = min(POLL_MAX_S, wait_s * 1.2)
+            await asyncio.sleep(wait_s)
+
+    # --- housekeeping ----------------------------------------------------------------------------------------
+    async def _keep_house(self) -> None:
+        polled_s = marked_s = -CATALOG_S
+        while True:
+            now_s = self._clock.monotonic_s()
+            if now_s - polled_s >= CATALOG_S:
+                polled_s = now_s
+                await self._poll_catalog()
+            due = now_s - marked_s >= MARK_S
+            if await self._flush(force=due):
+                await self._replay()
+            marked_s = now_s if due else marked_s
+            await asyncio.sleep(FLUSH_S)
+
+    async def _poll_catalog(self) -> None:
+        newest = self._sources.tail.newest
+        try:
+            wanted = await self._in_thread(self._read_catalog)
+        except StorageError as error:
+            log.warning("catalog cannot be read", error=str(error))
+            return
+        if wanted is not None:
+            await self._reconcile(wanted)
+        # Whoever is defined from here on begins after what was there before this poll, so that it misses nothing.
+        self._mark = max(self._mark, newest)
+
+    def _read_catalog(self) -> dict[str, Wanted] | None:
+        catalog = self._stores.catalog
+        generation = catalog.generation()
+        if generation == self._generation:
+            return None
+        found = catalog.definitions().destinations
+        wanted = {definition.name: Wanted(definition, catalog.signing_secret(definition.name)) for definition in found}
+        self._generation = catalog.generation() if self._generation < 0 else generation
+        return wanted
+
+    async def _reconcile(self, wanted: dict[str, Wanted]) -> None:
+        await self._stop([name for name in self._runners if name not in wanted])
+        for name, want in wanted.items():
+            if name not in self._runners:
+                self._runners[name] = Runner(name, self._sources, self._mark)
+            if self._wanted.get(name) != want:
+                self._runners[name].update(want.definition, self._connect(want))
+            if name not in self._running:
+                self._running[name] = asyncio.create_task(self._runners[name].run(), name=name)
+                self._running[name].add_done_callback(self._ended)
+        self._wanted = wanted
+
+    def _connect(self, want: Wanted) -> Connector | None:
+        try:
+            module = registry.engine(registry.DESTINATIONS, want.definition.kind)
+            connector: Connector = module.connect(want.definition, [want.secret], self._clock)
+        except OnefoldError as error:
+            log.warning("destination stands still", destination=want.definition.name, error=str(error))
+            return None
+        return connector
+
+    async def _stop(self, names: list[str]) -> None:
+        stopping = [self._runners.pop(name) for name in names]
+        for name in names:
+            if task := self._running.pop(name, None):
+                task.cancel()
+        await asyncio.gather(*(runner.stop(STOP_GRACE_S) for runner in stopping))
+        for runner in stopping:
+            if progress := runner.line.progress():
+                self._unwritten.append(progress)
+
+    async def _flush(self, *, force: bool) -> bool:
+        """Write what changed. True: everything up to now is written."""
+        fresh = [progress for runner in self._runners.values() if (progress := runner.line.progress())]
+        self._unwritten += fresh
+        standing = (self._mark, frozenset(self._wanted))
+        if not self._unwritten and not (force and standing != self._written):
+            return True
+        batch = list(self._unwritten)
+        try:
+            await self._in_thread(partial(self._stores.deliveries.write, batch, *standing))
+        except StorageError as error:
+            log.warning("progress cannot be written; it is tried again", error=str(error), code=error.code)
+            return False
+        self._unwritten = self._unwritten[len(batch) :]
+        self._written = standing
+        for progress in batch:
+            if runner := self._runners.get(progress.destination):
+                runner.line.ledger.written(progress)
+        return True
+
+    async def _replay(self) -> None:
+        """Comes right after a flush, so that the store shows no delivery as parked that is under way again."""
+        store = self._stores.deliveries
+        for number, request in store.requests().items():
+            meant = [r for r in self._runners.values() if request.destination in (None, r.name)]
+            done = True
+            for runner in meant:
+                after = self._replayed.get((number, runner.name), -1)
+                limit = min(_REPLAY_AT_ONCE, runner.line.room())
+                rows = store.parked_rows(runner.name, request, after, limit)
+                self._replayed[number, runner.name] = rows[-1].seq if rows else after
+                if after < 0:
+                    runner.revive()
+                runner.replay(rows)
+                done = done and not rows and limit > 0
+            if done:  # what the last round replayed has been written by the flush before this one
+                await self._in_thread(partial(store.finish, number))
+                self._replayed = {key: seq for key, seq in self._replayed.items() if key[0] != number}
+            return
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) and not self._broken.done():
+            self._broken.set_exception(error)
+
+
+def run(settings: Settings) -> None:
+    """Be the deliver role until SIGTERM or SIGINT."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run(settings))
+
+
+async def _run(settings: Settings) -> None:
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    clock = SystemClock()
+    directory = DataDirectory.open(settings.data)
+    opened = await _opened(directory, stop)
+    if opened is None:
+        return
+    state, reader = opened
+    with contextlib.closing(state), contextlib.closing(reader):
+        catalog = Catalog(directory.catalog, clock)
+        with contextlib.closing(catalog), contextlib.closing(DeliveryStore(directory.deliveries)) as store:
+            log.info("delivering", data=str(settings.data))
+            await Deliverer(Stores(state, reader, catalog, store), clock).run(stop)
+            log.info("stopped")
+
+
+async def _opened(directory: DataDirectory, stop: asyncio.Event) -> tuple[LmdbState, LmdbLogReader] | None:
+    """State and log, once others have made them; None: told to stop before that."""
+    while not stop.is_set():
+        try:
+            state = LmdbState(directory.state, readonly=True)
+        except NotFoundError:
+            await asyncio.sleep(_WAIT_S)
+            continue
+        try:
+            return state, LmdbLogReader(directory.log)
+        except NotFoundError:
+            state.close()
+            await asyncio.sleep(_WAIT_S)
+    return None
+
+
+async def _until(stop: asyncio.Event) -> None:
+    await stop.wait()

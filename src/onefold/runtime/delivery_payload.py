@@ -1,0 +1,152 @@
+"""What a delivery says: the JSON body made from an effect, with the person's identifiers and the event as it came.
+
+    {"type": "audience.entered", "timestamp": "2026-01-02T03:04:05.678Z", "data": {...}}
+
+`data` always has `profile` (null for a rejected event) and, of people, `identifiers` by namespace.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import xxhash
+from msgspec import Raw, Struct
+
+from onefold.errors import Damaged, NotFoundError
+from onefold.model import effect as effects
+from onefold.model import position as positions
+from onefold.model.delivery import Delivery, commit_of
+from onefold.model.effect import (
+    Admitted,
+    AnyEffect,
+    Changed,
+    Created,
+    Entered,
+    Left,
+    LinkRefused,
+    Merged,
+    RejectedEvent,
+)
+from onefold.model.entry import Outgoing
+from onefold.ports import LogReader, State
+from onefold.runtime.recent import Recent
+
+TYPES: dict[type[AnyEffect], str] = {
+    Admitted: "event",
+    Created: "profile.created",
+    Merged: "profile.merged",
+    Changed: "profile.changed",
+    LinkRefused: "link.refused",
+    Entered: "audience.entered",
+    Left: "audience.left",
+    RejectedEvent: "event.rejected",
+}
+
+_RECORDS = 64
+"""Decoded records kept: effects of one record come one after the other, for every destination."""
+_PEOPLE = 1_000
+
+
+class Head(Struct, array_like=True):
+    """The first fields of a stored profile; the rest, most of it, is skipped unread."""
+
+    id: int
+    created_at_ms: int
+    first_seen_ms: int
+    last_seen_ms: int
+    now_ms: int
+    due_ms: int
+    version: int
+    events: int
+    identifiers: dict[str, int]
+
+
+_encode = msgspec.json.Encoder().encode
+_decode_head = msgspec.msgpack.Decoder(Head).decode
+_decode_record = msgspec.json.Decoder(Outgoing).decode
+
+
+class Payloads:
+    """Makes deliveries from effects, reading people from the state and events from the log."""
+
+    def __init__(self, state: State, log: LogReader) -> None:
+        self._state = state
+        self._log = log
+        self._records: Recent[tuple[int, int], list[Raw]] = Recent(_RECORDS)
+        self._people: Recent[tuple[int, int], dict[str, list[str]]] = Recent(_PEOPLE)
+
+    def make(self, seq: int, partition: int, effect: AnyEffect, tag: str) -> Delivery | None:
+        """The delivery of this effect; None where its event is no longer in the log, or is damaged there.
+
+        `tag` tells this destination's deliveries from those of others: `tag_of`.
+        """
+        data = self._data(seq, partition, effect)
+        if data is None:
+            return None
+        kind = TYPES[type(effect)]
+        body = _encode({"type": kind, "timestamp": _iso(effect.at_ms), "data": data})
+        return Delivery(seq, f"msg_{effects.key(partition, effect)}-{tag}", effect.profile, kind, body)
+
+    def _data(self, seq: int, partition: int, effect: AnyEffect) -> dict[str, Any] | None:
+        if isinstance(effect, RejectedEvent):
+            return {"profile": None, "source": effect.source, "reason": effect.reason}
+        identifiers = self._identifiers(seq, effect.profile)
+        about: dict[str, Any] = {"profile": positions.show(effect.profile), "identifiers": identifiers}
+        if isinstance(effect, Admitted):
+            event = self._event(partition, effect.position)
+            return None if event is None else about | {"event": event}
+        return about | _particulars(effect)
+
+    def _event(self, partition: int, position: int) -> Raw | None:
+        offset, index = positions.split(position)
+        events = self._records.get((partition, offset))
+        if events is None:
+            try:
+                record = self._log.read(partition, offset, 1)[0]
+            except (NotFoundError, Damaged):
+                return None
+            events = _decode_record(record.data).events
+            self._records.put((partition, offset), events)
+        return events[index]
+
+    def _identifiers(self, seq: int, profile: int) -> dict[str, list[str]]:
+        place = (commit_of(seq), profile)
+        found = self._people.get(place)
+        if found is None:
+            stored = self._state.profile(profile)
+            found = _by_namespace(_decode_head(stored).identifiers) if stored else {}
+            self._people.put(place, found)
+        return found
+
+
+def tag_of(destination: str) -> str:
+    """Eight hex digits that stay the same for a destination's name."""
+    return f"{xxhash.xxh32_intdigest(destination.encode()):08x}"
+
+
+def _particulars(effect: AnyEffect) -> dict[str, Any]:
+    if isinstance(effect, Entered):
+        return {"audience": effect.audience}
+    if isinstance(effect, Left):
+        return {"audience": effect.audience, "reason": effect.reason}
+    if isinstance(effect, Changed):
+        return {"traits": effect.traits}
+    if isinstance(effect, Merged):
+        absorbed = positions.show(effect.absorbed)
+        return {"absorbed": absorbed, "link": [effect.a, effect.b], "rule": effect.rule}
+    if isinstance(effect, LinkRefused):
+        return {"link": [effect.a, effect.b], "rule": effect.rule}
+    return {}
+
+
+def _by_namespace(identifiers: dict[str, int]) -> dict[str, list[str]]:
+    grouped: dict[str, list[str]] = {}
+    for identifier in identifiers:
+        namespace, _, value = identifier.partition(":")
+        grouped.setdefault(namespace, []).append(value)
+    return grouped
+
+
+def _iso(at_ms: int) -> str:
+    at = datetime.fromtimestamp(at_ms / 1000, UTC)
+    return at.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

@@ -1,0 +1,243 @@
+"""One destination at work: takes effects, begins attempts, hears how they ended. Others' trouble never reaches it."""
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from typing import NamedTuple
+
+import msgspec
+import structlog
+from msgspec import Raw
+
+from onefold import limits
+from onefold.clock import Clock
+from onefold.errors import StorageError
+from onefold.model import delivery as deliveries
+from onefold.model.definitions import Destination
+from onefold.model.delivery import Delivery
+from onefold.model.effect import AnyEffect
+from onefold.ports import Destination as Connector
+from onefold.ports import Outcome
+from onefold.runtime.delivery_ledger import Ledger
+from onefold.runtime.delivery_line import Line
+from onefold.runtime.delivery_payload import Payloads, tag_of
+from onefold.runtime.delivery_select import Subscription
+from onefold.runtime.delivery_tail import Commit, Tail
+from onefold.storage.deliveries_lmdb import DeliveryStore
+
+_AT_ONCE = 200
+"""Effects taken before others on the event loop have their turn: a few milliseconds."""
+
+_AGAIN_S = 1.0
+"""After the state or the log could not be read."""
+
+log = structlog.get_logger()
+_decode = msgspec.json.Decoder(dict[str, Raw]).decode
+
+
+class Sources(NamedTuple):
+    """What all runners share."""
+
+    tail: Tail
+    payloads: Payloads
+    store: DeliveryStore
+    clock: Clock
+
+
+class Runner:
+    """Runs a destination until `stop`. `update` comes before the first `run`, and whenever its definition changed."""
+
+    def __init__(self, name: str, sources: Sources, begin_after: int) -> None:
+        """`begin_after` is the commit to begin after, where the store knows nothing of this destination."""
+        self.name = name
+        self._sources = sources
+        kept = sources.store.load(name)
+        standing = kept.standing
+        ledger = Ledger(name, standing.low_water if standing else begin_after, standing.counts if standing else {})
+        ledger.switched(standing.off if standing else "")
+        self.line = Line(ledger, limits.DELIVERY_CONCURRENCY)
+        self.line.recall([*kept.pending, *kept.parked_ahead])
+        self._tag = tag_of(name)
+        self._cursor = ledger.low_water
+        self._ahead: deque[Commit] = deque()
+        self._index = 0
+        self._begun = 0
+        self._enabled = True
+        self._closed_to = ""
+        """Why nothing is taken but to be counted as filtered: `gone` or `disabled`; empty: it is open."""
+        self._connector: Connector | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._retired: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+
+    def update(self, definition: Destination, connector: Connector | None) -> None:
+        """From now on like this. Without a connector the destination stands still: it neither takes nor sends."""
+        self._subscription = Subscription(definition)
+        self._retire(self._connector)
+        self._connector = connector
+        self.line.throttle.resize(definition.concurrency)
+        ledger = self.line.ledger
+        if ledger.off and ledger.off != definition.url:
+            ledger.switched("")
+        self._url = definition.url
+        self._enabled = definition.enabled
+        self._open_or_close()
+
+    def wake(self) -> None:
+        """There may be something to do."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Take and send, until cancelled."""
+        while True:
+            self._wake.clear()
+            try:
+                took = self._take()
+            except StorageError as error:
+                log.warning("effects cannot be read; it is tried again", destination=self.name, error=str(error))
+                took = False
+                asyncio.get_running_loop().call_later(_AGAIN_S, self.wake)
+            self._launch()
+            if took:
+                await asyncio.sleep(0)
+            else:
+                await self._sleep()
+
+    async def stop(self, grace_s: float) -> None:
+        """Begin no more attempts, give those under way some time, then let go of connections."""
+        self.line.on = False
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=grace_s)
+        left = [*self._tasks, *self._retired]
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        if self._connector:
+            await self._connector.close()
+
+    def _open_or_close(self) -> None:
+        self._closed_to = "gone" if self.line.ledger.off else "" if self._enabled else "disabled"
+        if self._closed_to:
+            self.line.hold()
+        else:
+            self.line.on = True
+        self.wake()
+
+    def replay(self, parked: list[Delivery]) -> None:
+        """Send these again, in their order. A destination that was gone is tried again."""
+        for delivery in parked:
+            self.line.replay(delivery)
+        self.wake()
+
+    def revive(self) -> None:
+        """Forget that this destination has answered 410."""
+        if self.line.ledger.off:
+            self.line.ledger.switched("")
+            self._open_or_close()
+
+    # --- taking ----------------------------------------------------------------------------------------------
+    def _take(self) -> bool:
+        budget = min(_AT_ONCE, self.line.room()) if self._connector else 0
+        took = False
+        while budget > 0 and (commit := self._current()):
+            number, partition, effects = commit
+            last = min(len(effects), self._index + budget)
+            budget -= last - self._index
+            took = True
+            while self._index < last:
+                self._take_one(deliveries.sequence(number, self._index), partition, effects[self._index])
+                self._index += 1
+            if last == len(effects):
+                self._end(number)
+        return took
+
+    def _current(self) -> Commit | None:
+        if not self._ahead:
+            self._ahead.extend(self._sources.tail.after(self._cursor))
+        if not self._ahead:
+            return None
+        commit = self._ahead[0]
+        if self._begun < commit[0]:
+            self._begun = commit[0]
+            self.line.ledger.begin(commit[0])
+        return commit
+
+    def _end(self, number: int) -> None:
+        self._cursor = number
+        self._ahead.popleft()
+        self._index = 0
+        self.line.ledger.end(number)
+
+    def _take_one(self, seq: int, partition: int, effect: AnyEffect) -> None:
+        ledger = self.line.ledger
+        if not ledger.is_new(seq):
+            return
+        if self._closed_to or effect not in self._subscription:
+            ledger.filtered(seq, self._closed_to or "unsubscribed")
+        elif delivery := self._sources.payloads.make(seq, partition, effect, self._tag):
+            self.line.add(delivery)
+        else:
+            ledger.filtered(seq, "unreadable")
+
+    # --- sending ---------------------------------------------------------------------------------------------
+    def _launch(self) -> None:
+        if self._connector is None:
+            return
+        now_ms = self._sources.clock.now_ms()
+        while delivery := self.line.next(now_ms):
+            task = asyncio.create_task(self._attempt(self._connector, delivery))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _attempt(self, connector: Connector, delivery: Delivery) -> None:
+        try:
+            payload = delivery.payload or self._sources.store.payload(self.name, delivery.seq)
+            outcome = await connector.send(delivery.key, _decode(payload))
+        except Exception as error:  # noqa: BLE001 - a connector's own mistake must not end the others
+            log.warning("connector failed", destination=self.name, key=delivery.key, error=repr(error))
+            outcome = Outcome(delivered=False, reason="connector")
+        clock = self._sources.clock
+        jitter = int.from_bytes(clock.random_bytes(4), "big") / 2**32
+        self.line.settle(delivery, outcome, clock.now_ms(), jitter)
+        if not outcome.delivered:
+            self._note(delivery, outcome)
+        self._launch()
+        if not outcome.delivered or self._ahead or self._cursor < self._sources.tail.newest:
+            self.wake()
+
+    def _note(self, delivery: Delivery, outcome: Outcome) -> None:
+        about = {"destination": self.name, "key": delivery.key, "reason": outcome.reason, "attempts": delivery.attempts}
+        if delivery.state == "parked":
+            log.warning("delivery parked", **about)
+        else:
+            log.debug("delivery failed", due_ms=delivery.due_ms, **about)
+        if outcome.reason == "gone":
+            self.line.ledger.switched(self._url)
+            self._closed_to = "gone"
+            self.line.on = False
+            log.error("destination is gone and was switched off; replay its parked deliveries to try again", **about)
+        if self._closed_to == "gone":
+            self.line.park_all("gone", self._sources.clock.now_ms())
+
+    async def _sleep(self) -> None:
+        now_ms = self._sources.clock.now_ms()
+        until_ms = self.line.wake_ms(now_ms)
+        wait_s = None if until_ms == limits.NEVER_MS else (until_ms - now_ms) / 1000
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._wake.wait()
+
+    def _retire(self, connector: Connector | None) -> None:
+        if connector is None:
+            return
+        task = asyncio.create_task(_close_after(connector, set(self._tasks)))
+        self._retired.add(task)
+        task.add_done_callback(self._retired.discard)
+
+
+async def _close_after(connector: Connector, tasks: set[asyncio.Task[None]]) -> None:
+    try:
+        if tasks:
+            await asyncio.wait(tasks)
+    finally:
+        await connector.close()

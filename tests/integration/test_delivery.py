@@ -1,0 +1,328 @@
+"""The deliver role over real engines, a real process, and receivers that answer, fail and lie."""
+
+import asyncio
+import contextlib
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from standardwebhooks import Webhook as Verifier
+
+from onefold.clock import SystemClock
+from onefold.model import effect as effects
+from onefold.model import profile as profiles
+from onefold.model.changes import Changes, Cursor
+from onefold.model.definitions import Definitions, Destination
+from onefold.model.effect import Admitted, AnyEffect, Entered, Left, RejectedEvent
+from onefold.model.entry import Outgoing
+from onefold.model.entry import encode as encode_entry
+from onefold.model.position import position, profile_id, show
+from onefold.model.profile import Profile
+from onefold.runtime.delivery import Deliverer, Stores
+from onefold.storage.catalog import Catalog
+from onefold.storage.deliveries_lmdb import DeliveryStore
+from onefold.storage.directory import DataDirectory
+from onefold.storage.log_lmdb import LmdbLogReader, LmdbLogWriter
+from onefold.storage.state_lmdb import LmdbState
+from onefold.testing.destinations import Receiver, Received, after, in_turn, ok, reset, status
+
+ROLE = (
+    "import sys, pathlib; from onefold.runtime.delivery import run; from onefold.settings import Settings; "
+    "run(Settings(data=pathlib.Path(sys.argv[1])))"
+)
+AT_MS = 1_750_000_000_000
+
+
+class World:
+    """A data directory in which this process plays collect and worker."""
+
+    def __init__(self, path: Path) -> None:
+        self.directory = DataDirectory.open(path)
+        self.log = LmdbLogWriter(self.directory.log, 1)
+        self.state = LmdbState(self.directory.state)
+        self.catalog = Catalog(self.directory.catalog, SystemClock())
+        self.offset = 0
+        self.sent: dict[int, list[str]] = defaultdict(list)
+
+    def define(self, *destinations: Destination) -> None:
+        """Make these the destinations."""
+        self.catalog.save_definitions(Definitions(destinations=destinations), "test")
+
+    def emit(self, people: list[int], more: list[AnyEffect] | None = None) -> None:
+        """One event of each of these people, in one record and one commit."""
+        events = [msgspec.Raw(b'{"type":"track","event":"Seen","properties":{"n":%d}}' % n) for n in range(len(people))]
+        offset = self.log.append({0: [encode_entry(Outgoing("web", AT_MS, events))]})[0]
+        assert offset == self.offset
+        found: list[AnyEffect] = []
+        for index, person in enumerate(people):
+            found.append(Admitted(person, position(offset, index), 0, AT_MS, "Seen"))
+            self.sent[person].append(effects.key(0, found[-1]))
+        self.offset += 1
+        self.commit(found + (more or []), people)
+
+    def commit(self, found: list[AnyEffect], people: list[int]) -> None:
+        """Commit effects, and the profiles of these people."""
+        loaded = self.state.load((), set(people), ())
+        made = {p: Profile(p, AT_MS, AT_MS, AT_MS, AT_MS, identifiers={f"user_id:{p}": AT_MS}) for p in set(people)}
+        changes = Changes(0, Cursor(self.offset), made, {}, {}, {}, [], {}, found, [], {})
+        self.state.commit(changes, loaded, {p: profiles.encode(made[p]) for p in made})
+
+    @contextlib.asynccontextmanager
+    async def delivering(self) -> AsyncIterator[DeliveryStore]:
+        """The role in this process, over the same engines; yields its store."""
+        stop = asyncio.Event()
+        store = DeliveryStore(self.directory.deliveries)
+        stores = Stores(self.state, LmdbLogReader(self.directory.log), self.catalog, store)
+        task = asyncio.create_task(Deliverer(stores, SystemClock()).run(stop))
+        try:
+            yield store
+        finally:
+            stop.set()
+            await task
+            store.close()
+
+    def process(self) -> subprocess.Popen[bytes]:
+        """The role as a process of its own."""
+        return subprocess.Popen([sys.executable, "-c", ROLE, str(self.directory.path)], stderr=subprocess.DEVNULL)
+
+    def close(self) -> None:
+        """Let go."""
+        for part in (self.log, self.state, self.catalog):
+            part.close()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """A fresh data directory."""
+    world = World(tmp_path / "data")
+    yield world
+    world.close()
+
+
+def hook(receiver: Receiver, name: str = "crm", **more: object) -> Destination:
+    """A destination that wants all events."""
+    return msgspec.convert(
+        {"name": name, "url": receiver.url, "events": ["*"], "allow_private": True, "timeout_s": 2, **more}, Destination
+    )
+
+
+async def until(true: Callable[[], bool], within_s: float = 15.0) -> None:
+    """Wait until something is so."""
+    deadline_s = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < deadline_s, "did not come true in time"
+        await asyncio.sleep(0.02)
+
+
+def check(run: Callable[[], Awaitable[None]]) -> None:
+    """Run a test's coroutine."""
+    asyncio.run(run())  # type: ignore[arg-type]
+
+
+def closes(store: DeliveryStore, destination: str = "crm") -> dict[str, int]:
+    """Check that the books close and fit the rows; the counts."""
+    counts = store.counts()[destination]
+    parts = sum(n for name, n in counts.items() if name != "taken")
+    assert counts.get("taken", 0) == parts, counts
+    return counts
+
+
+def person(n: int) -> int:
+    """The id of the n-th person."""
+    return profile_id(0, position(1_000_000 + n, 0))
+
+
+def first_times(received: list[Received]) -> dict[int, list[str]]:
+    """Profile → effect keys in the order in which they came for the first time."""
+    seen: set[str] = set()
+    order: dict[int, list[str]] = defaultdict(list)
+    for request in received:
+        if request.key not in seen:
+            seen.add(request.key)
+            profile = int(request.payload["data"]["profile"][4:], 16)
+            order[profile].append(request.key.removeprefix("msg_").rpartition("-")[0])
+    return order
+
+
+def test_effects_become_signed_webhooks(world: World) -> None:
+    """What was subscribed to arrives, with the person and the event; the rest is counted as filtered."""
+
+    async def run() -> None:
+        async with Receiver() as receiver:
+            world.define(hook(receiver, audiences=["vip"], effects=["rejected"]))
+            vip = person(7)
+            more: list[AnyEffect] = [
+                Entered(vip, position(5, 0), 0, AT_MS, "vip"),
+                Entered(vip, position(5, 0), 1, AT_MS, "other"),
+                Left(vip, position(6, 0), 0, AT_MS, "vip", "time"),
+                RejectedEvent(0, position(7, 0), 0, AT_MS, "web", "not_json"),
+            ]
+            world.emit([vip], more)
+            async with world.delivering() as store:
+                got = {request.payload["type"]: request for request in await receiver.got(4)}
+                await until(lambda: closes(store).get("delivered") == 4 if store.counts().get("crm") else False)
+            assert set(got) == {"event", "audience.entered", "audience.left", "event.rejected"}
+            event = got["event"]
+            Verifier(world.catalog.signing_secret("crm")).verify(event.body, event.headers)
+            assert event.payload["timestamp"] == "2025-06-15T15:06:40.000Z"
+            assert event.payload["data"] == {
+                "profile": show(vip),
+                "identifiers": {"user_id": [str(vip)]},
+                "event": {"type": "track", "event": "Seen", "properties": {"n": 0}},
+            }
+            assert got["audience.left"].payload["data"]["reason"] == "time"
+            with contextlib.closing(DeliveryStore(world.directory.deliveries, readonly=True)) as store:
+                assert closes(store) == {"taken": 5, "delivered": 4, "filtered.unsubscribed": 1}
+                assert store.lag(store.low_water()) == {"crm": 0}
+
+    check(run)
+
+
+def test_order_per_profile_while_some_fail(world: World) -> None:
+    """A destination that fails at random gets every event, each person's in order of first success."""
+
+    async def run() -> None:
+        dice = random.Random(5)
+        taken: list[Received] = []
+
+        async def moody(request: Received, writer: asyncio.StreamWriter) -> None:
+            if dice.random() < 0.3:
+                await dice.choice([status(500), status(503), reset(), status(302)])(request, writer)
+            else:
+                taken.append(request)
+                await ok(request, writer)
+
+        async with Receiver(moody) as receiver:
+            world.define(hook(receiver))
+            async with world.delivering() as store:
+                for _ in range(10):
+                    world.emit([person(dice.randrange(8)) for _ in range(10)])
+                await until(lambda: len({request.key for request in taken}) == 100, 60)
+                await until(lambda: closes(store).get("delivered") == 100)
+                assert store.pending("crm", 10) == []
+        assert first_times(taken) == world.sent
+
+    check(run)
+
+
+def test_a_dead_destination_slows_no_other(world: World) -> None:
+    """While one hangs, the other gets everything at once; what waits for the dead one survives a restart."""
+
+    async def run() -> None:
+        async with Receiver(after(60)) as dead, Receiver() as alive:
+            world.define(hook(dead, "dead", timeout_s=0.3), hook(alive, "alive"))
+            async with world.delivering() as store:
+                world.emit([person(n) for n in range(50)])
+                began_s = time.monotonic()
+                await alive.got(50)
+                assert time.monotonic() - began_s < 2
+                await until(lambda: bool(store.pending("dead", 100)))
+                assert closes(store, "alive")["delivered"] == 50
+            keys = {request.key for request in dead.received}
+            dead.behave(ok)
+            dead.received.clear()
+            async with world.delivering() as store:
+                await until(lambda: store.counts()["dead"].get("delivered") == 50, 30)
+                closes(store, "dead")
+            assert keys <= {request.key for request in dead.received}
+            assert len({request.key for request in dead.received}) == 50
+
+    check(run)
+
+
+def test_gone_parks_and_a_replay_from_another_process_brings_back(world: World) -> None:
+    """410 switches a destination off; what it had taken is parked as `gone`, and goes out in order when replayed."""
+
+    async def run() -> None:
+        async with Receiver(in_turn(iter([after(0.2, status(410))]))) as receiver:
+            world.define(hook(receiver))
+            world.emit([person(1)] * 5)
+            async with world.delivering() as store:
+                await until(lambda: len(store.parked("crm", 0, 100)) == 5)
+                assert {row.reason for row in store.parked("crm", 0, 100)} == {"gone"}
+                assert all(row.payload for row in store.parked("crm", 0, 100))
+                world.emit([person(1)])
+                await until(lambda: closes(store).get("filtered.gone") == 1)
+                asked = await asyncio.to_thread(
+                    subprocess.check_output,
+                    [
+                        sys.executable,
+                        "-c",
+                        "import sys, pathlib; from onefold.storage.deliveries_lmdb import DeliveryStore; "
+                        "print(DeliveryStore(pathlib.Path(sys.argv[1])).replay('crm', None))",
+                        str(world.directory.deliveries),
+                    ],
+                )
+                assert int(asked) == 5
+                await until(lambda: closes(store).get("delivered") == 5)
+                assert store.requests() == {}
+        assert first_times(receiver.received[1:])[person(1)] == world.sent[person(1)][:5]
+
+    check(run)
+
+
+def test_a_destination_that_is_defined_later_misses_nothing_after_it(world: World) -> None:
+    """Events after `define` arrive at a new destination; a disabled one counts them as filtered."""
+
+    async def run() -> None:
+        async with Receiver() as old, Receiver() as new:
+            world.define(hook(old, "old"))
+            async with world.delivering() as store:
+                world.emit([person(1)] * 3)
+                await old.got(3)
+                await asyncio.sleep(0.6)
+                world.define(hook(old, "old", enabled=False), hook(new, "new"))
+                world.emit([person(2)] * 4)
+                await new.got(4)
+                await until(lambda: closes(store, "old").get("filtered.disabled", 0) + len(old.received) == 7)
+                assert len(new.received) == 4
+
+    check(run)
+
+
+def test_kill_9_under_load(world: World) -> None:
+    """However often the role is killed: every effect arrives at least once, in order, under the same key."""
+
+    async def run() -> None:
+        dice = random.Random(11)
+
+        async def moody(request: Received, writer: asyncio.StreamWriter) -> None:
+            await asyncio.sleep(dice.random() * 0.01)
+            await (status(500) if dice.random() < 0.02 else ok)(request, writer)
+
+        async with Receiver(moody) as receiver:
+            world.define(hook(receiver))
+            total = 0
+            for _ in range(6):
+                process = world.process()
+                for _ in range(15):
+                    people = [person(dice.randrange(30)) for _ in range(20)]
+                    world.emit(people)
+                    total += len(people)
+                    await asyncio.sleep(0.05 * dice.random())
+                await asyncio.sleep(0.5 + dice.random())
+                process.send_signal(signal.SIGKILL)
+                await asyncio.to_thread(process.wait)
+            process = world.process()
+            try:
+                with contextlib.closing(DeliveryStore(world.directory.deliveries, readonly=True)) as store:
+                    await until(lambda: store.counts().get("crm", {}).get("delivered") == total, 60)
+                    assert closes(store) == {"taken": total, "delivered": total}
+            finally:
+                process.send_signal(signal.SIGTERM)
+                assert await asyncio.to_thread(process.wait, 10) == 0
+        bodies: dict[str, set[bytes]] = defaultdict(set)
+        for request in receiver.received:
+            bodies[request.key].add(request.body)
+        assert len(bodies) == total
+        assert all(len(same) == 1 for same in bodies.values())
+        assert first_times(receiver.received) == world.sent
+
+    check(run)
