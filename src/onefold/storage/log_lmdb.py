@@ -7,7 +7,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from onefold.clock import Clock, SystemClock
@@ -91,14 +91,13 @@ class LmdbLogReader:
 
 
 def _open(path: Path, partitions: int) -> list[Partition]:
-    opened: list[Partition] = []
-    try:
-        for number in range(partitions):
-            opened.append(Partition(path / str(number), Identity(number, partitions)))  # noqa: PERF401 - to close those opened
-    except BaseException:
-        for partition in opened:
-            partition.close()
-        raise
+    with ExitStack() as stack:
+        opened = [
+            stack.enter_context(closing(Partition(path / str(number), Identity(number, partitions))))
+            for number in range(partitions)
+        ]
+        # All are open, so nobody closes them here.
+        stack.pop_all()
     return opened
 
 

@@ -7,6 +7,7 @@ when retention has removed all of them. It sorts before the 8-byte offsets.
 import struct
 import threading
 from collections.abc import Sequence
+from contextlib import ExitStack
 from itertools import accumulate, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     Cursor = lmdb.Cursor[bytes]
     Chunk = TypeVar("Chunk", bytes, memoryview)
 
-_OPTIONS = Options(names=(), map_bytes=MAP_BYTES)
+OPTIONS = Options(names=(), map_bytes=MAP_BYTES)
 _IDENTITY_KEY = b"\0"
 _CHECKSUM = struct.Struct("<Q")
 _IDENTITY = struct.Struct("<BBHHHQ")
@@ -63,24 +64,24 @@ class _Tail(NamedTuple):
 class Partition:
     """An open partition. Any number of threads and processes may use it side by side."""
 
-    def __init__(self, path: Path, identity: Identity) -> None:
+    def __init__(self, path: Path, identity: Identity, options: Options = OPTIONS) -> None:
         """Open what `make` has made, and verify its last chunk. Raises `Damaged`, `SettingsError`."""
         self._path = path
         self._number = identity.partition
         if not lmdb_file.check(path):
             raise Damaged(f"{path} is missing; restore it from a backup")
-        self._env = Environment(path, _OPTIONS)
+        self._options = options
+        self._env = Environment(path, options)
         self._reopening = threading.Lock()
         self._tail: _Tail | None = None
-        try:
-            with self._env.read() as txn:
-                self._verify(txn, identity)
-        except lmdb.Error as error:
-            self._env.close()
-            raise self._broken(error) from error
-        except BaseException:
-            self._env.close()
-            raise
+        with ExitStack() as stack:
+            stack.callback(self._env.close)
+            try:
+                with self._env.read() as txn:
+                    self._verify(txn, identity)
+            except lmdb.Error as error:
+                raise self._broken(error) from error
+            stack.pop_all()
 
     def _verify(self, txn: Txn, identity: Identity) -> None:
         found = _identity(self._path, txn)
@@ -96,7 +97,7 @@ class Partition:
     @staticmethod
     def make(path: Path, identity: Identity) -> None:
         """Make an empty partition, durable but for the name of its directory."""
-        env = Environment(path, _OPTIONS)
+        env = Environment(path, OPTIONS)
         try:
             env.write(lambda txn: txn.put(_IDENTITY_KEY, _sealed(identity)))
         finally:
@@ -126,11 +127,13 @@ class Partition:
                     key, chunk = _item(cursor)
                     if found and log_chunk.first_bytes(chunk) > max_bytes:
                         return found
-                    self._follows(found, key)
+                    self._follows(found[-1].offset + 1 if found else key, key)
                     header, records = log_chunk.decode(self._number, key, chunk)
                     taken = _fitting(records[max(0, offset - header.first) :], max_bytes, at_least=not found)
                     found += taken
                     max_bytes -= sum(len(record.data) for record in taken)
+                    if not found and cursor.next():
+                        self._follows(header.end, _KEY.unpack(cursor.key())[0])
                     if not taken or taken[-1] is not records[-1] or not cursor.next():
                         return found
             except lmdb.Error as error:
@@ -191,9 +194,9 @@ class Partition:
             raise NotFoundError(f"log partition {self._number}: retention has removed {offset}; it begins at {first}")
         return False
 
-    def _follows(self, found: list[Record], key: int) -> None:
-        if found and found[-1].offset + 1 != key:
-            raise Damaged(f"log partition {self._number}: offsets {found[-1].offset + 1} to {key} are missing")
+    def _follows(self, end: int, key: int) -> None:
+        if end != key:
+            raise Damaged(f"log partition {self._number}: offsets {end} to {key} are missing; restore from a backup")
 
     def _cut(self, before: int, retention: Retention, now_ms: int) -> int:
         """The offset up to which chunks may go. Looks at headers only, in the map itself."""
@@ -238,7 +241,7 @@ class Partition:
             if self._env is failed:
                 self._tail = None
                 failed.close()
-                self._env = Environment(self._path, _OPTIONS)
+                self._env = Environment(self._path, self._options)
 
     def _broken(self, error: lmdb.Error) -> Damaged:
         return Damaged(f"log partition {self._number} in {self._path}: {error}; restore it from a backup")

@@ -79,16 +79,18 @@ def _in_child(
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
-        os.close(reading)
-        faulthandler.disable()
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        with os.fdopen(writing, "w") as answers:
-            for cut in cuts:
-                acks = _image(trace, durable_at, _random(seed, cut), scratch / "image")
-                problem = _problem(check, scratch / "image", acks)
-                answers.write(f"{cut} {problem}\n")
-                answers.flush()
-        os._exit(0)
+        try:
+            os.close(reading)
+            faulthandler.disable()
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+            with os.fdopen(writing, "w") as answers:
+                for cut in cuts:
+                    acks = _image(trace, durable_at, _random(seed, cut), scratch / "image")
+                    answers.write(f"{cut} {_problem(check, scratch / 'image', acks)}\n")
+                    answers.flush()
+        finally:
+            # Whatever happens here, the child must not go on as a second copy of its parent.
+            os._exit(1)
     os.close(writing)
     done = cuts.start
     with os.fdopen(reading) as answers:
