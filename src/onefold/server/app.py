@@ -87,7 +87,7 @@ class Onefold:
     def __init__(self, engines: Engines, keyring: Keyring, pressure: Pressure, collect: Collector | None) -> None:
         self._engines = engines
         self._rules = engines.rules()
-        self._keyring = keyring
+        self.keyring = keyring
         self._pressure = pressure
         self._tail = Tail(engines.state)
         self._collect = collect
@@ -121,7 +121,7 @@ class Onefold:
 
     async def _profile(self, scope: Scope, raw: bytes, send: Send) -> None:
         try:
-            self._keyring.require(_authorization(scope), profiles.SCOPE)
+            self.keyring.require(_authorization(scope), profiles.SCOPE)
             name = raw[len(_PROFILES) :].decode("latin-1")
             body = profiles.read_quickly(self._engines, self._rules, name, scope["query_string"])
         except OnefoldError as error:
@@ -174,7 +174,7 @@ class Onefold:
         while True:
             try:
                 self._pressure.check()
-                await asyncio.to_thread(self._keyring.refresh)
+                await asyncio.to_thread(self.keyring.refresh)
             except OnefoldError as error:
                 _log.warning("cannot look at keys and pressure", code=error.code, reason=str(error))
             await asyncio.sleep(WATCH_S)

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from litestar import Router
-from litestar.params import Parameter
+from litestar.params import JSONBody, Parameter
 from msgspec import Struct
 
 from onefold.errors import NotFoundError, StorageError
@@ -113,7 +113,7 @@ def get_parked(engines: Given, name: Name, limit: Limit = DEFAULT_LIMIT, after: 
     sync_to_thread=True,
     status_code=202,
 )
-def replay(engines: Given, name: Name, data: Replay) -> Replayed:
+def replay(engines: Given, name: Name, data: JSONBody[Replay]) -> Replayed:
     """Ask for parked deliveries to be sent again; the deliver role does it soon."""
     return Replayed(_store(engines).replay(_known(engines, name), data.keys))
 

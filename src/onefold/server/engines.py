@@ -1,8 +1,7 @@
 """The open engines that the API answers from, in one value that every route is given."""
 
-from typing import Annotated
-
-from litestar.params import Dependency
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
 from msgspec import Struct
 
 from onefold.clock import Clock
@@ -36,5 +35,5 @@ class Engines(Struct, frozen=True):
         )
 
 
-Given = Annotated[Engines, Dependency(skip_validation=True)]
+Given = NamedDependency[SkipValidation[Engines]]
 """How a route asks for the engines."""

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import msgspec
 from litestar import Router
-from litestar.params import Dependency, Parameter
+from litestar.di import NamedDependency
+from litestar.params import Parameter, SkipValidation
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 
 from onefold.server.route import choices, read
@@ -28,7 +29,7 @@ _encode = msgspec.json.Encoder().encode
     media_type="text/event-stream",
 )
 async def tail_events(
-    tail: Annotated[Tail, Dependency(skip_validation=True)],
+    tail: NamedDependency[SkipValidation[Tail]],
     kind: Annotated[str, Parameter(description=f"Comma-separated kinds of: {', '.join(KINDS)}. Default: all.")] = "",
     name: Annotated[
         str, Parameter(description="Comma-separated names of events (`Order Completed`, `identify`).")
@@ -37,13 +38,14 @@ async def tail_events(
 ) -> ServerSentEvent:
     """Answer with an endless stream."""
     wanted = Filter(choices(kind, KINDS, "kind"), _names(name), _names(audience))
-    return ServerSentEvent(_messages(tail, tail.subscribe(wanted)))
+    return ServerSentEvent(messages(tail, tail.subscribe(wanted)))
 
 
 router = Router("/v1/events", route_handlers=[tail_events], tags=["events"])
 
 
-async def _messages(tail: Tail, subscriber: Subscriber) -> AsyncIterator[ServerSentEventMessage]:
+async def messages(tail: Tail, subscriber: Subscriber) -> AsyncIterator[ServerSentEventMessage]:
+    """What a subscriber is sent, until it goes or the tail is closed."""
     try:
         yield ServerSentEventMessage(data=None, comment="following")
         while not subscriber.closed:

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from litestar import Request, Router
-from litestar.params import Parameter
+from litestar.params import JSONBody, Parameter
 from msgspec import Struct
 
 from onefold.errors import Forbidden
@@ -53,7 +53,7 @@ def get_keys(engines: Given) -> KeysAnswer:
 
 
 @write("/", "keys:write", "Create a secret key", refusals=[409], sync_to_thread=True)
-def create_key(engines: Given, request: Request[Any, Any, Any], data: NewKey) -> CreatedKey:
+def create_key(engines: Given, request: Request[Any, Any, Any], data: JSONBody[NewKey]) -> CreatedKey:
     """Create a secret key that may do no more than the caller's own."""
     keyring: Keyring = request.app.state.keyring
     own = keyring.scopes(request.headers.get("authorization"))

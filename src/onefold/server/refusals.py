@@ -54,6 +54,8 @@ def of(error: Exception) -> Refusal:
     """What to answer to an error. Mistakes of our own are logged, and not shown."""
     if isinstance(error, errors.OnefoldError):
         return _ours(error)
+    if isinstance(error, RecursionError):
+        return Refusal(400, Problem("invalid_request", "the body is nested too deeply"))
     if isinstance(error, HTTPException) and error.status_code < 500:
         code = _HTTP_CODES.get(error.status_code, "invalid_request")
         headers = {k: v for k, v in (error.headers or {}).items() if k.lower() == "allow"}

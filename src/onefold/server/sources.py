@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from litestar import Router
-from litestar.params import Parameter
+from litestar.params import JSONBody, Parameter
 from msgspec import Struct
 
 from onefold.errors import NotFoundError
@@ -47,7 +47,7 @@ def get_sources(engines: Given) -> SourcesAnswer:
 
 
 @write("/", "keys:write", "Create a source", refusals=[409], sync_to_thread=True)
-def create_source(engines: Given, data: NewSource) -> SourceAnswer:
+def create_source(engines: Given, data: JSONBody[NewSource]) -> SourceAnswer:
     """Create a source; its write key works within a second."""
     engines.catalog.create_source(data.name, data.kind)
     return next(_answer(source) for source in engines.catalog.sources() if source.name == data.name)

@@ -5,6 +5,7 @@ full the oldest effects give way and the subscriber is told how many it missed.
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Iterable
 from typing import Any
@@ -87,10 +88,9 @@ class Subscriber:
 
     async def take(self, timeout_s: float) -> tuple[int, list[Shown]]:
         """How many were dropped since the last call, and all that waits; nothing after `timeout_s` without news."""
-        try:
-            await asyncio.wait_for(self._news.wait(), timeout_s)
-        except TimeoutError:
-            return 0, []
+        if not self._news.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), timeout_s)
         taken, dropped = list(self._queue), self._dropped
         self._queue.clear()
         self._dropped = 0

@@ -17,7 +17,8 @@ from onefold.model.effect import Admitted, AnyEffect, Entered
 from onefold.model.profile import Declared, Link, Merge, Profile
 from onefold.model.quarantined import Quarantined
 from onefold.ports import Record
-from onefold.server.app import Onefold, build
+from onefold.server.app import build
+from onefold.server.auth import Keyring
 from onefold.server.engines import Engines
 from onefold.settings import Settings
 from onefold.storage.catalog import Catalog
@@ -173,21 +174,19 @@ def engines(path: Path, **changed: Any) -> Engines:
 class Client(TestClient[Any]):
     """A client with an admin's key."""
 
-    def __init__(self, app: Onefold, engines: Engines) -> None:
+    def __init__(self, app: Any, engines: Engines, keyring: Keyring, secret: str) -> None:
         super().__init__(app, raise_server_exceptions=True)
-        self.engines = engines
-        if (names := [key.name for key in engines.catalog.secret_keys()]) and "admin" in names:
-            engines.catalog.revoke("admin")
-        self.secret = engines.catalog.create_secret_key("admin", ["*"])
-        app._keyring.refresh()
-        self.headers["authorization"] = f"Bearer {self.secret}"
+        self.engines, self.keyring, self.secret = engines, keyring, secret
+        self.headers["authorization"] = f"Bearer {secret}"
 
 
 @contextmanager
 def client(path: Path, **changed: Any) -> Iterator[Client]:
     """A client of the whole app over the fakes."""
     made = engines(path, **changed)
+    secret = made.catalog.create_secret_key("admin", ["*"])
+    app = build(made)
     try:
-        yield Client(build(made), made)
+        yield Client(app, made, app.keyring, secret)
     finally:
         made.catalog.close()
