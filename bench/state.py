@@ -50,7 +50,9 @@ def main() -> None:
         with closing(LmdbState(path)) as state:
             fill(state, given.profiles, given.messages)
             print(
-                f"{given.profiles:,} profiles of 400 bytes, {given.messages:,} messages, {given.events:,} events a batch"
+                print(
+                    f"{given.profiles:,} profiles of 400 bytes, {given.messages:,} messages, {given.events:,} a batch"
+                )
             )
             measure(state, given.profiles, given.events, given.batches)
             print(f"file {state.stats().environment.used_bytes / 1e6:.0f} MB")

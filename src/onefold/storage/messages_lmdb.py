@@ -27,6 +27,8 @@ from onefold.storage.state_tables import (
 FILTER_BITS = 16
 """Bits of filter a message: with 1 probe, 6 % of unseen messages still look into the tree."""
 FILTER_MIN_BYTES = 4096
+FILTER_GROWTH = 4
+"""A crowded filter is made at least this many times as large as it must be."""
 FILTER_MAX_BYTES = 64 << 20
 """Beyond 32 million messages a generation the filter lets more look-ups through, and stays exact all the same."""
 
@@ -193,17 +195,17 @@ def _put_latest(txn: Txn, slot: Any, ordered: list[bytes], messages: Mapping[byt
 
 
 def _extend_filter(txn: Txn, tables: Tables, place: tuple[int, Any], added: list[bytes]) -> None:
-    """Add messages to the filter of their generation, which is rebuilt with room for four times as many when crowded."""
+    """Add messages to the filter of their generation, first made larger where it gets crowded.
+
+    A bit's place is the low bits of a hash, so a filter repeated says "perhaps" of all that it said it of before.
+    """
     generation, slot = place
-    bits = bytearray(txn.get(U64.pack(generation), b"", db=tables.filters))
-    entries = txn.stat(slot)["entries"]
-    messages: Iterable[bytes] = added
-    if len(bits) * 8 < entries * FILTER_BITS and len(bits) < FILTER_MAX_BYTES:
-        size = FILTER_MIN_BYTES
-        while size < FILTER_MAX_BYTES and size * 8 < 4 * entries * FILTER_BITS:
-            size *= 2
-        bits, messages = bytearray(size), txn.cursor(slot).iternext(values=False)
+    bits = bytearray(txn.get(U64.pack(generation), b"", db=tables.filters)) or bytearray(FILTER_MIN_BYTES)
+    wanted = txn.stat(slot)["entries"] * FILTER_BITS // 8
+    if len(bits) < wanted:
+        while len(bits) < min(FILTER_GROWTH * wanted, FILTER_MAX_BYTES):
+            bits *= 2
     mask = len(bits) * 8 - 1
-    for half in first_halves(messages):
+    for half in first_halves(added):
         bits[(half & mask) >> 3] |= 1 << (half & 7)
     txn.put(U64.pack(generation), bits, db=tables.filters)

@@ -264,8 +264,8 @@ class LmdbState:
         if head.number != loaded.snapshot:
             state_commit.check(txn, tables, head, (changes, loaded))
             asked = loaded.seen.keys() | changes.messages.keys()
-            now_seen = self._messages.seen((txn, txn), picture, asked)
-            if any(now_seen.get(message) != loaded.seen.get(message) for message in asked):
+            seen = self._messages.seen((txn, txn), picture, asked)
+            if any(loaded.seen.get(message) != at_ms for message, at_ms in seen.items()):
                 raise Conflict("another commit admitted a message of this batch")
         head.number += 1
         head.times[changes.partition] = changes.cursor.now_ms

@@ -36,7 +36,7 @@ class MemoryState:
         self._quarantine: dict[tuple[int, int], Quarantined] = {}
         self._counts: dict[tuple[int, str], int] = {}
         self._cursors: dict[int, Cursor] = {}
-        self._touched: dict[int, tuple[int, set[int], set[str], set[bytes]]] = {}
+        self._touched: dict[int, tuple[int, set[int], set[str]]] = {}
         self._failures: dict[str, list[tuple[Exception, bool]]] = {}
         self._own: set[int] = set()
 
@@ -86,12 +86,10 @@ class MemoryState:
         if failure := self._failure("commit", after=False):
             raise failure
         self._check(changes, loaded)
-        before = dict(self._messages)
         number = self._number + 1
         self._write(changes, encoded, number)
-        messages = {m for m in changes.messages if before.get(m) != self._messages.get(m)}
         profiles = {*changes.profiles, *changes.absorbed}
-        self._touched[number] = (changes.partition, profiles, set(changes.identifiers), messages)
+        self._touched[number] = (changes.partition, profiles, set(changes.identifiers))
         self._own.add(number)
         if failure := self._failure("commit", after=True):
             raise failure
@@ -204,10 +202,12 @@ class MemoryState:
             raise Conflict("the snapshot is too old")
         profiles = {*loaded.profiles, *loaded.identifiers.values(), *changes.profiles, *changes.absorbed, *changes.due}
         identifiers = {*loaded.identifiers, *changes.identifiers}
-        messages = {*loaded.seen, *changes.messages}
+        for message in {*loaded.seen, *changes.messages} & self._messages.keys():
+            if loaded.snapshot < self._number and self._messages[message] != loaded.seen.get(message):
+                raise Conflict("another commit admitted a message of this batch")
         for number in range(loaded.snapshot + 1, self._number + 1):
-            partition, others, names, admitted = self._touched[number]
-            if partition == changes.partition or profiles & others or identifiers & names or messages & admitted:
+            partition, others, names = self._touched[number]
+            if partition == changes.partition or profiles & others or identifiers & names:
                 raise Conflict(f"commit {number} touched what this batch had loaded")
 
     def _write(self, changes: Changes, encoded: Mapping[int, bytes], number: int) -> None:
