@@ -45,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     verbose = VERBOSE in words
     words = [word for word in words if word != VERBOSE] or ["--help"]
     try:
-        build(words[:1] if words[0] in VERBS else VERBS)(words, prog_name="onefold")
+        wanted = () if words[0] == "--version" else words[:1] if words[0] in VERBS else VERBS
+        build(wanted)(words, prog_name="onefold")
     except (OnefoldError, OSError) as error:
         if verbose:
             err.print_exception()

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 import msgspec
 from rich.console import Console
@@ -12,8 +12,16 @@ from rich.table import Table
 
 from onefold.errors import DefinitionError, OnefoldError
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+PIPE_COLUMNS = 200
+"""Into a pipe or a file nothing is cut at the edge of a screen that is not there."""
+
+
+def _console(stream: TextIO) -> Console:
+    return Console(file=stream, highlight=False, soft_wrap=True, width=None if stream.isatty() else PIPE_COLUMNS)
+
+
+out = _console(sys.stdout)
+err = _console(sys.stderr)
 
 
 def print_json(value: Any) -> None:

@@ -78,7 +78,7 @@ def report(measures: Measures, console: Console) -> None:
     if measures.trouble:
         verdict += f"\n[bold red]{escape(measures.trouble)}[/]"
     colour = "green" if closes else "red"
-    console.print(Panel(Group(body, Text(), Text.from_markup(verdict)), title="summary", border_style=colour))
+    console.print(Panel.fit(Group(body, Text(), Text.from_markup(verdict)), title="summary", border_style=colour))
 
 
 def _traffic(measures: Measures) -> Panel:

@@ -1,0 +1,165 @@
+"""The command against a real platform: `onefold serve` as processes, events over HTTP, answers from the directory."""
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+COMMAND = (sys.executable, "-m", "onefold")
+WITHIN_S = 20.0
+
+
+class Platform:
+    """A served data directory, and what its first start printed."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        command = [*COMMAND, "serve", "--data", str(data), "--port", "0"]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        self.said = self._ready()
+
+    def send(self, **event: Any) -> None:
+        """Send one identify event."""
+        key = base64.b64encode(f"{self.said['write_key']}:".encode()).decode()
+        headers = {"content-type": "application/json", "authorization": f"Basic {key}"}
+        request = urllib.request.Request(f"{self.said['url']}/v1/identify", json.dumps(event).encode(), headers)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            assert answer.status == 200
+
+    def roles(self) -> dict[int, str]:
+        """Process ids of the running roles → what they are."""
+        found = {}
+        for entry in Path("/proc").iterdir():
+            try:
+                words = (entry / "cmdline").read_text().split("\0")
+                parent = (entry / "stat").read_text().rpartition(")")[2].split()[1]
+            except (OSError, ValueError):
+                continue
+            if "onefold.runtime.role" in words and parent == str(self.process.pid):
+                found[int(entry.name)] = words[words.index("onefold.runtime.role") + 1]
+        return found
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit code."""
+        self.process.terminate()
+        code = self.process.wait(WITHIN_S)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+        return code
+
+    def _ready(self) -> dict[str, str]:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            said = json.loads(line)
+            if said.get("event") == "ready":
+                return dict(said)
+        raise AssertionError("the platform ended before it was ready")
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Iterator[Platform]:
+    """A platform on a new directory, stopped afterwards."""
+    started = Platform(tmp_path / "data")
+    try:
+        yield started
+    finally:
+        if started.process.poll() is None:
+            started.stop()
+
+
+def onefold(*words: str, code: int = 0) -> Any:
+    """What a command prints as JSON; it must exit with `code`."""
+    done = subprocess.run([*COMMAND, *words, "--json"], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == code, done.stderr + done.stdout
+    return json.loads(done.stdout.splitlines()[-1]) if done.stdout else None
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait until this holds; fails when it does not in time."""
+    end = time.monotonic() + WITHIN_S
+    while not holds():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def has_profile(platform: Platform, who: str) -> bool:
+    """Whether a profile is there by now."""
+    command = [*COMMAND, "profile", "show", who, "--data", str(platform.data), "--json"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def test_from_nothing_to_a_profile(platform: Platform) -> None:
+    """The first start prints keys; an event sent with them is a profile that the command shows; SIGTERM ends with 0."""
+    platform.send(userId="42", traits={"email": "ann@example.org", "plan": "pro"})
+    until(lambda: has_profile(platform, "email:ann@example.org"))
+    shown = onefold("profile", "show", "user_id:42", "--events", "--data", str(platform.data))
+    assert shown["profile"]["traits"]["plan"] == "pro"
+    assert shown["events"][0]["event"]["userId"] == "42"
+    assert onefold("profile", "show", "user_id:43", "--data", str(platform.data), code=1) is None
+    assert platform.stop() == 0
+    assert has_profile(platform, "user_id:42")
+
+
+def test_reads_and_backups_work_beside_a_running_platform(platform: Platform, tmp_path: Path) -> None:
+    """Doctor finds nothing wrong, a replay gives the same state, a backup opens and serves."""
+    place = ("--data", str(platform.data))
+    for n in range(20):
+        platform.send(userId=f"u{n}")
+    until(lambda: has_profile(platform, "user_id:u19"))
+    assert {one["verdict"] for one in onefold("doctor", *place)} <= {"ok", "warn"}
+    assert onefold("replay", "--verify", *place)["equal"]
+    onefold("backup", str(tmp_path / "backup"), *place)
+    assert onefold("backup", "--verify", str(tmp_path / "backup"))["profiles"] == 20
+    onefold("backup", str(tmp_path / "backup"), *place, code=2)
+    onefold("profile", "show", "user_id:u19", "--data", str(tmp_path / "backup"))
+    damaged = tmp_path / "backup" / "catalog.sqlite"
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"!")
+    onefold("backup", "--verify", str(tmp_path / "backup"), code=3)
+
+
+def test_a_killed_role_comes_back(platform: Platform) -> None:
+    """Kill -9 the worker: the others go on, it is started again, and later events become profiles."""
+    before = platform.roles()
+    assert sorted(before.values()) == ["deliver", "http", "worker"]
+    worker = next(pid for pid, name in before.items() if name == "worker")
+    os.kill(worker, signal.SIGKILL)
+    platform.send(userId="after")
+    until(lambda: has_profile(platform, "user_id:after"))
+    assert set(before) - set(platform.roles()) == {worker}
+
+
+def test_roles_end_with_a_killed_supervisor(platform: Platform) -> None:
+    """Kill -9 the supervisor: its roles notice and end, and the directory can be served again."""
+    roles = platform.roles()
+    platform.process.kill()
+    platform.process.wait()
+    until(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() for pid in roles))
+    again = Platform(platform.data)
+    assert "write_key" not in again.said
+    assert again.stop() == 0
+
+
+def test_one_directory_is_served_once(platform: Platform) -> None:
+    """A second `serve` on the same directory is refused with exit code 3 and says who serves it."""
+    command = [*COMMAND, "serve", "--data", str(platform.data), "--port", "0"]
+    second = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    assert second.returncode == 3
+    assert f"process {platform.process.pid}" in second.stderr
+
+
+def test_a_taken_port_is_named(platform: Platform, tmp_path: Path) -> None:
+    """A port that somebody has is refused with exit code 3 and a hint."""
+    port = platform.said["url"].rpartition(":")[2]
+    command = [*COMMAND, "serve", "--data", str(tmp_path / "other"), "--port", port]
+    second = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    assert second.returncode == 3
+    assert "--port" in second.stderr
