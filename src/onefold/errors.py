@@ -70,7 +70,6 @@ class StorageError(OnefoldError):
     """A log, state or catalog could not be read or written."""
 
     code = "storage"
-    fault = "world"
 
 
 class Conflict(StorageError):
@@ -92,7 +91,6 @@ class Damaged(StorageError):
     """Stored bytes do not match their checksum. Nothing is served from them; restore from a backup."""
 
     code = "damaged"
-    fault = "world"
 
 
 class TooNew(StorageError):

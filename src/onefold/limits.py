@@ -1,4 +1,4 @@
-"""Every bound in Onefold, with its unit and its reason. A bound that users may move is a setting whose default is here."""
+"""Every bound in Onefold, with its unit and its reason. What users may move is a setting whose default is here."""
 
 KIB = 1024
 MIB = 1024 * KIB

@@ -89,7 +89,7 @@ class State(Protocol):
         ...
 
     def touched_since(self, snapshot: int) -> tuple[int, set[int] | None]:
-        """The newest snapshot, and the profiles that others' commits changed since `snapshot`; None: too many to say."""
+        """The newest snapshot, and the profiles that others' commits changed since `snapshot`; None: too many."""
         ...
 
     def commit(self, changes: Changes, loaded: Loaded, encoded: Mapping[int, bytes]) -> int:

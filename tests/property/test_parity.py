@@ -1,4 +1,4 @@
-"""One definition, one answer: the compiled stream against the naive reference, over random definitions and histories."""
+"""One definition, one answer: the compiled stream against the naive reference, over random cases."""
 
 import os
 from typing import Any

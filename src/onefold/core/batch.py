@@ -107,5 +107,3 @@ def _event_time(event: Event, received_ms: int, now_ms: int, sent_at_ms: int | N
     elif sent_at_ms is not None:
         at_ms += received_ms - sent_at_ms
     return min(max(at_ms, 0), now_ms)
-
-

@@ -35,12 +35,15 @@ def fold(run: Run, profile: Profile, incoming: Incoming) -> tuple[Judge | None, 
     put, judge, triggers = run.program.handler(name)
     if put is not None:
         put(profile, event, at_ms, incoming.tie, incoming.received_ms)
-    if event.type != "identify" and event.type != "group":
+    if event.type not in _DECLARING:
         return judge, (), {}
     changed = _declare_all(profile, incoming)
     if any(trait in run.program.dependents for trait in changed):
         return None, (*triggers, *changed), changed
     return judge, (), changed
+
+
+_DECLARING = ("identify", "group")
 
 
 def name_of(event: Event) -> str:

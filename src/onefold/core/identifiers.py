@@ -93,10 +93,12 @@ class Finder:
         if context:
             self._add_from_context(found, context)
         if anonymous_id is not None:
-            known = self._anonymous
-            anonymous = known[anonymous_id] if anonymous_id in known else self._learn(known, "anonymous_id", anonymous_id)
-            if anonymous is not None:
-                found.append(anonymous)
+            others = self._anonymous
+            other = (
+                others[anonymous_id] if anonymous_id in others else self._learn(others, "anonymous_id", anonymous_id)
+            )
+            if other is not None:
+                found.append(other)
         if event.previousId is not None and event.type == "alias":
             self._add(found, "anonymous_id", event.previousId)
         return found

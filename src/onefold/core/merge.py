@@ -21,9 +21,7 @@ def absorb(run: Run, a: Profile, b: Profile, first: str, second: str) -> Profile
         run.members.append((audience, gone.id, 0))
     run.absorbed[gone.id] = keep.id
     del run.touched[gone.id], run.profiles[gone.id]
-    run.effects.append(
-        Merged(keep.id, run.position, run.number(), run.now_ms, gone.id, first, second, "shared_event")
-    )
+    run.effects.append(Merged(keep.id, run.position, run.number(), run.now_ms, gone.id, first, second, "shared_event"))
     run.judge(keep, triggers, "merge")
     _keep_earliest_memberships(run, keep, gone)
     return keep

@@ -126,5 +126,7 @@ def _keep_evidence(run: Run, profile: Profile, incoming: Incoming) -> None:
     links = profile.links
     for other in others:
         pair = f"{first} {other}"
-        if pair not in links and other in profile.identifiers and first in profile.identifiers and len(links) < LINKS_MAX:
+        if pair in links or len(links) >= LINKS_MAX:
+            continue
+        if other in profile.identifiers and first in profile.identifiers:
             links[pair] = Link(first, other, run.partition, incoming.position, "shared_event", run.now_ms)

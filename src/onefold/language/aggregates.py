@@ -198,7 +198,7 @@ def _keep_smallest_hashes(tally: dict[str, int]) -> None:
 
 
 def _hash(key: str) -> int:
-    return xxhash.xxh3_64_intdigest(key)
+    return xxhash.xxh3_64_intdigest(key.encode())
 
 
 def _sum_tallies(states: Sequence[dict[str, int]]) -> dict[str, int] | None:

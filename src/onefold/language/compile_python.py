@@ -13,8 +13,8 @@ from onefold.language import nodes as n
 from onefold.language import values, windows
 from onefold.language.aggregates import MONOIDS
 from onefold.language.check import Checked
-from onefold.limits import WINDOW_PANES_MAX
 from onefold.language.program import NOW, SEEN, Handler, Program, Slot, Trigger
+from onefold.limits import WINDOW_PANES_MAX
 
 _EVENT_FIELDS = {"properties": "e.properties", "context": "e.context", "traits": "e.traits"}
 _BUILTIN_SOURCE = {"first_seen": "p.first_seen_ms", "last_seen": "p.last_seen_ms", "events": "p.events"}

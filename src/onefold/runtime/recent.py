@@ -1,4 +1,4 @@
-"""A bounded memory of what was used lately: two generations, the older forgotten whole. Cheap enough for the hot path."""
+"""A bounded memory of what was used lately: two generations, of which the older is forgotten whole."""
 
 from collections.abc import Hashable
 from typing import Generic, TypeVar

@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 import msgspec
 import structlog
@@ -41,25 +42,25 @@ def rules_of(settings: Settings) -> Rules:
     )
 
 
+class Engines(NamedTuple):
+    """What a worker joins."""
+
+    reader: LogReader
+    writer: LogWriter
+    state: State
+    catalog: Catalog
+
+
 class Worker:
     """Folds partitions; one turn does what there is to do and says whether there was anything."""
 
-    def __init__(  # noqa: PLR0913 (the ports that it joins)
-        self,
-        partitions: list[int],
-        reader: LogReader,
-        writer: LogWriter,
-        state: State,
-        catalog: Catalog,
-        rules: Rules,
-        clock: Clock,
-    ) -> None:
+    def __init__(self, partitions: list[int], engines: Engines, rules: Rules, clock: Clock) -> None:
         self._partitions = partitions
-        self._writer = writer
-        self._state = state
-        self._catalog = catalog
+        self._writer = engines.writer
+        self._state = engines.state
+        self._catalog = engines.catalog
         self._clock = clock
-        self._folding = Folding(reader, state, Programs(catalog.definitions), rules)
+        self._folding = Folding(engines.reader, engines.state, Programs(engines.catalog.definitions), rules)
         self._generation = -1
         self._next_poll_s = 0.0
         self._version = 0
@@ -138,7 +139,7 @@ def run(settings: Settings, index: int) -> None:
     catalog = Catalog(directory.catalog, clock)
     partitions = [partition for partition in range(writer.partitions) if partition % settings.workers == index]
     log.info("worker started", partitions=partitions)
-    worker = Worker(partitions, reader, writer, state, catalog, rules_of(settings), clock)
+    worker = Worker(partitions, Engines(reader, writer, state, catalog), rules_of(settings), clock)
     retention = Retention(settings, directory, writer, state, clock) if index == 0 else None
     try:
         loop(worker, retention, lambda: stop)

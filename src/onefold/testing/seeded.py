@@ -30,7 +30,7 @@ class Seeded:
     """Everything that one seed makes."""
 
     def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)
+        self._random = random.Random(seed)  # noqa: S311 (to be replayed, not to be secret)
         self._traits: dict[str, n.Type] = {}
         self._scope = "profile"
 
@@ -40,7 +40,7 @@ class Seeded:
 
     # --- histories -------------------------------------------------------------------------------------------
     def history(self, most: int = 12) -> list[tuple[int, Occurrence]]:
-        """Events as (when it arrived, event) in order of arrival; some happened well before, some at the same instant."""
+        """Events as (when it arrived, event) in order of arrival; some are late, some of the same instant."""
         arrivals = []
         now_ms = START_MS
         ties = self._random.sample(range(most), most)

@@ -134,8 +134,10 @@ def test_new_definitions_reach_everybody() -> None:
 def test_late_events_are_put_where_they_belong() -> None:
     """Time-based last write wins, and first/last go by event time, whatever the order of arrival."""
     world = World(define({"earliest": 'first("A", properties.v)', "latest": 'last("A", properties.v)'}))
-    world.send(identify(START_MS - 10, user="u", traits={"city": "new"}), track("A", START_MS - 5, user="u", properties={"v": 2}))
-    world.send(identify(START_MS - 20, user="u", traits={"city": "old"}), track("A", START_MS - 9, user="u", properties={"v": 1}))
+    world.send(identify(START_MS - 10, user="u", traits={"city": "new"}))
+    world.send(track("A", START_MS - 5, user="u", properties={"v": 2}))
+    world.send(identify(START_MS - 20, user="u", traits={"city": "old"}))
+    world.send(track("A", START_MS - 9, user="u", properties={"v": 1}))
     world.fold()
     assert world.person("user_id:u").declared == {"city": "new"}
     assert world.person("user_id:u").computed == {"earliest": 1, "latest": 2}
