@@ -8,9 +8,8 @@ import typer
 from onefold.cli import exits
 from onefold.cli.options import AsJson
 from onefold.cli.printing import out, print_error, print_json
-from onefold.errors import DefinitionError
 from onefold.model.definitions import Definitions
-from onefold.runtime.workspace import load_workspace
+from onefold.runtime.workspace import WorkspaceError, load_workspace
 
 Workspace = Annotated[Path, typer.Argument(metavar="DIR", help="The workspace directory, with its YAML files.")]
 PARTS = ("sources", "traits", "audiences", "destinations")
@@ -32,9 +31,9 @@ def check(workspace: Workspace, *, as_json: AsJson = False) -> None:
     """
     try:
         found = load_workspace(workspace)
-    except DefinitionError as error:
+    except WorkspaceError as error:
         if as_json:
-            print_json({"ok": False, "problems": error.problems})
+            print_json({"ok": False, "problems": error.found})
         else:
             print_error(error)
         raise typer.Exit(exits.PROBLEM) from error

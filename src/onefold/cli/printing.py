@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any
 
 import msgspec
 from rich.console import Console
@@ -16,12 +16,8 @@ PIPE_COLUMNS = 200
 """Into a pipe or a file nothing is cut at the edge of a screen that is not there."""
 
 
-def _console(stream: TextIO) -> Console:
-    return Console(file=stream, highlight=False, soft_wrap=True, width=None if stream.isatty() else PIPE_COLUMNS)
-
-
-out = _console(sys.stdout)
-err = _console(sys.stderr)
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
+err = Console(stderr=True, highlight=False, soft_wrap=True, width=None if sys.stderr.isatty() else PIPE_COLUMNS)
 
 
 def print_json(value: Any) -> None:

@@ -123,6 +123,51 @@ def test_sources_have_write_keys(capsys: pytest.CaptureFixture[str], data: Path)
     assert [source["name"] for source in run_json(capsys, "sources", "list", *place)] == ["website"]
 
 
+GOOD = """
+traits:
+  orders: count("Order Completed")
+audiences:
+  buyers: orders > 0
+"""
+BAD = """
+traits:
+  orders: cuont("Order Completed")
+audiences:
+  buyers: order > 0
+"""
+
+
+def test_check_finds_every_mistake(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """All mistakes are shown at once, each with file and line; exit code 1."""
+    (tmp_path / "shop.yaml").write_text(BAD)
+    code, _, err = run(capsys, "check", str(tmp_path))
+    assert code == 1
+    assert "shop.yaml:3" in err
+    assert "shop.yaml:5" in err
+    code, out, _ = run(capsys, "check", str(tmp_path), "--json")
+    assert code == 1
+    assert [problem["line"] for problem in json.loads(out)["problems"]] == [3, 5]
+
+
+def test_apply_makes_a_version_only_of_what_changes(
+    capsys: pytest.CaptureFixture[str], data: Path, tmp_path: Path
+) -> None:
+    """The first apply makes version 1 and shows what is new; the same again makes none; a mistake applies nothing."""
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    (workspace / "shop.yaml").write_text(GOOD)
+    words = ("apply", str(workspace), "--data", str(data))
+    code, out, err = run(capsys, *words, "--yes")
+    assert (code, err) == (0, "")
+    assert "+ trait orders" in out
+    assert "+ audience buyers" in out
+    assert run_json(capsys, *words) == {"version": 1, "changes": []}
+    (workspace / "shop.yaml").write_text(BAD)
+    assert run(capsys, *words, "--yes")[0] == 1
+    (workspace / "shop.yaml").write_text(GOOD.replace("> 0", "> 1"))
+    assert run_json(capsys, *words)["version"] == 2
+
+
 def test_doctor_advises_on_a_directory_that_was_never_served(capsys: pytest.CaptureFixture[str], data: Path) -> None:
     """What is missing is a warning with what to do; nothing fails."""
     found = run_json(capsys, "doctor", "--data", str(data))
