@@ -1,0 +1,88 @@
+"""What applying a workspace would change: one line for each definition that is new, gone or different."""
+
+from collections.abc import Iterable
+
+from msgspec import Struct, structs
+
+from onefold.language.nodes import Node, canonical
+from onefold.language.parse import parse_expression
+from onefold.model.definitions import Audience, Definitions, Destination, Source, Trait
+
+Definition = Source | Trait | Audience | Destination
+
+
+class Change(Struct, frozen=True):
+    """One definition that is not the same: `before` is None where it is new, `after` where it is gone."""
+
+    part: str
+    name: str
+    before: Definition | None
+    after: Definition | None
+
+    def show(self) -> str:
+        """One line: `+` new, `-` gone, `~` different."""
+        if self.before is None:
+            assert self.after is not None
+            return f"+ {self.part} {self.name}{_essence(self.after)}"
+        if self.after is None:
+            return f"- {self.part} {self.name}{_essence(self.before)}"
+        fields = ", ".join(_fields(self.before, self.after))
+        return f"~ {self.part} {self.name}: {fields}"
+
+
+def changes(old: Definitions, new: Definitions) -> list[Change]:
+    """Every change, by kind and name; versions are not compared, nor the order in files."""
+    found: list[Change] = []
+    for part in ("source", "trait", "audience", "destination"):
+        before, after = _by_name(getattr(old, f"{part}s")), _by_name(getattr(new, f"{part}s"))
+        found += [
+            Change(part, name, before.get(name), after.get(name))
+            for name in sorted(before.keys() | after.keys())
+            if before.get(name) != after.get(name)
+        ]
+    return found
+
+
+def difference(old: Definitions, new: Definitions) -> list[str]:
+    """Every change as a line for people; empty where both say the same."""
+    return [change.show() for change in changes(old, new)]
+
+
+def _by_name(definitions: Iterable[Definition]) -> dict[str, Definition]:
+    return {definition.name: definition for definition in definitions}
+
+
+def _essence(definition: Definition) -> str:
+    if isinstance(definition, Trait | Audience):
+        return f": {_line(definition.expression)}"
+    return f": {definition.url}" if isinstance(definition, Destination) and definition.url else ""
+
+
+def _fields(before: Definition, after: Definition) -> Iterable[str]:
+    for field in structs.fields(type(before)):
+        old, new = getattr(before, field.name), getattr(after, field.name, None)
+        if old == new:
+            continue
+        if field.name == "expression" and _meaning(str(old)) == _meaning(str(new)):
+            yield "expression written differently, with the same meaning"
+        elif field.name == "description":
+            yield "description"
+        else:
+            yield f"{field.name} {_value(old)} → {_value(new)}"
+
+
+def _meaning(expression: str) -> str:
+    node = parse_expression(expression)
+    return canonical(node) if isinstance(node, Node) else expression
+
+
+def _value(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(str, value))}]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return _line(str(value)) or '""'
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
