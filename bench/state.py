@@ -49,11 +49,8 @@ def main() -> None:
     try:
         with closing(LmdbState(path)) as state:
             fill(state, given.profiles, given.messages)
-            print(
-                print(
-                    f"{given.profiles:,} profiles of 400 bytes, {given.messages:,} messages, {given.events:,} a batch"
-                )
-            )
+            what = f"{given.profiles:,} profiles of 400 bytes, {given.messages:,} messages"
+            print(f"{what}, batches of {given.events:,} events")
             measure(state, given.profiles, given.events, given.batches)
             print(f"file {state.stats().environment.used_bytes / 1e6:.0f} MB")
         subprocess.run([sys.executable, "-m", "bench.state", "--open", str(path)], check=True)

@@ -84,17 +84,16 @@ class _Shared:
 
     def open(self) -> None:
         self.env = _open(self.path, readonly=self.readonly, map_bytes=self.map_bytes, max_dbs=len(self.names))
-        try:
+        with ExitStack() as unless_opened:
+            unless_opened.callback(self.env.close)
             assert _DURABLE.items() <= self.env.flags().items(), self.env.flags()
             if self.inspect:
                 self.inspect(self.env)
-            self.dbs = [self.env.open_db(name, create=not self.readonly) for name in self.names]
-        except lmdb.NotFoundError as error:
-            self.env.close()
-            raise NotFoundError(f"{self.path}: nothing was written here yet") from error
-        except BaseException:
-            self.env.close()
-            raise
+            try:
+                self.dbs = [self.env.open_db(name, create=not self.readonly) for name in self.names]
+            except lmdb.NotFoundError as error:
+                raise NotFoundError(f"{self.path}: nothing was written here yet") from error
+            unless_opened.pop_all()
         self.page_bytes: int = self.env.stat()["psize"]
         self.env.reader_check()
 

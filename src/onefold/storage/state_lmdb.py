@@ -4,6 +4,7 @@ How it is written is in `state_commit`, how it lies on disk in `state_tables`, m
 """
 
 from collections.abc import Container, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,11 +64,10 @@ class LmdbState:
             path,
             lmdb_env.Options(state_tables.NAMES, readonly, self._options.map_bytes, state_tables.refuse_newer),
         )
-        try:
+        with ExitStack() as unless_prepared:
+            unless_prepared.callback(self._env.close)
             self._prepare(readonly=readonly)
-        except BaseException:
-            self._env.close()
-            raise
+            unless_prepared.pop_all()
         self._messages = MessageIndex(
             self._options.dedupe_window_ms, self._options.move_messages, self._options.move_commits
         )

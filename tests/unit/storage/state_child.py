@@ -1,8 +1,8 @@
 """A process of its own that writes to or reads from a state: run as `python state_child.py WHAT PATH …`."""
 
 import resource
+import signal
 import sys
-import time
 from pathlib import Path
 
 from onefold.errors import Conflict, StorageFull
@@ -64,7 +64,7 @@ def hold(state: LmdbState) -> None:
     items = state.items()
     next(items)
     print("reading", flush=True)  # noqa: T201 - as above
-    time.sleep(60)
+    signal.pause()
 
 
 def main() -> None:
