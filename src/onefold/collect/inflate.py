@@ -3,11 +3,11 @@
 import zlib
 
 from onefold.collect.answer import Answer, not_json, refusal, too_large
-from onefold.limits import INFLATE_MAX_RATIO, KIB
+from onefold.limits import INFLATE_MAX_RATIO, KIB, MIB
 
 _STEP_BYTES = 64 * KIB
-_RATIO_FROM_BYTES = 64 * KIB
-"""Below this much output the ratio says nothing and harms nobody."""
+_RATIO_FROM_BYTES = MIB
+"""Below this much output a ratio harms nobody, and a batch of events that are much alike can have any."""
 
 _GZIP = 16 + zlib.MAX_WBITS
 _WINDOWS = {b"gzip": _GZIP, b"x-gzip": _GZIP, b"deflate": zlib.MAX_WBITS}
