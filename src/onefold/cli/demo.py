@@ -83,11 +83,12 @@ def demo(
             print_json(summary(measures))
         else:
             screen.report(measures, out)
-        if measures.trouble:
+        fine = measures.account_closes() and not measures.trouble
+        if not fine:
             err.print((place / LOG_FILE).read_text()[-2000:], markup=False)
         elif data:
             err.print(f"[dim]The data stays in {data}: try `onefold serve --data {data}`.[/]")
-    raise typer.Exit(exits.OK if measures.account_closes() and not measures.trouble else exits.PROBLEM)
+    raise typer.Exit(exits.OK if fine else exits.PROBLEM)
 
 
 async def _demo(settings: Settings, definitions: Definitions, options: Options, *, quiet: bool) -> Measures:

@@ -7,9 +7,12 @@ import typer
 from onefold.cli import opening
 from onefold.cli.options import AsJson, Data
 from onefold.cli.printing import err, instant, out, print_json, table
+from onefold.errors import NotFoundError
 from onefold.storage.catalog import SCOPES
 
-_app = typer.Typer(help="Secret keys of the API: list, create, revoke.", no_args_is_help=True)
+_app = typer.Typer(
+    help="Secret keys of the API: list, create, revoke; and the secrets that sign webhooks.", no_args_is_help=True
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -81,6 +84,31 @@ def revoke(
         print_json({"name": name, "revoked": True})
     else:
         out.print(f"{name} is revoked", markup=False)
+
+
+@_app.command("signing")
+def signing(
+    destination: Annotated[str, typer.Argument(help="The destination's name.")],
+    data: Data = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Show the secret that a destination's webhooks are signed with (Standard Webhooks).
+
+    Examples:
+
+        onefold keys signing crm
+    """
+    with opening.catalog(data) as catalog:
+        names = [one.name for one in catalog.definitions().destinations]
+        if destination not in names:
+            known = ", ".join(names) or "none"
+            raise NotFoundError(f"there is no destination {destination!r} in the definitions; there are: {known}")
+        secret = catalog.signing_secret(destination)
+    if as_json:
+        print_json({"destination": destination, "signing_secret": secret})
+    else:
+        out.print(secret, markup=False)
 
 
 def _revoked(at_ms: int | None) -> str:

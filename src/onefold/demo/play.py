@@ -22,7 +22,7 @@ SETTLE_WITHIN_S = 15.0
 STORY_WAIT_S = 3.0
 READY_WITHIN_S = 30.0
 _TAIL = "merged,link_refused,entered,left"
-_CHANGES_SHOWN = 3
+_CHANGES_SHOWN = 2
 
 
 @dataclass(frozen=True)
@@ -250,10 +250,11 @@ def _became(before: dict[str, Any] | None, after: dict[str, Any], others: set[st
     elif new:
         told.append(f"now also known by {', '.join(new)}")
     was, now = _audiences(known), _audiences(after)
-    told += [f"enters {name}" for name in sorted(now - was)] + [f"leaves {name}" for name in sorted(was - now)]
+    told += [f"enters {', '.join(sorted(now - was))}"] if now - was else []
+    told += [f"leaves {', '.join(sorted(was - now))}"] if was - now else []
     old = known.get("computed", {})
     changes = [f"{name} {_value(value)}" for name, value in after.get("computed", {}).items() if old.get(name) != value]
-    if changes and (before is not None or len(told) > 1):
+    if changes and before is not None:
         told.append(", ".join(changes[:_CHANGES_SHOWN]))
     return told
 

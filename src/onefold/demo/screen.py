@@ -31,7 +31,7 @@ def line(measures: Measures) -> str:
         f"{measures.elapsed_s():5.0f} s  {measures.sent:,} sent = {folded['admitted']:,} admitted"
         f" + {folded['duplicate']:,} duplicate + {measures.quarantined.total():,} quarantined"
         f" | {measures.profiles:,} profiles, {measures.merges:,} merges"
-        f" | visible p50 {_ms(measures.visible, 0.5)}, p99 {_ms(measures.visible, 0.99)}"
+        f" | visible {_percentiles(measures.visible)}"
         f" | {measures.received:,} webhooks"
     )
 
@@ -121,7 +121,7 @@ def _audiences(measures: Measures) -> Panel:
         recent = measures.elapsed_s() - one.changed_at_s < _RECENT_S and one.changed_at_s > 0
         style = "bold" if recent else ""
         body.add_row(Text(name, style=style), Text(bar.ljust(_BAR), style="cyan"), f"{one.size:,}", _moved(one))
-    return Panel(body, title="audiences", border_style="dim", width=66)
+    return Panel(body, title="audiences", border_style="dim", width=72)
 
 
 def _story(measures: Measures) -> Panel:
@@ -164,6 +164,8 @@ def _ms(latencies: Latencies, share: float) -> str:
 
 
 def _percentiles(latencies: Latencies) -> str:
+    if not len(latencies):
+        return "not yet"
     return "  ".join(f"p{share * 100:.0f} {latencies.percentile_ms(share):.1f} ms" for share in (0.5, 0.95, 0.99))
 
 

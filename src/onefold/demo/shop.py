@@ -18,6 +18,7 @@ RETURNING_SHARE = 0.5
 OFFLINE_SHARE = 0.04
 DUPLICATE_SHARE = 0.03
 BAD_SHARE = 0.01
+COUPON_SHARE = 0.2
 REMEMBERED_PEOPLE = 2_000
 _OFFLINE_MS = 15 * 60_000
 _CART_WINDOW_MS = 3_600_000
@@ -149,7 +150,10 @@ class Shop:
             person.registered = True
             yield _sign_in(person, device)
         if cart and chance() < 0.55:
-            yield from _checkout(cart, device, user or None, self._order_id())
+            for event in _checkout(cart, device, user, self._order_id()):
+                if chance() < COUPON_SHARE:
+                    event["properties"]["coupon"] = "WELCOME"
+                yield event
 
     def _cart(self, person: Person, device: str, product: Product) -> Iterator[Event]:
         person.registered = True

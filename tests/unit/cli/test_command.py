@@ -103,6 +103,7 @@ def test_keys_are_created_listed_and_revoked(capsys: pytest.CaptureFixture[str],
     run_json(capsys, "keys", "revoke", "website", *place)
     assert run_json(capsys, "keys", "list", *place)[0]["revoked_at_ms"] is not None
     assert run(capsys, "keys", "revoke", "website", *place)[0] == 1
+    assert run(capsys, "keys", "signing", "nowhere", *place)[0] == 1
 
 
 def test_an_unknown_scope_is_named(capsys: pytest.CaptureFixture[str], data: Path) -> None:
