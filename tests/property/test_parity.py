@@ -34,7 +34,7 @@ def as_event(occurrence: Occurrence, **who: str) -> dict[str, Any]:
 def as_seen(occurrence: Occurrence) -> Occurrence:
     """The occurrence with the tie that the platform gives it, and the name as expressions read it."""
     digest = xxhash.xxh3_128_digest(f"web\0m{occurrence.tie}".encode())
-    return structs.replace(occurrence, tie=int.from_bytes(digest[:7], "big"))
+    return structs.replace(occurrence, tie=int.from_bytes(digest, "big"))
 
 
 def declared_by(history: list[Occurrence]) -> dict[str, Any]:

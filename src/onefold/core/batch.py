@@ -13,23 +13,22 @@ from onefold.core.identifiers import Finder
 from onefold.language.values import milliseconds
 from onefold.model.changes import Cursor
 from onefold.model.entry import Received, Rejected
-from onefold.model.event import Event
+from onefold.model.event import Excerpt
 from onefold.model.position import position
 
 
 class Incoming(Struct, gc=False):
     """One event on its way through the step."""
 
-    event: Event
+    event: Excerpt
     source: str
     position: int
     received_ms: int
     """Log time: never earlier than that of any entry before it."""
     at_ms: int
     """When it happened, by the sender's clock corrected by ours; never after `received_ms`."""
-    tie: int
-    """Orders events of the same instant, whatever order they came in."""
     fingerprint: bytes
+    """Of source and messageId; it also orders events of the same instant, whatever order they came in."""
     identifiers: list[str]
 
 
@@ -80,30 +79,25 @@ def _read_entry(partition: int, offset: int, entry: Received, now_ms: int, finde
     digest, find = xxhash.xxh3_128_digest, finder.find
     source, sent_at_ms, received_ms = entry.source, entry.sent_at_ms, entry.at_ms
     first = position(offset, 0)
+    event: Excerpt
     for place, event in enumerate(entry.events, start=first):
         message = event.messageId or f"{partition}:{place:x}"
-        fingerprint = digest(f"{source}\0{message}".encode())
+        original = event.originalTimestamp or event.timestamp
+        at_ms = now_ms if original is None else milliseconds(original)
+        if original is not None and (event.sentAt is not None or sent_at_ms is not None):
+            sent_ms = sent_at_ms if event.sentAt is None else milliseconds(event.sentAt)
+            at_ms = _corrected(at_ms, sent_ms, received_ms)
         yield Incoming(
             event,
             source,
             place,
             now_ms,
-            _event_time(event, received_ms, now_ms, sent_at_ms),
-            int.from_bytes(fingerprint[:7], "big"),
-            fingerprint,
+            at_ms if 0 <= at_ms <= now_ms else min(max(at_ms, 0), now_ms),
+            digest(f"{source}\0{message}".encode()),
             find(event),
         )
 
 
-def _event_time(event: Event, received_ms: int, now_ms: int, sent_at_ms: int | None) -> int:
-    """DESIGN §5: received - (sent - original), clamped to what the log's clock has reached."""
-    original = event.originalTimestamp or event.timestamp
-    if original is None:
-        return now_ms
-    at_ms = milliseconds(original)
-    sent = event.sentAt
-    if sent is not None:
-        at_ms += received_ms - milliseconds(sent)
-    elif sent_at_ms is not None:
-        at_ms += received_ms - sent_at_ms
-    return min(max(at_ms, 0), now_ms)
+def _corrected(original_ms: int, sent_ms: int | None, received_ms: int) -> int:
+    """DESIGN §5: received - (sent - original), which takes the sender's clock out."""
+    return original_ms if sent_ms is None else received_ms - (sent_ms - original_ms)

@@ -9,7 +9,7 @@ from onefold.language.program import Judge, Trigger
 from onefold.language.values import storable
 from onefold.limits import PROFILE_TRAITS_MAX, RECENT_EVENTS_MAX
 from onefold.model.effect import Admitted
-from onefold.model.event import Event
+from onefold.model.event import Excerpt
 from onefold.model.profile import Declared, Profile
 
 
@@ -34,7 +34,7 @@ def fold(run: Run, profile: Profile, incoming: Incoming) -> tuple[Judge | None, 
     run.effects.append(Admitted(profile.id, incoming.position, run.number(), incoming.received_ms, name))
     put, judge, triggers = run.program.handler(name)
     if put is not None:
-        put(profile, event, at_ms, incoming.tie, incoming.received_ms)
+        put(profile, event, at_ms, incoming.fingerprint, incoming.received_ms)
     if event.type not in _DECLARING:
         return judge, (), {}
     changed = _declare_all(profile, incoming)
@@ -46,7 +46,7 @@ def fold(run: Run, profile: Profile, incoming: Incoming) -> tuple[Judge | None, 
 _DECLARING = ("identify", "group")
 
 
-def name_of(event: Event) -> str:
+def name_of(event: Excerpt) -> str:
     """What definitions call the event: a track event by its name, any other by its type."""
     if event.type == "track" and event.event is not None:
         return event.event
@@ -65,7 +65,7 @@ def _declare_all(profile: Profile, incoming: Incoming) -> dict[str, Any]:
             continue
         value = storable(raw)
         old = declared.get(name)
-        if declare(declared, name, Declared(value, incoming.at_ms, incoming.tie)) and (
+        if declare(declared, name, Declared(value, incoming.at_ms, incoming.fingerprint)) and (
             old is None or old.value != value or type(old.value) is not type(value)
         ):
             changed[f"traits.{name}"] = value

@@ -13,7 +13,7 @@ import phonenumbers
 from onefold.core.rules import Rules
 from onefold.language.values import dig
 from onefold.limits import IDENTIFIER_MAX_BYTES
-from onefold.model.event import Event
+from onefold.model.event import Context, Excerpt
 
 
 def normalise(namespace: str, value: Any, rules: Rules) -> str | None:
@@ -79,7 +79,7 @@ class Finder:
         self._users: dict[Any, str | None] = {}
         self._anonymous: dict[Any, str | None] = {}
 
-    def find(self, event: Event) -> list[str]:
+    def find(self, event: Excerpt) -> list[str]:
         """The identifiers in an event, each once, by priority: user, e-mail, phone, external, device, anonymous."""
         found: list[str] = []
         user_id, anonymous_id, context = event.userId, event.anonymousId, event.context
@@ -90,7 +90,7 @@ class Finder:
                 found.append(user)
         if event.type == "identify" and event.traits:
             self._add_contacts(found, event.traits)
-        if context:
+        if context is not None:
             self._add_from_context(found, context)
         if anonymous_id is not None:
             others = self._anonymous
@@ -120,13 +120,13 @@ class Finder:
         if "phone" in traits:
             self._add(found, "phone", traits["phone"])
 
-    def _add_from_context(self, found: list[str], context: dict[str, Any]) -> None:
-        if "traits" in context and type(context["traits"]) is dict:
-            self._add_contacts(found, context["traits"])
-        if "externalIds" in context:
-            self._add_external(found, context["externalIds"])
-        if "device" in context:
-            self._add(found, "device_id", dig(context, "device", "id"))
+    def _add_from_context(self, found: list[str], context: Context) -> None:
+        if type(context.traits) is dict:
+            self._add_contacts(found, context.traits)
+        if context.externalIds is not None:
+            self._add_external(found, context.externalIds)
+        if context.device is not None:
+            self._add(found, "device_id", dig(context.device, "id"))
 
     def _add_external(self, found: list[str], external: Any) -> None:
         """Segment's `context.externalIds`: [{id, type, collection, encoding}]; only users' are people's."""

@@ -40,8 +40,7 @@ def _combine(keep: Profile, gone: Profile, program: Program) -> set[Trigger]:
     keep.merges += gone.merges
     for identifier, since_ms in gone.identifiers.items():
         keep.identifiers[identifier] = since_ms
-    for pair, link in gone.links.items():
-        keep.links.setdefault(pair, link)
+    keep.links += gone.links
     for name, declared in gone.declared.items():
         if declare(keep.declared, name, declared):
             triggers.add(f"traits.{name}")

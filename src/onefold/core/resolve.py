@@ -22,23 +22,27 @@ _UNIQUE_PREFIX = UNIQUE_NAMESPACE + ":"
 
 def resolve(run: Run, incoming: Incoming) -> Profile:
     """The profile that the event belongs to, with every identifier that may be linked."""
-    found = incoming.identifiers
-    owners = run.owners
+    found, owners = incoming.identifiers, run.owners
     first = owners.get(found[0])
-    if first is not None and (len(found) == 1 or all(owners.get(other) == first for other in found)):
-        profile = _take(run, first)
-        if len(found) > 1:
-            _keep_evidence(run, profile, incoming)
-        return profile
-    profile = _own_profile(run, incoming)
-    for other in found:
-        profile = _join(run, profile, other, incoming)
-    _keep_evidence(run, profile, incoming)
+    if first is not None:
+        for other in found:
+            if owners.get(other) != first:
+                break
+        else:
+            return _take(run, first)
+    profile, via = _own_profile(run, incoming)
+    for identifier in found:
+        profile = _join(run, profile, identifier, incoming)
+        if identifier == found[0] and via != identifier:
+            _keep_evidence(run, profile, via, incoming)
     return profile
 
 
-def _own_profile(run: Run, incoming: Incoming) -> Profile:
-    """The profile of the first identifier; if nobody has it, of the first other that may be its; or a new one."""
+def _own_profile(run: Run, incoming: Incoming) -> tuple[Profile, str]:
+    """The profile of the first identifier; if nobody has it, of the first other that may be its; or a new one.
+
+    With it the identifier by which it was found.
+    """
     found = incoming.identifiers
     new = [identifier for identifier in found if identifier not in run.owners]
     for identifier in found:
@@ -46,8 +50,8 @@ def _own_profile(run: Run, incoming: Incoming) -> Profile:
         if owner is not None:
             profile = run.profiles[owner]
             if identifier == found[0] or _may_join(profile, user_ids(new)):
-                return _take(run, owner)
-    return _create(run, incoming)
+                return _take(run, owner), identifier
+    return _create(run, incoming), found[0]
 
 
 def _take(run: Run, owner: int) -> Profile:
@@ -90,13 +94,15 @@ def _join(run: Run, profile: Profile, identifier: str, incoming: Incoming) -> Pr
             return profile
         profile.identifiers[identifier] = run.now_ms
         run.owners[identifier] = run.moved[identifier] = profile.id
+        _keep_evidence(run, profile, identifier, incoming)
         return profile
     other = run.profiles[owner]
     if (rule := _forbids(profile, other.identifiers)) is not None:
         _refuse(run, profile, identifier, incoming, rule)
         return profile
-    other = _take(run, owner)
-    return absorb(run, profile, other, incoming.identifiers[0], identifier)
+    merged = absorb(run, profile, _take(run, owner), incoming.identifiers[0], identifier)
+    _keep_evidence(run, merged, identifier, incoming)
+    return merged
 
 
 def user_ids(identifiers: Iterable[str]) -> set[str]:
@@ -120,13 +126,7 @@ def _refuse(run: Run, profile: Profile, identifier: str, incoming: Incoming, rul
     run.effects.append(LinkRefused(profile.id, run.position, run.number(), run.now_ms, first, identifier, rule))
 
 
-def _keep_evidence(run: Run, profile: Profile, incoming: Incoming) -> None:
-    """Remember the first event that joined each pair: the first identifier with each of the others."""
-    first, *others = incoming.identifiers
-    links = profile.links
-    for other in others:
-        pair = f"{first} {other}"
-        if pair in links or len(links) >= LINKS_MAX:
-            continue
-        if other in profile.identifiers and first in profile.identifiers:
-            links[pair] = Link(first, other, run.partition, incoming.position, "shared_event", run.now_ms)
+def _keep_evidence(run: Run, profile: Profile, identifier: str, incoming: Incoming) -> None:
+    first = incoming.identifiers[0]
+    if identifier != first and first in profile.identifiers and len(profile.links) < LINKS_MAX:
+        profile.links.append(Link(first, identifier, run.partition, incoming.position, "shared_event", run.now_ms))

@@ -25,7 +25,7 @@ _OVERFLOWED = ""
 class Monoid(NamedTuple):
     """One aggregate function."""
 
-    lift: Callable[[Any, int, int], State | None]
+    lift: Callable[[Any, int, bytes], State | None]
     """(value, event time, tie) → state; None: the event does not count."""
     combine: Callable[[State, State], State]
     """Two states as one; may reuse the first."""
@@ -38,7 +38,7 @@ class Monoid(NamedTuple):
 
 
 # --- count -------------------------------------------------------------------------------------------------
-def _one(_value: Any, _at: int, _tie: int) -> int:
+def _one(_value: Any, _at: int, _tie: bytes) -> int:
     return 1
 
 
@@ -55,7 +55,7 @@ def _or_zero(state: int | None) -> int:
 
 
 # --- sum, avg: [how many, sum of integers, non-overlapping partial sums of floats ...] ---------------------------
-def lift_total(value: Any, _at: int, _tie: int) -> list[Any] | None:
+def lift_total(value: Any, _at: int, _tie: bytes) -> list[Any] | None:
     """One number as a total."""
     value = number(value)
     if value is None or not -_SUMMABLE_MAX <= value <= _SUMMABLE_MAX:
@@ -123,7 +123,7 @@ def _average(state: list[Any] | None) -> Any:
 
 
 # --- min, max ----------------------------------------------------------------------------------------------
-def _number(value: Any, _at: int, _tie: int) -> Any:
+def _number(value: Any, _at: int, _tie: bytes) -> Any:
     return number(value)
 
 
@@ -136,7 +136,7 @@ def _or_none(choose: Callable[[Any], Any]) -> Callable[[Sequence[Any]], Any]:
 
 
 # --- first, last: [event time, tie, value] -----------------------------------------------------------------------
-def _moment(value: Any, at: int, tie: int) -> list[Any] | None:
+def _moment(value: Any, at: int, tie: bytes) -> list[Any] | None:
     return None if value is None else [at, tie, storable(value)]
 
 
@@ -157,7 +157,7 @@ def _value(state: list[Any] | None) -> Any:
 
 
 # --- most_frequent, unique, unique_count: value as text → occurrences ----------------------------------------------
-def _tally(value: Any, _at: int, _tie: int) -> dict[str, int] | None:
+def _tally(value: Any, _at: int, _tie: bytes) -> dict[str, int] | None:
     return {_key(value): 1} if type(value) in SCALARS else None
 
 
@@ -217,8 +217,13 @@ def _rank(value: Any) -> tuple[str, Any]:
 def _most_frequent(state: dict[str, int] | None) -> Any:
     if not state:
         return None
-    most = max(n for key, n in state.items() if key)
-    return min((_unkey(key) for key, n in state.items() if key and n == most), key=_rank)
+    best, most = "", 0
+    for key, n in state.items():
+        if n > most and key:
+            best, most = key, n
+        elif n == most and key and _rank(_unkey(key)) < _rank(_unkey(best)):
+            best = key
+    return _unkey(best)
 
 
 def _unique(state: dict[str, int] | None) -> Any:

@@ -13,10 +13,11 @@ from onefold.language import nodes as n
 from onefold.language import values, windows
 from onefold.language.aggregates import MONOIDS
 from onefold.language.check import Checked
+from onefold.language.excerpt import FIELD_PREFIX, decoder
 from onefold.language.program import NOW, SEEN, Handler, Program, Slot, Trigger
 from onefold.limits import WINDOW_PANES_MAX
+from onefold.model.event import Context
 
-_EVENT_FIELDS = {"properties": "e.properties", "context": "e.context", "traits": "e.traits"}
 _BUILTIN_SOURCE = {"first_seen": "p.first_seen_ms", "last_seen": "p.last_seen_ms", "events": "p.events"}
 
 
@@ -77,6 +78,17 @@ def _aggregates(node: n.Node) -> Iterator[n.Aggregate]:
     return (part for part in _walk(node) if isinstance(part, n.Aggregate))
 
 
+def _event_fields(node: n.Node) -> Iterator[n.Field]:
+    """Every event field in a tree, those inside aggregates included."""
+    if isinstance(node, n.Field):
+        yield node
+    for name in node.__struct_fields__:
+        child = getattr(node, name)
+        for item in child if isinstance(child, tuple) else (child,):
+            if isinstance(item, n.Node):
+                yield from _event_fields(item)
+
+
 class _Compiler:
     """Collects the source of every function, then runs it once."""
 
@@ -121,6 +133,7 @@ class _Compiler:
             names=[d.name for d in self.definitions],
             trait_names=frozenset(d.name for d in self.definitions if not d.audience),
             audience_names=frozenset(d.name for d in self.definitions if d.audience),
+            decode=decoder(self._mentioned("properties"), self._mentioned("context")),
             source=source,
         )
         _fill_blank(program)
@@ -140,6 +153,11 @@ class _Compiler:
             }  # fmt: skip
         return scope
 
+    def _mentioned(self, root: str) -> set[str]:
+        """The fields of an event's object that any aggregate reads."""
+        paths = (part.path for a in self.aggregates.values() for part in _event_fields(a))
+        return {path[1] for path in paths if path[0] == root}
+
     # --- events --------------------------------------------------------------------------------------------
     def _event_functions(self, event: str, index: int) -> tuple[str | None, str | None, tuple[Trigger, ...]]:
         touched = [key for key, a in self.aggregates.items() if a.event in (event, "*")]
@@ -157,7 +175,7 @@ class _Compiler:
     def _fold(self, name: str, event: str, touched: list[int]) -> None:
         emit = self.lines.append
         emit(f"def {name}(p, e, t, tie, now):  # {event!r}")
-        emit("    s = p.slots")
+        emit("    s = p.slots; q = e.properties; k = e.context")
         for key in touched:
             for line in self._fold_slot(key, self.aggregates[key]):
                 emit("    " + line)
@@ -344,6 +362,10 @@ _ALWAYS_NUMBERS = ("count", "sum", "unique_count")
 _MIRRORED = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
+_HOLDERS = {"properties": "q", "context": "k"}
+"""Local names of an event's objects in generated code; each is None or a Struct, which is always true."""
+
+
 class _EventScope(_Scope):
     """Names are fields of the event `e`."""
 
@@ -355,7 +377,12 @@ class _EventScope(_Scope):
         if root == "name":
             return "(e.event if e.type == 'track' else e.type)"
         keys = ", ".join(map(repr, rest))
-        return f"dig({_EVENT_FIELDS[root]}, {keys})"
+        if root == "traits":
+            return f"dig(e.traits, {keys})"
+        holder, (field, *deeper) = _HOLDERS[root], rest
+        attribute = field if root == "context" and field in Context.__struct_fields__ else FIELD_PREFIX + field
+        value = f"({holder} and {holder}.{attribute})"
+        return f"dig({value}, {', '.join(map(repr, deeper))})" if deeper else value
 
     def _compare_instants(self, node: n.Compare) -> str:
         raise AssertionError(f"the checker lets no instant into event scope: {node}")

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from onefold.language.aggregates import Monoid
+from onefold.model.entry import Entry
 
 Trigger = int | str
 """What a definition depends on: a slot's key, `traits.<name>` (declared), `seen` (built-ins), `now` (moving time)."""
@@ -13,7 +14,7 @@ Trigger = int | str
 SEEN = "seen"
 NOW = "now"
 
-Fold = Callable[[Any, Any, int, int, int], None]
+Fold = Callable[[Any, Any, int, bytes, int], None]
 """(profile, event, event time, tie, now): put an event into the slots of its profile."""
 
 Judge = Callable[[Any, int, dict[str, Any], list[tuple[str, bool]]], None]
@@ -57,6 +58,8 @@ class Program(Struct):
     """Definition number → its name."""
     trait_names: frozenset[str]
     audience_names: frozenset[str]
+    decode: Callable[[bytes], Entry]
+    """Reads an entry of the log; of its events just what these definitions use."""
     source: str
     """The generated Python, for people to read."""
 

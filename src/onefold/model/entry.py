@@ -26,9 +26,16 @@ class Received(Struct, tag="received", tag_field="kind", omit_defaults=True):
 
     source: str
     at_ms: int
-    events: list[Event]
+    events: list[Any]
+    """`Event`s, or where the step reads them `Excerpt`s."""
     sent_at_ms: int | None = None
     rejected: list[Rejected] = []
+
+
+class Whole(Received, tag="received", tag_field="kind", kw_only=True):
+    """`Received` with all that the spec names of its events."""
+
+    events: list[Event]
 
 
 class Outgoing(Struct, tag="received", tag_field="kind", omit_defaults=True):
@@ -65,7 +72,7 @@ class Sweep(Struct, tag="sweep", tag_field="kind"):
 Entry = Received | Tick | Defined | Sweep
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Entry)
+_decoder = msgspec.json.Decoder(Whole | Tick | Defined | Sweep)
 
 encode = _encoder.encode
 """An entry (or `Outgoing`) as the bytes of one record."""

@@ -27,3 +27,33 @@ class Event(Struct, gc=False, omit_defaults=True):
     traits: dict[str, Any] | None = None
     context: dict[str, Any] | None = None
     integrations: dict[str, Any] | bool | None = None
+
+
+class Context(Struct, gc=False):
+    """What of an event's context the step always reads; definitions add the parts that they mention."""
+
+    traits: Any = None
+    device: Any = None
+    externalIds: Any = None
+
+
+class Properties(Struct, gc=False):
+    """Definitions add the properties that they mention."""
+
+
+class Excerpt(Struct, gc=False):
+    """What the step reads of an event: nothing else is decoded (`language.excerpt`)."""
+
+    type: EventType
+    messageId: str | None = None
+    userId: str | int | None = None
+    anonymousId: str | int | None = None
+    previousId: str | int | None = None
+    groupId: str | int | None = None
+    event: str | None = None
+    timestamp: datetime | None = None
+    originalTimestamp: datetime | None = None
+    sentAt: datetime | None = None
+    traits: dict[str, Any] | None = None
+    properties: Properties | None = None
+    context: Context | None = None

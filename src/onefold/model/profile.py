@@ -13,8 +13,8 @@ class Declared(NamedTuple):
 
     value: Any
     at_ms: int
-    tie: int
-    """Decides between equal times: taken from the message, so that the order of arrival does not matter."""
+    tie: bytes
+    """Decides between equal times: the message's fingerprint, so that the order of arrival does not matter."""
 
 
 class Link(NamedTuple):
@@ -60,8 +60,8 @@ class Profile(Struct, array_like=True):
     """State of each aggregate, by the key that its canonical text hashes to."""
     audiences: dict[str, int] = msgspec.field(default_factory=dict)
     """Audience → when the profile entered it."""
-    links: dict[str, Link] = msgspec.field(default_factory=dict)
-    """`a b` → the first evidence that joined the two."""
+    links: list[Link] = msgspec.field(default_factory=list)
+    """The evidence that made these identifiers one person: each link joined what was apart until then."""
     merges: list[Merge] = msgspec.field(default_factory=list)
     recent: list[int] = msgspec.field(default_factory=list)
     """The latest events, oldest first, as `partition << 56 | position`."""

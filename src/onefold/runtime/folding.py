@@ -3,27 +3,30 @@
 The same code runs live, in a replay and in the simulation; only the ports differ.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 
 from onefold.core import pipeline
 from onefold.core.batch import Batch, read
+from onefold.core.combine import combine
 from onefold.core.identifiers import Finder
 from onefold.core.pipeline import Place
 from onefold.core.rules import Rules
 from onefold.errors import Conflict
+from onefold.language.program import Program
 from onefold.limits import MIB, STEP_MAX_EVENTS, SWEEP_MAX_PROFILES, TICK_MAX_TIMERS
-from onefold.model import entry as entries
 from onefold.model import profile as profiles
 from onefold.model.changes import Changes, Cursor, View
-from onefold.model.entry import Defined, Received, Sweep, Tick
+from onefold.model.entry import Defined, Entry, Received, Sweep, Tick
 from onefold.model.profile import Profile
 from onefold.ports import Loaded, LogReader, Record, State
 from onefold.runtime.programs import Programs
 from onefold.runtime.recent import Recent
 
 _READ_MAX_BYTES = 8 * MIB
+_CACHED_EVENTS = 500
+"""Events decoded and folded before the next are decoded: what fits a second-level cache."""
 _CACHED_PROFILES = 50_000
 _CACHED_OWNERS = 200_000
 
@@ -50,77 +53,94 @@ class Folding:
         return self._cursors[partition]
 
     def advance(self, partition: int, max_events: int = STEP_MAX_EVENTS, until: int | None = None) -> int:
-        """Fold the next batch of a partition (up to offset `until`); returns how many records it took, 0 at the end."""
-        cursor = self.cursor(partition)
-        records = self._log.read(partition, cursor.offset, _READ_MAX_BYTES)
-        if until is not None:
-            records = [record for record in records if record.offset < until]
-        if not records:
-            return 0
+        """Fold the next entries of a partition (up to offset `until`) in one commit; returns how many, 0 at the end."""
         while True:
+            cursor = self.cursor(partition)
+            records = self._log.read(partition, cursor.offset, _READ_MAX_BYTES)
+            if until is not None:
+                records = [record for record in records if record.offset < until]
+            if not records:
+                return 0
             try:
-                return self._fold(partition, self.cursor(partition), records, max_events)
+                return self._fold(partition, cursor, records, max_events)
             except Conflict:
                 self.conflicts += 1
                 self._forget()
-                if self.cursor(partition).offset != cursor.offset:
-                    return 0
 
     def _fold(self, partition: int, cursor: Cursor, records: list[Record], max_events: int) -> int:
         self._catch_up()
-        received: list[tuple[int, Received]] = []
-        undecodable: list[tuple[int, str, bytes]] = []
-        events = 0
-        for record in records:
-            try:
-                entry = entries.decode(record.data)
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-                undecodable.append((record.offset, str(error), record.data))
-                continue
-            if not isinstance(entry, Received):
-                if not received and not undecodable:
-                    self._fold_alone(Place(partition, cursor, record.offset, entry.at_ms), entry)
-                    return 1
+        program = self._programs.get(cursor.version)
+        first = self._decode(program, records[0])
+        if isinstance(first, Tick | Defined | Sweep):
+            self._fold_alone(Place(partition, cursor, records[0].offset, first.at_ms), first, program)
+            return 1
+        pending = _Pending(self._snapshot)
+        taken, events = 0, 0
+        while events < max_events and taken < len(records):
+            batch = self._next_batch(program, cursor, partition, records[taken:], max_events - events)
+            if batch is None:
                 break
-            received.append((record.offset, entry))
-            events += len(entry.events)
-            if events >= max_events:
-                break
-        batch = read(partition, cursor, received, self._finder)
-        batch.undecodable = undecodable
-        taken = len(received) + len(undecodable)
-        batch.cursor = msgspec.structs.replace(batch.cursor, offset=cursor.offset + taken)
-        self._fold_events(cursor, batch)
+            view = self._load(pending, batch.identifiers(), (), batch.messages())
+            pending.add(pipeline.step(batch, view, program, self._rules))
+            events += len(batch.incoming)
+            taken += batch.cursor.offset - cursor.offset
+            cursor = batch.cursor
+        self._commit(pending)
         return taken
 
-    def _fold_events(self, cursor: Cursor, batch: Batch) -> None:
-        identifiers = batch.identifiers()
-        view, loaded = self._load(identifiers, (), batch.messages())
-        changes = pipeline.step(batch, view, self._programs.get(cursor.version), self._rules)
-        self._commit(changes, loaded)
+    def _decode(self, program: Program, record: Record) -> Entry | str:
+        """The entry of a record, or why it is none."""
+        try:
+            return program.decode(record.data)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            return str(error)
 
-    def _fold_alone(self, place: Place, entry: Tick | Defined | Sweep) -> None:
-        """An entry without events makes a batch of its own."""
-        program = self._programs.get(place.before.version)
-        due: Iterable[int] = ()
+    def _next_batch(
+        self, program: Program, cursor: Cursor, partition: int, records: list[Record], max_events: int
+    ) -> Batch | None:
+        """The next run of events, small enough to stay in the processor's cache; None before another kind of entry."""
+        received: list[tuple[int, Received]] = []
+        undecodable: list[tuple[int, str, bytes]] = []
+        events, offset = 0, cursor.offset
+        for record in records:
+            entry = self._decode(program, record)
+            if isinstance(entry, str):
+                undecodable.append((record.offset, entry, record.data))
+            elif isinstance(entry, Received):
+                received.append((record.offset, entry))
+                events += len(entry.events)
+            else:
+                break
+            offset = record.offset + 1
+            if events >= min(max_events, _CACHED_EVENTS):
+                break
+        if offset == cursor.offset:
+            return None
+        batch = read(partition, cursor, received, self._finder)
+        batch.undecodable = undecodable
+        batch.cursor = msgspec.structs.replace(batch.cursor, offset=offset)
+        return batch
+
+    def _fold_alone(self, place: Place, entry: Tick | Defined | Sweep, program: Program) -> None:
+        """An entry without events makes a commit of its own."""
+        pending = _Pending(self._snapshot)
         match entry:
             case Tick():
                 now_ms = place.after().now_ms
                 due = [profile for _, profile in self._state.due(place.partition, now_ms, TICK_MAX_TIMERS)]
-                view, loaded = self._load((), due, ())
+                view = self._load(pending, (), due, ())
                 changes = pipeline.tick(place, view, program, self._rules)
             case Sweep(after=after):
-                due = self._state.profile_ids(place.partition, after, SWEEP_MAX_PROFILES)
-                view, loaded = self._load((), due, ())
+                ids = self._state.profile_ids(place.partition, after, SWEEP_MAX_PROFILES)
+                view = self._load(pending, (), ids, ())
                 changes = pipeline.sweep(place, view, program, self._rules)
             case Defined(version=version) if version > place.before.version:
                 self._programs.learn(entry)
-                view, loaded = self._load((), (), ())
                 changes = pipeline.define(place, self._programs.get(version), self._rules)
             case _:
-                view, loaded = self._load((), (), ())
                 changes = pipeline.skip(place, program, self._rules)
-        self._commit(changes, loaded)
+        pending.add(changes)
+        self._commit(pending)
 
     # --- what is loaded, and what is remembered ----------------------------------------------------------------
     def _catch_up(self) -> None:
@@ -137,38 +157,43 @@ class Folding:
         self._snapshot = newest
 
     def _load(
-        self, identifiers: Iterable[str], wanted: Iterable[int], messages: Iterable[bytes]
-    ) -> tuple[View, Loaded]:
-        """The view of a batch, from memory where we have it, and what `commit` must check."""
+        self, pending: "_Pending", identifiers: Iterable[str], wanted: Iterable[int], messages: Collection[bytes]
+    ) -> View:
+        """The view of a batch: from what is pending, from memory, and from the state where neither has it."""
+        owners, unknown = self._owners_of(pending, identifiers)
+        remembered = {i: self._remembered(pending, i) for i in {*owners.values(), *wanted}}
+        here = {i: profile for i, profile in remembered.items() if profile is not None}
+        loaded = self._state.load(unknown, [i for i in remembered if i not in here], messages, here)
+        for profile_id, data in loaded.profiles.items():
+            here[profile_id] = self._remembered(pending, profile_id) or profiles.decode(data)
+        for identifier, owner in loaded.identifiers.items():
+            self._owners.put(identifier, owner)
+            owners[identifier] = owner
+        loaded.seen.update(pending.seen(messages))
+        pending.reads(owners, here)
+        return View(owners, here, loaded.seen)
+
+    def _owners_of(self, pending: "_Pending", identifiers: Iterable[str]) -> tuple[dict[str, int], list[str]]:
+        """Identifier → owner where that is remembered, and the identifiers to look up."""
         owners: dict[str, int] = {}
         unknown: list[str] = []
         for identifier in identifiers:
-            owner = self._owners.get(identifier)
+            owner = pending.owner(identifier) or self._owners.get(identifier)
             if owner is None:
                 unknown.append(identifier)
             else:
                 owners[identifier] = owner
-        cached = self._profiles
-        here: dict[int, Profile] = {}
-        missing: list[int] = []
-        for profile_id in {*owners.values(), *wanted}:
-            profile = cached.get(profile_id)
-            if profile is None:
-                missing.append(profile_id)
-            else:
-                here[profile_id] = profile
-        loaded = self._state.load(unknown, missing, messages, here)
-        owners |= loaded.identifiers
-        for profile_id, data in loaded.profiles.items():
-            profile = cached.get(profile_id)
-            here[profile_id] = profiles.decode(data) if profile is None else profile
-        view = View(owners, here, loaded.seen)
-        return view, Loaded(self._snapshot, dict(owners), dict.fromkeys(here, b""), loaded.seen)
+        return owners, unknown
 
-    def _commit(self, changes: Changes, loaded: Loaded) -> None:
+    def _remembered(self, pending: "_Pending", profile_id: int) -> Profile | None:
+        return pending.profile(profile_id) or self._profiles.get(profile_id)
+
+    def _commit(self, pending: "_Pending") -> None:
+        changes = pending.changes
+        assert changes is not None
         encode = profiles.encode
         encoded = {profile_id: encode(profile) for profile_id, profile in changes.profiles.items()}
-        number = self._state.commit(changes, loaded, encoded)
+        number = self._state.commit(changes, pending.loaded(), encoded)
         if number == self._snapshot + 1:
             self._snapshot = number
         self._cursors[changes.partition] = changes.cursor
@@ -185,3 +210,39 @@ class Folding:
         self._owners.clear()
         self._cursors.clear()
         self._snapshot = 0
+
+
+class _Pending:
+    """What the steps of one commit have done so far, and what they have read."""
+
+    def __init__(self, snapshot: int) -> None:
+        self._snapshot = snapshot
+        self._identifiers: dict[str, int] = {}
+        self._profiles: dict[int, bytes] = {}
+        self.changes: Changes | None = None
+
+    def seen(self, messages: Iterable[bytes]) -> dict[bytes, int]:
+        """Those of the messages that were admitted so far."""
+        admitted = {} if self.changes is None else self.changes.messages
+        return {message: admitted[message] for message in messages if message in admitted} if admitted else {}
+
+    def owner(self, identifier: str) -> int | None:
+        """Who has the identifier, if that has changed."""
+        return None if self.changes is None else self.changes.identifiers.get(identifier)
+
+    def profile(self, profile_id: int) -> Profile | None:
+        """The profile, if it has changed."""
+        return None if self.changes is None else self.changes.profiles.get(profile_id)
+
+    def reads(self, owners: dict[str, int], here: Iterable[int]) -> None:
+        """Remember what was read, for the commit to check."""
+        self._identifiers |= owners
+        self._profiles.update(dict.fromkeys(here, b""))
+
+    def add(self, changes: Changes) -> None:
+        """One more step."""
+        self.changes = changes if self.changes is None else combine(self.changes, changes)
+
+    def loaded(self) -> Loaded:
+        """All reads, as of the snapshot from before the first."""
+        return Loaded(self._snapshot, self._identifiers, self._profiles, {})

@@ -140,7 +140,7 @@ def answer(found: Profile, include: frozenset[str]) -> ProfileAnswer:
     if "links" in include:
         shown.links = [
             LinkAnswer(link.a, link.b, link.rule, event_id(link.partition, link.position), show(link.at_ms))
-            for link in found.links.values()
+            for link in found.links
         ]
     if "merges" in include:
         shown.merges = [

@@ -16,7 +16,7 @@ def test_anonymous_visits_become_the_users_own_at_login() -> None:
     assert person.identifiers == ("anonymous_id:a1", "email:ann@example.com", "user_id:42")
     assert person.computed == {"views": 2}
     assert person.declared == {"email": " Ann@Example.COM ", "plan": "pro"}
-    links = world.profile("user_id:42").links.values()
+    links = world.profile("user_id:42").links
     assert {(link.a, link.b, link.rule) for link in links} == {
         ("user_id:42", "email:ann@example.com", "shared_event"),
         ("user_id:42", "anonymous_id:a1", "shared_event"),
