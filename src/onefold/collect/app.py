@@ -43,7 +43,12 @@ _KINDS: dict[str, Kind] = {
     "/v1/import": "import",
     **{f"/v1/{name}": kind for name, kind in segment.TYPES.items()},
 }
-_CONTENT_TYPES = frozenset({b"", b"application/json", b"text/plain", b"text/json"})
+_CONTENT_TYPES = frozenset(
+    {b"", b"application/json", b"text/plain", b"text/json", b"application/octet-stream",
+     b"application/x-www-form-urlencoded"}
+)  # fmt: skip
+"""JSON by any of these names: sendBeacon says text/plain, and RudderStack's Node SDK lets axios say that its gzipped
+JSON is a form."""
 _CHARSETS = frozenset({b"", b"utf-8", b"utf8", b"us-ascii"})
 _NOWHERE = refusal(404, "not_found", "no such path; see docs/collect.md for those there are")
 

@@ -183,16 +183,27 @@ def test_a_wrong_envelope_is_refused_as_a_whole(body: dict[str, Any], said: str)
     assert door.entries() == []
 
 
-@pytest.mark.parametrize("kind", ["application/json; charset=UTF-8", "text/plain;charset=UTF-8", "text/plain", ""])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "application/json; charset=UTF-8",
+        "text/plain;charset=UTF-8",
+        "text/plain",
+        "",
+        "application/x-www-form-urlencoded",
+        "application/octet-stream",
+    ],
+)
 def test_content_types_that_sdks_send(kind: str) -> None:
-    """JSON, and sendBeacon's text/plain."""
+    """JSON, sendBeacon's text/plain, and what HTTP clients put where an SDK says nothing."""
     assert Door().post("/v1/t", EVENTS["track"], {"authorization": BASIC, "content-type": kind}).status == 200
 
 
 @pytest.mark.parametrize(
     "headers",
     [
-        {"content-type": "application/x-www-form-urlencoded"},
+        {"content-type": "multipart/form-data; boundary=x"},
+        {"content-type": "application/xml"},
         {"content-type": "application/json; charset=latin-1"},
         {"content-encoding": "br"},
     ],
