@@ -31,11 +31,15 @@ from onefold.storage.deliveries_lmdb import DeliveryStore
 from onefold.storage.directory import DataDirectory
 from onefold.storage.log_lmdb import LmdbLogReader, LmdbLogWriter
 from onefold.storage.state_lmdb import LmdbState
-from onefold.testing.destinations import Receiver, Received, after, in_turn, ok, reset, status
+from onefold.testing.destinations import Received, Receiver, after, in_turn, ok, reset, status
 
 ROLE = (
     "import sys, pathlib; from onefold.runtime.delivery import run; from onefold.settings import Settings; "
     "run(Settings(data=pathlib.Path(sys.argv[1])))"
+)
+ASK = (
+    "import sys, pathlib; from onefold.storage.deliveries_lmdb import DeliveryStore; "
+    "print(DeliveryStore(pathlib.Path(sys.argv[1])).replay('crm', None))"
 )
 AT_MS = 1_750_000_000_000
 
@@ -83,6 +87,7 @@ class World:
         task = asyncio.create_task(Deliverer(stores, SystemClock()).run(stop))
         try:
             yield store
+            assert not task.done()
         finally:
             stop.set()
             await task
@@ -193,7 +198,7 @@ def test_order_per_profile_while_some_fail(world: World) -> None:
         taken: list[Received] = []
 
         async def moody(request: Received, writer: asyncio.StreamWriter) -> None:
-            if dice.random() < 0.3:
+            if dice.random() < 0.1:
                 await dice.choice([status(500), status(503), reset(), status(302)])(request, writer)
             else:
                 taken.append(request)
@@ -255,8 +260,7 @@ def test_gone_parks_and_a_replay_from_another_process_brings_back(world: World) 
                     [
                         sys.executable,
                         "-c",
-                        "import sys, pathlib; from onefold.storage.deliveries_lmdb import DeliveryStore; "
-                        "print(DeliveryStore(pathlib.Path(sys.argv[1])).replay('crm', None))",
+                        ASK,
                         str(world.directory.deliveries),
                     ],
                 )
@@ -311,6 +315,8 @@ def test_kill_9_under_load(world: World) -> None:
                 process.send_signal(signal.SIGKILL)
                 await asyncio.to_thread(process.wait)
             process = world.process()
+            world.emit([person(1)])
+            total += 1
             try:
                 with contextlib.closing(DeliveryStore(world.directory.deliveries, readonly=True)) as store:
                     await until(lambda: store.counts().get("crm", {}).get("delivered") == total, 60)

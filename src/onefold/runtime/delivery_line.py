@@ -36,6 +36,7 @@ class Line:
         for delivery in kept:
             self.ledger.recall(delivery)
             if delivery.state != "parked":
+                delivery.state = "retrying"  # whatever it was doing when it was written down
                 self.lanes.add(delivery)
 
     def room(self) -> int:
@@ -76,7 +77,7 @@ class Line:
         return delivery
 
     def wake_ms(self, now_ms: int) -> int:
-        """No later than the next instant at which `next` may say more than it does now, if nothing else happens."""
+        """No later than the next instant at which `next` says more than it did at `now_ms`, if nothing else happens."""
         due_ms = max(self.lanes.next_due_ms(), self.throttle.paused_until_ms)
         if self.breaker.state == "open":
             due_ms = max(due_ms, self.breaker.probe_at_ms)

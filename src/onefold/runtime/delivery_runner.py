@@ -69,6 +69,7 @@ class Runner:
         self._tasks: set[asyncio.Task[None]] = set()
         self._retired: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
+        self._asleep_until_ms = limits.NEVER_MS
 
     def update(self, definition: Destination, connector: Connector | None) -> None:
         """From now on like this. Without a connector the destination stands still: it neither takes nor sends."""
@@ -97,11 +98,11 @@ class Runner:
                 log.warning("effects cannot be read; it is tried again", destination=self.name, error=str(error))
                 took = False
                 asyncio.get_running_loop().call_later(_AGAIN_S, self.wake)
-            self._launch()
+            launched_ms = self._launch()
             if took:
                 await asyncio.sleep(0)
             else:
-                await self._sleep()
+                await self._sleep(launched_ms)
 
     async def stop(self, grace_s: float) -> None:
         """Begin no more attempts, give those under way some time, then let go of connections."""
@@ -180,14 +181,16 @@ class Runner:
             ledger.filtered(seq, "unreadable")
 
     # --- sending ---------------------------------------------------------------------------------------------
-    def _launch(self) -> None:
-        if self._connector is None:
-            return
+    def _launch(self) -> int:
+        """Begin all the attempts that may begin; the instant that was asked about."""
         now_ms = self._sources.clock.now_ms()
+        if self._connector is None:
+            return now_ms
         while delivery := self.line.next(now_ms):
             task = asyncio.create_task(self._attempt(self._connector, delivery))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+        return now_ms
 
     async def _attempt(self, connector: Connector, delivery: Delivery) -> None:
         try:
@@ -201,8 +204,9 @@ class Runner:
         self.line.settle(delivery, outcome, clock.now_ms(), jitter)
         if not outcome.delivered:
             self._note(delivery, outcome)
-        self._launch()
-        if not outcome.delivered or self._ahead or self._cursor < self._sources.tail.newest:
+        launched_ms = self._launch()
+        more = self._ahead or self._cursor < self._sources.tail.newest
+        if not outcome.delivered or more or self.line.wake_ms(launched_ms) < self._asleep_until_ms:
             self.wake()
 
     def _note(self, delivery: Delivery, outcome: Outcome) -> None:
@@ -219,10 +223,9 @@ class Runner:
         if self._closed_to == "gone":
             self.line.park_all("gone", self._sources.clock.now_ms())
 
-    async def _sleep(self) -> None:
-        now_ms = self._sources.clock.now_ms()
-        until_ms = self.line.wake_ms(now_ms)
-        wait_s = None if until_ms == limits.NEVER_MS else (until_ms - now_ms) / 1000
+    async def _sleep(self, launched_ms: int) -> None:
+        self._asleep_until_ms = until_ms = self.line.wake_ms(launched_ms)
+        wait_s = None if until_ms == limits.NEVER_MS else (until_ms - self._sources.clock.now_ms()) / 1000
         with suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
                 await self._wake.wait()
