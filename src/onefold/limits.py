@@ -42,8 +42,8 @@ DISK_RESERVE_BYTES = 256 * MIB
 """Below this much free disk collect answers 503: compaction, deletion and erasure need room to work."""
 
 # --- step --------------------------------------------------------------------------------------------------
-STEP_MAX_EVENTS = 8_192
-"""A batch that commits in well under a second, and still shares each commit among thousands of events."""
+STEP_MAX_EVENTS = 32_768
+"""What one commit folds at the most when there is a backlog: the more, the oftener people are in it twice."""
 TICK_MAX_TIMERS = 1_000
 """Timers that one tick entry fires; the rest wait for the next tick, so that a step stays bounded."""
 SWEEP_MAX_PROFILES = 1_000

@@ -11,9 +11,7 @@ NO_IDENTIFIER = "no usable identifier: each is missing, blocked, or malformed"
 def admit(run: Run, incoming: Incoming) -> bool:
     """True where the event may pass; a duplicate is only counted, an event of nobody goes into quarantine."""
     fingerprint = incoming.fingerprint
-    first_ms = run.messages.get(fingerprint)
-    if first_ms is None:
-        first_ms = run.seen.get(fingerprint)
+    first_ms = run.messages.get(fingerprint) or run.seen.get(fingerprint)
     if first_ms is not None and incoming.received_ms - first_ms <= run.rules.dedupe_window_ms:
         run.count("duplicate")
         return False

@@ -31,8 +31,10 @@ def fold(run: Run, profile: Profile, incoming: Incoming) -> tuple[Judge | None, 
     recent.append(run.partition << 56 | incoming.position)
     if len(recent) > RECENT_EVENTS_MAX:
         del recent[0]
-    run.effects.append(Admitted(profile.id, incoming.position, run.number(), incoming.received_ms, name))
-    put, judge, triggers = run.program.handler(name)
+    run.effects.append(Admitted(profile.id, incoming.position, run.n, incoming.received_ms, name))
+    run.n += 1
+    handlers = run.program.handlers
+    put, judge, triggers = handlers[name] if name in handlers else handlers["*"]
     if put is not None:
         put(profile, event, at_ms, incoming.fingerprint, incoming.received_ms)
     if event.type not in _DECLARING:

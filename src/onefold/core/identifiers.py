@@ -90,7 +90,7 @@ class Finder:
                 found.append(user)
         if event.type == "identify" and event.traits:
             self._add_contacts(found, event.traits)
-        if context is not None:
+        if context is not None and (context.traits or context.externalIds or context.device):
             self._add_from_context(found, context)
         if anonymous_id is not None:
             others = self._anonymous

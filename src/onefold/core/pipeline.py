@@ -28,7 +28,7 @@ def step(batch: Batch, view: View, program: Program, rules: Rules) -> Changes:
     for refused in batch.refused:
         refuse(run, refused)
     for incoming in batch.incoming:
-        run.at(incoming.position, incoming.received_ms)
+        run.position, run.now_ms, run.n = incoming.position, incoming.received_ms, 0
         if admit(run, incoming):
             profile = resolve(run, incoming)
             judge(run, profile, incoming)

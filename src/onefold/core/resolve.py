@@ -44,20 +44,22 @@ def _own_profile(run: Run, incoming: Incoming) -> tuple[Profile, str]:
     With it the identifier by which it was found.
     """
     found = incoming.identifiers
-    new = [identifier for identifier in found if identifier not in run.owners]
-    for identifier in found:
+    first = run.owners.get(found[0])
+    if first is not None:
+        return _take(run, first), found[0]
+    unique = user_ids(identifier for identifier in found if identifier not in run.owners)
+    for identifier in found[1:]:
         owner = run.owners.get(identifier)
-        if owner is not None:
-            profile = run.profiles[owner]
-            if identifier == found[0] or _may_join(profile, user_ids(new)):
-                return _take(run, owner), identifier
+        if owner is not None and _may_join(run.profiles[owner], unique):
+            return _take(run, owner), identifier
     return _create(run, incoming), found[0]
 
 
 def _take(run: Run, owner: int) -> Profile:
     """A profile of the view, brought to the present."""
     profile = run.profiles[owner]
-    run.touch(profile)
+    if owner not in run.touched:
+        run.touch(profile)
     if profile.due_ms <= run.now_ms:
         wake(run, profile)
     return profile
@@ -111,7 +113,7 @@ def user_ids(identifiers: Iterable[str]) -> set[str]:
 
 
 def _may_join(profile: Profile, unique: set[str]) -> bool:
-    return len(unique | user_ids(profile.identifiers)) <= 1
+    return not unique or len(unique | user_ids(profile.identifiers)) <= 1
 
 
 def _forbids(profile: Profile, more: Collection[str]) -> str | None:

@@ -49,10 +49,11 @@ class Run:
         return self.n - 1
 
     def touch(self, profile: Profile) -> None:
-        """This profile changes in this batch."""
-        if profile.id not in self.touched:
-            self.touched[profile.id] = profile
-            self.armed[profile.id] = profile.due_ms
+        """This profile changes in this batch; to be said before it does, and once is enough."""
+        profile_id = profile.id
+        if profile_id not in self.touched:
+            self.touched[profile_id] = profile
+            self.armed[profile_id] = profile.due_ms
 
     def count(self, name: str, n: int = 1) -> None:
         """Add to one of the partition's counts."""
@@ -68,7 +69,8 @@ class Run:
     def tell(self, profile: Profile, changed: dict[str, Any], moves: list[tuple[str, bool]], reason: str) -> None:
         """Effects and memberships of what a judge found."""
         if changed:
-            self.effects.append(Changed(profile.id, self.position, self.number(), self.now_ms, changed))
+            self.effects.append(Changed(profile.id, self.position, self.n, self.now_ms, changed))
+            self.n += 1
         for audience, entered in moves:
             self.members.append((audience, profile.id, self.now_ms if entered else 0))
             if entered:

@@ -63,11 +63,6 @@ class Program(Struct):
     source: str
     """The generated Python, for people to read."""
 
-    def handler(self, event: str) -> Handler:
-        """What to run for an event of this name."""
-        handlers = self.handlers
-        return handlers[event] if event in handlers else handlers["*"]
-
     def judge_some(
         self,
         triggers: Iterable[Trigger],

@@ -24,7 +24,7 @@ from onefold.ports import Loaded, LogReader, Record, State
 from onefold.runtime.programs import Programs
 from onefold.runtime.recent import Recent
 
-_READ_MAX_BYTES = 8 * MIB
+_READ_MAX_BYTES = 16 * MIB
 _CACHED_EVENTS = 500
 """Events decoded and folded before the next are decoded: what fits a second-level cache."""
 _CACHED_PROFILES = 50_000

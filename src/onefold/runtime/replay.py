@@ -20,7 +20,7 @@ from onefold.runtime.worker import rules_of
 from onefold.settings import Settings
 from onefold.storage.directory import DataDirectory
 from onefold.storage.log_lmdb import LmdbLogReader
-from onefold.storage.state_lmdb import LmdbState
+from onefold.storage.state_lmdb import LmdbState, Options
 
 _PAGE = 10_000
 _COMMITS = 256
@@ -58,8 +58,9 @@ def verify(settings: Settings, progress: Progress) -> Verification:
     directory = DataDirectory.open(settings.data, create=False)
     reader = LmdbLogReader(directory.log)
     with tempfile.TemporaryDirectory(prefix="onefold-replay-") as scratch:
-        live = _snapshot(directory, Path(scratch) / "live")
-        replayed = LmdbState(Path(scratch) / "replayed")
+        options = Options(dedupe_window_ms=settings.dedupe_window_s * 1000)
+        live = _snapshot(directory, Path(scratch) / "live", options)
+        replayed = LmdbState(Path(scratch) / "replayed", options=options)
         try:
             records = replay(reader, live, replayed, settings, progress)
             return Verification(
@@ -76,14 +77,14 @@ def verify(settings: Settings, progress: Progress) -> Verification:
             reader.close()
 
 
-def _snapshot(directory: DataDirectory, target: Path) -> LmdbState:
+def _snapshot(directory: DataDirectory, target: Path, options: Options) -> LmdbState:
     """A copy of the live state, so that folding may go on meanwhile."""
     state = LmdbState(directory.state, readonly=True)
     try:
         state.backup(target)
     finally:
         state.close()
-    return LmdbState(target, readonly=True)
+    return LmdbState(target, readonly=True, options=options)
 
 
 def replay(reader: LogReader, live: State, into: State, settings: Settings, progress: Progress) -> int:

@@ -22,7 +22,7 @@ from onefold.settings import Settings
 from onefold.storage.catalog import Catalog
 from onefold.storage.directory import DataDirectory
 from onefold.storage.log_lmdb import LmdbLogReader, LmdbLogWriter
-from onefold.storage.state_lmdb import LmdbState
+from onefold.storage.state_lmdb import LmdbState, Options
 
 _IDLE_MIN_S = 0.0005
 _IDLE_MAX_S = 0.004
@@ -135,7 +135,7 @@ def run(settings: Settings, index: int) -> None:
     clock = SystemClock()
     writer = LmdbLogWriter(directory.log, settings.partitions)
     reader = LmdbLogReader(directory.log)
-    state = LmdbState(directory.state)
+    state = LmdbState(directory.state, options=Options(dedupe_window_ms=settings.dedupe_window_s * 1000))
     catalog = Catalog(directory.catalog, clock)
     partitions = [partition for partition in range(writer.partitions) if partition % settings.workers == index]
     log.info("worker started", partitions=partitions)

@@ -12,6 +12,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from onefold.core import batch, identifiers
 from onefold.core.rules import Rules
 from onefold.errors import Damaged, InvalidRequest, NotFoundError
+from onefold.language import excerpt
 from onefold.limits import RECENT_EVENTS_MAX
 from onefold.model import entry, position, profile
 from onefold.model.changes import Cursor
@@ -222,7 +223,7 @@ def _read_events(engines: Engines, places: Iterable[int]) -> list[EventAnswer | 
 
 
 _decode_outgoing = msgspec.json.Decoder(entry.Outgoing).decode
-_decode_received = msgspec.json.Decoder(entry.Received).decode
+_decode_received = excerpt.decoder((), ())
 
 
 def read_event(engines: Engines, partition: int, place: int) -> EventAnswer | None:
@@ -238,6 +239,7 @@ def read_event(engines: Engines, partition: int, place: int) -> EventAnswer | No
         received = _decode_received(records[0].data)
         bodies: list[Raw] = _decode_outgoing(records[0].data).events
         body: dict[str, Any] = msgspec.json.decode(bodies[index])
+        assert isinstance(received, entry.Received)
     except (msgspec.MsgspecError, IndexError) as error:
         raise Damaged(f"the event {event_id(partition, place)} cannot be read: {error}") from error
     incoming = batch.read(partition, Cursor(), [(offset, received)], identifiers.Finder(engines.rules())).incoming[
