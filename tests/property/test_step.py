@@ -8,6 +8,7 @@ import pytest
 from onefold.core.digest import digest_of_people
 from onefold.limits import DAY_MS, HOUR_MS
 from onefold.model import profile as profiles
+from onefold.model.entry import Rejected
 from onefold.testing.seeded import START_MS
 from onefold.testing.world import World, define, rfc3339
 
@@ -67,7 +68,8 @@ def lived(events: list[tuple[int, dict[str, Any]]], batch: int = 1 << 20, partit
     world = World(DEFINITIONS, partitions=partitions)
     for now_ms, event in events:
         world.now_ms = max(world.now_ms, now_ms)
-        world.send(event, partition=chance.randrange(partitions))
+        partition = chance.randrange(partitions)
+        world.send(event, partition=partition)
     world.fold(batch)
     return world
 
@@ -85,6 +87,25 @@ def test_batch_size_cannot_be_seen(seed: int) -> None:
     whole, singly, some = lived(events), lived(events, 1), lived(events, 7)
     assert whole.state.digest() == singly.state.digest() == some.state.digest()
     assert whole.effects() == singly.effects() == some.effects()
+
+
+def test_what_is_bad_keeps_its_place() -> None:
+    """Rejected events and records that are no entries are counted and told in log order, in batches of any size."""
+
+    def world(batch: int) -> World:
+        made = World(DEFINITIONS)
+        for number in range(6):
+            made.send({"type": "track", "event": "A", "userId": "u"}, rejected=[Rejected(1, f"bad {number}", "{}")])
+            made.scribble(b"no entry")
+        made.fold(batch)
+        return made
+
+    whole, singly = world(1 << 20), world(1)
+    assert whole.state.digest() == singly.state.digest()
+    assert whole.effects() == singly.effects()
+    counts = whole.state.counts()
+    assert counts["received"] == 18
+    assert (counts["admitted"], counts["quarantined.invalid"], counts["quarantined.undecodable"]) == (6, 6, 6)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -24,9 +24,9 @@ def admit(run: Run, incoming: Incoming) -> bool:
 
 
 def refuse(run: Run, refused: Refused) -> None:
-    """Put into quarantine what collect refused."""
+    """Put into quarantine what can never be admitted."""
     run.at(refused.position, refused.received_ms)
-    quarantine(run, refused.source, "invalid", refused.rejected.reason, refused.rejected.body)
+    quarantine(run, refused.source, refused.kind, refused.reason, refused.body)
 
 
 def quarantine(run: Run, source: str, kind: str, reason: str, body: str) -> None:

@@ -12,7 +12,7 @@ from msgspec import Struct, structs
 from onefold.core.identifiers import Finder
 from onefold.language.values import milliseconds
 from onefold.model.changes import Cursor
-from onefold.model.entry import Received, Rejected
+from onefold.model.entry import Received
 from onefold.model.event import Excerpt
 from onefold.model.position import position
 
@@ -33,12 +33,22 @@ class Incoming(Struct, gc=False):
 
 
 class Refused(Struct):
-    """An event that collect refused, on its way into quarantine."""
+    """What can never be admitted, on its way into quarantine."""
 
-    rejected: Rejected
+    kind: str
+    """`invalid`: collect refused the event; `undecodable`: the record is no entry."""
+    reason: str
+    body: str
     source: str
     position: int
     received_ms: int
+
+
+class Unreadable(Struct):
+    """A record of the log that is no entry."""
+
+    reason: str
+    data: bytes
 
 
 class Batch(Struct):
@@ -49,8 +59,7 @@ class Batch(Struct):
     """Where the partition will be when this batch is committed."""
     incoming: list[Incoming]
     refused: list[Refused]
-    undecodable: list[tuple[int, str, bytes]]
-    """Records that are no entries: (offset, reason, bytes)."""
+    """Both lists are in the order of positions, and belong into one order."""
 
     def identifiers(self) -> set[str]:
         """Every identifier in the batch."""
@@ -61,18 +70,23 @@ class Batch(Struct):
         return [incoming.fingerprint for incoming in self.incoming]
 
 
-def read(partition: int, before: Cursor, entries: Iterable[tuple[int, Received]], finder: Finder) -> Batch:
+def read(partition: int, before: Cursor, entries: Iterable[tuple[int, Received | Unreadable]], finder: Finder) -> Batch:
     """Read the events of entries, given as (offset, entry) in log order from `before` on."""
     now_ms, offset = before.now_ms, before.offset
     incoming: list[Incoming] = []
     refused: list[Refused] = []
     for offset_here, entry in entries:
+        offset = offset_here + 1
+        if isinstance(entry, Unreadable):
+            body = entry.data.decode(errors="backslashreplace")
+            refused.append(Refused("undecodable", entry.reason, body, "", position(offset_here, 0), now_ms))
+            continue
         now_ms = max(now_ms, entry.at_ms)
         incoming += _read_entry(partition, offset_here, entry, now_ms, finder)
-        for index, rejected in enumerate(entry.rejected, start=len(entry.events)):
-            refused.append(Refused(rejected, entry.source, position(offset_here, index), now_ms))
-        offset = offset_here + 1
-    return Batch(partition, structs.replace(before, offset=offset, now_ms=now_ms), incoming, refused, [])
+        for index, bad in enumerate(entry.rejected, start=len(entry.events)):
+            place = position(offset_here, index)
+            refused.append(Refused("invalid", bad.reason, bad.body, entry.source, place, now_ms))
+    return Batch(partition, structs.replace(before, offset=offset, now_ms=now_ms), incoming, refused)
 
 
 def _read_entry(partition: int, offset: int, entry: Received, now_ms: int, finder: Finder) -> Iterator[Incoming]:

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from msgspec import structs
 
-from onefold.core.admit import admit, quarantine, refuse
-from onefold.core.batch import Batch, Incoming
+from onefold.core.admit import admit, refuse
+from onefold.core.batch import Batch, Incoming, Refused
 from onefold.core.fold import fold
 from onefold.core.resolve import resolve
 from onefold.core.rules import Rules
@@ -21,21 +21,26 @@ from onefold.model.changes import Changes, Cursor, View
 from onefold.model.position import position
 from onefold.model.profile import Profile
 
+_NO_MORE = Refused("", "", "", "", position=1 << 62, received_ms=0)
+
 
 def step(batch: Batch, view: View, program: Program, rules: Rules) -> Changes:
     """Fold a batch of events into the profiles of its view."""
     run = Run(batch.partition, view, program, rules)
-    for refused in batch.refused:
-        refuse(run, refused)
+    refused = iter([*batch.refused, _NO_MORE])
+    bad = next(refused)
     for incoming in batch.incoming:
+        while bad.position < incoming.position:
+            refuse(run, bad)
+            bad = next(refused)
         run.position, run.now_ms, run.n = incoming.position, incoming.received_ms, 0
         if admit(run, incoming):
             profile = resolve(run, incoming)
             judge(run, profile, incoming)
-    for offset, reason, data in batch.undecodable:
-        run.at(position(offset, 0), batch.cursor.now_ms)
-        quarantine(run, "", "undecodable", reason, data.decode(errors="backslashreplace"))
-    run.count("received", len(batch.incoming) + len(batch.refused) + len(batch.undecodable))
+    while bad is not _NO_MORE:
+        refuse(run, bad)
+        bad = next(refused)
+    run.count("received", len(batch.incoming) + len(batch.refused))
     if run.admitted:
         run.count("admitted", run.admitted)
     return run.changes(batch.cursor)

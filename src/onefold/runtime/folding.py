@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 import msgspec
 
 from onefold.core import pipeline
-from onefold.core.batch import Batch, read
+from onefold.core.batch import Batch, Unreadable, read
 from onefold.core.combine import combine
 from onefold.core.identifiers import Finder
 from onefold.core.pipeline import Place
@@ -88,38 +88,28 @@ class Folding:
         self._commit(pending)
         return taken
 
-    def _decode(self, program: Program, record: Record) -> Entry | str:
+    def _decode(self, program: Program, record: Record) -> Entry | Unreadable:
         """The entry of a record, or why it is none."""
         try:
             return program.decode(record.data)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            return str(error)
+            return Unreadable(str(error), record.data)
 
     def _next_batch(
         self, program: Program, cursor: Cursor, partition: int, records: list[Record], max_events: int
     ) -> Batch | None:
         """The next run of events, small enough to stay in the processor's cache; None before another kind of entry."""
-        received: list[tuple[int, Received]] = []
-        undecodable: list[tuple[int, str, bytes]] = []
-        events, offset = 0, cursor.offset
+        received: list[tuple[int, Received | Unreadable]] = []
+        events = 0
         for record in records:
             entry = self._decode(program, record)
-            if isinstance(entry, str):
-                undecodable.append((record.offset, entry, record.data))
-            elif isinstance(entry, Received):
-                received.append((record.offset, entry))
-                events += len(entry.events)
-            else:
+            if not isinstance(entry, Received | Unreadable):
                 break
-            offset = record.offset + 1
+            received.append((record.offset, entry))
+            events += len(entry.events) if isinstance(entry, Received) else 1
             if events >= min(max_events, _CACHED_EVENTS):
                 break
-        if offset == cursor.offset:
-            return None
-        batch = read(partition, cursor, received, self._finder)
-        batch.undecodable = undecodable
-        batch.cursor = msgspec.structs.replace(batch.cursor, offset=offset)
-        return batch
+        return read(partition, cursor, received, self._finder) if received else None
 
     def _fold_alone(self, place: Place, entry: Tick | Defined | Sweep, program: Program) -> None:
         """An entry without events makes a commit of its own."""

@@ -3,7 +3,7 @@
 The folding is the real one; only the log and the state are the in-memory engines.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from onefold.limits import STEP_MAX_EVENTS
 from onefold.model import entry as entries
 from onefold.model import profile as profiles
 from onefold.model.definitions import Audience, Definitions, Trait
-from onefold.model.entry import Defined, Outgoing, Sweep, Tick
+from onefold.model.entry import Defined, Outgoing, Rejected, Sweep, Tick
 from onefold.model.profile import Profile
 from onefold.ports import LogReader, LogWriter, State
 from onefold.runtime.folding import Folding
@@ -74,10 +74,16 @@ class World:
         raise AssertionError(f"version {version} is in no entry of the log")
 
     # --- entries -------------------------------------------------------------------------------------------
-    def send(self, *events: Mapping[str, Any], partition: int = 0, source: str = "web") -> None:
-        """One request's events, arriving now."""
+    def send(
+        self, *events: Mapping[str, Any], partition: int = 0, source: str = "web", rejected: Sequence[Rejected] = ()
+    ) -> None:
+        """One request's events, arriving now, and those of them that collect rejected."""
         raw = [msgspec.Raw(msgspec.json.encode(event)) for event in events]
-        self._append(partition, Outgoing(source, self.now_ms, raw))
+        self._append(partition, Outgoing(source, self.now_ms, raw, rejected=list(rejected)))
+
+    def scribble(self, data: bytes, partition: int = 0) -> None:
+        """A record that is no entry."""
+        self.writer.append({partition: [data]})
 
     def define(self, definitions: Definitions) -> None:
         """New definitions, and the sweep that follows them."""
