@@ -291,6 +291,32 @@ def test_a_destination_that_is_defined_later_misses_nothing_after_it(world: Worl
     check(run)
 
 
+def test_a_destination_that_is_removed_keeps_what_waited(world: World) -> None:
+    """What waits for a removed destination is kept, and goes out when that comes back, before what follows."""
+
+    async def run() -> None:
+        async with Receiver(status(500)) as receiver, Receiver() as other:
+            world.define(hook(receiver), hook(other, "other"))
+            async with world.delivering() as store:
+                world.emit([person(1)] * 3)
+                await until(lambda: len(store.pending("crm", 9)) == 3)
+                world.define(hook(other, "other"))
+                await until(lambda: store.lag(9).keys() == {"other"})
+                world.emit([person(1)] * 4)
+                await other.got(7)
+                await asyncio.sleep(0.6)
+                receiver.behave(ok)
+                receiver.received.clear()
+                world.define(hook(receiver), hook(other, "other"))
+                await until(lambda: store.lag(9).keys() == {"crm", "other"})
+                world.emit([person(1)] * 2)
+                await until(lambda: closes(store).get("delivered") == 5, 30)
+            sent = world.sent[person(1)]
+            assert first_times(receiver.received)[person(1)] == sent[:3] + sent[7:]
+
+    check(run)
+
+
 def test_kill_9_under_load(world: World) -> None:
     """However often the role is killed: every effect arrives at least once, in order, under the same key."""
 

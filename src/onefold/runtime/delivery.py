@@ -148,7 +148,10 @@ class Deliverer:
         return wanted
 
     async def _reconcile(self, wanted: dict[str, Wanted]) -> None:
-        await self._stop([name for name in self._runners if name not in wanted])
+        removed = [name for name in self._runners if name not in wanted]
+        for name in removed:
+            self._runners[name].line.hold()
+        await self._stop(removed)
         for name, want in wanted.items():
             if name not in self._runners:
                 self._runners[name] = Runner(name, self._sources, self._mark)

@@ -58,7 +58,9 @@ class Runner:
         self.line = Line(ledger, limits.DELIVERY_CONCURRENCY)
         self.line.recall([*kept.pending, *kept.parked_ahead])
         self._tag = tag_of(name)
-        self._cursor = ledger.low_water
+        # A destination that comes back begins with what happens from then on, as a new one does.
+        away = standing is not None and not standing.following
+        self._cursor = max(ledger.low_water, begin_after) if away else ledger.low_water
         self._ahead: deque[Commit] = deque()
         self._index = 0
         self._begun = 0
