@@ -148,7 +148,7 @@ def serve(data: Path, port: int, log: str) -> None:
     """Be the server."""
     settings = Settings(data=data, port=port)
     writer: LogWriter = (
-        NullLog(settings.partitions) if log == "null" else LmdbLogWriter(data / "log", settings.partitions)
+        NullLog(1) if log == "null" else LmdbLogWriter(data / "log", 1)
     )
     collector = Collector(writer, lambda: {KEY: "bench"}, settings, SystemClock(), lambda: None)
     server = Server(

@@ -25,8 +25,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """Address to listen on; 0.0.0.0 to be reached from elsewhere."""
     port: int = 8090
     """Port of collect and of the API; 0: any free one."""
-    partitions: int = 2
-    """Partitions of the log; fixed when the data directory is made."""
+    partitions: int = 0
+    """Partitions of the log, fixed when it is made; 0: those that it has, or in a new one as many as workers."""
     workers: int = 1
     """Worker processes; each takes its share of the partitions."""
     collectors: int = 1

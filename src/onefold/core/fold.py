@@ -59,6 +59,8 @@ def _declare_all(profile: Profile, incoming: Incoming) -> dict[str, Any]:
     """Time-based last write wins, trait by trait; returns the new values of those that changed."""
     event, declared = incoming.event, profile.declared
     traits = event.traits or {}
+    if event.type == "identify" and event.context is not None and type(event.context.traits) is dict:
+        traits = {**event.context.traits, **traits}
     if event.type == "group":
         traits = {"group": {"id": event.groupId, **traits}}
     changed: dict[str, Any] = {}

@@ -12,6 +12,7 @@ import structlog
 
 from onefold.clock import Clock, SystemClock
 from onefold.core.rules import Rules
+from onefold.errors import SettingsError
 from onefold.model import entry as entries
 from onefold.model.entry import Defined, Sweep, Tick
 from onefold.ports import LogReader, LogWriter, State
@@ -21,7 +22,7 @@ from onefold.runtime.retention import Retention
 from onefold.settings import Settings
 from onefold.storage.catalog import Catalog
 from onefold.storage.directory import DataDirectory
-from onefold.storage.log_lmdb import LmdbLogReader, LmdbLogWriter
+from onefold.storage.log_lmdb import LmdbLogReader, LmdbLogWriter, partitions_for
 from onefold.storage.state_lmdb import LmdbState, Options
 
 _IDLE_MIN_S = 0.0005
@@ -133,11 +134,16 @@ def run(settings: Settings, index: int) -> None:
     signal.signal(signal.SIGINT, on_signal)
     directory = DataDirectory.open(settings.data)
     clock = SystemClock()
-    writer = LmdbLogWriter(directory.log, settings.partitions)
+    writer = LmdbLogWriter(directory.log, partitions_for(directory.log, settings))
     reader = LmdbLogReader(directory.log)
     state = LmdbState(directory.state, options=Options(dedupe_window_ms=settings.dedupe_window_s * 1000))
     catalog = Catalog(directory.catalog, clock)
     partitions = [partition for partition in range(writer.partitions) if partition % settings.workers == index]
+    if not partitions:
+        raise SettingsError(
+            f"the log has {writer.partitions} partitions, too few for {settings.workers} workers: start fewer; the "
+            "number of partitions is fixed when a data directory is made (`onefold serve --partitions`)"
+        )
     log.info("worker started", partitions=partitions)
     worker = Worker(partitions, Engines(reader, writer, state, catalog), rules_of(settings), clock)
     retention = Retention(settings, directory, writer, state, clock) if index == 0 else None

@@ -50,7 +50,7 @@ from onefold.settings import Settings
 from onefold.storage.catalog import Catalog
 from onefold.storage.deliveries_lmdb import DeliveryStore
 from onefold.storage.directory import DataDirectory
-from onefold.storage.log_lmdb import LmdbLogReader, LmdbLogWriter
+from onefold.storage.log_lmdb import LmdbLogReader, LmdbLogWriter, partitions_for
 from onefold.storage.state_lmdb import LmdbState, Options
 
 BACKLOG = 1_024
@@ -265,7 +265,7 @@ def _open(settings: Settings, closing: contextlib.ExitStack) -> tuple[Engines, L
     directory = DataDirectory.open(settings.data)
     catalog = Catalog(directory.catalog, clock)
     closing.callback(catalog.close)
-    writer = LmdbLogWriter(directory.log, settings.partitions, clock)
+    writer = LmdbLogWriter(directory.log, partitions_for(directory.log, settings), clock)
     closing.callback(writer.close)
     reader = LmdbLogReader(directory.log)
     closing.callback(reader.close)

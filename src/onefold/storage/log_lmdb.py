@@ -14,6 +14,7 @@ from onefold.clock import Clock, SystemClock
 from onefold.errors import NotFoundError, SettingsError
 from onefold.limits import PARTITIONS_MAX
 from onefold.ports import Record
+from onefold.settings import Settings
 from onefold.storage import log_chunk
 from onefold.storage.lmdb_env import translated
 from onefold.storage.log_partition import Identity, Partition, Retention
@@ -23,6 +24,11 @@ __all__ = ["LmdbLogReader", "LmdbLogWriter", "Retention"]
 _COUNT_FILE = "partitions"
 """Written last when a log is made: while it is absent, making the log has not ended."""
 _LOCK_FILE = ".lock"
+
+
+def partitions_for(path: Path, settings: Settings) -> int:
+    """How many partitions the log at `path` has, or is to have where it is yet to be made."""
+    return settings.partitions or _count(path) or settings.workers
 
 
 class LmdbLogWriter:

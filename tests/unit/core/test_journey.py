@@ -115,6 +115,14 @@ def test_silence_is_noticed_when_it_has_lasted_long_enough() -> None:
     assert world.person("user_id:u").audiences == ()
 
 
+def test_traits_may_come_in_the_context() -> None:
+    """RudderStack's SDKs put the traits of an identify into its context; those beside it win."""
+    world = World()
+    world.send(identify(user="u", context={"traits": {"plan": "pro", "city": "Ulm"}}, traits={"city": "Bonn"}))
+    world.fold()
+    assert world.person("user_id:u").declared == {"city": "Bonn", "plan": "pro"}
+
+
 def test_new_definitions_reach_everybody() -> None:
     """A new audience finds those who already belong to it, an old one that is gone is left, and state goes on."""
     world = World(define({"n": 'count("A")'}, {"some": "n > 0"}))
