@@ -204,7 +204,7 @@ def person(n: int) -> Profile:
         1,
         20,
         dict.fromkeys(names, at_ms),
-        {f"declared_{i}": Declared(f"value {i}", at_ms, 1) for i in range(10)},
+        {f"declared_{i}": Declared(f"value {i}", at_ms, b"1") for i in range(10)},
         {f"computed_{i}": i * 1.5 for i in range(10)},
         {i: [i, at_ms] for i in range(10)},
         {f"audience_{i}": at_ms for i in range(5)},

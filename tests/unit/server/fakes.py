@@ -129,10 +129,10 @@ def ann() -> Profile:
         version=1,
         events=2,
         identifiers={"user_id:ann": T0, "email:ann@example.com": T0 + 5, "user_id:a/b": T0, "odd:a:b": T0},
-        declared={"plan": Declared("gold", T0, 1), "tags": Declared(["a", None, 1.5], T0, 1)},
+        declared={"plan": Declared("gold", T0, b"1"), "tags": Declared(["a", None, 1.5], T0, b"1")},
         computed={"orders": 2},
         audiences={"buyers": T0 + 7},
-        links={"x": Link("user_id:ann", "email:ann@example.com", 1, 65_537, "same_event", T0)},
+        links=[Link("user_id:ann", "email:ann@example.com", 1, 65_537, "shared_event", T0)],
         merges=[Merge(ANN - 1, 1, 65_537, T0)],
         recent=[5, 1 << 56 | 1],
     )

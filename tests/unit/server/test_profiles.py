@@ -35,7 +35,7 @@ def test_a_profile_has_every_part(client: fakes.Client) -> None:
         {
             "a": "user_id:ann",
             "b": "email:ann@example.com",
-            "rule": "same_event",
+            "rule": "shared_event",
             "event": "01-10001",
             "at": "2023-11-14T22:13:20.000Z",
         }

@@ -124,7 +124,7 @@ def test_every_kind_is_shown_whole() -> None:
             for effect in (
                 fakes.admitted(65_537),
                 Created(ann, 65_537, 1, fakes.T0),
-                Merged(ann, 65_537, 2, fakes.T0, ann + 1, "user_id:ann", "email:a@b.c", "same_event"),
+                Merged(ann, 65_537, 2, fakes.T0, ann + 1, "user_id:ann", "email:a@b.c", "shared_event"),
                 LinkRefused(ann, 65_537, 3, fakes.T0, "user_id:ann", "user_id:bob", "one_user_id"),
                 Changed(ann, 65_537, 4, fakes.T0, {"plan": None}),
                 fakes.entered(65_537),
