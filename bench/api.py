@@ -208,7 +208,7 @@ def person(n: int) -> Profile:
         {f"computed_{i}": i * 1.5 for i in range(10)},
         {i: [i, at_ms] for i in range(10)},
         {f"audience_{i}": at_ms for i in range(5)},
-        {f"{names[0]} {other}": Link(names[0], other, 0, n << 16, "same_event", at_ms) for other in names[1:]},
+        [Link(names[0], other, 0, n << 16, "shared_event", at_ms) for other in names[1:]],
         [],
         [n << 16] * 20,
     )

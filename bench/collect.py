@@ -147,9 +147,7 @@ def serving(data: Path, log: str, cores: set[int]) -> Iterator[tuple[int, int]]:
 def serve(data: Path, port: int, log: str) -> None:
     """Be the server."""
     settings = Settings(data=data, port=port)
-    writer: LogWriter = (
-        NullLog(1) if log == "null" else LmdbLogWriter(data / "log", 1)
-    )
+    writer: LogWriter = NullLog(1) if log == "null" else LmdbLogWriter(data / "log", 1)
     collector = Collector(writer, lambda: {KEY: "bench"}, settings, SystemClock(), lambda: None)
     server = Server(
         collector, port=port, interface=Interfaces.ASGI, http=HTTPModes.http1, backlog=1024, websockets=False,

@@ -5,6 +5,7 @@ share of the log itself can be seen. Records are 500 bytes. Use --data DIR to me
 """
 
 import argparse
+import functools
 import os
 import tempfile
 import time
@@ -46,12 +47,18 @@ def row(name: str, got: Measured, records: int) -> None:
     )
 
 
+def overwrite(descriptor: int, data: bytes) -> None:
+    """Write, and wait until it is on disk."""
+    os.pwrite(descriptor, data, 0)
+    os.fdatasync(descriptor)
+
+
 def fsync(directory: Path, size: int, times: int) -> Measured:
     """Overwrite `size` bytes and fdatasync: the least that any durable append costs."""
     descriptor = os.open(directory / "fsync", os.O_RDWR | os.O_CREAT)
     try:
         os.write(descriptor, bytes(size))
-        return measure(times, lambda: (os.pwrite(descriptor, bytes(size), 0), os.fdatasync(descriptor)))
+        return measure(times, lambda: overwrite(descriptor, bytes(size)))
     finally:
         os.close(descriptor)
 
@@ -79,7 +86,7 @@ def main() -> None:
                 keys = iter(range(times))
                 row(f"put {records} x 500 B, not synced", measure(times, lambda: put(env, next(keys), chunk)), records)  # noqa: B023
             start = reader.ends(0)[1]
-            row(f"append {records} x 500 B", measure(times, lambda batch=batch: writer.append(batch)), records)
+            row(f"append {records} x 500 B", measure(times, functools.partial(writer.append, batch)), records)
             place = iter(range(start, start + times * records, records))
             size = records * len(RECORD)
             row(f"read {records} x 500 B", measure(times, lambda: reader.read(0, next(place), size)), records)  # noqa: B023

@@ -28,7 +28,8 @@ def serve(
     workers: Annotated[int | None, typer.Option(min=1, help="Worker processes.")] = None,
     collectors: Annotated[int | None, typer.Option(min=1, help="HTTP processes that share the port.")] = None,
     partitions: Annotated[
-        int | None, typer.Option(min=0, max=256, help="Partitions of the log; fixed at the first start. 0: as many as workers.")
+        int | None,
+        typer.Option(min=0, max=256, help="Partitions of the log; fixed at the first start. 0: as many as workers."),
     ] = None,
     phone_region: Annotated[
         str | None, typer.Option(help="Region of phone numbers without a country code, such as DE.")

@@ -103,7 +103,7 @@ class Seeded:
             return n.Call(0, self._random.choice(("lower", "upper")), (self._tree("string", depth - 1),))
         return self._leaf(kind)
 
-    def _boolean(self, depth: int) -> n.Node:
+    def _boolean(self, depth: int) -> n.Node:  # noqa: PLR0911 (one for each kind)
         pick = self._random.randrange(7 if depth else 4)
         if pick == 0 and self._scope == "profile":
             return self._moving()

@@ -1,0 +1,197 @@
+"""The http role as a process: events in, a profile out, a live tail, a shared port, and a stop that loses nothing."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from onefold.clock import SystemClock
+from onefold.model.definitions import Audience, Definitions, Trait
+from onefold.settings import Settings
+from onefold.storage.catalog import Catalog
+from onefold.storage.directory import DataDirectory
+
+WITHIN_S = 20.0
+ROLE = (
+    "import sys, msgspec; from onefold.settings import Settings; from onefold.{module} import run;"
+    "run(msgspec.json.decode(sys.argv[1], type=Settings, dec_hook=lambda kind, value: kind(value)){index})"
+)
+
+
+class Platform:
+    """Http and worker roles over one data directory."""
+
+    def __init__(self, path: Path) -> None:
+        directory = DataDirectory.open(path / "data")
+        catalog = Catalog(directory.catalog, SystemClock())
+        first = catalog.bootstrap()
+        assert first is not None
+        self.write_key, self.secret = first
+        catalog.save_definitions(
+            Definitions(traits=(Trait("orders", 'count("Bought")'),), audiences=(Audience("buyers", "orders > 0"),)),
+            "test",
+        )
+        catalog.close()
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self.settings = Settings(data=directory.path, port=self.port, disk_reserve_bytes=1)
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self, module: str, index: str = "") -> subprocess.Popen[bytes]:
+        """Start a role."""
+        settings = msgspec.json.encode(self.settings, enc_hook=str).decode()
+        code = ROLE.format(module=module, index=index)
+        process = subprocess.Popen([sys.executable, "-c", code, settings], stdin=subprocess.DEVNULL)
+        self.processes.append(process)
+        return process
+
+    def ask(self, method: str, path: str, body: Any = None, key: str = "") -> tuple[int, Any]:
+        """One request on a connection of its own: status and decoded body."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            headers = {"authorization": f"Bearer {key or self.secret}", "content-type": "application/json"}
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            answer = connection.getresponse()
+            content = answer.read()
+            return answer.status, json.loads(content) if content else None
+        finally:
+            connection.close()
+
+    def until(self, path: str, status: int = 200) -> Any:
+        """Ask until the answer has this status."""
+        deadline_s = time.monotonic() + WITHIN_S
+        while True:
+            try:
+                found, body = self.ask("GET", path)
+            except OSError:
+                found, body = 0, None
+            if found == status:
+                return body
+            assert time.monotonic() < deadline_s, (path, found, body)
+            time.sleep(0.05)
+
+    def fold(self) -> None:
+        """Start a worker, and return when the definitions are in force: they count events from then on."""
+        self.start("runtime.worker", ", 0")
+        deadline_s = time.monotonic() + WITHIN_S
+        while set(self.ask("GET", "/v1/definitions/versions")[1]["in_force"]) != {1}:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.05)
+
+    def close(self) -> None:
+        """End every process that this one started."""
+        for process in self.processes:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Iterator[Platform]:
+    """Give a platform whose http role answers."""
+    made = Platform(tmp_path)
+    try:
+        made.start("server.app")
+        made.until("/readyz")
+        yield made
+    finally:
+        made.close()
+
+
+def test_an_event_becomes_a_profile(platform: Platform) -> None:
+    """What was sent to collect is read back from the API: traits, audience, evidence, and the event itself."""
+    platform.fold()
+    event = {"type": "identify", "userId": "ann", "anonymousId": "a-1", "traits": {"email": "Ann@Example.com"}}
+    bought = {"type": "track", "event": "Bought", "userId": "ann", "messageId": "m-1", "properties": {"price": 3}}
+    status, _ = platform.ask("POST", "/v1/batch", {"batch": [event, bought]}, platform.write_key)
+    assert status == 200
+    found = platform.until("/v1/profiles/email:ann%40example.com")
+    assert found["computed"] == {"orders": 1}
+    assert [audience["name"] for audience in found["audiences"]] == ["buyers"]
+    assert {"user_id", "anonymous_id", "email"} == found["identifiers"].keys()
+    assert all(link["event"] and link["rule"] for link in found["links"])
+    events = platform.until(f"/v1/profiles/{found['id']}/events")["events"]
+    assert {one["event"].get("messageId") for one in events} >= {"m-1"}
+    assert platform.until("/v1/audiences/buyers")["size"] == 1
+    assert platform.until("/v1/audiences/buyers/members")["members"][0]["id"] == found["id"]
+
+
+def test_the_tail_is_live(platform: Platform) -> None:
+    """A reader that follows an audience sees somebody enter it, while it happens."""
+    platform.fold()
+    connection = http.client.HTTPConnection("127.0.0.1", platform.port, timeout=WITHIN_S)
+    headers = {"authorization": f"Bearer {platform.secret}"}
+    connection.request("GET", "/v1/events/tail?kind=entered&audience=buyers", headers=headers)
+    stream = connection.getresponse()
+    assert stream.getheader("content-type", "").startswith("text/event-stream")
+    assert stream.readline().startswith(b": following")
+    platform.ask("POST", "/v1/track", {"event": "Bought", "userId": "bob"}, platform.write_key)
+    lines = iter(stream.readline, b"")
+    data = next(line for line in lines if line.startswith(b"data:"))
+    assert json.loads(data[5:])["audience"] == "buyers"
+    connection.close()
+
+
+def test_processes_share_the_port(platform: Platform) -> None:
+    """A second http process takes its share of the connections, and one may go while the other answers."""
+    second = platform.start("server.app")
+    deadline_s = time.monotonic() + WITHIN_S
+    while _listeners(platform.port) < 2:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+    assert {platform.ask("GET", "/healthz")[0] for _ in range(40)} == {200}
+    second.send_signal(signal.SIGTERM)
+    assert second.wait(10) == 0
+    assert {platform.ask("GET", "/healthz")[0] for _ in range(20)} == {200}
+
+
+def test_a_stop_loses_nothing(platform: Platform) -> None:
+    """On SIGTERM, with a tail open and a request half sent, the answer still comes, and the process ends well."""
+    tail = http.client.HTTPConnection("127.0.0.1", platform.port, timeout=WITHIN_S)
+    tail.request("GET", "/v1/events/tail", headers={"authorization": f"Bearer {platform.secret}"})
+    stream = tail.getresponse()
+    body = json.dumps({"event": "Bought", "userId": "eve"}).encode()
+    half = socket.create_connection(("127.0.0.1", platform.port), WITHIN_S)
+    head = f"POST /v1/track HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {platform.write_key}\r\n"
+    half.sendall(f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body[:5])
+    platform.ask("GET", "/healthz")
+    platform.processes[0].send_signal(signal.SIGTERM)
+    stream.read()
+    half.sendall(body[5:])
+    assert half.recv(4096).startswith(b"HTTP/1.1 200")
+    half.close()
+    assert platform.processes[0].wait(10) == 0
+    platform.start("server.app")
+    platform.start("runtime.worker", ", 0")
+    assert platform.until("/v1/profiles/user_id:eve")["events"] == 1
+
+
+def test_a_key_made_elsewhere_works_soon(platform: Platform) -> None:
+    """Keys and sources that another process makes or revokes count within a second or so."""
+    catalog = Catalog(platform.settings.data / "catalog.sqlite", SystemClock())
+    secret = catalog.create_secret_key("late", ["audiences:read"])
+    deadline_s = time.monotonic() + WITHIN_S
+    while platform.ask("GET", "/v1/audiences", key=secret)[0] != 200:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+    catalog.revoke("late")
+    while platform.ask("GET", "/v1/audiences", key=secret)[0] != 401:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+    catalog.close()
+
+
+def _listeners(port: int) -> int:
+    """How many sockets listen on this port."""
+    lines = Path(f"/proc/{os.getpid()}/net/tcp").read_text().splitlines()[1:]
+    return sum(line.split()[1].endswith(f":{port:04X}") and line.split()[3] == "0A" for line in lines)
