@@ -21,6 +21,7 @@ import msgspec
 import uvloop
 from msgspec import Struct
 
+from bench.report import Bound, Row
 from onefold.clock import SystemClock
 from onefold.limits import NEVER_MS
 from onefold.model import position, profile
@@ -144,11 +145,22 @@ def main() -> None:
     parser.add_argument("--profiles", type=int, default=100_000)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        result = measure(Path(folder) / "data", options.rate, options.seconds, options.profiles)
+        result = once(Path(folder) / "data", options.rate, options.seconds, options.profiles)
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(result)).decode() + "\n")
 
 
-def measure(data: Path, rate: float, seconds: float, people: int) -> Result:
+def measure(*, quick: bool) -> list[Row]:
+    """The published row: p99 of a profile read at 2,000 a second."""
+    runs: list[Result] = []
+    for _ in range(1 if quick else 3):
+        with tempfile.TemporaryDirectory() as folder:
+            runs.append(once(Path(folder) / "data", 2_000, 4 if quick else 10, 100_000))
+    details = {"runs": msgspec.to_builtins(runs)}
+    p99 = [run.p99_ms for run in runs]
+    return [Row("profile read over HTTP at 2,000/s, p99", "ms", p99, Bound(10, 3), "", details)]
+
+
+def once(data: Path, rate: float, seconds: float, people: int) -> Result:
     """Run the whole measurement in a fresh data directory."""
     secret = fill(data, people)
     with socket.socket() as probe:

@@ -67,6 +67,15 @@ class Loaded(NamedTuple):
     seen: dict[bytes, int]
 
 
+class Changed(NamedTuple):
+    """What others have changed: forget it, and load it again."""
+
+    profiles: set[int]
+    """Changed, or absorbed."""
+    identifiers: set[str]
+    """New, or moved to another profile."""
+
+
 class State(Protocol):
     """Profiles, identifiers, timers, memberships, effects and cursors. One writer commits at a time."""
 
@@ -88,8 +97,8 @@ class State(Protocol):
         """
         ...
 
-    def touched_since(self, snapshot: int) -> tuple[int, set[int] | None]:
-        """The newest snapshot, and the profiles that others' commits changed since `snapshot`; None: too many."""
+    def touched_since(self, snapshot: int) -> tuple[int, Changed | None]:
+        """The newest snapshot, and what others' commits changed since `snapshot`; None: too much to say."""
         ...
 
     def commit(self, changes: Changes, loaded: Loaded, encoded: Mapping[int, bytes]) -> int:

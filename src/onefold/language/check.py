@@ -275,9 +275,7 @@ class _Typer:
                 return "boolean"
         moving = isinstance(node.left, n.Now) or isinstance(node.right, n.Now)
         if moving and node.op in ("==", "!="):
-            self._wrong(
-                node, "type", f"`{node.op}` would be true for a millisecond only", "<" if node.op == "==" else ">"
-            )
+            self._wrong(node, "type", "time moves on: an instant is compared with <, <=, > or >=")
         elif {left, right} == {"instant", "string"}:
             for side in (node.left, node.right):
                 if isinstance(side, n.Literal_) and parse_instant(str(side.value)) is None:

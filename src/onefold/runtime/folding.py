@@ -27,6 +27,8 @@ from onefold.runtime.recent import Recent
 _READ_MAX_BYTES = 16 * MIB
 _CACHED_EVENTS = 500
 """Events decoded and folded before the next are decoded: what fits a second-level cache."""
+_CONTESTED_EVENTS = 8_000
+"""What one commit folds at the least while others commit too: fewer would wait for the disk more than for each other."""
 _CACHED_PROFILES = 50_000
 _CACHED_OWNERS = 200_000
 
@@ -44,6 +46,8 @@ class Folding:
         self._profiles: Recent[int, Profile] = Recent(_CACHED_PROFILES)
         self._owners: Recent[str, int] = Recent(_CACHED_OWNERS)
         self._cursors: dict[int, Cursor] = {}
+        self._alone_events = STEP_MAX_EVENTS
+        """Events that one commit may fold without meeting another worker's: fewer after a conflict, then more again."""
         self.conflicts = 0
 
     def cursor(self, partition: int) -> Cursor:
@@ -62,10 +66,13 @@ class Folding:
             if not records:
                 return 0
             try:
-                return self._fold(partition, cursor, records, max_events)
+                taken = self._fold(partition, cursor, records, min(max_events, self._alone_events))
             except Conflict:
                 self.conflicts += 1
-                self._forget()
+                self._alone_events = max(_CONTESTED_EVENTS, self._alone_events // 4)
+            else:
+                self._alone_events = min(STEP_MAX_EVENTS, self._alone_events + _CACHED_EVENTS)
+                return taken
 
     def _fold(self, partition: int, cursor: Cursor, records: list[Record], max_events: int) -> int:
         self._catch_up()
@@ -135,16 +142,19 @@ class Folding:
     # --- what is loaded, and what is remembered ----------------------------------------------------------------
     def _catch_up(self) -> None:
         """Forget whatever others have changed since we looked last."""
-        newest, touched = self._state.touched_since(self._snapshot)
-        if touched is None:
+        newest, changed = self._state.touched_since(self._snapshot)
+        if changed is None:
             self._profiles.clear()
             self._owners.clear()
         else:
-            for profile_id in touched:
-                profile = self._profiles.forget(profile_id)
-                for identifier in profile.identifiers if profile is not None else ():
-                    self._owners.forget(identifier)
+            self._forget(changed.profiles, changed.identifiers)
         self._snapshot = newest
+
+    def _forget(self, profile_ids: Iterable[int], identifiers: Iterable[str]) -> None:
+        for profile_id in profile_ids:
+            self._profiles.forget(profile_id)
+        for identifier in identifiers:
+            self._owners.forget(identifier)
 
     def _load(
         self, pending: "_Pending", identifiers: Iterable[str], wanted: Iterable[int], messages: Collection[bytes]
@@ -183,9 +193,12 @@ class Folding:
         assert changes is not None
         encode = profiles.encode
         encoded = {profile_id: encode(profile) for profile_id, profile in changes.profiles.items()}
-        number = self._state.commit(changes, pending.loaded(), encoded)
-        if number == self._snapshot + 1:
-            self._snapshot = number
+        try:
+            self._state.commit(changes, pending.loaded(), encoded)
+        except BaseException:
+            self._forget(pending.loaded().profiles, pending.loaded().identifiers)
+            self._cursors.clear()
+            raise
         self._cursors[changes.partition] = changes.cursor
         for profile_id, profile in changes.profiles.items():
             self._profiles.put(profile_id, profile)
@@ -193,13 +206,6 @@ class Folding:
             self._profiles.forget(profile_id)
         for identifier, owner in changes.identifiers.items():
             self._owners.put(identifier, owner)
-
-    def _forget(self) -> None:
-        """After a conflict nothing in memory is trusted: the step has changed profiles that were not committed."""
-        self._profiles.clear()
-        self._owners.clear()
-        self._cursors.clear()
-        self._snapshot = 0
 
 
 class _Pending:

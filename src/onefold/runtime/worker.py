@@ -67,6 +67,11 @@ class Worker:
         self._version = 0
         self._announced: dict[int, int] = {}
 
+    @property
+    def conflicts(self) -> int:
+        """Batches that were stepped again because another worker was faster."""
+        return self._folding.conflicts
+
     def turn(self) -> int:
         """Fold what has arrived in each partition; returns how many records were taken."""
         self._poll_catalog()
@@ -152,4 +157,4 @@ def run(settings: Settings, index: int) -> None:
     finally:
         for port in (state, reader, writer):
             port.close()
-        log.info("worker stopped")
+        log.info("worker stopped", conflicts=worker.conflicts)

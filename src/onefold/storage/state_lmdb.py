@@ -14,7 +14,7 @@ from onefold.model import effect
 from onefold.model.changes import Changes, Cursor
 from onefold.model.effect import AnyEffect
 from onefold.model.quarantined import Quarantined
-from onefold.ports import Loaded
+from onefold.ports import Changed, Loaded
 from onefold.storage import lmdb_env, state_commit, state_tables
 from onefold.storage.lmdb_env import Txn
 from onefold.storage.messages_lmdb import MessageIndex, Picture, stored_messages
@@ -98,18 +98,20 @@ class LmdbState:
             seen = self._messages.seen((txn, buffers), (tables, self._slots, head), set(messages))
         return Loaded(head.number, homes, found, seen)
 
-    def touched_since(self, snapshot: int) -> tuple[int, set[int] | None]:
-        """The newest snapshot, and the profiles that others' commits changed since `snapshot`; None: too many."""
+    def touched_since(self, snapshot: int) -> tuple[int, Changed | None]:
+        """The newest snapshot, and what others' commits changed since `snapshot`; None: too much to say."""
         with self._env.read() as txn:
             tables = self._tables
             number = state_tables.read_head(txn, tables).number
             if not number - TOUCHED_KEPT <= snapshot <= number:
                 return number, None
-            touched: set[int] = set()
+            changed = Changed(set(), set())
             for other in range(snapshot + 1, number + 1):
                 if other not in self._own:
-                    touched.update(state_commit.read_touched(txn, tables, other).profiles)
-        return number, touched
+                    touched = state_commit.read_touched(txn, tables, other)
+                    changed.profiles.update(touched.profiles)
+                    changed.identifiers.update(touched.identifiers)
+        return number, changed
 
     def commit(self, changes: Changes, loaded: Loaded, encoded: Mapping[int, bytes]) -> int:
         """Write a batch's changes in one durable transaction and return the new snapshot number."""

@@ -12,7 +12,7 @@ from onefold.model.changes import Changes, Cursor
 from onefold.model.effect import AnyEffect
 from onefold.model.position import home
 from onefold.model.quarantined import Quarantined
-from onefold.ports import Loaded
+from onefold.ports import Changed, Loaded
 from onefold.storage.state_digest import digest_of
 
 RECORDS_KEPT = 1_000
@@ -73,13 +73,17 @@ class MemoryState:
         found = {profile: self._profiles[profile] for profile in wanted if profile in self._profiles}
         return Loaded(self._number, homes, found, {m: self._messages[m] for m in messages if m in self._messages})
 
-    def touched_since(self, snapshot: int) -> tuple[int, set[int] | None]:
-        """The newest snapshot, and the profiles that others' commits changed since `snapshot`; None: too many."""
+    def touched_since(self, snapshot: int) -> tuple[int, Changed | None]:
+        """The newest snapshot, and what others' commits changed since `snapshot`; None: too much to say."""
         self._fail("touched_since")
         if not self._number - RECORDS_KEPT <= snapshot <= self._number:
             return self._number, None
         others = set(range(snapshot + 1, self._number + 1)) - self._own
-        return self._number, {profile for number in others for profile in self._touched[number][1]}
+        touched = [self._touched[number] for number in others]
+        return self._number, Changed(
+            {profile for _, profiles, _ in touched for profile in profiles},
+            {identifier for _, _, identifiers in touched for identifier in identifiers},
+        )
 
     def commit(self, changes: Changes, loaded: Loaded, encoded: Mapping[int, bytes]) -> int:
         """Take over a batch's changes and return the new snapshot number; `Conflict` as the port says."""

@@ -185,17 +185,17 @@ class StateConformance:
         assert state.touched_since(loaded.snapshot)[1] is None
         with pytest.raises(Conflict):
             commit(state, loaded)
-        assert state.touched_since(loaded.snapshot + 1)[1] == set()
+        assert state.touched_since(loaded.snapshot + 1)[1] == (set(), set())
 
     def test_touched_since_names_what_others_changed(self, open_state: OpenState) -> None:
-        """Profiles that others wrote or absorbed are named, one's own commits are not."""
+        """Profiles that others wrote or absorbed and identifiers that they moved are named, one's own are not."""
         mine, other = open_state(), open_state()
         start = commit(mine, profiles=[A, B])
         commit(mine, offset=2, profiles=[A])
-        end = commit(other, partition=1, profiles=[B], absorbed={C: B})
-        assert mine.touched_since(start) == (end, {B, C})
-        assert other.touched_since(start) == (end, {A})
-        assert mine.touched_since(end) == (end, set())
+        end = commit(other, partition=1, profiles=[B], absorbed={C: B}, identifiers={"email:c": B})
+        assert mine.touched_since(start) == (end, ({B, C}, {"email:c"}))
+        assert other.touched_since(start) == (end, ({A}, set()))
+        assert mine.touched_since(end) == (end, (set(), set()))
 
     def test_an_absorbed_profile_is_gone_and_leads_to_its_survivor(self, open_state: OpenState) -> None:
         """`load` leaves it out, `profile` gives the survivor, also through several merges in one or more commits."""
