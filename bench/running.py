@@ -12,6 +12,7 @@ import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -164,7 +165,7 @@ async def send_all(requests: Sequence[bytes], port: int, connections: int = 16) 
     waiting = iter(requests)
     done = [loop.create_future() for _ in range(connections)]
     for each in done:
-        await loop.create_connection(lambda each=each: _Sender(waiting, each), "127.0.0.1", port)
+        await loop.create_connection(partial(_Sender, waiting, each), "127.0.0.1", port)
     await asyncio.gather(*done)
 
 

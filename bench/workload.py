@@ -38,7 +38,8 @@ MIX = (
 
 RARE = (
     "Product Removed", "Product Shared", "Product Reviewed", "Product Added to Wishlist",
-    "Wishlist Product Added to Cart", "Product Removed from Wishlist", "Promotion Viewed", "Promotion Clicked", "Coupon Applied", "Coupon Denied",
+    "Wishlist Product Added to Cart", "Product Removed from Wishlist", "Promotion Viewed", "Promotion Clicked",
+    "Coupon Applied", "Coupon Denied",
     "Coupon Removed", "Cart Shared", "Payment Info Entered", "Checkout Step Viewed", "Checkout Step Completed",
     "Order Updated", "Order Refunded", "Order Cancelled", "Product List Filtered", "Email Opened", "Email Link Clicked",
     "Email Delivered", "Email Bounced", "Unsubscribed", "Push Notification Received", "Push Notification Tapped",

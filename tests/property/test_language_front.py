@@ -17,7 +17,8 @@ from onefold.testing import generate
 
 WORDS = (
     "count", "sum", "first", "(", ")", "[", "]", ",", ".", '"X"', "'a'", "properties", "traits", "within=", "where=",
-    "=", "==", "<", "<=", "!=", "and", "or", "not", "in", "is", "-", "+", "*", "**", "/", "%", "1", "0.5", "30d", "now()",
+    "=", "==", "<", "<=", "!=", "and", "or", "not", "in", "is", "-", "+", "*", "**", "/", "%", "1", "0.5", "30d",
+    "now()",
     '"30d"', "ago", "lambda", "if", "for", "x", "größe", "\n", "\t", " ", "#", "\\", "`", "{", "}", ":=", "@", "true", "None", "f",
     "ﬁ", "last_seen", "exists(", "name",
 )  # fmt: skip
@@ -84,8 +85,10 @@ def test_any_text_is_an_instant_or_none(text: str) -> None:
 
 
 YAML = (
-    "sources:", "traits:", "audiences:", "destinations:", "\n", "\n  ", "\n    ", "a: ", "b: ", "- ", "[", "]", "{", "}",
-    "&x ", "*x", "!t ", '"', "'", "|", ">-", "#", "x", "count()", "expression: ", "url: ", "\t", "---", "...", "? ", ": ", "yes",
+    "sources:", "traits:", "audiences:", "destinations:", "\n", "\n  ", "\n    ", "a: ", "b: ", "- ", "[", "]", "{",
+    "}",
+    "&x ", "*x", "!t ", '"', "'", "|", ">-", "#", "x", "count()", "expression: ", "url: ", "\t", "---", "...", "? ",
+    ": ", "yes",
     "~", "%", "events: ", "effects: ", "kind: ", "\ufeff", "\u2028", "é", "\r\n", ",",
 )  # fmt: skip
 files = st.binary(max_size=60) | (st.text(max_size=60) | st.lists(st.sampled_from(YAML), max_size=40).map("".join)).map(
