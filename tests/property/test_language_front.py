@@ -19,7 +19,8 @@ WORDS = (
     "count", "sum", "first", "(", ")", "[", "]", ",", ".", '"X"', "'a'", "properties", "traits", "within=", "where=",
     "=", "==", "<", "<=", "!=", "and", "or", "not", "in", "is", "-", "+", "*", "**", "/", "%", "1", "0.5", "30d",
     "now()",
-    '"30d"', "ago", "lambda", "if", "for", "x", "größe", "\n", "\t", " ", "#", "\\", "`", "{", "}", ":=", "@", "true", "None", "f",
+    '"30d"', "ago", "lambda", "if", "for", "x", "größe", "\n", "\t", " ", "#", "\\", "`", "{", "}", ":=", "@",
+    "true", "None", "f",
     "ﬁ", "last_seen", "exists(", "name",
 )  # fmt: skip
 texts = (

@@ -28,7 +28,7 @@ _READ_MAX_BYTES = 16 * MIB
 _CACHED_EVENTS = 500
 """Events decoded and folded before the next are decoded: what fits a second-level cache."""
 _CONTESTED_EVENTS = 8_000
-"""What one commit folds at the least while others commit too: fewer would wait for the disk more than for each other."""
+"""What a commit may always fold although others commit too; fewer would wait longer for the disk than for them."""
 _CACHED_PROFILES = 50_000
 _CACHED_OWNERS = 200_000
 
