@@ -192,6 +192,7 @@ def litestar(engines: Engines, keyring: Keyring, tail: Tail, traffic: Traffic | 
         exception_handlers={Exception: refusals.answer},
         state=AppState({"keyring": keyring, "traffic": traffic}, deep_copy=False),
         request_max_body_size=API_BODY_MAX_BYTES,
+        logging_config=None,
         openapi_config=OpenAPIConfig(
             title="Onefold API",
             version=onefold.__version__,

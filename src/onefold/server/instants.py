@@ -15,4 +15,4 @@ _LAST_MS = 253_402_300_799_999
 def show(at_ms: int) -> str:
     """Milliseconds since 1970 as `2025-11-23T21:05:00.123Z`; what RFC 3339 cannot write is moved to its nearest end."""
     at_ms = min(max(at_ms, 0), _LAST_MS)
-    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{at_ms % 1000:03d}Z"
+    return f"{datetime.fromtimestamp(at_ms // 1000, UTC).isoformat()[:19]}.{at_ms % 1000:03d}Z"

@@ -15,6 +15,7 @@ from onefold.server import instants, pages, pressure
 from onefold.server.metrics import Metrics
 from onefold.server.pressure import Pressure
 from onefold.server.traffic import Traffic
+from onefold.storage.catalog import SCOPES
 from tests.unit.server import fakes
 
 
@@ -180,3 +181,12 @@ def test_text_of_others_is_escaped() -> None:
 def test_instants(at_ms: int, text: str) -> None:
     """Times are RFC 3339 with milliseconds, always."""
     assert instants.show(at_ms) == text
+
+
+def test_every_metric_and_scope_is_in_the_docs(client: fakes.Client) -> None:
+    """What a reader of the metrics or of a key's scopes wonders about can be looked up."""
+    text = (Path(__file__).parents[3] / "docs" / "api.md").read_text()
+    page = Metrics(client.engines, Traffic(lambda *_: None)).page().decode()  # type: ignore[arg-type]
+    names = {line.split()[2] for line in page.splitlines() if line.startswith("# TYPE")}
+    missing = [name for name in sorted(names | set(SCOPES)) if f"`{name}" not in text]
+    assert not missing, missing
