@@ -12,7 +12,7 @@ def configure(level: str, *, role: str) -> None:
     terminal = sys.stderr.isatty()
     shown: structlog.typing.Processor = structlog.processors.JSONRenderer()
     if terminal:
-        shown = structlog.dev.ConsoleRenderer(pad_event_to=30)
+        shown = structlog.dev.ConsoleRenderer(pad_event_to=30, exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from onefold.errors import DefinitionError
 from onefold.language.check import checked
 from onefold.language.compile_python import compile_definitions
 from onefold.language.program import Program
@@ -21,7 +22,7 @@ class Programs:
         self._programs: dict[int, Program] = {}
 
     def get(self, version: int) -> Program:
-        """The program of a version; version 0 defines nothing."""
+        """The program of a version; version 0 defines nothing. Raises `DefinitionError` where a check has become stricter."""
         program = self._programs.get(version)
         if program is None:
             definitions = Definitions() if version == 0 else self._find(version)
@@ -34,7 +35,10 @@ class Programs:
             self._compile(msgspec.convert(entry.definitions, Definitions), entry.version)
 
     def _compile(self, definitions: Definitions, version: int) -> Program:
-        program = compile_definitions(checked(definitions), version)
+        whole = checked(definitions)
+        if whole.problems:
+            raise DefinitionError([f"definitions {version}: {problem.show()}" for problem in whole.problems])
+        program = compile_definitions(whole, version)
         self._programs[version] = program
         while len(self._programs) > _KEPT:
             del self._programs[min(self._programs)]

@@ -65,7 +65,8 @@ class Worker:
         self._generation = -1
         self._next_poll_s = 0.0
         self._version = 0
-        self._announced: dict[int, int] = {}
+        self._written: dict[int, int] = {}
+        """Partition → offset of the latest entry of our own; the next waits until it is folded."""
 
     @property
     def conflicts(self) -> int:
@@ -77,10 +78,10 @@ class Worker:
         self._poll_catalog()
         taken = 0
         for partition in self._partitions:
-            here = self._folding.advance(partition)
-            if here == 0:
-                here = self._write_what_time_causes(partition)
-            taken += here
+            if (entry := self._caused_by_time(partition)) is not None:
+                first = self._writer.append({partition: [entries.encode(entry)]})
+                self._written[partition] = first[partition]
+            taken += self._folding.advance(partition)
         return taken
 
     def _poll_catalog(self) -> None:
@@ -93,23 +94,21 @@ class Worker:
             self._generation = generation
             self._version = self._catalog.definitions().version
 
-    def _write_what_time_causes(self, partition: int) -> int:
-        """At the end of the log: new definitions, then the sweep after them, then due timers."""
-        cursor = self._folding.cursor(partition)
-        now_ms = self._clock.now_ms()
-        if self._version > max(cursor.version, self._announced.get(partition, 0)):
-            definitions = self._catalog.definitions(self._version)
-            self._announced[partition] = self._version
-            return self._append(partition, Defined(now_ms, self._version, msgspec.to_builtins(definitions)))
-        if cursor.sweeping >= 0:
-            return self._append(partition, Sweep(now_ms, cursor.sweeping))
-        if self._state.next_due_ms(partition) <= now_ms:
-            return self._append(partition, Tick(now_ms))
-        return 0
+    def _caused_by_time(self, partition: int) -> Defined | Sweep | Tick | None:
+        """What is to be written into the log now: new definitions, else the sweep after them, else a tick for timers.
 
-    def _append(self, partition: int, entry: Defined | Sweep | Tick) -> int:
-        self._writer.append({partition: [entries.encode(entry)]})
-        return self._folding.advance(partition)
+        However long the backlog is, one such entry waits at its end.
+        """
+        cursor = self._folding.cursor(partition)
+        if cursor.offset <= self._written.get(partition, -1):
+            return None
+        now_ms = self._clock.now_ms()
+        if self._version > cursor.version:
+            definitions = self._catalog.definitions(self._version)
+            return Defined(now_ms, self._version, msgspec.to_builtins(definitions))
+        if cursor.sweeping >= 0:
+            return Sweep(now_ms, cursor.sweeping)
+        return Tick(now_ms) if self._state.next_due_ms(partition) <= now_ms else None
 
 
 def loop(worker: Worker, retention: Retention | None, stopped: Callable[[], bool]) -> None:

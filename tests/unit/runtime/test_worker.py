@@ -1,0 +1,97 @@
+"""The worker: what it writes into the log by itself, and when."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from onefold.core.rules import Rules
+from onefold.limits import HOUR_MS
+from onefold.model import entry as entries
+from onefold.model import profile as profiles
+from onefold.model.definitions import Audience, Definitions
+from onefold.model.entry import Defined, Outgoing, Sweep, Tick
+from onefold.runtime.worker import Engines, Worker
+from onefold.storage.catalog import Catalog
+from onefold.testing.clock import ManualClock
+from onefold.testing.memory_log import MemoryLog
+from onefold.testing.memory_state import MemoryState
+
+BUSY = Definitions(audiences=(Audience("busy", 'count("A", within="1h") > 0'),))
+
+
+class Bench:
+    """A worker over engines in memory and a real catalog."""
+
+    def __init__(self, path: Path) -> None:
+        self.clock = ManualClock()
+        self.log = MemoryLog(1)
+        self.state = MemoryState()
+        self.catalog = Catalog(path / "catalog.sqlite", self.clock)
+        self.worker = Worker([0], Engines(self.log, self.log, self.state, self.catalog), Rules(), self.clock)
+
+    def send(self, count: int = 1) -> None:
+        """Events of one person, a record each."""
+        event = msgspec.Raw(b'{"type":"track","event":"A","userId":"u"}')
+        record = entries.encode(Outgoing("web", self.clock.now_ms(), [event]))
+        self.log.append({0: [record] * count})
+
+    def kinds(self) -> list[type]:
+        """What the log holds, without events."""
+        records = self.log.read(0, 0, 1 << 30)
+        found = [type(entries.decode(record.data)) for record in records]
+        return [kind for kind in found if kind in (Defined, Sweep, Tick)]
+
+    def audiences(self) -> set[str]:
+        """The audiences that the person is in."""
+        owner = self.state.lookup("user_id:u")
+        assert owner is not None
+        data = self.state.profile(owner)
+        assert data is not None
+        return set(profiles.decode(data).audiences)
+
+    def settle(self) -> None:
+        """Turn until there is nothing to do."""
+        while self.worker.turn():
+            pass
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    """A fresh worker."""
+    return Bench(tmp_path)
+
+
+def test_definitions_are_in_force_before_the_first_event(bench: Bench) -> None:
+    """What is defined when the worker starts counts from the first event that is folded after it."""
+    bench.catalog.save_definitions(BUSY, "test")
+    bench.worker.turn()
+    bench.send()
+    bench.settle()
+    assert bench.audiences() == {"busy"}
+    assert bench.kinds() == [Defined, Sweep]
+
+
+def test_new_definitions_are_announced_once_and_reach_everybody(bench: Bench) -> None:
+    """A newer version in the catalog becomes one entry, then sweeps; nobody is left out."""
+    bench.send()
+    bench.settle()
+    bench.catalog.save_definitions(Definitions(audiences=(Audience("known", "events > 0"),)), "test")
+    bench.clock.advance(1_000)
+    bench.settle()
+    assert bench.audiences() == {"known"}
+    assert bench.kinds() == [Defined, Sweep]
+
+
+def test_timers_fire_although_the_log_never_ends(bench: Bench) -> None:
+    """A tick is written beside a backlog, one at a time, so load cannot hold time up."""
+    bench.catalog.save_definitions(BUSY, "test")
+    bench.worker.turn()
+    bench.send()
+    bench.settle()
+    bench.clock.advance(2 * HOUR_MS)
+    for _ in range(5):
+        bench.log.append({0: [entries.encode(Outgoing("web", bench.clock.now_ms(), []))]})
+        bench.worker.turn()
+    assert bench.audiences() == set()
+    assert bench.kinds().count(Tick) == 1
