@@ -65,9 +65,9 @@ def _declare_all(profile: Profile, incoming: Incoming) -> dict[str, Any]:
         traits = {"group": {"id": event.groupId, **traits}}
     changed: dict[str, Any] = {}
     for name, raw in traits.items():
-        if raw is None or (len(declared) >= PROFILE_TRAITS_MAX and name not in declared):
-            continue
         value = storable(raw)
+        if value is None or (len(declared) >= PROFILE_TRAITS_MAX and name not in declared):
+            continue
         old = declared.get(name)
         if declare(declared, name, Declared(value, incoming.at_ms, incoming.fingerprint)) and (
             old is None or old.value != value or type(old.value) is not type(value)

@@ -28,12 +28,14 @@ def normalise(namespace: str, value: Any, rules: Rules) -> str | None:
         return None
     if (special := _NORMALISERS.get(namespace)) is not None and (value := special(value, rules)) is None:
         return None
-    if len(value) > _SURELY_SHORT and len(value.encode()) + len(namespace) >= IDENTIFIER_MAX_BYTES:
+    identifier = f"{namespace}:{value}"
+    if len(identifier) > _SURELY_SHORT and len(identifier.encode()) > IDENTIFIER_MAX_BYTES:
         return None
-    return f"{namespace}:{value}"
+    return identifier
 
 
-_SURELY_SHORT = IDENTIFIER_MAX_BYTES // 4 - 40
+_SURELY_SHORT = IDENTIFIER_MAX_BYTES // 4
+"""So many characters of any kind are not too many bytes."""
 
 
 def _email(value: str, _rules: Rules) -> str | None:
@@ -44,8 +46,12 @@ def _email(value: str, _rules: Rules) -> str | None:
     return f"{local}@{domain}"
 
 
+_PHONE_MAX_CHARS = 64
+"""Longer than any number with its spaces and extension; what is remembered of phones stays small."""
+
+
 def _phone(value: str, rules: Rules) -> str | None:
-    return _e164(value, rules.phone_region)
+    return _e164(value, rules.phone_region) if len(value) <= _PHONE_MAX_CHARS else None
 
 
 @lru_cache(maxsize=65_536)
@@ -104,9 +110,12 @@ class Finder:
         return found
 
     def _learn(self, known: dict[Any, str | None], namespace: str, value: str | int) -> str | None:
-        if len(known) >= _REMEMBERED:
-            known.clear()
-        identifier = known[value] = normalise(namespace, value, self._rules)
+        """Remember only short values: strangers choose them, and integers past 64 bits may all have one hash."""
+        identifier = normalise(namespace, value, self._rules)
+        if len(value) <= IDENTIFIER_MAX_BYTES if type(value) is str else -_INT_MAX <= value <= _INT_MAX:
+            if len(known) >= _REMEMBERED:
+                known.clear()
+            known[value] = identifier
         return identifier
 
     def _add(self, found: list[str], namespace: str, value: Any) -> None:
@@ -142,6 +151,7 @@ class Finder:
 _EXTERNAL_MAX = 20
 """External ids read of one event."""
 _REMEMBERED = 100_000
+_INT_MAX = 1 << 63
 
 
 def _namespace(text: str) -> str:

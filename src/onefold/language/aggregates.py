@@ -6,6 +6,7 @@ States are made of what msgpack keeps. Sums are exact: the value is the correctl
 """
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from math import fsum
 from typing import Any, NamedTuple
 
@@ -127,6 +128,18 @@ def _number(value: Any, _at: int, _tie: bytes) -> Any:
     return number(value)
 
 
+def _least(a: Any, b: Any) -> Any:
+    return b if b < a or (b == a and type(b) is int) else a
+
+
+def _greatest(a: Any, b: Any) -> Any:
+    return b if b > a or (b == a and type(b) is int) else a
+
+
+def _all_by(choose: Callable[[Any, Any], Any]) -> Callable[[Sequence[Any]], Any]:
+    return lambda states: reduce(choose, states) if states else None
+
+
 def _itself(state: Any) -> Any:
     return state
 
@@ -137,7 +150,8 @@ def _or_none(choose: Callable[[Any], Any]) -> Callable[[Sequence[Any]], Any]:
 
 # --- first, last: [event time, tie, value] -----------------------------------------------------------------------
 def _moment(value: Any, at: int, tie: bytes) -> list[Any] | None:
-    return None if value is None else [at, tie, storable(value)]
+    value = storable(value)
+    return None if value is None else [at, tie, value]
 
 
 def _earlier(a: list[Any], b: list[Any]) -> list[Any]:
@@ -158,17 +172,19 @@ def _value(state: list[Any] | None) -> Any:
 
 # --- most_frequent, unique, unique_count: value as text → occurrences ----------------------------------------------
 def _tally(value: Any, _at: int, _tie: bytes) -> dict[str, int] | None:
-    return {_key(value): 1} if type(value) in SCALARS else None
+    key = _key(value) if type(value) in SCALARS else None
+    return None if key is None else {key: 1}
 
 
-def _key(value: Any) -> str:
+def _key(value: Any) -> str | None:
     if type(value) is str:
         return "s" + value
     if type(value) is bool:
         return "b1" if value else "b0"
     if type(value) is float and value.is_integer() and abs(value) < 1 << 53:
         value = int(value)
-    return f"n{number(value)!r}"
+    value = number(value)
+    return None if value is None else f"n{value!r}"
 
 
 def _unkey(key: str) -> Any:
@@ -245,8 +261,8 @@ MONOIDS: dict[str, Monoid] = {
     "count": Monoid(_one, _plus, _or_zero, sum, _minus),
     "sum": Monoid(lift_total, combine_totals, _sum, _sum_totals, _remove_total),
     "avg": Monoid(lift_total, combine_totals, _average, _sum_totals, _remove_total),
-    "min": Monoid(_number, min, _itself, _or_none(min)),
-    "max": Monoid(_number, max, _itself, _or_none(max)),
+    "min": Monoid(_number, _least, _itself, _all_by(_least)),
+    "max": Monoid(_number, _greatest, _itself, _all_by(_greatest)),
     "first": Monoid(_moment, _earlier, _value, _or_none(lambda states: min(states, key=_when))),
     "last": Monoid(_moment, _later, _value, _or_none(lambda states: max(states, key=_when))),
     "most_frequent": Monoid(*_tallies, _most_frequent, _sum_tallies),

@@ -13,7 +13,7 @@ from onefold.language import nodes as n
 from onefold.language import values, windows
 from onefold.language.aggregates import MONOIDS
 from onefold.language.check import Checked
-from onefold.language.excerpt import FIELD_PREFIX, decoder
+from onefold.language.excerpt import attribute, decoder
 from onefold.language.program import NOW, SEEN, Handler, Program, Slot, Trigger
 from onefold.limits import WINDOW_PANES_MAX
 from onefold.model.event import Context
@@ -380,8 +380,8 @@ class _EventScope(_Scope):
         if root == "traits":
             return f"dig(e.traits, {keys})"
         holder, (field, *deeper) = _HOLDERS[root], rest
-        attribute = field if root == "context" and field in Context.__struct_fields__ else FIELD_PREFIX + field
-        value = f"({holder} and {holder}.{attribute})"
+        name = field if root == "context" and field in Context.__struct_fields__ else attribute(field)
+        value = f"({holder} and {holder}.{name})"
         return f"dig({value}, {', '.join(map(repr, deeper))})" if deeper else value
 
     def _compare_instants(self, node: n.Compare) -> str:

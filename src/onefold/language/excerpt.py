@@ -11,8 +11,10 @@ import msgspec
 from onefold.model.entry import Defined, Entry, Received, Sweep, Tick
 from onefold.model.event import Context, Excerpt, Properties
 
-FIELD_PREFIX = "f_"
-"""Before the attribute of a field that definitions mention, so that no user's name meets one of ours."""
+
+def attribute(field: str) -> str:
+    """The attribute that holds a field which definitions mention: a plain name that meets none of ours."""
+    return f"f_{field}" if field.isascii() and field.isidentifier() else f"x_{field.encode().hex()}"
 
 
 def decoder(properties: Iterable[str], context: Iterable[str]) -> Callable[[bytes], Entry]:
@@ -44,8 +46,8 @@ def _with_fields(name: str, base: type, fields: Iterable[str]) -> Any:
     names = sorted(fields)
     return msgspec.defstruct(
         name,
-        [(FIELD_PREFIX + field, Any, None) for field in names],
+        [(attribute(field), Any, None) for field in names],
         bases=(base,),
-        rename={FIELD_PREFIX + field: field for field in names},
+        rename={attribute(field): field for field in names},
         gc=False,
     )

@@ -2,7 +2,7 @@
 
 Two scopes. In *profile* scope (traits, audiences) stand aggregates, traits and built-ins; in *event* scope
 (`where=` and the field of an aggregate) stand fields of the event. Missing values are None: a comparison with
-a missing value is false, arithmetic with one is missing.
+a missing value is false (but `!=`, which is just `not ==`), arithmetic with one is missing.
 """
 
 from typing import Any, Literal

@@ -4,15 +4,20 @@ Missing is None. Numbers compare with numbers, strings with strings, booleans wi
 instants (milliseconds) with instants and with RFC 3339 strings; a boolean is never a number.
 """
 
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from onefold.language.instants import parse_instant
 
 NUMBERS = frozenset((int, float))
 SCALARS = frozenset((int, float, str, bool))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _EXACT = 1 << 53
+_INSTANT_MAX_CHARS = 64
+_DOUBLE_MAX = int(sys.float_info.max)
 
 
 def milliseconds(instant: datetime) -> int:
@@ -24,12 +29,7 @@ def milliseconds(instant: datetime) -> int:
 
 def instant(value: Any) -> int | None:
     """The instant that an RFC 3339 string names."""
-    if type(value) is not str or len(value) > 40 or len(value) < 10:
-        return None
-    try:
-        return milliseconds(datetime.fromisoformat(value))
-    except ValueError:
-        return None
+    return parse_instant(value) if type(value) is str and len(value) <= _INSTANT_MAX_CHARS else None
 
 
 def dig(value: Any, *path: str) -> Any:
@@ -42,19 +42,23 @@ def dig(value: Any, *path: str) -> Any:
 
 
 def number(value: Any) -> Any:
-    """A number that every store keeps exactly or as a double: integers past 2^53 become doubles, others None."""
+    """A number that every store keeps: integers past 2^53 become doubles; past all doubles, as others, None."""
     if type(value) is int:
-        return value if -_EXACT <= value <= _EXACT else float(value)
+        return value if -_EXACT <= value <= _EXACT else _nearest(value)
     return value if type(value) is float else None
 
 
+def _nearest(value: int) -> float | None:
+    return float(value) if -_DOUBLE_MAX <= value <= _DOUBLE_MAX else None
+
+
 def storable(value: Any) -> Any:
-    """Any JSON value with its integers within 64 bits, so that every store can hold it."""
+    """Any JSON value with its integers within 64 bits, so that every store can hold it; past all doubles None."""
     kind = type(value)
     if kind is str or value is None or kind is bool or kind is float:
         return value
     if kind is int:
-        return value if -(1 << 63) <= value < 1 << 63 else float(value)
+        return value if -(1 << 63) <= value < 1 << 63 else _nearest(value)
     if kind is dict:
         return {key: storable(item) for key, item in value.items()}
     return [storable(item) for item in value]
@@ -91,8 +95,8 @@ def arithmetic(op: str, a: Any, b: Any) -> Any:
 
 
 _ARITHMETIC: Mapping[str, Any] = {
-    "+": lambda a, b: a + b,
-    "-": lambda a, b: a - b,
+    "+": lambda a, b: _finite(a + b),
+    "-": lambda a, b: _finite(a - b),
     "*": lambda a, b: _finite(a * b),
     "/": lambda a, b: _finite(a / b),
     "%": lambda a, b: a % b,

@@ -123,6 +123,14 @@ def test_traits_may_come_in_the_context() -> None:
     assert world.person("user_id:u").declared == {"city": "Bonn", "plan": "pro"}
 
 
+def test_fields_of_any_name_can_be_asked_for() -> None:
+    """A property whose name is no plain word is read like any other."""
+    world = World(define({"s": 'sum("A", properties["order total"])', "c": 'last("A", properties["größe"])'}))
+    world.send(track("A", user="u", properties={"order total": 3, "größe": "XL"}))
+    world.fold()
+    assert world.person("user_id:u").computed == {"c": "XL", "s": 3}
+
+
 def test_new_definitions_reach_everybody() -> None:
     """A new audience finds those who already belong to it, an old one that is gone is left, and state goes on."""
     world = World(define({"n": 'count("A")'}, {"some": "n > 0"}))
