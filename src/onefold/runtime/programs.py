@@ -22,7 +22,7 @@ class Programs:
         self._programs: dict[int, Program] = {}
 
     def get(self, version: int) -> Program:
-        """The program of a version; version 0 defines nothing. Raises `DefinitionError` where checks became stricter."""
+        """The program of a version; 0 defines nothing. Raises `DefinitionError` where checks have become stricter."""
         program = self._programs.get(version)
         if program is None:
             definitions = Definitions() if version == 0 else self._find(version)
