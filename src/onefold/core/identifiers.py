@@ -112,7 +112,7 @@ class Finder:
     def _learn(self, known: dict[Any, str | None], namespace: str, value: str | int) -> str | None:
         """Remember only short values: strangers choose them, and integers past 64 bits may all have one hash."""
         identifier = normalise(namespace, value, self._rules)
-        if len(value) <= IDENTIFIER_MAX_BYTES if type(value) is str else -_INT_MAX <= value <= _INT_MAX:
+        if len(value) <= IDENTIFIER_MAX_BYTES if isinstance(value, str) else -_INT_MAX <= value <= _INT_MAX:
             if len(known) >= _REMEMBERED:
                 known.clear()
             known[value] = identifier
