@@ -1,10 +1,11 @@
-"""Which messages were admitted, and when: exact, with bounded memory, at a fraction of a microsecond each.
+"""Which messages were admitted, and when: exact, with bounded memory, at about a microsecond each.
 
-Inserting random fingerprints one by one into a large tree costs a page each. So each commit leaves its
-messages in one value of `recent`, every process holds those in a dict, and every so often a commit moves all of
-them, sorted, into the tree of their generation (a span of log time). A generation that no partition's
-window reaches any more is dropped whole. Almost every look-up is for a message that was never seen; a filter, one a
-generation and read from the map in place, answers most of these without touching the tree.
+Inserting random fingerprints one by one into a large tree costs a page each. So each commit leaves its messages
+in one value of `recent`, and every process holds those that wait in a dict. All commits together walk round the
+space of fingerprints in slices: each moves, sorted, what waits in the next slices into the tree of its generation (a
+span of log time), about as many messages as it adds itself, so that no commit stalls. A generation that no
+partition's window reaches any more is dropped whole. Almost every look-up is for a message that was never seen;
+filters, one a slice and generation and read from the map in place, answer most of these without touching the tree.
 """
 
 import heapq
@@ -16,124 +17,158 @@ from typing import Any
 from onefold.storage.lmdb_env import Txn
 from onefold.storage.state_tables import (
     GENERATIONS_MAX,
+    ROUND,
+    SLICES,
     U64,
+    Arrived,
     Head,
     Tables,
-    decode_messages,
+    decode_arrived,
     encode,
     read_head,
 )
 
 FILTER_BITS = 16
 """Bits of filter a message: with 1 probe, 6 % of unseen messages still look into the tree."""
-FILTER_MIN_BYTES = 4096
-FILTER_GROWTH = 4
-"""A crowded filter is made at least this many times as large as it must be."""
-FILTER_MAX_BYTES = 64 << 20
+FILTER_MIN_BYTES = 16
+FILTER_MAX_BYTES = (64 << 20) // SLICES
 """Beyond 32 million messages a generation the filter lets more look-ups through, and stays exact all the same."""
-
+TRIM_RECORDS = 4
+"""Records that one commit forgets: more than the one that it adds, and few enough to take no time."""
 
 Picture = tuple[Tables, list[Any], Head]
 """Tables, slots of the generations, and the head as of a transaction."""
 
 
+class Waiting:
+    """The messages that are not in their generations yet, as of one commit: what the records in `recent` add up to."""
+
+    def __init__(self, generation_ms: int, known: int) -> None:
+        self.times: dict[bytes, int] = {}
+        """Fingerprint → log time."""
+        self.known = known
+        """The commit as of which this is."""
+        self._generation_ms = generation_ms
+        self._oldest = 0
+        self._slices: list[list[bytes]] = [[] for _ in range(SLICES)]
+
+    def catch_up(self, txn: Txn, tables: Tables, head: Head) -> None:
+        """Apply what commits left since; their records must all be there still."""
+        assert head.moved <= self.known
+        cursor = txn.cursor(tables.recent)
+        if self.known < head.number and cursor.set_range(U64.pack(self.known + 1)):
+            for _, value in cursor.iternext():
+                self.apply(decode_arrived(value))
+        self.known = head.number
+
+    def apply(self, arrived: Arrived) -> None:
+        """Take what one commit left: first its messages come, then slices go, and what is too old."""
+        messages = arrived.messages
+        if self.times.keys().isdisjoint(messages):
+            self._place(messages)
+            self.times.update(messages)
+        else:
+            self._place(messages.keys() - self.times.keys())
+            self.times = _merged(self.times, messages)
+        for number in slices_between(arrived.before, arrived.after):
+            for message in self._slices[number]:
+                del self.times[message]
+            self._slices[number] = []
+        since_ms = arrived.oldest * self._generation_ms
+        if arrived.oldest > self._oldest or min(messages.values(), default=since_ms) < since_ms:
+            self._forget(since_ms)
+        self._oldest = arrived.oldest
+        self.known += 1
+
+    def going(self, before: int, after: int, more: Mapping[bytes, int]) -> dict[bytes, int]:
+        """What moves when the round goes on from `before` to `after` and `more` comes; sorted but for one turn."""
+        numbers = slices_between(before, after)
+        wanted = set(numbers)
+        late: dict[int, list[bytes]] = {number: [] for number in numbers}
+        for message in more:
+            if message[0] in wanted:
+                late[message[0]].append(message)
+        ordered = [m for number in numbers for m in sorted(self._slices[number] + late[number])]
+        times = self.times
+        found = {m: times[m] if m in times else more[m] for m in ordered}
+        for again in found.keys() & more.keys() & times.keys():
+            found[again] = max(more[again], times[again])
+        return found
+
+    def _place(self, messages: Iterable[bytes]) -> None:
+        slices = self._slices
+        for message in messages:
+            slices[message[0]].append(message)
+
+    def _forget(self, since_ms: int) -> None:
+        """Forget what is older, which happens about once a generation."""
+        self.times = {m: at_ms for m, at_ms in self.times.items() if at_ms >= since_ms}
+        self._slices = [[] for _ in range(SLICES)]
+        self._place(self.times)
+
+
 class MessageIndex:
-    """The messages of one state. Holds those of recent commits in memory; one thread loads and commits."""
+    """The messages of one state. Holds those that wait in memory; one thread loads and commits."""
 
     def __init__(self, window_ms: int, move_messages: int, move_commits: int) -> None:
         self._window_ms = window_ms
         self._move_messages = move_messages
         self._move_commits = move_commits
-        self._recent: dict[bytes, int] = {}
-        self._moved = 0
-        self._known = 0
+        self._waiting: Waiting | None = None
 
     def seen(self, txns: tuple[Txn, Any], picture: Picture, messages: AbstractSet[bytes]) -> dict[bytes, int]:
         """Fingerprint → log time of those that were admitted. `txns`: two of one moment, the second gives buffers."""
+        if not messages:
+            return {}
         txn, buffers = txns
         tables, slots, head = picture
-        self._refresh(txn, tables, head)
-        since_ms = self._oldest(head) * head.generation_ms
-        recent = self._recent
-        found = {m: recent[m] for m in messages & recent.keys() if recent[m] >= since_ms}
-        if not head.generations or not messages:
+        recent = self._as_of(txn, tables, head).times
+        found = {m: recent[m] for m in messages & recent.keys()}
+        if not head.generations:
             return found
         keys = list(messages)
         halves = first_halves(keys)
         for generation in head.generations:
-            bits = buffers.get(U64.pack(generation), db=tables.filters)
-            mask = len(bits) * 8 - 1
-            maybe = [m for m, h in zip(keys, halves, strict=True) if bits[(h & mask) >> 3] >> (h & 7) & 1]
-            if maybe and generation * head.generation_ms >= since_ms:
-                maybe.sort()
-                for key, value in txn.cursor(slots[generation % GENERATIONS_MAX]).getmulti(maybe):
-                    found[key] = max(U64.unpack(value)[0], found.get(key, 0))
+            filters = _filters(buffers, tables, generation, {key[0] for key in keys})
+            maybe = [
+                m
+                for m, h in zip(keys, halves, strict=True)
+                if (bits := filters[m[0]])[h >> 11 & len(bits) - 1] >> (h >> 8 & 7) & 1
+            ]
+            maybe.sort()
+            for key, value in txn.cursor(slots[generation % GENERATIONS_MAX]).getmulti(maybe):
+                found[key] = max(U64.unpack(value)[0], found.get(key, 0))
         return found
 
-    def write(self, txn: Txn, picture: Picture, messages: Mapping[bytes, int]) -> None:
+    def write(self, txn: Txn, picture: Picture, messages: dict[bytes, int]) -> Arrived:
         """Add a commit's messages; `head` has its number and times already, and is changed further."""
         tables, slots, head = picture
-        before = read_head(txn, tables)
-        forgotten = self._oldest(before)
-        if self._oldest(head) < forgotten:
-            # A partition that lags behind all others has come: what was forgotten already must stay so.
-            self._move(txn, picture, {}, forgotten)
-            head.moved, head.pending = before.number, 0
-        self._expire(txn, tables, slots, head)
-        head.pending += len(messages)
-        if head.pending < self._move_messages and head.number - head.moved < self._move_commits:
-            if messages:
-                txn.put(U64.pack(head.number), encode(messages), db=tables.recent, append=True)
-        else:
-            self._move(txn, picture, messages, self._oldest(head))
-            head.moved, head.pending = head.number, 0
+        waiting = self._as_of(txn, tables, read_head(txn, tables))
+        oldest = oldest_generation(head.times, head.generation_ms, self._window_ms)
+        _expire(txn, tables, slots, head, oldest)
+        step = max(len(messages) * ROUND // self._move_messages, ROUND // self._move_commits)
+        arrived = Arrived(head.place, head.place + min(step, ROUND), oldest, messages)
+        _move(txn, picture, waiting.going(arrived.before, arrived.after, messages), oldest)
+        txn.put(U64.pack(head.number), encode(arrived), db=tables.recent, append=True)
+        head.place = arrived.after
+        if head.place >= ROUND:
+            head.place -= ROUND
+            head.moved, head.began = head.began, head.number
+        _trim(txn, tables, head.moved)
+        return arrived
 
-    def committed(self, head: Head, messages: Mapping[bytes, int]) -> None:
+    def committed(self, arrived: Arrived) -> None:
         """Take note of a commit of this process, once it is on disk."""
-        if head.moved == head.number:
-            self._recent.clear()
-            self._known = self._moved = head.moved
-        elif self._known == head.number - 1 and self._moved == head.moved:
-            self._recent = _merged(self._recent, messages)
-            self._known = head.number
+        assert self._waiting
+        self._waiting.apply(arrived)
 
-    def _refresh(self, txn: Txn, tables: Tables, head: Head) -> None:
-        """Learn what commits of other processes (or of earlier ones, after opening) left in `recent`."""
-        if head.moved != self._moved or head.number < self._known:
-            self._recent.clear()
-            self._known = self._moved = head.moved
-        if head.number > self._known:
-            for _, messages in _recent(txn, tables, self._known):
-                self._recent = _merged(self._recent, messages)
-            self._known = head.number
-
-    def _oldest(self, head: Head) -> int:
-        return oldest_generation(head.times, head.generation_ms, self._window_ms)
-
-    def _expire(self, txn: Txn, tables: Tables, slots: list[Any], head: Head) -> None:
-        oldest = self._oldest(head)
-        while head.generations and head.generations[0] < oldest:
-            generation = head.generations.pop(0)
-            txn.drop(slots[generation % GENERATIONS_MAX], delete=False)
-            txn.delete(U64.pack(generation), db=tables.filters)
-
-    def _move(self, txn: Txn, picture: Picture, more: Mapping[bytes, int], oldest: int) -> None:
-        """Put all of `recent`, and these, into their generations, from the oldest one on."""
-        tables, slots, head = picture
-        self._refresh(txn, tables, read_head(txn, tables))
-        messages = _merged(dict(self._recent), more)
-        txn.drop(tables.recent, delete=False)
-        if not messages:
-            return
-        ordered, span = sorted(messages), head.generation_ms
-        first, last = min(messages.values()) // span, max(messages.values()) // span
-        for generation in range(max(first, oldest), last + 1):
-            keys = ordered if first == last else [m for m in ordered if messages[m] // span == generation]
-            if keys:
-                slot = slots[generation % GENERATIONS_MAX]
-                _put_latest(txn, slot, keys, messages)
-                _extend_filter(txn, tables, (generation, slot), keys)
-                head.generations = sorted({*head.generations, generation})
+    def _as_of(self, txn: Txn, tables: Tables, head: Head) -> Waiting:
+        """What waits as of this head, from memory and from what other processes left since."""
+        waiting = self._waiting
+        if waiting is None or not head.moved <= waiting.known <= head.number:
+            waiting = self._waiting = Waiting(head.generation_ms, head.moved)
+        waiting.catch_up(txn, tables, head)
+        return waiting
 
 
 def oldest_generation(times: Mapping[int, int], generation_ms: int, window_ms: int) -> int:
@@ -144,43 +179,80 @@ def oldest_generation(times: Mapping[int, int], generation_ms: int, window_ms: i
     return max(0, reached, max(times.values()) // generation_ms - GENERATIONS_MAX + 1)
 
 
-def stored_messages(txn: Txn, picture: Picture, window_ms: int) -> Iterator[tuple[bytes, int]]:
+def slices_between(before: int, after: int) -> list[int]:
+    """The slices whose turn it is when the round goes on from one place to another, at most a whole round away."""
+    size = ROUND // SLICES
+    return [number % SLICES for number in range(before // size, after // size)]
+
+
+def stored_messages(txn: Txn, picture: Picture) -> Iterator[tuple[bytes, int]]:
     """Every message that `seen` would find, with its log time, sorted."""
     tables, slots, head = picture
-    since_ms = oldest_generation(head.times, head.generation_ms, window_ms) * head.generation_ms
-    recent: dict[bytes, int] = {}
-    for _, messages in _recent(txn, tables, head.moved):
-        recent = _merged(recent, messages)
-    runs: list[Iterable[tuple[bytes, int]]] = [sorted(recent.items())]
+    waiting = Waiting(head.generation_ms, head.moved)
+    waiting.catch_up(txn, tables, head)
+    runs: list[Iterable[tuple[bytes, int]]] = [sorted(waiting.times.items())]
     for generation in head.generations:
         rows = txn.cursor(slots[generation % GENERATIONS_MAX])
         runs.append((key, U64.unpack(value)[0]) for key, value in rows)
     for message, entries in groupby(heapq.merge(*runs), key=lambda entry: entry[0]):
-        at_ms = max(at_ms for _, at_ms in entries)
-        if at_ms >= since_ms:
-            yield message, at_ms
-
-
-def _recent(txn: Txn, tables: Tables, after: int) -> Iterator[tuple[int, dict[bytes, int]]]:
-    cursor = txn.cursor(tables.recent)
-    if cursor.set_range(U64.pack(after + 1)):
-        for key, value in cursor.iternext():
-            yield U64.unpack(key)[0], decode_messages(value)
-
-
-def _merged(into: dict[bytes, int], messages: Mapping[bytes, int]) -> dict[bytes, int]:
-    """Add messages to a dict, in place. A message admitted twice keeps its latest log time."""
-    if into.keys().isdisjoint(messages):
-        into.update(messages)
-    else:
-        for message, at_ms in messages.items():
-            into[message] = max(at_ms, into.get(message, 0))
-    return into
+        yield message, max(at_ms for _, at_ms in entries)
 
 
 def first_halves(messages: Iterable[bytes]) -> list[int]:
-    """The first 8 bytes of each fingerprint as a number: a hash already, good for any number of bits."""
+    """The first 8 bytes of each fingerprint as a number, the first byte lowest: a hash, good for any number of bits."""
     return memoryview(b"".join(messages)).cast("Q").tolist()[::2]
+
+
+def extend_filters(txn: Txn, tables: Tables, place: tuple[int, Any], added: Iterable[bytes]) -> None:
+    """Add messages, in order of their slices, to the filters of their generation, first made larger where crowded.
+
+    A bit's place is the low bits of a hash, so a filter repeated says "perhaps" of all that it said it of before.
+    """
+    generation, slot = place
+    wanted = txn.stat(slot)["entries"] * FILTER_BITS // 8 // SLICES
+    for number, messages in groupby(added, key=lambda message: message[0]):
+        key = filter_key(generation, number)
+        bits = bytearray(txn.get(key, b"", db=tables.filters)) or bytearray(FILTER_MIN_BYTES)
+        while len(bits) < min(wanted, FILTER_MAX_BYTES):
+            bits *= 2
+        mask = len(bits) - 1
+        for half in first_halves(messages):
+            bits[half >> 11 & mask] |= 1 << (half >> 8 & 7)
+        txn.put(key, bits, db=tables.filters)
+
+
+def filter_key(generation: int, number: int) -> bytes:
+    """Where the filter of a slice of a generation lies."""
+    return U64.pack(generation) + bytes((number,))
+
+
+def _filters(buffers: Any, tables: Tables, generation: int, numbers: Iterable[int]) -> dict[int, Any]:
+    get, table = buffers.get, tables.filters
+    return {number: get(filter_key(generation, number), b"\0", db=table) for number in numbers}
+
+
+def _expire(txn: Txn, tables: Tables, slots: list[Any], head: Head, oldest: int) -> None:
+    while head.generations and head.generations[0] < oldest:
+        generation = head.generations.pop(0)
+        txn.drop(slots[generation % GENERATIONS_MAX], delete=False)
+        for number in range(SLICES):
+            txn.delete(filter_key(generation, number), db=tables.filters)
+
+
+def _move(txn: Txn, picture: Picture, messages: Mapping[bytes, int], oldest: int) -> None:
+    """Put these, which are sorted, into their generations, from the oldest one on."""
+    if not messages:
+        return
+    tables, slots, head = picture
+    span = head.generation_ms
+    first, last = min(messages.values()) // span, max(messages.values()) // span
+    for generation in range(max(first, oldest), last + 1):
+        keys = list(messages) if first == last else [m for m, at_ms in messages.items() if at_ms // span == generation]
+        if keys:
+            slot = slots[generation % GENERATIONS_MAX]
+            _put_latest(txn, slot, keys, messages)
+            extend_filters(txn, tables, (generation, slot), keys)
+            head.generations = sorted({*head.generations, generation})
 
 
 def _put_latest(txn: Txn, slot: Any, ordered: list[bytes], messages: Mapping[bytes, int]) -> None:
@@ -194,18 +266,17 @@ def _put_latest(txn: Txn, slot: Any, ordered: list[bytes], messages: Mapping[byt
                 txn.put(message, at, db=slot)
 
 
-def _extend_filter(txn: Txn, tables: Tables, place: tuple[int, Any], added: list[bytes]) -> None:
-    """Add messages to the filter of their generation, first made larger where it gets crowded.
+def _trim(txn: Txn, tables: Tables, moved: int) -> None:
+    """Forget a few records of messages that a whole round has moved since."""
+    cursor = txn.cursor(tables.recent)
+    for _ in range(TRIM_RECORDS):
+        if not cursor.first() or U64.unpack(cursor.key())[0] > moved:
+            return
+        cursor.delete()
 
-    A bit's place is the low bits of a hash, so a filter repeated says "perhaps" of all that it said it of before.
-    """
-    generation, slot = place
-    bits = bytearray(txn.get(U64.pack(generation), b"", db=tables.filters)) or bytearray(FILTER_MIN_BYTES)
-    wanted = txn.stat(slot)["entries"] * FILTER_BITS // 8
-    if len(bits) < wanted:
-        while len(bits) < min(FILTER_GROWTH * wanted, FILTER_MAX_BYTES):
-            bits *= 2
-    mask = len(bits) * 8 - 1
-    for half in first_halves(added):
-        bits[(half & mask) >> 3] |= 1 << (half & 7)
-    txn.put(U64.pack(generation), bits, db=tables.filters)
+
+def _merged(into: dict[bytes, int], messages: Mapping[bytes, int]) -> dict[bytes, int]:
+    """Add messages to a dict, in place. A message admitted twice keeps its latest log time."""
+    for message, at_ms in messages.items():
+        into[message] = max(at_ms, into.get(message, 0))
+    return into

@@ -15,17 +15,17 @@ from onefold.model.changes import Changes, Cursor
 from onefold.model.effect import AnyEffect
 from onefold.model.quarantined import Quarantined
 from onefold.ports import Changed, Loaded
-from onefold.storage import lmdb_env, state_commit, state_tables
+from onefold.storage import lmdb_env, state_commit, state_migrations, state_tables
 from onefold.storage.lmdb_env import Txn
 from onefold.storage.messages_lmdb import MessageIndex, Picture, stored_messages
 from onefold.storage.state_commit import TOUCHED_KEPT
 from onefold.storage.state_digest import digest_of
-from onefold.storage.state_tables import COUNT, PLACE, TIMER, U64, U64_MAX, Head, Tables
+from onefold.storage.state_tables import COUNT, PLACE, TIMER, U64, U64_MAX, Arrived, Tables
 
-MOVE_MESSAGES = 200_000
-"""Messages that wait in memory, about 30 MB, before they are moved into their generations."""
+MOVE_MESSAGES = 400_000
+"""Messages in which one round of moving is made; half as many, about 30 MB, wait in memory."""
 MOVE_COMMITS = 1_000
-"""Commits after which they are moved even if they are few, so that opening stays quick."""
+"""Commits in which a round is made even if they have few messages, so that opening stays quick."""
 TRIM_COMMITS = 1_000
 """Commits whose effects one transaction forgets; trimming must not keep the worker waiting."""
 
@@ -37,7 +37,7 @@ class Options(NamedTuple):
     map_bytes: int = lmdb_env.MAP_BYTES
     move_messages: int = MOVE_MESSAGES
     move_commits: int = MOVE_COMMITS
-    migrations: Mapping[int, state_tables.Migration] = state_tables.MIGRATIONS
+    migrations: Mapping[int, state_tables.Migration] = state_migrations.MIGRATIONS
 
 
 class StateStats(NamedTuple):
@@ -46,7 +46,6 @@ class StateStats(NamedTuple):
     commit: int
     entries: dict[str, int]
     """Table → entries."""
-    pending_messages: int
     environment: lmdb_env.Stats
 
 
@@ -116,12 +115,12 @@ class LmdbState:
     def commit(self, changes: Changes, loaded: Loaded, encoded: Mapping[int, bytes]) -> int:
         """Write a batch's changes in one durable transaction and return the new snapshot number."""
         assert changes.profiles.keys().isdisjoint(changes.absorbed)
-        head = self._env.write(lambda txn: self._write(txn, changes, loaded, encoded))
-        self._messages.committed(head, changes.messages)
-        self._own[head.number] = None
+        number, arrived = self._env.write(lambda txn: self._write(txn, changes, loaded, encoded))
+        self._messages.committed(arrived)
+        self._own[number] = None
         if len(self._own) > TOUCHED_KEPT:
             del self._own[next(iter(self._own))]
-        return head.number
+        return number
 
     def due(self, partition: int, until_ms: int, limit: int) -> list[tuple[int, int]]:
         """Armed timers (due, profile id) of this partition with due <= until_ms, earliest first."""
@@ -207,7 +206,8 @@ class LmdbState:
     def items(self) -> Iterator[tuple[str, bytes, bytes]]:
         """Everything that counts, as (part, key, value), in a defined order: what `digest` is made from.
 
-        Holds one transaction until it is exhausted or closed: on a busy state, read a backup instead.
+        All of one commit, so it holds one transaction until it is exhausted or closed, while which a live state cannot
+        use freed pages again and its file grows: read a copy (`backup`) of such a state instead.
         """
         with self._env.read() as txn:
             tables = self._tables
@@ -216,7 +216,7 @@ class LmdbState:
                     yield part, key, _survivor(txn, tables, value) if part == "redirects" else value
             yield from _effect_items(txn, tables)
             picture = (tables, self._slots, state_tables.read_head(txn, tables))
-            for message, at_ms in stored_messages(txn, picture, self._options.dedupe_window_ms):
+            for message, at_ms in stored_messages(txn, picture):
                 yield "messages", message, U64.pack(at_ms)
             for part in ("quarantine", "counts", "cursors"):
                 for key, value in txn.cursor(getattr(tables, part)):
@@ -236,7 +236,7 @@ class LmdbState:
             entries["messages"] = sum(
                 txn.stat(slots[generation % len(slots)])["entries"] for generation in head.generations
             )
-        return StateStats(head.number, entries, head.pending, self._env.stats())
+        return StateStats(head.number, entries, self._env.stats())
 
     def close(self) -> None:
         """Let go of files and connections."""
@@ -257,9 +257,9 @@ class LmdbState:
             if state_tables.is_current(txn, self._tables):
                 return
         window_ms, migrations = self._options.dedupe_window_ms, self._options.migrations
-        self._env.write(lambda txn: state_tables.prepare(txn, self._tables, window_ms, migrations))
+        self._env.write(lambda txn: state_tables.prepare(txn, (self._tables, self._slots), window_ms, migrations))
 
-    def _write(self, txn: Txn, changes: Changes, loaded: Loaded, encoded: Mapping[int, bytes]) -> Head:
+    def _write(self, txn: Txn, changes: Changes, loaded: Loaded, encoded: Mapping[int, bytes]) -> tuple[int, Arrived]:
         tables = self._tables
         head = state_tables.read_head(txn, tables)
         picture: Picture = (tables, self._slots, head)
@@ -272,9 +272,9 @@ class LmdbState:
         head.number += 1
         head.times[changes.partition] = changes.cursor.now_ms
         state_commit.write(txn, tables, (changes, head.number), encoded)
-        self._messages.write(txn, picture, changes.messages)
+        arrived = self._messages.write(txn, picture, changes.messages)
         state_tables.write_head(txn, tables, head)
-        return head
+        return head.number, arrived
 
     def _rows(self, table: str, start: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         """Up to `limit` rows from `start` on."""

@@ -4,7 +4,7 @@ Numbers in keys are big-endian, so that LMDB's byte order is their order.
 """
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import lmdb
@@ -16,10 +16,14 @@ from onefold.model.changes import Cursor
 from onefold.model.quarantined import Quarantined
 from onefold.storage.lmdb_env import Txn
 
-FORMAT = 1
+FORMAT = 2
 """The layout that this code reads and writes."""
 GENERATIONS_MAX = 32
 """Generations of messages alive at once; a partition that lags further than these loses its oldest."""
+SLICES = 256
+"""Slices of the space of fingerprints, by their first byte; messages are moved into generations slice by slice."""
+ROUND = 1 << 32
+"""A whole way round these slices, as commits count it; `Head.place` is below."""
 
 U64 = struct.Struct(">Q")
 TIMER = struct.Struct(">BQQ")
@@ -62,13 +66,26 @@ class Head(Struct, array_like=True):
     number: int = 0
     """The newest commit."""
     moved: int = 0
-    """Messages of commits up to this one lie in their generations; those of later ones in `recent`."""
-    pending: int = 0
-    """Messages in `recent`."""
+    """Messages of commits up to this one lie in their generations: a whole round was made since."""
+    began: int = 0
+    """The commit in which the present round began: with it done, messages up to this commit have been moved."""
+    place: int = 0
+    """How far the present round has come."""
     generations: list[int] = []
     """Generations that hold messages, ascending; generation g lies in slot g % GENERATIONS_MAX."""
     times: dict[int, int] = {}
     """Partition → its time."""
+
+
+class Arrived(Struct, array_like=True):
+    """What a commit did to the messages that wait: these came, and the slices between two places of the round went."""
+
+    before: int
+    after: int
+    """Not below `before`, and at most a whole round from it."""
+    oldest: int
+    """Messages of generations before this one were forgotten."""
+    messages: dict[bytes, int]
 
 
 class Touched(Struct, array_like=True):
@@ -83,15 +100,14 @@ _encoder = msgspec.msgpack.Encoder()
 encode = _encoder.encode
 decode_head = msgspec.msgpack.Decoder(Head).decode
 decode_touched = msgspec.msgpack.Decoder(Touched).decode
-decode_messages = msgspec.msgpack.Decoder(dict[bytes, int]).decode
+decode_arrived = msgspec.msgpack.Decoder(Arrived).decode
 decode_cursor = msgspec.msgpack.Decoder(Cursor).decode
 decode_quarantined = msgspec.msgpack.Decoder(Quarantined).decode
 
 _HEAD = b"head"
 _FORMAT = b"format"
-Migration = Callable[[Txn, Tables], None]
-MIGRATIONS: Mapping[int, Migration] = {}
-"""Format → what turns it into the next one, within the transaction that opens the state."""
+Migration = Callable[[Txn, Tables, Sequence[Any]], None]
+"""Turns one format into the next, within the transaction that opens the state; takes tables and generations' slots."""
 
 
 def read_head(txn: Txn, tables: Tables) -> Head:
@@ -118,14 +134,17 @@ def refuse_newer(env: lmdb.Environment) -> None:
         raise TooNew(f"{env.path()} has state format {found}; this Onefold knows up to {FORMAT}: please upgrade it")
 
 
-def prepare(txn: Txn, tables: Tables, generation_ms: int, migrations: Mapping[int, Migration]) -> None:
+def prepare(
+    txn: Txn, picture: tuple[Tables, Sequence[Any]], generation_ms: int, migrations: Mapping[int, Migration]
+) -> None:
     """Make a new state, or bring an older one up to the present format."""
+    tables, slots = picture
     found = txn.get(_FORMAT, db=tables.meta)
     if found is None:
         write_head(txn, tables, Head(generation_ms))
     else:
         for version in range(int(found), FORMAT):
-            migrations[version](txn, tables)
+            migrations[version](txn, tables, slots)
     txn.put(_FORMAT, b"%d" % FORMAT, db=tables.meta)
 
 
