@@ -7,7 +7,7 @@ from rich.markup import escape
 
 from onefold.cli.check import Workspace, summary
 from onefold.cli.options import AsJson, Data, Yes, settings
-from onefold.cli.printing import out, print_json
+from onefold.cli.printing import agree, out, print_json
 from onefold.clock import SystemClock
 from onefold.runtime.difference import difference
 from onefold.runtime.workspace import load_workspace
@@ -42,7 +42,7 @@ def apply(workspace: Workspace, data: Data = None, *, yes: Yes = False, as_json:
         if not as_json:
             _show(changes)
         if changes and not yes and not as_json:
-            typer.confirm("Apply?", abort=True)
+            agree("Apply?")
         saved = catalog.save_definitions(wanted, getpass.getuser(), base=old.version) if changes else old
     finally:
         catalog.close()

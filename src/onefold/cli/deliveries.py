@@ -10,10 +10,11 @@ import typer
 
 from onefold.cli import opening
 from onefold.cli.options import AsJson, Data, Limit, Yes, settings
-from onefold.cli.printing import instant, out, print_json, table
+from onefold.cli.printing import agree, instant, out, print_json, table
 from onefold.errors import NotFoundError
 from onefold.model import position
 from onefold.model.delivery import Delivery
+from onefold.runtime.doctor import delivery_waits
 from onefold.storage.deliveries_lmdb import DeliveryStore
 
 _app = typer.Typer(
@@ -30,7 +31,7 @@ def register(app: typer.Typer) -> None:
 
 @_app.command("list")
 def list_deliveries(data: Data = None, *, as_json: AsJson = False) -> None:
-    """Count the deliveries of every destination by what became of them.
+    """Count the deliveries of every destination by what became of them, and say why the oldest still waits.
 
     Examples:
 
@@ -40,15 +41,19 @@ def list_deliveries(data: Data = None, *, as_json: AsJson = False) -> None:
     """
     with _store(data) as store:
         standings = store.standings()
+        waits = {name: delivery_waits(store, name) for name in standings}
     if as_json:
-        print_json([{"destination": name, "counts": s.counts, "off": s.off} for name, s in sorted(standings.items())])
+        print_json([
+            {"destination": name, "counts": s.counts, "off": s.off, "waits": waits[name]}
+            for name, s in sorted(standings.items())
+        ])  # fmt: skip
         return
     rows = [
         (name, s.counts.get("delivered", 0), s.counts.get("pending", 0), _sum(s.counts, "parked."),
-         _sum(s.counts, "filtered."), f"answered 410 Gone: {s.off}" if s.off else "")
+         _sum(s.counts, "filtered."), f"answered 410 Gone: {s.off}" if s.off else waits[name])
         for name, s in sorted(standings.items())
     ]  # fmt: skip
-    table(("destination", "delivered", "pending", "parked", "filtered", "off"), rows)
+    table(("destination", "delivered", "pending", "parked", "filtered", "held up by"), rows)
 
 
 @_app.command("parked")
@@ -96,7 +101,7 @@ def replay(
         onefold deliveries replay crm --key 00-2a0001-1 --yes
     """
     if not yes and not as_json:
-        typer.confirm(f"Send what is parked for {destination or 'all destinations'} again?", abort=True)
+        agree(f"Send what is parked for {destination or 'all destinations'} again?")
     with _store(data, readonly=False) as store:
         meant = store.replay(destination, key or None)
     if as_json:

@@ -82,6 +82,8 @@ def demo(
         if as_json:
             print_json(summary(measures))
         else:
+            if out.is_terminal:
+                _retell(measures)
             screen.report(measures, out)
         fine = measures.account_closes() and not measures.trouble
         if not fine:
@@ -126,8 +128,14 @@ async def _show(measures: Measures, url: str) -> None:
     hint = "Ctrl-C ends it with a summary"
     with Live(console=out, refresh_per_second=FRAMES_PER_S, transient=True) as live:
         while True:
-            live.update(screen.screen(measures, url, hint))
+            live.update(screen.fitting(measures, url, hint, out))
             await asyncio.sleep(1 / FRAMES_PER_S)
+
+
+def _retell(measures: Measures) -> None:
+    """Leave the story on the terminal when the live screen is gone."""
+    for chapter in measures.story:
+        out.print(screen.chapter_line(measures.heroine, chapter), markup=False)
 
 
 async def _lines(measures: Measures) -> None:

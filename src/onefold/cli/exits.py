@@ -3,6 +3,7 @@
 from onefold.errors import (
     Conflict,
     ForbiddenAddress,
+    InvalidRequest,
     OnefoldError,
     Overloaded,
     SettingsError,
@@ -29,7 +30,7 @@ MEANINGS = {
 
 def code_of(error: OnefoldError | OSError) -> int:
     """The exit code that an error ends a command with."""
-    if isinstance(error, SettingsError):
+    if isinstance(error, SettingsError | InvalidRequest):
         return USAGE
     if isinstance(error, StorageError | Conflict | ForbiddenAddress | Overloaded | OSError):
         return UNREACHABLE

@@ -6,11 +6,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from onefold.errors import DefinitionError, OnefoldError
+from onefold.cli import exits
+from onefold.errors import DefinitionError, OnefoldError, SettingsError
 
 PIPE_COLUMNS = 200
 """Into a pipe or a file nothing is cut at the edge of a screen that is not there."""
@@ -18,6 +20,20 @@ PIPE_COLUMNS = 200
 
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
 err = Console(stderr=True, highlight=False, soft_wrap=True, width=None if sys.stderr.isatty() else PIPE_COLUMNS)
+
+
+def agree(question: str) -> None:
+    """Ask before something is changed; a no ends the command. Raises `SettingsError` where nobody answers."""
+    try:
+        agreed = typer.confirm(question)
+    except typer.Abort:
+        if sys.stdin.isatty():
+            raise
+        out.print()
+        raise SettingsError("nobody answered, nothing was changed; in a script say --yes") from None
+    if not agreed:
+        out.print("nothing was changed")
+        raise typer.Exit(exits.PROBLEM)
 
 
 def print_json(value: Any) -> None:

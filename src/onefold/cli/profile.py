@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any
 
+import msgspec
 import typer
 from msgspec import UNSET
 from rich.markup import escape
@@ -54,7 +55,8 @@ def show(
 def tree(answer: ProfileAnswer, events: list[EventAnswer]) -> Tree:
     """A profile for people."""
     seen = f"{_when(answer.first_seen_at)} to {_when(answer.last_seen_at)}"
-    top = Tree(f"[bold cyan]{answer.id}[/]  {answer.events:,} events, {seen}")
+    events_seen = f"{answer.events:,} event{'s' if answer.events != 1 else ''}"
+    top = Tree(f"[bold cyan]{answer.id}[/]  {events_seen}, {seen}")
     if answer.identifiers is not UNSET:
         _branch(top, "identifiers", [
             f"{namespace}:{escape(one.value)}  [dim]since {_when(one.first_seen_at)}[/]"
@@ -88,7 +90,9 @@ def _when(instant: str) -> str:
 
 
 def _value(value: Any) -> str:
-    return f"[green]{escape(str(value))}[/]" if isinstance(value, str) else f"[yellow]{escape(str(value))}[/]"
+    if isinstance(value, str):
+        return f"[green]{escape(value)}[/]"
+    return f"[yellow]{escape(msgspec.json.encode(value, enc_hook=str).decode())}[/]"
 
 
 def _name(event: EventAnswer) -> str:

@@ -50,7 +50,7 @@ _CONTENT_TYPES = frozenset(
 """JSON by any of these names: sendBeacon says text/plain, and RudderStack's Node SDK lets axios say that its gzipped
 JSON is a form."""
 _CHARSETS = frozenset({b"", b"utf-8", b"utf8", b"us-ascii"})
-_NOWHERE = refusal(404, "not_found", "no such path; see docs/collect.md for those there are")
+_NOWHERE = refusal(404, "not_found", "no such path; /docs shows the API, docs/collect.md where events go")
 
 
 class Collector:

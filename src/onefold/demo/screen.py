@@ -15,13 +15,28 @@ _AUDIENCES_SHOWN = 12
 _CHAPTERS_SHOWN = 8
 
 
-def screen(measures: Measures, url: str, hint: str) -> RenderableType:
+def fitting(measures: Measures, url: str, hint: str, console: Console) -> RenderableType:
+    """The picture with as much of the story, and then of the audiences, as the terminal has lines for."""
+    sizes = [(chapters, _AUDIENCES_SHOWN) for chapters in range(_CHAPTERS_SHOWN, 1, -1)]
+    sizes += [(1, audiences) for audiences in range(8, -1, -2)]
+    for chapters, audiences in sizes:
+        picture = screen(measures, url, hint, chapters, audiences)
+        if len(console.render_lines(picture, pad=False)) < console.height:
+            break
+    return picture
+
+
+def screen(
+    measures: Measures, url: str, hint: str, chapters: int = _CHAPTERS_SHOWN, audiences: int = _AUDIENCES_SHOWN
+) -> RenderableType:
     """The whole picture, as of now."""
-    top = Columns([_traffic(measures), _latency(measures), _audiences(measures)], padding=(0, 1))
+    panels = [_traffic(measures), _latency(measures), *([_audiences(measures, audiences)] if audiences else [])]
+    top = Columns(panels, padding=(0, 1))
     seconds = f"{measures.elapsed_s():.0f} s"
     title = f"[bold]Onefold[/]   [cyan]{url}[/]   {seconds}"
     trouble = [Text(measures.trouble, style="bold red")] if measures.trouble else []
-    return Group(Text.from_markup(title), Text(), top, _story(measures), *trouble, Text.from_markup(f"[dim]{hint}[/]"))
+    story = _story(measures, chapters)
+    return Group(Text.from_markup(title), Text(), top, story, *trouble, Text.from_markup(f"[dim]{hint}[/]"))
 
 
 def line(measures: Measures) -> str:
@@ -112,8 +127,8 @@ def _latency(measures: Measures) -> Panel:
     return _panel("latency and deliveries", rows, 30)
 
 
-def _audiences(measures: Measures) -> Panel:
-    shown = sorted(measures.audiences.items(), key=lambda item: (-item[1].size, item[0]))[:_AUDIENCES_SHOWN]
+def _audiences(measures: Measures, many: int) -> Panel:
+    shown = sorted(measures.audiences.items(), key=lambda item: (-item[1].size, item[0]))[:many]
     largest = max([one.size for _, one in shown], default=1) or 1
     body = Table.grid(padding=(0, 1))
     for name, one in shown:
@@ -124,9 +139,9 @@ def _audiences(measures: Measures) -> Panel:
     return Panel(body, title="audiences", border_style="dim", width=72)
 
 
-def _story(measures: Measures) -> Panel:
+def _story(measures: Measures, many: int) -> Panel:
     body = Table.grid(padding=(0, 2))
-    for chapter in measures.story[-_CHAPTERS_SHOWN:]:
+    for chapter in measures.story[-many:]:
         became = "; ".join(_coloured(one) for one in chapter.became) or "[dim]nothing changes[/]"
         body.add_row(
             f"[dim]{chapter.at_s:3.0f} s[/]", f"[dim]{chapter.where}[/]", escape(chapter.did), became,

@@ -157,6 +157,14 @@ def _readers(opened: _Open) -> Iterator[Finding]:
         yield Finding("readers", "ok", detail)
 
 
+def delivery_waits(store: DeliveryStore, destination: str) -> str:
+    """Why the oldest delivery that waits at a destination was not delivered yet; empty where none has failed."""
+    for oldest in store.pending(destination, 1):
+        if oldest.attempts:
+            return f"{oldest.reason}, {oldest.attempts:,} attempt{'s' if oldest.attempts != 1 else ''}"
+    return ""
+
+
 def _deliveries(opened: _Open) -> Iterator[Finding]:
     if opened.deliveries is None:
         return
@@ -169,6 +177,9 @@ def _deliveries(opened: _Open) -> Iterator[Finding]:
             yield Finding(f"deliveries to {destination}", "fail", detail, "the counts do not close: please report it")
         elif parked:
             advice = f"`onefold deliveries parked {destination}` says why, `… replay {destination}` sends them again"
+            yield Finding(f"deliveries to {destination}", "warn", detail, advice)
+        elif why := delivery_waits(opened.deliveries, destination):
+            advice = f"the oldest that waits has failed so far ({why}): look at the receiver and at its url"
             yield Finding(f"deliveries to {destination}", "warn", detail, advice)
         else:
             yield Finding(f"deliveries to {destination}", "ok", detail or "none yet")

@@ -26,6 +26,7 @@ from onefold.clock import SystemClock
 from onefold.collect.app import Collector
 from onefold.errors import NotFoundError, OnefoldError
 from onefold.limits import API_BODY_MAX_BYTES
+from onefold.runtime.supervisor import url
 from onefold.server import (
     audiences,
     definitions,
@@ -136,7 +137,7 @@ class Onefold:
             document = self.api.openapi_schema.to_schema()
             self._pages = {
                 b"/": (b"text/html; charset=utf-8", pages.landing(onefold.__version__)),
-                b"/docs": (b"text/html; charset=utf-8", pages.reference(document)),
+                b"/docs": (b"text/html; charset=utf-8", pages.reference(document, url(self._engines.settings))),
                 b"/openapi.json": (b"application/json", msgspec.json.encode(document)),
             }
         kind, body = self._pages[raw]

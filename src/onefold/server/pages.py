@@ -1,5 +1,6 @@
 """The pages for people: a landing page, and the OpenAPI document rendered as HTML without a script or another host."""
 
+import re
 from collections.abc import Iterator
 from html import escape
 from typing import Any
@@ -48,17 +49,17 @@ def landing(version: str) -> bytes:
     )
 
 
-def reference(document: dict[str, Any]) -> bytes:
-    """The page at `/docs`, from an OpenAPI document."""
+def reference(document: dict[str, Any], base: str) -> bytes:
+    """The page at `/docs`, from an OpenAPI document; `base` is the URL that its commands name."""
     info = document["info"]
     link = '<a href="/openapi.json">openapi.json</a>'
     parts = [
         f"<h1>{escape(info['title'])}</h1><p class=soft>Version {escape(info['version'])} · {link}</p>",
-        *(f"<p>{escape(text)}</p>" for text in str(info.get("description", "")).split("\n\n")),
+        *(f"<p>{_text(text)}</p>" for text in str(info.get("description", "")).split("\n\n")),
     ]
     for tag, operations in _by_tag(document).items():
         parts.append(f"<h2>{escape(tag)}</h2>")
-        parts += [_operation(document, path, verb, operation) for path, verb, operation in operations]
+        parts += [_operation(base, path, verb, operation) for path, verb, operation in operations]
     parts.append("<h2>types</h2>")
     parts += [_type(name, schema) for name, schema in sorted(document["components"]["schemas"].items())]
     return _page(info["title"], "".join(parts))
@@ -79,8 +80,8 @@ def _by_tag(document: dict[str, Any]) -> dict[str, list[tuple[str, str, dict[str
     return dict(sorted(tags.items()))
 
 
-def _operation(document: dict[str, Any], path: str, verb: str, operation: dict[str, Any]) -> str:
-    inner = [f"<p>{escape(text)}</p>" for text in str(operation.get("description") or "").split("\n\n") if text]
+def _operation(base: str, path: str, verb: str, operation: dict[str, Any]) -> str:
+    inner = [f"<p>{_text(text)}</p>" for text in str(operation.get("description") or "").split("\n\n") if text]
     if parameters := operation.get("parameters"):
         rows = "".join(_parameter(parameter) for parameter in parameters)
         inner.append(f"<table><tr><th>Parameter</th><th>Type</th><th></th></tr>{rows}</table>")
@@ -88,27 +89,26 @@ def _operation(document: dict[str, Any], path: str, verb: str, operation: dict[s
         inner.append(f"<p>Body: {_contents(body)}</p>")
     rows = "".join(_response(status, response) for status, response in sorted(operation["responses"].items()))
     inner.append(f"<table><tr><th>Status</th><th>Answer</th><th></th></tr>{rows}</table>")
-    inner.append(f"<pre>{_curl(document, path, verb, operation)}</pre>")
+    inner.append(f"<pre>{_curl(base, path, verb, operation)}</pre>")
     title = f'<span class="verb {verb}">{verb.upper()}</span><span class="path">{escape(path)}</span>'
     what = f'<span class="what">{escape(operation.get("summary") or "")}</span>'
     return f"<details><summary>{title}{what}</summary><div>{''.join(inner)}</div></details>"
 
 
-def _curl(document: dict[str, Any], path: str, verb: str, operation: dict[str, Any]) -> str:
-    base = document.get("servers", [{}])[0].get("url", "").rstrip("/")
+def _curl(base: str, path: str, verb: str, operation: dict[str, Any]) -> str:
     key = "" if operation.get("security") == [] else " -H 'Authorization: Bearer sk_…'"
     method = "" if verb == "get" else f" -X {verb.upper()}"
     return f"curl{method}{key} {escape(base)}{escape(path)}"
 
 
 def _response(status: str, response: dict[str, Any]) -> str:
-    text = escape(response.get("description", ""))
+    text = _text(response.get("description", ""))
     return f"<tr><td>{escape(status)}</td><td>{_contents(response)}</td><td>{text}</td></tr>"
 
 
 def _parameter(parameter: dict[str, Any]) -> str:
     need = "" if parameter.get("required") else ' <span class="soft">optional</span>'
-    text = escape(parameter.get("description") or "")
+    text = _text(parameter.get("description") or "")
     name = f"<code>{escape(parameter['name'])}</code>{need}"
     return f"<tr><td>{name}</td><td>{_name(parameter['schema'])}</td><td>{text}</td></tr>"
 
@@ -124,11 +124,16 @@ def _type(name: str, schema: dict[str, Any]) -> str:
         f"<td>{_name(inner)}</td></tr>"
         for field, inner in schema.get("properties", {}).items()
     )
-    text = escape(schema.get("description", ""))
+    text = _text(schema.get("description", ""))
     return (
         f'<details id="{escape(name)}"><summary><span class=path>{escape(name)}</span></summary>'
         f"<div><p>{text}</p><table>{rows}</table></div></details>"
     )
+
+
+def _text(text: str) -> str:
+    """A sentence, with what stands between backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _name(schema: dict[str, Any]) -> str:
@@ -147,6 +152,6 @@ def _words(schema: dict[str, Any]) -> Iterator[str]:
         yield f"map to {_name(inner) if isinstance(inner, dict) else 'any'}"
     else:
         yield escape(str(schema.get("format") or schema.get("type") or "any"))
-        bounds = [f"{sign} {schema[key]}" for key, sign in (("minimum", "≥"), ("maximum", "≤")) if key in schema]
+        bounds = [f"{sign} {schema[key]:.15g}" for key, sign in (("minimum", "≥"), ("maximum", "≤")) if key in schema]
         if bounds:
             yield f' <span class="soft">{", ".join(bounds)}</span>'

@@ -107,9 +107,9 @@ def test_keys_are_created_listed_and_revoked(capsys: pytest.CaptureFixture[str],
 
 
 def test_an_unknown_scope_is_named(capsys: pytest.CaptureFixture[str], data: Path) -> None:
-    """A wrong scope exits with 1 and lists those there are."""
+    """A wrong scope exits with 2 and lists those there are."""
     code, _, err = run(capsys, "keys", "create", "x", "-s", "profiles:raed", "--data", str(data))
-    assert code == 1
+    assert code == 2
     assert "profiles:read" in err
 
 
