@@ -20,6 +20,7 @@ from onefold.collect.answer import Answer
 from onefold.collect.decode import Decoder
 from onefold.collect.record import records
 from onefold.language.aggregates import MONOIDS
+from onefold.language.check import checked
 from onefold.limits import DAY_MS, MIB, MINUTE_MS
 from onefold.model import position
 from onefold.model.definitions import Audience, Definitions, Trait
@@ -30,7 +31,7 @@ from onefold.server import profiles as api
 from onefold.server import tail
 from onefold.settings import Settings
 from onefold.storage.state_lmdb import LmdbState, Options
-from onefold.testing.world import World
+from onefold.testing.world import World, track
 
 RETAIL = Path(__file__).parents[2] / "examples" / "retail"
 KINDS = ("track", "identify", "page", "screen", "group", "alias")
@@ -267,3 +268,22 @@ def test_what_was_tried_before(name: str) -> None:
     """What attackers have tried stays harmless, also to who sends right before and after them."""
     good = {"type": "identify", "userId": "good", "traits": {"x": 1}}
     survive([([good, {"userId": "bad"} | _POISON[name], good], None, MINUTE_MS)])
+
+
+@pytest.mark.parametrize("character", ['\\"', "\\\\", "\\n", "\\x1f", "\\x7f", "é", " ", "."])
+def test_definitions_that_pass_can_be_folded(character: str) -> None:
+    """A field's name that no decoder can be made for is refused when definitions are checked, not when they run."""
+    made = Definitions(1, (), (Trait("t", f'last("*", properties["a{character}b"])'),))
+    if checked(made).problems:
+        return
+    world = World(made)
+    world.send(track("A", user="u"))
+    world.fold()
+    assert world.profile("user_id:u").version == 1
+
+
+def test_definitions_fit_into_a_record() -> None:
+    """Definitions that no record of the log could hold are refused when they are checked."""
+    text = "x" * 3_900
+    made = Definitions(1, (), tuple(Trait(f"t{n}", f'last("*", properties.{text})') for n in range(2_500)))
+    assert [problem.code for problem in checked(made).problems] == ["too_large"]

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from keyword import kwlist
 
+import msgspec
 from msgspec import Struct
 
 from onefold.language import nodes as n
@@ -16,8 +17,8 @@ from onefold.language.instants import parse_instant
 from onefold.language.parse import CALLABLE, EVENT_NAMES, EVENT_OBJECTS, parse_expression
 from onefold.language.problem import Part, Problem
 from onefold.language.suggest import nearest
-from onefold.limits import DEFINITION_NAME_MAX_CHARS, DEFINITIONS_MAX
-from onefold.model.definitions import Audience, Definitions, Trait
+from onefold.limits import DEFINITION_NAME_MAX_CHARS, DEFINITIONS_MAX, DEFINITIONS_MAX_BYTES
+from onefold.model.definitions import Audience, Definitions, Destination, Source, Trait
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _LATER = ("null", "nil", "undefined", "consent", "sequence", "audience", "audiences", "profile", "event")
@@ -73,6 +74,11 @@ class _Check:
             self.problems.append(
                 Problem("too_large", f"more than {DEFINITIONS_MAX} traits and audiences", in_name=True)
             )
+            definitions = Definitions()
+        if (size := len(msgspec.json.encode(definitions))) > DEFINITIONS_MAX_BYTES:
+            message = f"all definitions together have {size} bytes; {DEFINITIONS_MAX_BYTES} are allowed"
+            part, name = _first(definitions)
+            self.problems.append(Problem("too_large", message, part=part, name=name, in_name=True))
             definitions = Definitions()
         self.texts: dict[tuple[Part, str], str] = {}
         taken: dict[str, Part] = {}
@@ -187,6 +193,17 @@ def _parts(node: n.Node) -> Iterator[n.Node]:
         for item in value if isinstance(value, tuple) else (value,):
             if isinstance(item, n.Node):
                 yield item
+
+
+def _first(definitions: Definitions) -> tuple[Part, str]:
+    """Some definition, to show a problem of all of them at."""
+    parts: tuple[tuple[Part, Iterable[Trait | Audience | Destination | Source]], ...] = (
+        ("trait", definitions.traits),
+        ("audience", definitions.audiences),
+        ("destination", definitions.destinations),
+        ("source", definitions.sources),
+    )
+    return next(((part, each.name) for part, named in parts for each in named), ("", ""))
 
 
 class _Typer:

@@ -6,6 +6,7 @@ beyond the language is refused here, each with its reason at its column, and all
 
 import ast
 import math
+import re
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -50,6 +51,8 @@ _CONSTANTS = {"true": True, "false": False}
 _NUMBER_MAX = NEVER_MS
 """Whole numbers that every back end keeps exactly, the JavaScript one included."""
 
+_UNREADABLE = re.compile(r'["\\\x00-\x1f]')
+"""In names of an event's fields: the decoder that reads just these fields takes no such name."""
 _MISSING = "a missing value is asked for with `exists(…)`"
 
 _COMPARE = {ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
@@ -217,6 +220,8 @@ class _Reader:
         if "" in path:
             return self._refuse(node, "value", "a field has a name")
         if scope == "event" and root in EVENT_OBJECTS:
+            if _UNREADABLE.search(path[1]):
+                return self._refuse(node, "value", "a field's name holds no quote, backslash or control character here")
             return Field(column, path)
         if root == "traits":
             return Declared(column, path[1:])
