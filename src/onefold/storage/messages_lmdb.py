@@ -9,9 +9,9 @@ filters, one a slice and generation and read from the map in place, answer most 
 """
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any
 
 from onefold.storage.lmdb_env import Txn
@@ -30,9 +30,13 @@ from onefold.storage.state_tables import (
 
 FILTER_BITS = 16
 """Bits of filter a message: with 1 probe, 6 % of unseen messages still look into the tree."""
-FILTER_MIN_BYTES = 16
+FILTER_MIN_BYTES = 4096
+FILTER_GROWTH = 4
+"""A crowded filter is made at least this many times as large as it must be: repeating it repeats its set bits."""
 FILTER_MAX_BYTES = (64 << 20) // SLICES
 """Beyond 32 million messages a generation the filter lets more look-ups through, and stays exact all the same."""
+BIT = tuple(1 << (byte & 7) for byte in range(256))
+"""The second byte of a fingerprint → its bit in a byte of the filter; the bytes after it say which byte."""
 TRIM_RECORDS = 4
 """Records that one commit forgets: more than the one that it adds, and few enough to take no time."""
 
@@ -44,13 +48,12 @@ class Waiting:
     """The messages that are not in their generations yet, as of one commit: what the records in `recent` add up to."""
 
     def __init__(self, generation_ms: int, known: int) -> None:
-        self.times: dict[bytes, int] = {}
-        """Fingerprint → log time."""
+        self.slices: list[dict[bytes, int]] = [{} for _ in range(SLICES)]
+        """First byte → fingerprint → log time."""
         self.known = known
         """The commit as of which this is."""
         self._generation_ms = generation_ms
         self._oldest = 0
-        self._slices: list[list[bytes]] = [[] for _ in range(SLICES)]
 
     def catch_up(self, txn: Txn, tables: Tables, head: Head) -> None:
         """Apply what commits left since; their records must all be there still."""
@@ -62,49 +65,20 @@ class Waiting:
         self.known = head.number
 
     def apply(self, arrived: Arrived) -> None:
-        """Take what one commit left: first its messages come, then slices go, and what is too old."""
-        messages = arrived.messages
-        if self.times.keys().isdisjoint(messages):
-            self._place(messages)
-            self.times.update(messages)
-        else:
-            self._place(messages.keys() - self.times.keys())
-            self.times = _merged(self.times, messages)
+        """Take what one commit left: first slices go, then its messages come, then what is too old is forgotten."""
+        slices, messages = self.slices, arrived.messages
         for number in slices_between(arrived.before, arrived.after):
-            for message in self._slices[number]:
-                del self.times[message]
-            self._slices[number] = []
+            slices[number] = {}
+        for message, at_ms in messages.items():
+            there = slices[message[0]]
+            if there.setdefault(message, at_ms) < at_ms:
+                there[message] = at_ms
         since_ms = arrived.oldest * self._generation_ms
         if arrived.oldest > self._oldest or min(messages.values(), default=since_ms) < since_ms:
-            self._forget(since_ms)
+            # About once a generation.
+            self.slices = [{m: at_ms for m, at_ms in there.items() if at_ms >= since_ms} for there in slices]
         self._oldest = arrived.oldest
         self.known += 1
-
-    def going(self, before: int, after: int, more: Mapping[bytes, int]) -> dict[bytes, int]:
-        """What moves when the round goes on from `before` to `after` and `more` comes; sorted but for one turn."""
-        numbers = slices_between(before, after)
-        wanted = set(numbers)
-        late: dict[int, list[bytes]] = {number: [] for number in numbers}
-        for message in more:
-            if message[0] in wanted:
-                late[message[0]].append(message)
-        ordered = [m for number in numbers for m in sorted(self._slices[number] + late[number])]
-        times = self.times
-        found = {m: times[m] if m in times else more[m] for m in ordered}
-        for again in found.keys() & more.keys() & times.keys():
-            found[again] = max(more[again], times[again])
-        return found
-
-    def _place(self, messages: Iterable[bytes]) -> None:
-        slices = self._slices
-        for message in messages:
-            slices[message[0]].append(message)
-
-    def _forget(self, since_ms: int) -> None:
-        """Forget what is older, which happens about once a generation."""
-        self.times = {m: at_ms for m, at_ms in self.times.items() if at_ms >= since_ms}
-        self._slices = [[] for _ in range(SLICES)]
-        self._place(self.times)
 
 
 class MessageIndex:
@@ -122,8 +96,8 @@ class MessageIndex:
             return {}
         txn, buffers = txns
         tables, slots, head = picture
-        recent = self._as_of(txn, tables, head).times
-        found = {m: recent[m] for m in messages & recent.keys()}
+        waiting = self._as_of(txn, tables, head).slices
+        found = {m: waiting[m[0]][m] for m in messages if m in waiting[m[0]]}
         if not head.generations:
             return found
         keys = list(messages)
@@ -132,8 +106,9 @@ class MessageIndex:
             filters = _filters(buffers, tables, generation, {key[0] for key in keys})
             maybe = [
                 m
-                for m, h in zip(keys, halves, strict=True)
-                if (bits := filters[m[0]])[h >> 11 & len(bits) - 1] >> (h >> 8 & 7) & 1
+                for m, half in zip(keys, halves, strict=True)
+                for bits, mask in (filters[m[0]],)
+                if bits[half >> 16 & mask] & BIT[m[1]]
             ]
             maybe.sort()
             for key, value in txn.cursor(slots[generation % GENERATIONS_MAX]).getmulti(maybe):
@@ -148,12 +123,13 @@ class MessageIndex:
         _expire(txn, tables, slots, head, oldest)
         step = max(len(messages) * ROUND // self._move_messages, ROUND // self._move_commits)
         arrived = Arrived(head.place, head.place + min(step, ROUND), oldest, messages)
-        _move(txn, picture, waiting.going(arrived.before, arrived.after, messages), oldest)
+        for number in slices_between(arrived.before, arrived.after):
+            _move(txn, picture, waiting.slices[number], oldest)
         txn.put(U64.pack(head.number), encode(arrived), db=tables.recent, append=True)
         head.place = arrived.after
         if head.place >= ROUND:
             head.place -= ROUND
-            head.moved, head.began = head.began, head.number
+            head.moved, head.began = head.began, head.number - 1
         _trim(txn, tables, head.moved)
         return arrived
 
@@ -190,7 +166,7 @@ def stored_messages(txn: Txn, picture: Picture) -> Iterator[tuple[bytes, int]]:
     tables, slots, head = picture
     waiting = Waiting(head.generation_ms, head.moved)
     waiting.catch_up(txn, tables, head)
-    runs: list[Iterable[tuple[bytes, int]]] = [sorted(waiting.times.items())]
+    runs: list[Iterable[tuple[bytes, int]]] = [chain.from_iterable(sorted(there.items()) for there in waiting.slices)]
     for generation in head.generations:
         rows = txn.cursor(slots[generation % GENERATIONS_MAX])
         runs.append((key, U64.unpack(value)[0]) for key, value in rows)
@@ -203,21 +179,24 @@ def first_halves(messages: Iterable[bytes]) -> list[int]:
     return memoryview(b"".join(messages)).cast("Q").tolist()[::2]
 
 
-def extend_filters(txn: Txn, tables: Tables, place: tuple[int, Any], added: Iterable[bytes]) -> None:
+def extend_filters(txn: Txn, tables: Tables, place: tuple[int, Sequence[Any]], added: Iterable[bytes]) -> None:
     """Add messages, in order of their slices, to the filters of their generation, first made larger where crowded.
 
     A bit's place is the low bits of a hash, so a filter repeated says "perhaps" of all that it said it of before.
+    A generation is expected to become as large as the one before it.
     """
-    generation, slot = place
-    wanted = txn.stat(slot)["entries"] * FILTER_BITS // 8 // SLICES
+    generation, slots = place
+    entries = max(txn.stat(slots[g % GENERATIONS_MAX])["entries"] for g in (generation, generation - 1))
+    wanted = entries * FILTER_BITS // 8 // SLICES
     for number, messages in groupby(added, key=lambda message: message[0]):
         key = filter_key(generation, number)
         bits = bytearray(txn.get(key, b"", db=tables.filters)) or bytearray(FILTER_MIN_BYTES)
-        while len(bits) < min(wanted, FILTER_MAX_BYTES):
-            bits *= 2
-        mask = len(bits) - 1
-        for half in first_halves(messages):
-            bits[half >> 11 & mask] |= 1 << (half >> 8 & 7)
+        if len(bits) < wanted:
+            while len(bits) < min(FILTER_GROWTH * wanted, FILTER_MAX_BYTES):
+                bits *= 2
+        mask, keys = len(bits) - 1, list(messages)
+        for message, half in zip(keys, first_halves(keys), strict=True):
+            bits[half >> 16 & mask] |= BIT[message[1]]
         txn.put(key, bits, db=tables.filters)
 
 
@@ -226,9 +205,13 @@ def filter_key(generation: int, number: int) -> bytes:
     return U64.pack(generation) + bytes((number,))
 
 
-def _filters(buffers: Any, tables: Tables, generation: int, numbers: Iterable[int]) -> dict[int, Any]:
-    get, table = buffers.get, tables.filters
-    return {number: get(filter_key(generation, number), b"\0", db=table) for number in numbers}
+def _filters(buffers: Any, tables: Tables, generation: int, numbers: Iterable[int]) -> list[tuple[Any, int]]:
+    """The filters of these slices, each with the mask that its size needs."""
+    filters: list[tuple[Any, int]] = [(b"\0", 0)] * SLICES
+    for number in numbers:
+        bits = buffers.get(filter_key(generation, number), b"\0", db=tables.filters)
+        filters[number] = (bits, len(bits) - 1)
+    return filters
 
 
 def _expire(txn: Txn, tables: Tables, slots: list[Any], head: Head, oldest: int) -> None:
@@ -240,19 +223,22 @@ def _expire(txn: Txn, tables: Tables, slots: list[Any], head: Head, oldest: int)
 
 
 def _move(txn: Txn, picture: Picture, messages: Mapping[bytes, int], oldest: int) -> None:
-    """Put these, which are sorted, into their generations, from the oldest one on."""
+    """Put a slice's messages into their generations, from the oldest one on."""
     if not messages:
         return
     tables, slots, head = picture
     span = head.generation_ms
     first, last = min(messages.values()) // span, max(messages.values()) // span
     for generation in range(max(first, oldest), last + 1):
-        keys = list(messages) if first == last else [m for m, at_ms in messages.items() if at_ms // span == generation]
-        if keys:
+        ordered = sorted(
+            messages if first == last else [m for m, at_ms in messages.items() if at_ms // span == generation]
+        )
+        if ordered:
             slot = slots[generation % GENERATIONS_MAX]
-            _put_latest(txn, slot, keys, messages)
-            extend_filters(txn, tables, (generation, slot), keys)
-            head.generations = sorted({*head.generations, generation})
+            _put_latest(txn, slot, ordered, messages)
+            extend_filters(txn, tables, (generation, slots), ordered)
+            if generation not in head.generations:
+                head.generations = sorted([*head.generations, generation])
 
 
 def _put_latest(txn: Txn, slot: Any, ordered: list[bytes], messages: Mapping[bytes, int]) -> None:
@@ -273,10 +259,3 @@ def _trim(txn: Txn, tables: Tables, moved: int) -> None:
         if not cursor.first() or U64.unpack(cursor.key())[0] > moved:
             return
         cursor.delete()
-
-
-def _merged(into: dict[bytes, int], messages: Mapping[bytes, int]) -> dict[bytes, int]:
-    """Add messages to a dict, in place. A message admitted twice keeps its latest log time."""
-    for message, at_ms in messages.items():
-        into[message] = max(at_ms, into.get(message, 0))
-    return into

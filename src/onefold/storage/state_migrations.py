@@ -39,7 +39,7 @@ def _messages_by_slice(txn: Txn, tables: Tables, slots: Sequence[Any]) -> None:
     txn.drop(tables.filters, delete=False)
     for generation in old.generations:
         slot = slots[generation % GENERATIONS_MAX]
-        extend_filters(txn, tables, (generation, slot), _keys(txn, slot))
+        extend_filters(txn, tables, (generation, slots), _keys(txn, slot))
     head = Head(old.generation_ms, old.number, old.moved, old.moved, 0, old.generations, old.times)
     write_head(txn, tables, head)
 
