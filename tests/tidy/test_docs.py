@@ -12,13 +12,21 @@ import pytest
 from typer.main import get_command
 
 from onefold.cli.app import build
+from onefold.language.nodes import AGGREGATES, BUILTINS, FUNCTIONS
+from onefold.language.parse import parse_expression
 from onefold.runtime.workspace import load_workspace
+from onefold.testing.reference import Person, evaluate
 from tests.tidy.source import ROOT, texts
 
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 TYPED = (ROOT / "README.md", TUTORIAL)
 LATER = {"performance.md", "security.md", "reliability.md"}
 """Pages that others point to already; each leaves this list when it is there."""
+
+
+def _shown_values() -> list[tuple[str, str]]:
+    page = (ROOT / "docs" / "language.md").read_text()
+    return re.findall(r"^\| `(.*?)` \| (true|false|missing) \|", page, re.MULTILINE)
 
 
 def _generator() -> Any:
@@ -81,6 +89,23 @@ def test_the_readmes_workspace_passes_the_checker(tmp_path: Path) -> None:
         (tmp_path / str(n)).mkdir()
         (tmp_path / str(n) / "shop.yaml").write_text(block)
         assert load_workspace(tmp_path / str(n)).traits
+
+
+@pytest.mark.parametrize(("expression", "value"), _shown_values(), ids=str)
+def test_the_languages_page_tells_the_truth(expression: str, value: str) -> None:
+    """What docs/language.md says of missing values is what the reference computes."""
+    node = parse_expression(expression)
+    assert not isinstance(node, list), node
+    person = Person((), {"plan": "pro", "age": "31", "tags": ["a"]})
+    found = evaluate(node, person, 0)
+    assert (found is None) if value == "missing" else (found is (value == "true"))
+
+
+def test_the_languages_page_names_every_function() -> None:
+    """Each aggregate, function and built-in name stands in docs/language.md."""
+    text = (ROOT / "docs" / "language.md").read_text()
+    missing = [name for name in (*AGGREGATES, *FUNCTIONS, *BUILTINS) if not re.search(rf"`{name}[`(]", text)]
+    assert not missing, missing
 
 
 def _blocks(text: str, language: str) -> list[str]:

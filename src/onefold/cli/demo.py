@@ -135,7 +135,7 @@ async def _show(measures: Measures, url: str) -> None:
 def _retell(measures: Measures) -> None:
     """Leave the story on the terminal when the live screen is gone."""
     for chapter in measures.story:
-        out.print(screen.chapter_line(measures.heroine, chapter), markup=False)
+        out.print(screen.chapter_line(measures.heroine, chapter), markup=False, soft_wrap=False)
 
 
 async def _lines(measures: Measures) -> None:
