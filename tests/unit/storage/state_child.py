@@ -5,7 +5,7 @@ import signal
 import sys
 from pathlib import Path
 
-from onefold.errors import Conflict, StorageFull
+from onefold.errors import Conflict, StorageError, StorageFull
 from onefold.model.changes import Cursor
 from onefold.model.position import profile_id
 from onefold.storage.state_lmdb import LmdbState, Options
@@ -59,6 +59,21 @@ def fill(state: LmdbState, limit_bytes: int) -> None:
     print(done, flush=True)  # noqa: T201 - as above
 
 
+def survive(state: LmdbState, until: int) -> None:
+    """Commit, and try again what failed; say each commit, and each failure."""
+    for offset in range(1, until + 1):
+        data = {SHARED[offset % 5]: b"%d" % offset}
+        made = changes(offset=offset, profiles=data, messages={message(offset): NOW_MS}, counts={"commits": 1})
+        while True:
+            try:
+                state.commit(made, state.load((), (), ()), data)
+            except StorageError as error:
+                print(type(error).__name__, flush=True)  # noqa: T201 - as above
+            else:
+                break
+        print(offset, flush=True)  # noqa: T201 - as above
+
+
 def hold(state: LmdbState) -> None:
     """Begin to read, and never end."""
     items = state.items()
@@ -72,7 +87,7 @@ def main() -> None:
     what, path, *numbers = sys.argv[1:]
     options = Options(map_bytes=1 << 20, move_messages=20)
     state = LmdbState(Path(path), readonly=what == "hold", options=options)
-    {"write": write, "fill": fill, "hold": hold}[what](state, *map(int, numbers))  # type: ignore[operator]
+    {"write": write, "fill": fill, "hold": hold, "survive": survive}[what](state, *map(int, numbers))  # type: ignore[operator]
     state.close()
 
 

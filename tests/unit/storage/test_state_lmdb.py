@@ -1,6 +1,9 @@
 """What the LMDB state promises beyond the port: processes side by side, growth, full disks, formats, backups."""
 
+import hashlib
+import itertools
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -17,8 +20,11 @@ from onefold.model.changes import Cursor
 from onefold.model.position import profile_id
 from onefold.storage import state_tables
 from onefold.storage.state_lmdb import LmdbState, Options
+from onefold.testing import crash_trace
 from onefold.testing.conformance.state import NOW_MS, A, B, commit, message
 
+META_MAX_BYTES = 1024
+"""What LMDB writes of a meta page is smaller than this, and any other page is larger."""
 CHILD = Path(__file__).with_name("state_child.py")
 SMALL = Options(map_bytes=1 << 20, move_messages=20)
 SHARED = [profile_id(0, n << 16) for n in range(5)]
@@ -97,6 +103,30 @@ def test_a_full_disk_loses_nothing_and_passes(path: Path) -> None:
     filler.stdout.close()
     with closing(LmdbState(path, readonly=True)) as state:
         assert len(state.profile_ids(0, -1, 1_000)) == state.cursor(0).offset
+
+
+@pytest.mark.parametrize("call", ["pwrite64", "fdatasync"])
+def test_a_commit_that_fails_on_the_way_to_the_disk_is_survived(tmp_path: Path, call: str) -> None:
+    """Where the sync of a commit fails, or its meta page, whereupon LMDB gives the handle up, the process goes on."""
+    if reason := crash_trace.unavailable():
+        pytest.skip(reason)
+    _, calls = under_strace(tmp_path, "calm", call)
+    lasts = [n for n, size in enumerate(calls, 1) if size < META_MAX_BYTES]
+    said, _ = under_strace(tmp_path, "failing", call, f"--inject={call}:error=EIO:when={lasts[-3]}")
+    assert said == ["1", "2", "3", "StorageError", "4", "5", "6"]
+    with closing(LmdbState(tmp_path / "failing")) as state, closing(LmdbState(tmp_path / "calm")) as calm:
+        assert state.digest() == calm.digest()
+        assert state.counts()["commits"] == 6
+
+
+def under_strace(directory: Path, name: str, call: str, *options: str) -> tuple[list[str], list[int]]:
+    """Six commits to a new state of this name: what the process said, and what each such system call returned."""
+    LmdbState(directory / name, options=SMALL).close()
+    trace = directory / f"{name}.strace"
+    command = ["strace", "-qq", "-e", f"trace={call}", *options, "-o", str(trace)]
+    child_command = [sys.executable, str(CHILD), "survive", str(directory / name), "6"]
+    said = subprocess.run([*command, *child_command], capture_output=True, text=True, check=True).stdout.split()
+    return said, [int(returned) for returned in re.findall(r"\) += (-?\d+)", trace.read_text())]
 
 
 def test_a_killed_reader_is_cleared(path: Path, state: LmdbState) -> None:
@@ -195,6 +225,45 @@ def test_an_older_format_is_migrated_by_a_writer(path: Path) -> None:
         with closing(LmdbState(path, options=options)) as state:
             assert state.profile(A) == b"data"
     assert ran == [1]
+
+
+def test_a_state_of_format_1_keeps_its_messages(path: Path) -> None:
+    """Format 1 kept messages without slices; whether moved or waiting, they are found after the migration."""
+    asked = [message(n) for n in range(400)]
+    with closing(LmdbState(path, options=SMALL._replace(move_messages=100))) as state:
+        for offset in range(20):
+            commit(state, offset=offset, messages={message(offset * 15 + n): NOW_MS + offset for n in range(15)})
+        before, seen = state.digest(), state.load((), (), asked).seen
+    with lmdb.open(str(path), max_dbs=len(state_tables.NAMES)) as env, env.begin(write=True) as txn:
+        tables = state_tables.Tables._make(
+            env.open_db(n, txn) for n in state_tables.NAMES[: len(state_tables.Tables._fields)]
+        )
+        head = state_tables.read_head(txn, tables)
+        old = [head.generation_ms, head.number, head.moved, 0, head.generations, head.times]
+        txn.put(b"head", state_tables.encode(old), db=tables.meta)
+        for key, value in list(txn.cursor(tables.recent)):
+            txn.put(key, state_tables.encode(state_tables.decode_arrived(value).messages), db=tables.recent)
+        txn.drop(tables.filters, delete=False)
+    set_format(path, 1)
+    with closing(LmdbState(path, options=SMALL)) as state:
+        assert state.load((), (), asked).seen == seen
+        assert state.digest() == before
+        for offset in range(20, 60):
+            commit(state, offset=offset)
+        assert state.load((), (), asked).seen == seen
+
+
+def test_no_commit_moves_much_more_than_it_adds(path: Path) -> None:
+    """Messages wait for about a round, and go little by little: nowhere does a commit move all of them."""
+    with closing(LmdbState(path, options=SMALL._replace(move_messages=5_000))) as state:
+        moved = [0]
+        for offset in range(100):
+            made = {hashlib.blake2b(b"%d %d" % (offset, n), digest_size=16).digest(): NOW_MS for n in range(200)}
+            commit(state, offset=offset, messages=made)
+            moved.append(state.stats().entries["messages"])
+        assert max(after - before for before, after in itertools.pairwise(moved)) < 400
+        assert 100 * 200 - moved[-1] < 5_000
+        assert state.stats().entries["recent"] <= 2 * 5_000 // 200 + 1
 
 
 def test_a_backup_is_the_same_state(state: LmdbState, tmp_path: Path) -> None:
