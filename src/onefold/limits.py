@@ -26,6 +26,8 @@ IDENTIFIER_MAX_BYTES = 400
 """An identifier is an LMDB key (at most 511 bytes) with its namespace."""
 QUARANTINED_BODY_MAX_BYTES = MIB
 """A refused event is kept up to here; one that is larger could not be mended into an event anyway."""
+BODY_TIMEOUT_S = 20.0
+"""A request's body is whole by then, or is refused: a connection that dribbles takes the place of another."""
 COLLECT_QUEUE_MAX_BYTES = 64 * MIB
 """Records that wait for the next group commit; past it collect answers 503, so that memory stays bounded."""
 
@@ -91,6 +93,12 @@ DELIVERY_DRAIN_S = 1.0
 """For how long an answer's body is read, only to use the connection again; its status has been seen by then."""
 BREAKER_FAILURES = 10
 BREAKER_PROBE_S = 5.0
+
+# --- connections -------------------------------------------------------------------------------------------
+CONNECTIONS_MAX = 8_192
+"""Connections that one HTTP process holds at once, if it may open so many files."""
+HEADER_TIMEOUT_MS = 20 * SECOND_MS
+"""A request's head is whole by then; also how long a connection may rest between requests."""
 
 # --- api ---------------------------------------------------------------------------------------------------
 PAGE_DEFAULT = 100

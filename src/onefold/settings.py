@@ -39,6 +39,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """Most events in one request."""
     import_max_bytes: int = limits.IMPORT_MAX_BYTES
     """Largest request to `/v1/import`, after inflating."""
+    body_timeout_s: float = limits.BODY_TIMEOUT_S
+    """Seconds within which the body of a request to collect must have come."""
     dedupe_window_s: int = limits.DEDUPE_WINDOW_MS // 1000
     """For how long a messageId is remembered; a second event with it is a duplicate."""
     log_retention_s: int = 7 * 24 * 3600

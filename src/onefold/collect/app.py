@@ -4,6 +4,7 @@ One request goes one way: may we take more, which key, read the body, inflate, d
 after the log has the events on disk, and never before.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Literal
 
@@ -110,7 +111,11 @@ class Collector:
         if (unsupported := _unsupported(headers.get(b"content-type"))) is not None:
             return unsupported
         max_bytes = self._settings.import_max_bytes if kind == "import" else self._settings.batch_max_bytes
-        body = await _read(headers, receive, max_bytes)
+        try:
+            async with asyncio.timeout(self._settings.body_timeout_s):
+                body = await _read(headers, receive, max_bytes)
+        except TimeoutError:
+            return _SLOW
         if isinstance(body, bytes) and (encoding := headers.get(b"content-encoding")) is not None:
             body = inflate(body, encoding, max_bytes)
         if isinstance(body, Answer):
@@ -182,6 +187,7 @@ class Collector:
 
 
 _NOT_ALLOWED = refusal(405, "method_not_allowed", "send events with POST", ((b"allow", b"POST, OPTIONS"),))
+_SLOW = refusal(408, "timeout", "the body took too long to come", ((b"connection", b"close"),))
 _CUT = refusal(400, "invalid_json", "invalid json: the connection ended before the body did")
 
 

@@ -45,7 +45,10 @@ def settings_key(path: str) -> str | None:
 
 
 def settings_document(key: str, scheme: str, host: str) -> Answer:
-    """What analytics.js needs to know: send everything here, load no other integration."""
+    """What analytics.js needs to know: send everything here, load no other integration.
+
+    No shared cache may keep it: whoever asks says under which host, and could name one of their own for all others.
+    """
     everything = {"__default": {"enabled": True, "integrations": {}}}
     document = {
         "integrations": {
@@ -68,7 +71,7 @@ def settings_document(key: str, scheme: str, host: str) -> Answer:
         "legacyVideoPluginsEnabled": False,
         "remotePlugins": [],
     }
-    fresh = (b"cache-control", b"public, max-age=%d" % _FRESH_S)
+    fresh = (b"cache-control", b"private, max-age=%d" % _FRESH_S)
     return Answer(200, msgspec.json.encode(document), (fresh,))
 
 

@@ -6,6 +6,7 @@ Litestar. It routes the API by the raw path: a %2F within an identifier parts no
 
 import asyncio
 import contextlib
+import resource
 import signal
 from collections.abc import Callable, MutableMapping
 from typing import Any
@@ -14,6 +15,7 @@ import msgspec
 import structlog
 import uvloop
 from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.server.embed import Server
 from litestar import Litestar
 from litestar.datastructures import State as AppState
@@ -25,7 +27,7 @@ import onefold
 from onefold.clock import SystemClock
 from onefold.collect.app import Collector
 from onefold.errors import NotFoundError, OnefoldError
-from onefold.limits import API_BODY_MAX_BYTES
+from onefold.limits import API_BODY_MAX_BYTES, CONNECTIONS_MAX, HEADER_TIMEOUT_MS
 from onefold.runtime.supervisor import url
 from onefold.server import (
     audiences,
@@ -56,6 +58,8 @@ from onefold.storage.state_lmdb import LmdbState, Options
 
 BACKLOG = 1_024
 """Connections that wait to be accepted."""
+_OTHER_FILES = 256
+"""Files that are no connections: databases, their locks, streams."""
 WATCH_S = 0.5
 """How often keys, disk and lag are looked at: a revoked key works no longer than this."""
 
@@ -244,6 +248,8 @@ async def _serve(app: Onefold, settings: Settings) -> None:
         port=settings.port,
         interface=Interfaces.ASGI,
         backlog=BACKLOG,
+        backpressure=_connections(),
+        http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT_MS),
         http=HTTPModes.http1,
         websockets=False,
         log_enabled=False,
@@ -253,6 +259,14 @@ async def _serve(app: Onefold, settings: Settings) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, _stop, app, server)
     await server.serve()
+
+
+def _connections() -> int:
+    """How many connections this process may hold; it first asks for as many open files as it is allowed."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = hard if hard != resource.RLIM_INFINITY else 2 * CONNECTIONS_MAX
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    return max(64, min(CONNECTIONS_MAX, files - _OTHER_FILES))
 
 
 def _stop(app: Onefold, server: Any) -> None:

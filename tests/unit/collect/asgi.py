@@ -46,7 +46,14 @@ class Door:
     ) -> None:
         self.log = MemoryLog(partitions)
         self.clock = ManualClock()
-        self._parts = (log or self.log, lambda: {KEY: SOURCE}, settings or Settings(), self.clock, pressure)
+        self._parts = (
+            log or self.log,
+            lambda: {KEY: SOURCE},
+            settings or Settings(),
+            self.clock,
+            pressure,
+            body_timeout_s,
+        )
 
     def post(self, path: str, body: bytes | object, headers: Mapping[str, str] | None = None, chunks: int = 1) -> Reply:
         """POST with the write key by Basic auth, unless `headers` are given."""
@@ -58,7 +65,7 @@ class Door:
         return self.ask("GET", path, headers or {}, [b""])
 
     def ask(self, method: str, path: str, headers: Mapping[str, str], body: Sequence[bytes | None]) -> Reply:
-        """One request; None in `body`: the client goes away."""
+        """One request; None in `body`: the client goes away; an empty body: it says nothing."""
         return asyncio.run(self._ask(method, path, headers, body))
 
     def entries(self) -> list[Received]:
@@ -90,6 +97,8 @@ class Door:
         messages = [_message(each, more=n < len(body) - 1) for n, each in enumerate(body)]
 
         async def receive() -> Any:
+            if not body:
+                await asyncio.Event().wait()
             return messages.pop(0) if messages else {"type": "http.disconnect"}
 
         async def send(message: Any) -> None:

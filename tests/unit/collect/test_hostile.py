@@ -250,6 +250,21 @@ def test_a_client_that_goes_away_leaves_nothing() -> None:
     assert door.entries() == []
 
 
+def test_a_body_that_does_not_come_is_not_waited_for() -> None:
+    """A client that dribbles is answered 408, so that its connection is free for others."""
+    door = Door(Settings(body_timeout_s=0))
+    reply = door.ask("POST", "/v1/batch", {"authorization": BASIC, "content-length": "100"}, [])
+    assert (reply.status, reply.json["code"], reply.headers["connection"]) == (408, "timeout", "close")
+    assert door.events() == []
+
+
+def test_no_shared_cache_may_keep_the_settings_of_a_page() -> None:
+    """Whoever asks says the host under which events are sent; a cache must not tell it to others."""
+    reply = Door().get(f"/v1/projects/{KEY}/settings", {"x-forwarded-host": "evil.example"})
+    assert "evil.example" in reply.body.decode()
+    assert "private" in reply.headers["cache-control"]
+
+
 def test_shared_context_cannot_be_multiplied() -> None:
     """A large context of a batch times many events is refused before it is made."""
     context = b'{"a":"%b"}' % (b"x" * 20_000)
