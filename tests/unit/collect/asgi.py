@@ -46,14 +46,7 @@ class Door:
     ) -> None:
         self.log = MemoryLog(partitions)
         self.clock = ManualClock()
-        self._parts = (
-            log or self.log,
-            lambda: {KEY: SOURCE},
-            settings or Settings(),
-            self.clock,
-            pressure,
-            body_timeout_s,
-        )
+        self._parts = (log or self.log, lambda: {KEY: SOURCE}, settings or Settings(), self.clock, pressure)
 
     def post(self, path: str, body: bytes | object, headers: Mapping[str, str] | None = None, chunks: int = 1) -> Reply:
         """POST with the write key by Basic auth, unless `headers` are given."""
