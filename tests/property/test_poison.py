@@ -287,3 +287,12 @@ def test_definitions_fit_into_a_record() -> None:
     text = "x" * 3_900
     made = Definitions(1, (), tuple(Trait(f"t{n}", f'last("*", properties.{text})') for n in range(2_500)))
     assert [problem.code for problem in checked(made).problems] == ["too_large"]
+
+
+def test_a_message_id_cannot_take_the_place_of_another_event() -> None:
+    """An event without a messageId is named by its place in the log, and no sender can guess a name that drops it."""
+    world = World()
+    world.send(*[track("A", user="thief", message=f"0:{place:x}") for place in range(1 << 16, (1 << 16) + 4)])
+    world.send(track("A", user="victim"))
+    world.fold()
+    assert world.profile("user_id:victim").events == 1

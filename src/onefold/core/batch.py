@@ -28,7 +28,7 @@ class Incoming(Struct, gc=False):
     at_ms: int
     """When it happened, by the sender's clock corrected by ours; never after `received_ms`."""
     fingerprint: bytes
-    """Of source and messageId; it also orders events of the same instant, whatever order they came in."""
+    """Of source and messageId, or of the place in the log, which no messageId can pretend to be; it also orders events of the same instant, whatever order they came in."""
     identifiers: list[str]
 
 
@@ -95,7 +95,7 @@ def _read_entry(partition: int, offset: int, entry: Received, now_ms: int, finde
     first = position(offset, 0)
     event: Excerpt
     for place, event in enumerate(entry.events, start=first):
-        message = event.messageId or f"{partition}:{place:x}"
+        message = event.messageId
         original = event.originalTimestamp or event.timestamp
         at_ms = now_ms if original is None else milliseconds(original)
         if original is not None and (event.sentAt is not None or sent_at_ms is not None):
@@ -107,7 +107,7 @@ def _read_entry(partition: int, offset: int, entry: Received, now_ms: int, finde
             place,
             now_ms,
             at_ms if 0 <= at_ms <= now_ms else min(max(at_ms, 0), now_ms),
-            digest(f"{source}\0{message}".encode()),
+            digest((f"{source}\0{message}" if message else f"\0{source}\0{partition}:{place:x}").encode()),
             find(event),
         )
 
