@@ -160,7 +160,10 @@ class State(Protocol):
         ...
 
     def items(self) -> Iterator[tuple[str, bytes, bytes]]:
-        """Everything that counts, as (part, key, value), in a defined order: what `digest` is made from."""
+        """Everything that counts, as (part, key, value), in a defined order: what `digest` is made from.
+
+        All of one snapshot, which an engine may have to hold meanwhile: of a busy state, read a copy.
+        """
         ...
 
     def close(self) -> None:
