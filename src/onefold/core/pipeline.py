@@ -74,7 +74,7 @@ class Place(NamedTuple):
 def tick(place: Place, view: View, program: Program, rules: Rules) -> Changes:
     """Wake the profiles of the view (those whose timers are due by now) and bring them to the present."""
     run = _run_at(place, view, program, rules)
-    for profile in view.profiles.values():
+    for _, profile in sorted(view.profiles.items()):
         run.touch(profile)
         wake(run, profile)
     return run.changes(place.after())
@@ -83,7 +83,7 @@ def tick(place: Place, view: View, program: Program, rules: Rules) -> Changes:
 def sweep(place: Place, view: View, program: Program, rules: Rules) -> Changes:
     """Judge the profiles of the view again under the definitions in force, whatever they were judged under before."""
     run = _run_at(place, view, program, rules)
-    for profile in view.profiles.values():
+    for _, profile in sorted(view.profiles.items()):
         if profile.version != program.version:
             run.touch(profile)
             _renew(run, profile)

@@ -59,6 +59,7 @@ class Folding:
     def advance(self, partition: int, max_events: int = STEP_MAX_EVENTS, until: int | None = None) -> int:
         """Fold the next entries of a partition (up to offset `until`) in one commit; returns how many, 0 at the end."""
         while True:
+            self._catch_up()
             cursor = self.cursor(partition)
             records = self._log.read(partition, cursor.offset, _READ_MAX_BYTES)
             if until is not None:
@@ -75,7 +76,6 @@ class Folding:
                 return taken
 
     def _fold(self, partition: int, cursor: Cursor, records: list[Record], max_events: int) -> int:
-        self._catch_up()
         program = self._programs.get(cursor.version)
         first = self._decode(program, records[0])
         if isinstance(first, Tick | Defined | Sweep):
@@ -141,8 +141,10 @@ class Folding:
 
     # --- what is loaded, and what is remembered ----------------------------------------------------------------
     def _catch_up(self) -> None:
-        """Forget whatever others have changed since we looked last."""
+        """Forget whatever others have changed since we looked last; it may be that they fold our partitions, too."""
         newest, changed = self._state.touched_since(self._snapshot)
+        if newest != self._snapshot:
+            self._cursors.clear()
         if changed is None:
             self._profiles.clear()
             self._owners.clear()
@@ -157,7 +159,7 @@ class Folding:
             self._owners.forget(identifier)
 
     def _load(
-        self, pending: "_Pending", identifiers: Iterable[str], wanted: Iterable[int], messages: Collection[bytes]
+        self, pending: "_Pending", identifiers: Iterable[str], wanted: Collection[int], messages: Collection[bytes]
     ) -> View:
         """The view of a batch: from what is pending, from memory, and from the state where neither has it."""
         owners, unknown = self._owners_of(pending, identifiers)
@@ -170,7 +172,7 @@ class Folding:
             self._owners.put(identifier, owner)
             owners[identifier] = owner
         loaded.seen.update(pending.seen(messages))
-        pending.reads(owners, here)
+        pending.reads(owners, {*here, *wanted} if wanted else here)
         return View(owners, here, loaded.seen)
 
     def _owners_of(self, pending: "_Pending", identifiers: Iterable[str]) -> tuple[dict[str, int], list[str]]:

@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 import structlog
@@ -14,6 +14,7 @@ from onefold.clock import Clock, SystemClock
 from onefold.core.rules import Rules
 from onefold.errors import SettingsError
 from onefold.model import entry as entries
+from onefold.model.definitions import Definitions
 from onefold.model.entry import Defined, Sweep, Tick
 from onefold.ports import LogReader, LogWriter, State
 from onefold.runtime.folding import Folding
@@ -43,13 +44,25 @@ def rules_of(settings: Settings) -> Rules:
     )
 
 
+class Versions(Protocol):
+    """What a worker asks of the catalog."""
+
+    def generation(self) -> int:
+        """A number that changes whenever anything has changed."""
+        ...
+
+    def definitions(self, version: int | None = None) -> Definitions:
+        """The definitions of a version; None: the latest."""
+        ...
+
+
 class Engines(NamedTuple):
     """What a worker joins."""
 
     reader: LogReader
     writer: LogWriter
     state: State
-    catalog: Catalog
+    catalog: Versions
 
 
 class Worker:
