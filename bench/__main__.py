@@ -5,9 +5,10 @@ import json
 import sys
 from importlib import import_module
 
+from bench import machine
 from bench.report import Row, table, write
 
-CLAIMS = ("path", "collect", "latency", "step", "scale", "api", "million", "rebuild")
+CLAIMS = ("machine", "path", "collect", "latency", "step", "scale", "api", "million", "rebuild")
 
 
 def main() -> None:
@@ -23,11 +24,21 @@ def main() -> None:
     for claim in given.claims or CLAIMS:
         sys.stderr.write(f"measuring {claim} …\n")
         found = import_module(f"bench.{claim}").measure(quick=given.quick)
+        for row in found:
+            row.limit = row.limit or machine.share(row, machine.limits(quick=given.quick))
         write(claim, found)
         rows += found
     if given.json:
         shown = [
-            {"what": r.what, "unit": r.unit, "runs": r.runs, "reached": r.verdict(), "details": r.details} for r in rows
+            {
+                "what": r.what,
+                "unit": r.unit,
+                "runs": r.runs,
+                "reached": r.verdict(),
+                "limit": r.limit,
+                "details": r.details,
+            }
+            for r in rows
         ]
         sys.stdout.write(json.dumps(shown, indent=1) + "\n")
     else:

@@ -1,25 +1,46 @@
 """How long an event takes to be seen: in the profile API, and at a webhook. Open loop, from the intended send time.
 
-The stream runs at a share of the sustainable rate, which is measured first. Probes are events of people of their own,
-sent at fixed instants beside the stream; their profile is polled until it is there, their webhook is awaited.
+First the sustainable rate is searched for: the highest at which the backlog does not grow. Then
+the stream runs at shares of it. Probes are events of people of their own, sent at fixed instants beside the stream,
+one request each; their profile is polled until it is there, their webhook is awaited. One clock; the platform and the
+generator share all cores. Everything happens on a platform that has its people already.
 """
 
 import asyncio
 import sys
 import time
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
-import aiohttp
+import uvloop
 from aiohttp import web
 
 from bench.report import Bound, Row, percentile, table
-from bench.running import Running, platform, send_all, until_folded
-from bench.workload import BATCH_EVENTS, World, definitions
+from bench.running import Pool, Running, platform, send_all, until_folded
+from bench.workload import BATCH_EVENTS, EVENT_BYTES, World, definitions
 from onefold.model.definitions import Destination
 
 PROBE = "Probe Sent"
-PROBES_PER_S = 50
+PROBES_PER_S = 40
+POLL_S = 0.002
+CONNECTIONS = 32
+LOST_S = 30.0
+"""A probe that is not seen by then counts as this."""
 BOUNDS = {50: Bound(30, 10), 80: Bound(100, 50)}
+SHARES = (0.5, 0.8, 0.9, 0.95, 0.99)
+
+
+class Plan(NamedTuple):
+    """How long each part takes."""
+
+    warm_up_events: int
+    search_s: float
+    run_s: float
+    runs: int
+
+
+LONG = Plan(300_000, 6.0, 30.0, 3)
+QUICK = Plan(100_000, 2.5, 6.0, 1)
 
 
 class Probes:
@@ -27,64 +48,169 @@ class Probes:
 
     def __init__(self) -> None:
         self.due: dict[str, float] = {}
+        self.acknowledged: dict[str, float] = {}
         self.visible: dict[str, float] = {}
         self.received: dict[str, float] = {}
 
     async def hook(self, request: web.Request) -> web.Response:
         """The webhook."""
+        at_s = time.perf_counter()
         body: dict[str, Any] = await request.json()
-        self.received.setdefault(body["data"]["event"]["userId"], time.perf_counter())
+        self.received.setdefault(body["data"]["event"]["userId"], at_s)
         return web.Response()
 
-    def milliseconds(self, seen: dict[str, float]) -> list[float]:
-        """Latencies; a probe that was never seen counts as a minute."""
-        return [(seen.get(name, due_s + 60) - due_s) * 1000 for name, due_s in self.due.items()]
+    def milliseconds(self, seen: dict[str, float], prefix: str) -> list[float]:
+        """Latencies of the probes of one run."""
+        return [
+            (seen.get(name, due_s + LOST_S) - due_s) * 1000
+            for name, due_s in self.due.items()
+            if name.startswith(prefix)
+        ]
 
 
 def measure(*, quick: bool) -> list[Row]:
     """p99 of both latencies at 50 % and 80 % of the sustainable rate."""
-    rate = _sustainable(100_000 if quick else 300_000)
-    rows: list[Row] = []
-    for share, bound in BOUNDS.items():
-        runs = [asyncio.run(_run(rate * share / 100, 8 if quick else 30)) for _ in range(1 if quick else 3)]
-        for what, values in (
-            ("visible in the profile API", [probes.milliseconds(probes.visible) for probes in runs]),
-            ("received by a webhook", [probes.milliseconds(probes.received) for probes in runs]),
-        ):
-            details = {"events_per_s": rate * share / 100, "p50_ms": [percentile(run, 0.5) for run in values]}
-            p99 = [percentile(run, 0.99) for run in values]
-            rows.append(Row(f"event sent → {what}, p99 at {share} %", "ms", p99, bound, "", details))
-    return rows
+    return uvloop.run(_measure(QUICK if quick else LONG))
 
 
-def _sustainable(events: int) -> float:
-    """Events a second that the platform folds when it is given all it takes."""
-    bodies = World().bodies(events // BATCH_EVENTS)
-    with platform(definitions()) as running:
-        requests = [running.request("/v1/batch", body) for body in bodies]
-        began_s = time.perf_counter()
-        asyncio.run(send_all(requests, running.port))
-        until_folded(running, events)
-        return events / (time.perf_counter() - began_s)
-
-
-async def _run(rate: float, seconds: float) -> Probes:
-    probes = Probes()
+async def _measure(plan: Plan) -> list[Row]:
+    probes, world = Probes(), World()
     runner, port = await _receiver(probes)
     hook = Destination("probe", url=f"http://127.0.0.1:{port}/", events=(PROBE,), allow_private=True)
-    bodies = World().bodies(int(rate * seconds / BATCH_EVENTS))
     with platform(definitions((hook,))) as running:
-        await asyncio.sleep(1)
-        async with aiohttp.ClientSession() as session:
-            begin_s = time.perf_counter() + 0.5
-            stream = [running.request("/v1/batch", body) for body in bodies]
-            await asyncio.gather(
-                _stream(stream, running.port, begin_s, BATCH_EVENTS / rate),
-                _probe(running, session, probes, begin_s + 1, int((seconds - 2) * PROBES_PER_S)),
-            )
-            await asyncio.sleep(2)
+        session = Session(running, world, probes)
+        await session.start()
+        drained = await session.drain(plan.warm_up_events)
+        rate = await session.sustainable(drained, plan.search_s)
+        found: dict[int, list[str]] = {share: [] for share in BOUNDS}
+        for n in range(plan.runs):
+            for share, names in found.items():
+                names.append(f"probe-{share}-{n}-")
+                await session.run(rate * share / 100, plan.run_s, names[-1])
     await runner.cleanup()
-    return probes
+    about = {
+        "sustainable_events_per_s": round(rate), "drained_events_per_s": round(drained), "event_bytes": EVENT_BYTES,
+        "batch": BATCH_EVENTS, "acknowledged": "fsync", "probes_per_s": PROBES_PER_S, "poll_ms": POLL_S * 1000,
+        "people": 100_000, "traits": 10, "audiences": 20,
+    }  # fmt: skip
+    return [
+        _row(f"event sent → {what}, p99 at {share} % of the sustainable rate", bound, [
+            probes.milliseconds(seen, name) for name in found[share]
+        ], about | {"acknowledged_p99_ms": [
+            round(percentile(probes.milliseconds(probes.acknowledged, name), 0.99), 2) for name in found[share]
+        ], "events_per_s": round(rate * share / 100)})
+        for share, bound in BOUNDS.items()
+        for what, seen in (("visible in the profile API", probes.visible), ("received by a webhook", probes.received))
+    ]  # fmt: skip
+
+
+def _row(what: str, bound: Bound, runs: Sequence[list[float]], about: dict[str, Any]) -> Row:
+    shares = {f"p{share * 100:g}_ms": [round(percentile(run, share), 2) for run in runs] for share in SHARES}
+    most = {"max_ms": [round(max(run), 2) for run in runs], "probes": [len(run) for run in runs]}
+    return Row(what, "ms", [percentile(run, 0.99) for run in runs], bound, "", about | shares | most)
+
+
+class Session:
+    """Loads one platform: as fast as it takes it, or at a rate with probes beside."""
+
+    def __init__(self, running: Running, world: World, probes: Probes) -> None:
+        self._running = running
+        self._world = world
+        self._probes = probes
+        self._stream = Pool(running.port)
+        self._asking = Pool(running.port)
+        self._sent = 0
+
+    async def start(self) -> None:
+        """Connect."""
+        await self._stream.open(CONNECTIONS)
+        await self._asking.open(CONNECTIONS)
+
+    def _requests(self, events: float) -> list[bytes]:
+        bodies = self._world.bodies(int(events / BATCH_EVENTS))
+        self._sent += len(bodies) * BATCH_EVENTS
+        return [self._running.request("/v1/batch", body) for body in bodies]
+
+    async def drain(self, events: int) -> float:
+        """Events a second that the platform folds when it is given all it takes, from empty."""
+        requests = self._requests(events)
+        began_s = time.perf_counter()
+        await send_all(requests, self._running.port)
+        await self._settled()
+        return events / (time.perf_counter() - began_s)
+
+    async def _settled(self) -> None:
+        await asyncio.to_thread(until_folded, self._running, self._sent)
+
+    async def sustainable(self, drained: float, seconds: float) -> float:
+        """The highest rate, to a sixteenth of `drained`, that is sustained; bisected, and asked twice before a no."""
+        low, high = 0, 16
+        while high - low > 1:
+            middle = (low + high) // 2
+            rate = drained * middle / 16
+            if await self._sustains(rate, seconds) or await self._sustains(rate, seconds):
+                low = middle
+            else:
+                high = middle
+        return drained * max(low, 1) / 16
+
+    async def _sustains(self, rate: float, seconds: float) -> bool:
+        """Whether the backlog at the end of so many seconds is below a fifth of a second's events."""
+        requests, sent = self._requests(rate * seconds), self._sent
+        await self._send(requests, time.perf_counter() + 0.1, BATCH_EVENTS / rate)
+        folded = (await asyncio.to_thread(self._running.counts))["received"]
+        await self._settled()
+        return sent - folded < 0.2 * rate
+
+    async def run(self, rate: float, seconds: float, prefix: str) -> None:
+        """The stream at this rate, with probes in all but the first and the last second."""
+        requests = self._requests(rate * seconds)
+        begin_s = time.perf_counter() + 0.2
+        probes = int((seconds - 2) * PROBES_PER_S)
+        self._sent += probes
+        await asyncio.gather(
+            self._send(requests, begin_s, BATCH_EVENTS / rate), self._probe(prefix, begin_s + 1, probes)
+        )
+        await self._settled()
+        await asyncio.sleep(1)
+
+    async def _send(self, requests: list[bytes], begin_s: float, every_s: float) -> None:
+        """Send each request at its instant, over whichever connection is free."""
+        tasks: list[asyncio.Task[None]] = []
+        for n, request in enumerate(requests):
+            if (ahead_s := begin_s + n * every_s - time.perf_counter()) > 0:
+                await asyncio.sleep(ahead_s)
+            tasks.append(asyncio.create_task(self._ask_ok(self._stream, request)))
+        await asyncio.gather(*tasks)
+
+    async def _probe(self, prefix: str, begin_s: float, count: int) -> None:
+        tasks = []
+        for n in range(count):
+            due_s = begin_s + n / PROBES_PER_S
+            if (ahead_s := due_s - time.perf_counter()) > 0:
+                await asyncio.sleep(ahead_s)
+            self._probes.due[f"{prefix}{n}"] = due_s
+            tasks.append(asyncio.create_task(self._one(f"{prefix}{n}", due_s)))
+        await asyncio.gather(*tasks)
+
+    async def _one(self, name: str, due_s: float) -> None:
+        event = f'{{"userId":"{name}","event":"{PROBE}","messageId":"{name}"}}'.encode()
+        await self._ask_ok(self._asking, self._running.request("/v1/track", event))
+        self._probes.acknowledged[name] = time.perf_counter()
+        question = (
+            f"GET /v1/profiles/user_id:{name}?include=identifiers HTTP/1.1\r\nhost: x\r\n"
+            f"authorization: Bearer {self._running.secret_key}\r\n\r\n"
+        ).encode()
+        while time.perf_counter() < due_s + LOST_S:
+            status, _ = await self._asking.ask(question)
+            if status == 200:
+                self._probes.visible[name] = time.perf_counter()
+                return
+            await asyncio.sleep(POLL_S)
+
+    async def _ask_ok(self, pool: Pool, request: bytes) -> None:
+        status, body = await pool.ask(request)
+        assert status == 200, body
 
 
 async def _receiver(probes: Probes) -> tuple[web.AppRunner, int]:
@@ -97,51 +223,13 @@ async def _receiver(probes: Probes) -> tuple[web.AppRunner, int]:
     return runner, int(runner.addresses[0][1])
 
 
-async def _stream(requests: list[bytes], port: int, begin_s: float, every_s: float, connections: int = 32) -> None:
-    """Send each request at its instant, over whichever connection is free."""
-    free: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
-    for _ in range(connections):
-        free.put_nowait(await asyncio.open_connection("127.0.0.1", port))
-
-    async def one(request: bytes) -> None:
-        connection = await free.get()
-        connection[1].write(request)
-        await connection[0].read(4096)
-        free.put_nowait(connection)
-
-    tasks = []
-    for n, request in enumerate(requests):
-        if (ahead_s := begin_s + n * every_s - time.perf_counter()) > 0:
-            await asyncio.sleep(ahead_s)
-        tasks.append(asyncio.create_task(one(request)))
-    await asyncio.gather(*tasks)
-
-
-async def _probe(running: Running, session: aiohttp.ClientSession, probes: Probes, begin_s: float, count: int) -> None:
-    tasks = []
-    for n in range(count):
-        due_s = begin_s + n / PROBES_PER_S
-        if (ahead_s := due_s - time.perf_counter()) > 0:
-            await asyncio.sleep(ahead_s)
-        name = f"probe-{n}"
-        probes.due[name] = due_s
-        tasks.append(asyncio.create_task(_one(running, session, probes, name)))
-    await asyncio.gather(*tasks)
-
-
-async def _one(running: Running, session: aiohttp.ClientSession, probes: Probes, name: str) -> None:
-    url = f"http://127.0.0.1:{running.port}"
-    event = {"userId": name, "event": PROBE, "writeKey": running.write_key, "messageId": name}
-    async with session.post(f"{url}/v1/track", json=event) as answer:
-        assert answer.status == 200, await answer.text()
-    headers = {"authorization": f"Bearer {running.secret_key}"}
-    while time.perf_counter() < probes.due[name] + 30:
-        async with session.get(f"{url}/v1/profiles/user_id:{name}?include=identifiers", headers=headers) as answer:
-            if answer.status == 200:
-                probes.visible[name] = time.perf_counter()
-                return
-        await asyncio.sleep(0.002)
+def main() -> None:
+    """`python -m bench.latency [--quick]`."""
+    rows = measure(quick="--quick" in sys.argv)
+    sys.stdout.write(table(rows) + "\n")
+    for row in rows:
+        sys.stdout.write(f"{row.what}: {row.details}\n")
 
 
 if __name__ == "__main__":
-    sys.stdout.write(table(measure(quick="--quick" in sys.argv)) + "\n")
+    main()
