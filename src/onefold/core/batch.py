@@ -28,7 +28,10 @@ class Incoming(Struct, gc=False):
     at_ms: int
     """When it happened, by the sender's clock corrected by ours; never after `received_ms`."""
     fingerprint: bytes
-    """Of source and messageId, or of the place in the log, which no messageId can pretend to be; it also orders events of the same instant, whatever order they came in."""
+    """Of source and messageId; without one, of the place in the log, which no messageId can pretend to be.
+
+    It also orders events of the same instant, whatever order they came in.
+    """
     identifiers: list[str]
 
 
