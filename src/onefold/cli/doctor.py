@@ -1,11 +1,10 @@
 """`onefold doctor`: what is wrong, and what to do."""
 
 import typer
-from rich.markup import escape
 
 from onefold.cli import exits
 from onefold.cli.options import AsJson, Data, settings
-from onefold.cli.printing import out, print_json
+from onefold.cli.printing import out, plain, print_json
 from onefold.runtime.doctor import examine
 
 _SIGNS = {"ok": "[green]✓[/]", "warn": "[yellow]![/]", "fail": "[bold red]✗[/]"}
@@ -32,7 +31,7 @@ def doctor(data: Data = None, *, as_json: AsJson = False) -> None:
         print_json(found)
     else:
         for one in found:
-            advice = f"\n    [dim]→ {escape(one.advice)}[/]" if one.advice else ""
-            out.print(f"{_SIGNS[one.verdict]} [bold]{one.name:<12}[/] {escape(one.detail)}{advice}")
+            advice = f"\n    [dim]→ {plain(one.advice)}[/]" if one.advice else ""
+            out.print(f"{_SIGNS[one.verdict]} [bold]{one.name:<12}[/] {plain(one.detail)}{advice}")
     if any(one.verdict == "fail" for one in found):
         raise typer.Exit(exits.PROBLEM)

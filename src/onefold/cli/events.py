@@ -4,11 +4,10 @@ import time
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from onefold.cli import opening
 from onefold.cli.options import AsJson, Data
-from onefold.cli.printing import out, print_json
+from onefold.cli.printing import out, plain, print_json
 from onefold.errors import InvalidRequest
 from onefold.server.tail import KINDS, Filter, Shown
 from onefold.server.tail import show as show_effect
@@ -82,7 +81,7 @@ def line(shown: Shown) -> str:
     }.get(shown.kind, shown.audience or shown.name)
     style = _STYLES.get(shown.kind, "")
     kind = f"[{style}]{shown.kind:<12}[/]" if style else f"{shown.kind:<12}"
-    return f"[dim]{shown.at[11:23]}[/] {kind} {shown.profile or '-':<20} {escape(said)}"
+    return f"[dim]{shown.at[11:23]}[/] {kind} {shown.profile or '-':<20} {plain(said)}"
 
 
 def _kinds(text: str) -> frozenset[str]:

@@ -1,5 +1,6 @@
 """What every verb prints with: text for people on stdout, trouble on stderr, JSON for machines on demand."""
 
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -17,6 +18,9 @@ from onefold.errors import DefinitionError, OnefoldError, SettingsError
 PIPE_COLUMNS = 200
 """Into a pipe or a file nothing is cut at the edge of a screen that is not there."""
 
+
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""What a terminal obeys instead of showing it: controls, separators of lines, directions of writing."""
 
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
 err = Console(stderr=True, highlight=False, soft_wrap=True, width=None if sys.stderr.isatty() else PIPE_COLUMNS)
@@ -36,6 +40,16 @@ def agree(question: str) -> None:
         raise typer.Exit(exits.PROBLEM)
 
 
+def plain(text: str) -> str:
+    """Text that strangers may have written, as one line of markup: nothing in it is obeyed, by rich or a terminal."""
+    return escape(_UNSEEN.sub(_seen, text))
+
+
+def _seen(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+
+
 def print_json(value: Any) -> None:
     """One value as one line of JSON on stdout; a stream is one line a value."""
     sys.stdout.write(msgspec.json.encode(value, enc_hook=str).decode() + "\n")
@@ -50,7 +64,7 @@ def table(title: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         numeric = bool(lines) and all(row[n].replace(",", "").replace(".", "").isdigit() for row in lines)
         shown.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in lines:
-        shown.add_row(*(escape(cell) for cell in row))
+        shown.add_row(*(plain(cell) for cell in row))
     if lines:
         out.print(shown)
     else:
@@ -66,14 +80,18 @@ def print_error(error: Exception) -> None:
     """What went wrong, where, and what to do, as one clear red line; several where a file has several mistakes."""
     if isinstance(error, DefinitionError):
         for problem in error.problems:
-            err.print(f"[red]✗[/] {escape(problem)}")
+            err.print(f"[red]✗[/] {_lines(problem)}")
         many = len(error.problems)
         err.print(f"[bold red]{many} problem{'s' if many != 1 else ''}[/]")
         return
     text = str(error) or type(error).__name__
     if not isinstance(error, OnefoldError) and isinstance(error, OSError) and error.filename:
         text = f"{error.filename}: {error.strerror}"
-    err.print(f"[bold red]error:[/] [red]{escape(text)}[/]")
+    err.print(f"[bold red]error:[/] [red]{_lines(text)}[/]")
+
+
+def _lines(text: str) -> str:
+    return "\n".join(map(plain, text.split("\n")))
 
 
 def _cell(value: Any) -> str:

@@ -6,12 +6,11 @@ from typing import Annotated, Any
 import msgspec
 import typer
 from msgspec import UNSET
-from rich.markup import escape
 from rich.tree import Tree
 
 from onefold.cli import opening
 from onefold.cli.options import AsJson, Data
-from onefold.cli.printing import out, print_json
+from onefold.cli.printing import out, plain, print_json
 from onefold.server import profiles
 from onefold.server.profiles import EventAnswer, ProfileAnswer
 
@@ -59,23 +58,23 @@ def tree(answer: ProfileAnswer, events: list[EventAnswer]) -> Tree:
     top = Tree(f"[bold cyan]{answer.id}[/]  {events_seen}, {seen}")
     if answer.identifiers is not UNSET:
         _branch(top, "identifiers", [
-            f"{namespace}:{escape(one.value)}  [dim]since {_when(one.first_seen_at)}[/]"
+            f"{plain(namespace)}:{plain(one.value)}  [dim]since {_when(one.first_seen_at)}[/]"
             for namespace, values in answer.identifiers.items() for one in values
         ])  # fmt: skip
     for part, values in (("traits", answer.traits), ("computed", answer.computed)):
         if values is not UNSET:
-            _branch(top, part, [f"{escape(name)} = {_value(value)}" for name, value in sorted(values.items())])
+            _branch(top, part, [f"{plain(name)} = {_value(value)}" for name, value in sorted(values.items())])
     if answer.audiences is not UNSET:
         _branch(top, "audiences", [f"{one.name}  [dim]since {_when(one.entered_at)}[/]" for one in answer.audiences])
     if answer.links is not UNSET:
         _branch(top, "links", [
-            f"{escape(one.a)} = {escape(one.b)}  [dim]{one.rule}, event {one.event}, {_when(one.at)}[/]"
+            f"{plain(one.a)} = {plain(one.b)}  [dim]{one.rule}, event {one.event}, {_when(one.at)}[/]"
             for one in answer.links
         ])  # fmt: skip
     if answer.merges is not UNSET and answer.merges:
         _branch(top, "merges", [f"{one.absorbed}  [dim]event {one.event}, {_when(one.at)}[/]" for one in answer.merges])
     if events:
-        _branch(top, "latest events", [f"[dim]{_when(one.at)}[/] {escape(_name(one))}" for one in events])
+        _branch(top, "latest events", [f"[dim]{_when(one.at)}[/] {plain(_name(one))}" for one in events])
     return top
 
 
@@ -91,8 +90,8 @@ def _when(instant: str) -> str:
 
 def _value(value: Any) -> str:
     if isinstance(value, str):
-        return f"[green]{escape(value)}[/]"
-    return f"[yellow]{escape(msgspec.json.encode(value, enc_hook=str).decode())}[/]"
+        return f"[green]{plain(value)}[/]"
+    return f"[yellow]{plain(msgspec.json.encode(value, enc_hook=str).decode())}[/]"
 
 
 def _name(event: EventAnswer) -> str:
