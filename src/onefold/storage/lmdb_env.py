@@ -321,7 +321,7 @@ def _make(path: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not made.exists():
             draft = path / "new"
-            with lmdb.open(str(draft), map_size=MIB) as env, env.begin(write=True) as txn:
+            with lmdb.open(str(draft), map_size=MIB, mode=0o600) as env, env.begin(write=True) as txn:
                 # Something must be written, or LMDB commits, and syncs, nothing.
                 txn.put(b"made", b"")
                 txn.delete(b"made")
