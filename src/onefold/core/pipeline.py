@@ -4,17 +4,17 @@ Each function here is pure: batch, view and program in, `Changes` out. It owns t
 reads a clock: time arrives in the entries.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from msgspec import structs
 
 from onefold.core.admit import admit, refuse
 from onefold.core.batch import Batch, Incoming, Refused
 from onefold.core.fold import fold
+from onefold.core.renew import bring_to_present, mark, renew
 from onefold.core.resolve import resolve
 from onefold.core.rules import Rules
 from onefold.core.run import Run
-from onefold.core.timers import wake
 from onefold.language.program import Program
 from onefold.limits import SWEEP_MAX_PROFILES
 from onefold.model.changes import Changes, Cursor, View
@@ -43,6 +43,7 @@ def step(batch: Batch, view: View, program: Program, rules: Rules) -> Changes:
     run.count("received", len(batch.incoming) + len(batch.refused))
     if run.admitted:
         run.count("admitted", run.admitted)
+    mark(run)
     return run.changes(batch.cursor)
 
 
@@ -76,7 +77,7 @@ def tick(place: Place, view: View, program: Program, rules: Rules) -> Changes:
     run = _run_at(place, view, program, rules)
     for _, profile in sorted(view.profiles.items()):
         run.touch(profile)
-        wake(run, profile)
+        bring_to_present(run, profile)
     return run.changes(place.after())
 
 
@@ -86,27 +87,9 @@ def sweep(place: Place, view: View, program: Program, rules: Rules) -> Changes:
     for _, profile in sorted(view.profiles.items()):
         if profile.version != program.version:
             run.touch(profile)
-            _renew(run, profile)
+            renew(run, profile)
     last = max(view.profiles, default=0) if len(view.profiles) == SWEEP_MAX_PROFILES else -1
     return run.changes(structs.replace(place.after(), sweeping=last))
-
-
-def _renew(run: Run, profile: Profile) -> None:
-    """Forget what the definitions do not mention any more, then judge everything."""
-    program = run.program
-    profile.version = program.version
-    profile.slots = {key: state for key, state in profile.slots.items() if key in program.slots}
-    changed: dict[str, Any] = {}
-    moves: list[tuple[str, bool]] = []
-    for name in [name for name in profile.computed if name not in program.trait_names]:
-        del profile.computed[name]
-        changed[name] = None
-    for audience in [name for name in profile.audiences if name not in program.audience_names]:
-        del profile.audiences[audience]
-        moves.append((audience, False))
-    wake(run, profile)
-    program.judge_all(profile, run.now_ms, changed, moves)
-    run.tell(profile, changed, moves, "definition")
 
 
 def define(place: Place, program: Program, rules: Rules) -> Changes:

@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterable
 
 from onefold.core.batch import Incoming
 from onefold.core.merge import absorb
+from onefold.core.renew import bring_to_present
 from onefold.core.rules import MOST_IDENTIFIERS, ONE_USER_ID, UNIQUE_NAMESPACE
 from onefold.core.run import Run
-from onefold.core.timers import wake
 from onefold.limits import LINKS_MAX, PROFILE_IDENTIFIERS_MAX
 from onefold.model.effect import Created, LinkRefused
 from onefold.model.position import profile_id
@@ -61,7 +61,7 @@ def _take(run: Run, owner: int) -> Profile:
     if owner not in run.touched:
         run.touch(profile)
     if profile.due_ms <= run.now_ms:
-        wake(run, profile)
+        bring_to_present(run, profile)
     return profile
 
 

@@ -47,7 +47,7 @@ class Profile(Struct, array_like=True):
     now_ms: int
     """The latest log time that touched this profile: what its windows and audiences were last judged at."""
     due_ms: int = NEVER_MS
-    """No later than the next instant at which anything here can change by itself."""
+    """No later than the next instant at which anything here can change by itself; 0: to be judged anew at its home."""
     version: int = 0
     """The definitions that it was last judged under."""
     events: int = 0

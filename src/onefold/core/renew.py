@@ -1,0 +1,48 @@
+"""Renew: judge a profile again, all of it, under the definitions in force.
+
+A sweep does so after every change of definitions. With several partitions it may be that one still folds under older
+definitions when another has swept already: what that one leaves behind is marked, and its home judges it again.
+"""
+
+from typing import Any
+
+from onefold.core.run import Run
+from onefold.core.timers import wake
+from onefold.model.profile import Profile
+
+JUDGE_ANEW_MS = 0
+"""The `due_ms` of a profile that somebody has judged under definitions older than those that it was swept under."""
+
+
+def renew(run: Run, profile: Profile) -> None:
+    """Forget what the definitions do not mention any more, then judge everything."""
+    program = run.program
+    profile.version = program.version
+    profile.slots = {key: state for key, state in profile.slots.items() if key in program.slots}
+    changed: dict[str, Any] = {}
+    moves: list[tuple[str, bool]] = []
+    for name in [name for name in profile.computed if name not in program.trait_names]:
+        del profile.computed[name]
+        changed[name] = None
+    for audience in [name for name in profile.audiences if name not in program.audience_names]:
+        del profile.audiences[audience]
+        moves.append((audience, False))
+    wake(run, profile)
+    program.judge_all(profile, run.now_ms, changed, moves)
+    run.tell(profile, changed, moves, "definition")
+
+
+def bring_to_present(run: Run, profile: Profile) -> None:
+    """What has come due for a profile: all of it, where it is marked and these are its definitions."""
+    if profile.due_ms == JUDGE_ANEW_MS and profile.version == run.program.version:
+        renew(run, profile)
+    else:
+        wake(run, profile)
+
+
+def mark(run: Run) -> None:
+    """After a step: mark the profiles that were swept under newer definitions than those of this partition."""
+    version = run.program.version
+    for profile in run.touched.values():
+        if profile.version > version:
+            profile.due_ms = JUDGE_ANEW_MS

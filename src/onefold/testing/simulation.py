@@ -1,0 +1,289 @@
+"""A seeded world of clients, processes and misfortune in one thread: the real parts over ports that fail on command.
+
+Clients send over the real decoding; real workers fold; the real line delivers. Every draw comes from one seed, time is
+moved by hand, and processes take turns, also in the middle of each other's operations. Who crashes loses all that it
+had in memory, and is started anew. In the end the world heals, everything must come to rest, and `simulation_check`
+holds the result against what was promised.
+"""
+
+from collections.abc import Callable
+from random import Random
+
+from msgspec import Struct
+
+from onefold.core.rules import Rules
+from onefold.errors import StorageError
+from onefold.limits import DAY_MS, HOUR_MS, MINUTE_MS, NEVER_MS, SECOND_MS
+from onefold.model.definitions import Definitions
+from onefold.runtime.worker import Engines, Worker, rules_of
+from onefold.settings import Settings
+from onefold.testing.clock import ManualClock
+from onefold.testing.memory_log import MemoryLog
+from onefold.testing.simulation_collect import Collect
+from onefold.testing.simulation_delivery import Deliver, Reached, Shelf
+from onefold.testing.simulation_faults import Crash, Fate, FaultyLog, FaultyState, Hazards
+from onefold.testing.simulation_people import BLOCKED, Crowd
+from onefold.testing.world import define
+
+SETTINGS = Settings(blocked_identifiers=(BLOCKED,))
+RULES: Rules = rules_of(SETTINGS)
+_TRACE = 60
+_REST_TURNS = 3_000
+"""Turns within which a healed world must have come to rest."""
+_SAME_INSTANT_MAX = 100
+_TURN_MS = 250
+"""Longer than a worker waits before it asks the catalog again."""
+_STEPS_MS = (0, 0, 0, 1, 40, SECOND_MS, MINUTE_MS, 20 * MINUTE_MS)
+
+_AGGREGATES = {
+    "orders": 'count("Order Completed")',
+    "orders_1h": 'count("Order Completed", within="1h")',
+    "revenue": 'sum("Order Completed", properties.revenue)',
+    "favourite": 'most_frequent("*", properties.category)',
+    "categories": 'unique("*", properties.category, within="1d")',
+    "latest": 'last("*", properties.category, where=properties.revenue > 5)',
+}
+SAME_AGGREGATES = (
+    define(_AGGREGATES, {"buyers": "orders > 0", "silent": 'last_seen < ago("2h")'}),
+    define(_AGGREGATES, {"buyers": "orders > 1", "pros": 'traits.plan == "pro" or orders_1h > 1'}),
+    define(_AGGREGATES | {"vip": "orders > 2 and revenue > 9"}, {"silent": 'last_seen < ago("1h")', "vips": "vip"}),
+)
+"""Versions over the same events: whenever one takes effect, in the end people are the same."""
+OTHER_AGGREGATES = (
+    *SAME_AGGREGATES,
+    define({"orders": _AGGREGATES["orders"]}, {"never": "orders == 0"}),
+    define({"ages": 'max("identify", traits.age)', "views_1d": 'count("Product Viewed", within="1d")'}),
+)
+
+
+class Plan(Struct, frozen=True):
+    """What a seed has drawn for its run."""
+
+    partitions: int
+    workers: tuple[tuple[int, ...], ...]
+    """The partitions of each worker; where two have the same one they are zombies to each other."""
+    collectors: int
+    people: int
+    steps: int
+    failing: float
+    """How often the destination fails."""
+    hazards: Hazards
+
+    @property
+    def alone(self) -> bool:
+        """One partition: the log has one order, and everything about the state is said by it."""
+        return self.partitions == 1
+
+
+class Parts(Struct, frozen=True):
+    """The engines; a test of the checks puts broken ones here."""
+
+    log: Callable[[int], MemoryLog] = MemoryLog
+    state: Callable[[], FaultyState] = FaultyState
+    deliver: type[Deliver] = Deliver
+    collect: type[Collect] = Collect
+
+
+class Versions:
+    """A catalog of definitions, in memory."""
+
+    def __init__(self) -> None:
+        self._versions: list[Definitions] = []
+
+    def save(self, definitions: Definitions) -> None:
+        """The next version."""
+        version = len(self._versions) + 1
+        self._versions.append(Definitions(version, traits=definitions.traits, audiences=definitions.audiences))
+
+    def generation(self) -> int:
+        """As `Catalog.generation`."""
+        return len(self._versions)
+
+    def definitions(self, version: int | None = None) -> Definitions:
+        """As `Catalog.definitions`."""
+        if not self._versions:
+            return Definitions()
+        return self._versions[-1 if version is None else version - 1]
+
+
+def plan(seed: int) -> Plan:
+    """What this seed runs."""
+    chance = Random(seed)  # noqa: S311 - to be replayed, not to be secret
+    partitions = chance.choice((1, 1, 2, 3))
+    everything = tuple(range(partitions))
+    workers: list[tuple[int, ...]] = (
+        [everything] if partitions == 1 or chance.random() < 0.5 else [(p,) for p in everything]
+    )
+    if chance.random() < 0.5:
+        workers.append(everything)
+    return Plan(
+        partitions=partitions,
+        workers=tuple(workers),
+        collectors=chance.choice((1, 2)),
+        people=chance.randint(1, 5),
+        steps=chance.choice((30, 60, 120)),
+        failing=chance.choice((0.0, 0.1, 0.4)),
+        hazards=Hazards.drawn(chance),
+    )
+
+
+class Simulation:
+    """One run of one seed. `run` it, then look at what is left."""
+
+    def __init__(self, seed: int, parts: Parts | None = None) -> None:
+        parts = parts or Parts()
+        self.seed = seed
+        self.plan = plan(seed)
+        self.chance = Random(f"run {seed}")  # noqa: S311 - to be replayed, not to be secret
+        self.clock = ManualClock(seed=seed)
+        self.fate = Fate(self.chance, self._somebody_else)
+        self.log = parts.log(self.plan.partitions)
+        self.state = parts.state()
+        self.catalog = Versions()
+        self.shelf = Shelf()
+        self.reached: list[Reached] = []
+        self.crowd = Crowd(self.chance, self.clock, self.plan.people, shared=self.plan.alone)
+        self.trace: list[str] = []
+        self.failing = self.plan.failing
+        self._parts = parts
+        self._busy: set[str] = set()
+        self._processes: dict[str, Collect | Worker | Deliver] = {}
+        self._starts: dict[str, Callable[[], Collect | Worker | Deliver]] = {
+            **{f"collect-{n}": self._collect(f"collect-{n}") for n in range(self.plan.collectors)},
+            **{f"worker-{n}": self._worker(f"worker-{n}", list(own)) for n, own in enumerate(self.plan.workers)},
+            "deliver": self._deliver,
+        }
+
+    def run(self) -> None:
+        """Live through misfortune, heal, come to rest, and let every window pass."""
+        self.catalog.save(self._definitions()[0])
+        if not self.plan.alone:
+            self._rest()
+        self.fate.strike(self.plan.hazards)
+        for _ in range(self.plan.steps):
+            self._step()
+        self.fate.heal()
+        self.failing = 0.0
+        self._rest()
+        self._pass_time(2 * DAY_MS)
+
+    @property
+    def end_ms(self) -> int:
+        """The instant at which the run ended."""
+        return self.clock.now_ms()
+
+    # --- steps ---------------------------------------------------------------------------------------------
+    def _step(self) -> None:
+        luck = self.chance.random()
+        if luck < 0.3:
+            self.crowd.speak()
+        elif luck < 0.92:
+            self._act(self.chance.choice([*self._starts]))
+        elif luck < 0.94:
+            self.catalog.save(self.chance.choice(self._definitions()))
+            self._note("new definitions")
+        elif luck < 0.95:
+            self._jump()
+        self.clock.advance(self.chance.choice(_STEPS_MS))
+
+    def _jump(self) -> None:
+        """Set the clock. With several partitions only forward: how late an event is may then differ by partition."""
+        jumps = (2 * HOUR_MS, 25 * HOUR_MS, *((-HOUR_MS, -DAY_MS) if self.plan.alone else ()))
+        jump_ms = self.chance.choice(jumps)
+        self.clock.jump(jump_ms)
+        self._note(f"clock jumps by {jump_ms} ms")
+
+    def _somebody_else(self) -> None:
+        """In the middle of somebody's operation, another process has a turn."""
+        self._act(self.chance.choice([*self._starts]))
+
+    def _act(self, name: str) -> bool:
+        """Give a process a turn; whoever fails is started anew when it is next its turn. True: it did something."""
+        if name in self._busy:
+            return False
+        self._busy.add(name)
+        try:
+            return self._turn(name)
+        except StorageError as error:
+            self._die(name, f"{type(error).__name__}: {error}")
+        except Crash as crash:
+            self._die(name, f"crash at {crash}")
+            if crash.everyone:
+                self._processes.clear()
+                if len(self._busy) > 1:
+                    raise
+        finally:
+            self._busy.discard(name)
+        return True
+
+    def _turn(self, name: str) -> bool:
+        process = self._processes.get(name)
+        if process is None:
+            process = self._starts[name]()
+            self._processes[name] = process
+            self._note(f"{name} starts")
+        match process:
+            case Collect():
+                return process.turn(self.crowd) > 0
+            case Worker():
+                return process.turn() > 0
+            case Deliver():
+                return process.turn(self.reached, self.clock, self.chance, self.failing)
+
+    def _die(self, name: str, why: str) -> None:
+        self._processes.pop(name, None)
+        self._note(f"{name} ends: {why}")
+
+    def _note(self, what: str) -> None:
+        self.trace.append(f"{self.fate.steps}: {what}")
+        del self.trace[:-_TRACE]
+
+    # --- rest ----------------------------------------------------------------------------------------------
+    def _rest(self) -> None:
+        """Until nobody has anything to do. A world that is healed must come to rest."""
+        quiet = 0
+        for _ in range(_REST_TURNS):
+            busy = [self._act(name) for name in self._starts]
+            quiet = 0 if any(busy) else quiet + 1
+            self.clock.advance(_TURN_MS)
+            if quiet > 2:
+                return
+        raise AssertionError(f"seed {self.seed}: the world is healed, but does not come to rest")
+
+    def _pass_time(self, ms: int) -> None:
+        """Let all that waits for an instant have it."""
+        until_ms = self.clock.now_ms() + ms
+        last_ms, again = -1, 0
+        while (due_ms := self._next_ms()) <= until_ms:
+            again = again + 1 if due_ms == last_ms else 0
+            last_ms = due_ms
+            assert again < _SAME_INSTANT_MAX, f"seed {self.seed}: what is due at {due_ms} does not happen"
+            self.clock.advance(max(0, due_ms - self.clock.now_ms()))
+            self._rest()
+        self.clock.advance(max(0, until_ms - self.clock.now_ms()))
+        self._rest()
+
+    def _next_ms(self) -> int:
+        timers = [self.state.next_due_ms(partition) for partition in range(self.plan.partitions)]
+        deliver = self._processes.get("deliver")
+        retry_ms = deliver.wake_ms(self.clock.now_ms()) if isinstance(deliver, Deliver) else NEVER_MS
+        return min(*timers, retry_ms)
+
+    # --- processes -------------------------------------------------------------------------------------------
+    def _definitions(self) -> tuple[Definitions, ...]:
+        return OTHER_AGGREGATES if self.plan.alone else SAME_AGGREGATES
+
+    def _collect(self, name: str) -> Callable[[], Collect]:
+        return lambda: self._parts.collect(FaultyLog(self.log, self.fate, name), self.clock, self.chance, SETTINGS)
+
+    def _worker(self, name: str, own: list[int]) -> Callable[[], Worker]:
+        def start() -> Worker:
+            log = FaultyLog(self.log, self.fate, name)
+            state = self.state.handle(self.fate, name)
+            return Worker(own, Engines(log, log, state, self.catalog), RULES, self.clock)
+
+        return start
+
+    def _deliver(self) -> Deliver:
+        log = FaultyLog(self.log, self.fate, "deliver")
+        return self._parts.deliver(self.state.handle(self.fate, "deliver"), log, self.shelf, self.fate)
