@@ -108,6 +108,8 @@ API_BODY_MAX_BYTES = 64 * KIB
 TAIL_QUEUE_MAX = 1_000
 """Effects that wait for one slow reader of the live tail; beyond, the oldest are dropped and the reader is told."""
 TAIL_SUBSCRIBERS_MAX = 64
+TAIL_SEND_TIMEOUT_S = 30.0
+"""A reader of the live tail that takes nothing for so long is gone, and its place is another's."""
 
 assert EVENT_MAX_BYTES <= BATCH_MAX_BYTES <= IMPORT_MAX_BYTES < RECORD_MAX_BYTES
 assert DEFINITIONS_MAX_BYTES < RECORD_MAX_BYTES

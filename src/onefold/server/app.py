@@ -27,7 +27,7 @@ import onefold
 from onefold.clock import SystemClock
 from onefold.collect.app import Collector
 from onefold.errors import NotFoundError, OnefoldError
-from onefold.limits import API_BODY_MAX_BYTES, CONNECTIONS_MAX, HEADER_TIMEOUT_MS
+from onefold.limits import API_BODY_MAX_BYTES, CONNECTIONS_MAX, HEADER_TIMEOUT_MS, TAIL_SEND_TIMEOUT_S
 from onefold.runtime.supervisor import url
 from onefold.server import (
     audiences,
@@ -77,6 +77,7 @@ ROUTERS = (
 )
 
 _PROFILES = b"/v1/profiles/"
+_TAIL = b"/v1/events/tail"
 _JSON = (b"content-type", b"application/json")
 _API = (b"/v1/profiles", b"/v1/audiences", b"/v1/events", b"/v1/sources", b"/v1/keys", b"/v1/definitions",
         b"/v1/quarantine", b"/v1/deliveries", b"/metrics", b"/healthz", b"/readyz")  # fmt: skip
@@ -112,6 +113,7 @@ class Onefold:
         if raw.startswith(_PROFILES) and scope["method"] == "GET" and b"/" not in raw[len(_PROFILES) :]:
             await self._profile(scope, raw, send)
         elif raw.startswith(_API):
+            send = _impatient(send) if raw.startswith(_TAIL) else send
             await self.api({**scope, "path": raw.decode("latin-1")}, receive, send)  # type: ignore[arg-type]
         elif raw in {b"/", b"/docs", b"/openapi.json"} and scope["method"] in {"GET", "HEAD"}:
             await self._page(scope, raw, send)
@@ -308,6 +310,16 @@ async def _answer(send: Send, status: int, body: bytes, headers: Any) -> None:
     length = (b"content-length", str(len(body)).encode())
     await send({"type": "http.response.start", "status": status, "headers": [_JSON, length, *headers]})
     await send({"type": "http.response.body", "body": body})
+
+
+def _impatient(send: Send) -> Send:
+    """The server does not notice that a reader is gone while it waits for it to take more."""
+
+    async def send_or_give_up(message: MutableMapping[str, Any]) -> None:
+        async with asyncio.timeout(TAIL_SEND_TIMEOUT_S):
+            await send(message)
+
+    return send_or_give_up
 
 
 def _authorization(scope: Scope) -> str | None:
