@@ -1,8 +1,8 @@
 """The deliver role: follows the effects of the state, and brings them to every destination.
 
 It only reads the log, the state and the catalog; what it must remember goes into its own store. Two loops: `_follow`
-polls the newest effects every few milliseconds, `_keep_house` writes progress down, learns of changed definitions
-and works off replays. Each destination runs for itself (`delivery_runner`).
+takes the newest effects whenever the state was written, `_keep_house` writes progress down, learns of changed
+definitions and works off replays. Each destination runs for itself (`delivery_runner`).
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from onefold.model.definitions import Destination
 from onefold.model.delivery import Progress
 from onefold.ports import Destination as Connector
 from onefold.ports import LogReader, State
+from onefold.runtime.bell import Bell
 from onefold.runtime.delivery_payload import Payloads
 from onefold.runtime.delivery_runner import Runner, Sources
 from onefold.runtime.delivery_tail import Tail
@@ -33,8 +34,6 @@ from onefold.storage.directory import DataDirectory
 from onefold.storage.log_lmdb import LmdbLogReader
 from onefold.storage.state_lmdb import LmdbState
 
-POLL_MIN_S = 0.001
-POLL_MAX_S = 0.01
 FLUSH_S = 0.1
 CATALOG_S = 0.25
 MARK_S = 5.0
@@ -101,15 +100,15 @@ class Deliverer:
 
     # --- following -------------------------------------------------------------------------------------------
     async def _follow(self) -> None:
-        wait_s = POLL_MIN_S
-        while True:
-            if self._sources.tail.poll():
-                wait_s = POLL_MIN_S
-                for runner in self._runners.values():
-                    runner.wake()
-            else:
-                wait_s = min(POLL_MAX_S, wait_s * 1.2)
-            await asyncio.sleep(wait_s)
+        bell = Bell(self._stores.state)
+        try:
+            while True:
+                if found := self._sources.tail.poll():
+                    for runner in self._runners.values():
+                        runner.wake()
+                await bell.rest(found=found)
+        finally:
+            bell.close()
 
     # --- housekeeping ----------------------------------------------------------------------------------------
     async def _keep_house(self) -> None:
