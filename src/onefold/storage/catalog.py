@@ -255,7 +255,8 @@ class Catalog:
     def watch(self) -> int | None:
         """A file descriptor that can be read from when this may have grown; None: look now and then.
 
-        Whoever then asks, waits until the change is whole. Who has it empties it before asking, and closes it.
+        With a rollback journal every change is written into the file itself, under a lock that lets nobody read until
+        it is whole. Who has the descriptor empties it before asking, and closes it.
         """
         return file_watch.written(self._path)
 
