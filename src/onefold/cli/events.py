@@ -9,11 +9,11 @@ from onefold.cli import opening
 from onefold.cli.options import AsJson, Data
 from onefold.cli.printing import out, plain, print_json
 from onefold.errors import InvalidRequest
-from onefold.server.tail import KINDS, Filter, Shown
+from onefold.model import effect as effects
+from onefold.server.tail import AT_ONCE_BYTES, KINDS, Filter, Shown
 from onefold.server.tail import show as show_effect
 
 POLL_S = 0.1
-COMMITS_AT_ONCE = 256
 _STYLES = {
     "created": "green", "merged": "bold magenta", "entered": "bold green", "left": "yellow",
     "rejected": "red", "link_refused": "red", "admitted": "", "changed": "dim",
@@ -55,15 +55,14 @@ def tail(
     """
     wanted = Filter(_kinds(kind), _names(name), _names(audience))
     with opening.engines(data) as engines:
-        newest, _ = engines.state.touched_since(0)
-        after = max(0, newest - past)
+        after, decode = max(0, engines.state.newest() - past), effects.decoder(wanted.types())
         while True:
-            commits = engines.state.effects(after, COMMITS_AT_ONCE)
-            for number, partition, effects in commits:
-                after = number
-                for effect in effects:
-                    if wanted.wants(shown := show_effect(partition, effect)):
-                        print_json(shown) if as_json else out.print(line(shown))
+            commits = engines.state.commits(after, AT_ONCE_BYTES)
+            for commit in commits:
+                after = commit.number
+                for effect in wanted.choose(decode(commit.effects)):
+                    shown = show_effect(commit.partition, effect)
+                    print_json(shown) if as_json else out.print(line(shown))
             if not commits and not follow:
                 return
             if not commits:

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from contextlib import suppress
+from itertools import islice
 from typing import NamedTuple
 
 import msgspec
@@ -21,12 +22,14 @@ from onefold.ports import Outcome
 from onefold.runtime.delivery_ledger import Ledger
 from onefold.runtime.delivery_line import Line
 from onefold.runtime.delivery_payload import Payloads, tag_of
-from onefold.runtime.delivery_select import Subscription
+from onefold.runtime.delivery_select import Pick, Subscription
 from onefold.runtime.delivery_tail import Commit, Tail
 from onefold.storage.deliveries_lmdb import DeliveryStore
 
 _AT_ONCE = 200
 """Effects taken before others on the event loop have their turn: a few milliseconds."""
+_BYTES_PER_EFFORT = 4096
+"""So many bytes of a commit take as long to look through as it takes to make a delivery."""
 
 _AGAIN_S = 1.0
 """After the state or the log could not be read."""
@@ -62,7 +65,8 @@ class Runner:
         away = standing is not None and not standing.following
         self._cursor = max(ledger.low_water, begin_after) if away else ledger.low_water
         self._ahead: deque[Commit] = deque()
-        self._index = 0
+        self._picks: deque[Pick] = deque()
+        """What is still to be taken of the first commit ahead, once it has begun."""
         self._begun = 0
         self._enabled = True
         self._closed_to = ""
@@ -75,7 +79,8 @@ class Runner:
 
     def update(self, definition: Destination, connector: Connector | None) -> None:
         """From now on like this. Without a connector the destination stands still: it neither takes nor sends."""
-        self._subscription = Subscription(definition)
+        self._subscription = Subscription([definition])
+        self._sources.tail.follow(definition)
         self._retire(self._connector)
         self._connector = connector
         self.line.throttle.resize(definition.concurrency)
@@ -109,6 +114,7 @@ class Runner:
     async def stop(self, grace_s: float) -> None:
         """Begin no more attempts, give those under way some time, then let go of connections."""
         self.line.on = False
+        self._sources.tail.leave(self.name)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace_s)
         left = [*self._tasks, *self._retired]
@@ -140,19 +146,28 @@ class Runner:
 
     # --- taking ----------------------------------------------------------------------------------------------
     def _take(self) -> bool:
-        budget = min(_AT_ONCE, self.line.room()) if self._connector else 0
+        """A turn's worth of what is new. False: nothing is, or there is no room."""
+        room = self.line.room() if self._connector else 0
+        effort = _AT_ONCE
         took = False
-        while budget > 0 and (commit := self._current()):
-            number, partition, effects = commit
-            last = min(len(effects), self._index + budget)
-            budget -= last - self._index
+        while room > 0 and effort > 0 and (commit := self._current()):
             took = True
-            while self._index < last:
-                self._take_one(deliveries.sequence(number, self._index), partition, effects[self._index])
-                self._index += 1
-            if last == len(effects):
-                self._end(number)
+            taken = self._take_from(commit, min(room, effort))
+            room -= taken
+            effort -= taken
+            if not self._picks:
+                effort -= 1 + commit.size_bytes // _BYTES_PER_EFFORT
+                self._end(commit.number)
         return took
+
+    def _take_from(self, commit: Commit, at_most: int) -> int:
+        """Take so many of the commit's picks; how many there were."""
+        now = list(islice(self._picks, at_most))
+        self._sources.payloads.prepare(commit.number, (effect for _, effect in now))
+        for index, effect in now:
+            self._take_one(deliveries.sequence(commit.number, index), commit.partition, effect)
+            self._picks.popleft()
+        return len(now)
 
     def _current(self) -> Commit | None:
         if not self._ahead:
@@ -160,27 +175,35 @@ class Runner:
         if not self._ahead:
             return None
         commit = self._ahead[0]
-        if self._begun < commit[0]:
-            self._begun = commit[0]
-            self.line.ledger.begin(commit[0])
+        if self._begun < commit.number:
+            self._begun = commit.number
+            self._begin(commit)
         return commit
+
+    def _begin(self, commit: Commit) -> None:
+        """Choose what will be taken of this commit; the rest of it is counted, unseen."""
+        ledger, number = self.line.ledger, commit.number
+        ledger.begin(number)
+        known = ledger.retake(number)
+        picks = [] if self._closed_to else self._sources.tail.picks(commit, self._subscription)
+        if known:
+            picks = [pick for pick in picks if deliveries.sequence(number, pick[0]) not in known]
+        self._picks.extend(picks)
+        ledger.filtered(number, self._closed_to or "unsubscribed", commit.count - len(known) - len(picks))
 
     def _end(self, number: int) -> None:
         self._cursor = number
         self._ahead.popleft()
-        self._index = 0
         self.line.ledger.end(number)
 
     def _take_one(self, seq: int, partition: int, effect: AnyEffect) -> None:
-        ledger = self.line.ledger
-        if not ledger.is_new(seq):
-            return
+        """Take what was chosen when its commit began, if that still holds."""
         if self._closed_to or effect not in self._subscription:
-            ledger.filtered(seq, self._closed_to or "unsubscribed")
+            self.line.ledger.filtered(deliveries.commit_of(seq), self._closed_to or "unsubscribed")
         elif delivery := self._sources.payloads.make(seq, partition, effect, self._tag):
             self.line.add(delivery)
         else:
-            ledger.filtered(seq, "unreadable")
+            self.line.ledger.filtered(deliveries.commit_of(seq), "unreadable")
 
     # --- sending ---------------------------------------------------------------------------------------------
     def _launch(self) -> int:
