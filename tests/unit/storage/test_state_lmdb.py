@@ -105,6 +105,7 @@ def test_a_full_disk_loses_nothing_and_passes(path: Path) -> None:
         assert len(state.profile_ids(0, -1, 1_000)) == state.cursor(0).offset
 
 
+@pytest.mark.strace
 @pytest.mark.parametrize("call", ["pwrite64", "fdatasync"])
 def test_a_commit_that_fails_on_the_way_to_the_disk_is_survived(tmp_path: Path, call: str) -> None:
     """Where the sync of a commit fails, or its meta page, whereupon LMDB gives the handle up, the process goes on."""
