@@ -40,7 +40,7 @@ def tail(
     name: Annotated[str, typer.Option(help="Comma-separated names of events, such as `Order Completed`.")] = "",
     audience: Annotated[str, typer.Option(help="Comma-separated audiences that are entered or left.")] = "",
     past: Annotated[int, typer.Option("--past", min=0, help="Begin so many commits ago.")] = 0,
-    follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Wait for more.")] = True,
+    follow: Annotated[bool, typer.Option("--follow/--no-follow", metavar="", help="Wait for more.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Follow events and their effects: profiles made and merged, traits changed, audiences entered and left.

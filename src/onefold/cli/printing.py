@@ -56,8 +56,8 @@ def print_json(value: Any) -> None:
     sys.stdout.flush()
 
 
-def table(title: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """A plain table with one line a row; numbers to the right."""
+def table(title: Sequence[str], rows: Iterable[Sequence[Any]], empty: str = "none") -> None:
+    """A plain table with one line a row, numbers to the right; `empty` where there is no row."""
     lines = [[_cell(cell) for cell in row] for row in rows]
     shown = Table(box=None, pad_edge=False, header_style="bold dim")
     for n, name in enumerate(title):
@@ -68,7 +68,7 @@ def table(title: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     if lines:
         out.print(shown)
     else:
-        out.print("[dim]none[/]")
+        out.print(f"[dim]{plain(empty)}[/]")
 
 
 def instant(at_ms: int) -> str:

@@ -28,7 +28,7 @@ def show(
     data: Data = None,
     *,
     include: Annotated[str, typer.Option(help=f"Comma-separated parts of: {', '.join(profiles.PARTS)}.")] = "",
-    events: Annotated[bool, typer.Option("--events", help="Also the latest events.")] = False,
+    events: Annotated[bool, typer.Option("--events", metavar="", help="Also the latest events.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show a profile: traits, audiences, identifiers, and the evidence that joined them.

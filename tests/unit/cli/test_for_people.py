@@ -93,3 +93,13 @@ def test_the_demo_shows_its_latest_step_on_any_terminal(height: int) -> None:
     lines = console.render_lines(screen.fitting(measures, "http://localhost", "a hint", console), pad=False)
     assert len(lines) < height
     assert "does 7" in "\n".join("".join(part.text for part in line) for line in lines)
+
+
+def test_nobody_is_asked_about_a_destination_that_is_not_there(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A name that is wrong is said to be wrong before anything is asked."""
+    with pytest.raises(SystemExit) as ended:
+        main(["deliveries", "replay", "crn", "--data", str(data)])
+    said = capsys.readouterr()
+    assert ended.value.code == exits.PROBLEM
+    assert "destination 'crn'" in said.err
+    assert "again?" not in said.out
