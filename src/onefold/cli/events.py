@@ -7,7 +7,7 @@ import typer
 
 from onefold.cli import opening
 from onefold.cli.options import AsJson, Data
-from onefold.cli.printing import out, plain, print_json
+from onefold.cli.printing import out, plain, print_json, spelt
 from onefold.errors import InvalidRequest
 from onefold.server.tail import KINDS, Filter, Shown
 from onefold.server.tail import show as show_effect
@@ -75,7 +75,7 @@ def line(shown: Shown) -> str:
     said = {
         "merged": f"{shown.absorbed} is the same person: {shown.a} = {shown.b}",
         "link_refused": f"{shown.a} is not {shown.b} ({shown.rule})",
-        "changed": ", ".join(f"{name} = {value}" for name, value in (shown.traits or {}).items()),
+        "changed": ", ".join(f"{name} = {spelt(value)}" for name, value in (shown.traits or {}).items()),
         "left": f"{shown.audience} ({shown.reason})",
         "rejected": f"{shown.reason} from {shown.source}",
     }.get(shown.kind, shown.audience or shown.name)

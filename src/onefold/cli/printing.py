@@ -50,6 +50,11 @@ def _seen(match: re.Match[str]) -> str:
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
 
 
+def spelt(value: Any) -> str:
+    """A value as the language and JSON write it, text without its quotes."""
+    return value if isinstance(value, str) else msgspec.json.encode(value, enc_hook=str).decode()
+
+
 def print_json(value: Any) -> None:
     """One value as one line of JSON on stdout; a stream is one line a value."""
     sys.stdout.write(msgspec.json.encode(value, enc_hook=str).decode() + "\n")
