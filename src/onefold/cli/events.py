@@ -7,7 +7,7 @@ import typer
 
 from onefold.cli import opening
 from onefold.cli.options import AsJson, Data
-from onefold.cli.printing import out, plain, print_json
+from onefold.cli.printing import out, plain, print_json, spelt
 from onefold.errors import InvalidRequest
 from onefold.model import effect as effects
 from onefold.server.tail import AT_ONCE_BYTES, KINDS, Filter, Shown
@@ -40,7 +40,7 @@ def tail(
     name: Annotated[str, typer.Option(help="Comma-separated names of events, such as `Order Completed`.")] = "",
     audience: Annotated[str, typer.Option(help="Comma-separated audiences that are entered or left.")] = "",
     past: Annotated[int, typer.Option("--past", min=0, help="Begin so many commits ago.")] = 0,
-    follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Wait for more.")] = True,
+    follow: Annotated[bool, typer.Option("--follow/--no-follow", metavar="", help="Wait for more.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Follow events and their effects: profiles made and merged, traits changed, audiences entered and left.
@@ -74,7 +74,7 @@ def line(shown: Shown) -> str:
     said = {
         "merged": f"{shown.absorbed} is the same person: {shown.a} = {shown.b}",
         "link_refused": f"{shown.a} is not {shown.b} ({shown.rule})",
-        "changed": ", ".join(f"{name} = {value}" for name, value in (shown.traits or {}).items()),
+        "changed": ", ".join(f"{name} = {spelt(value)}" for name, value in (shown.traits or {}).items()),
         "left": f"{shown.audience} ({shown.reason})",
         "rejected": f"{shown.reason} from {shown.source}",
     }.get(shown.kind, shown.audience or shown.name)

@@ -18,7 +18,7 @@ from onefold.errors import NotFoundError, StorageError, TooNew
 from onefold.limits import DAY_MS
 from onefold.model.changes import Cursor
 from onefold.model.position import profile_id
-from onefold.storage import state_tables
+from onefold.storage import lmdb_env, state_tables
 from onefold.storage.state_lmdb import LmdbState, Options
 from onefold.testing import crash_trace
 from onefold.testing.conformance.state import NOW_MS, A, B, commit, message
@@ -105,6 +105,7 @@ def test_a_full_disk_loses_nothing_and_passes(path: Path) -> None:
         assert len(state.profile_ids(0, -1, 1_000)) == state.cursor(0).offset
 
 
+@pytest.mark.strace
 @pytest.mark.parametrize("call", ["pwrite64", "fdatasync"])
 def test_a_commit_that_fails_on_the_way_to_the_disk_is_survived(tmp_path: Path, call: str) -> None:
     """Where the sync of a commit fails, or its meta page, whereupon LMDB gives the handle up, the process goes on."""
@@ -192,6 +193,16 @@ def test_a_reader_needs_a_state(path: Path) -> None:
     with pytest.raises(NotFoundError):
         LmdbState(path, readonly=True)
     assert not path.exists()
+
+
+def test_a_reader_of_a_state_that_is_being_made_finds_none(path: Path) -> None:
+    """Between the making of the tables and the first commit there is nothing yet, rather than an older format."""
+    tables = lmdb_env.Options(state_tables.NAMES, map_bytes=SMALL.map_bytes)
+    lmdb_env.Environment(path, tables).close()
+    with pytest.raises(NotFoundError):
+        LmdbState(path, readonly=True)
+    LmdbState(path, options=SMALL).close()
+    LmdbState(path, readonly=True).close()
 
 
 def test_a_reader_does_not_write(path: Path) -> None:
