@@ -1,4 +1,4 @@
-"""Two workers on one state: who is overtaken folds again just the people concerned; the result is that of taking turns."""
+"""Two workers on one state: who is overtaken folds again just the people concerned, as if they had taken turns."""
 
 import random
 from collections.abc import Callable, Mapping
