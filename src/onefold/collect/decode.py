@@ -31,7 +31,7 @@ class Intake(Struct):
     """The write key that lay in the body, if any."""
     sent_at_ms: int | None
     lanes: list[list[Raw]]
-    """The accepted events of each partition, in the order of the request: each alone, or several with commas between."""
+    """The accepted events of each partition, in the order of the request: one by one, or several with their commas."""
     accepted: int
     rejected: list[Rejected]
     size: int
@@ -79,23 +79,30 @@ class Decoder:
 
     def batch(self, body: bytes) -> Intake | Answer:
         """The events of a batch, or why the request as a whole is refused."""
-        if (parts := cut(body, self._event_max_bytes)) is None:
+        apart = self._partitions == 1 and len(body) > self._event_max_bytes
+        plain = (apart and self._plain(body, self._event_max_bytes)) or self._plain(body, len(body))
+        if plain is None:
             return self._batch_carefully(body)
-        try:
-            envelope = _decode_empty(parts.envelope)
-            if envelope.context or envelope.integrations:
-                return self._batch_carefully(body)
-            runs = [_decode_plain(run) for run in parts.runs]
-        except _UNREADABLE:
-            return self._batch_carefully(body)
-        if not 0 < (events := sum(map(len, runs))) <= self._max_events:
+        envelope, runs = plain
+        if not 0 < (events := sum(len(decoded) for _, decoded in runs)) <= self._max_events:
             return self._miscounted(events)
         intake = self._intake(envelope, len(body))
         first = 0
-        for run, plain in zip(parts.runs, runs, strict=True):
-            self._take_plain(intake, first, plain, run)
-            first += len(plain)
+        for run, decoded in runs:
+            self._take_plain(intake, first, decoded, run)
+            first += len(decoded)
         return intake
+
+    def _plain(self, body: bytes, run_max_bytes: int) -> tuple[_Envelope, list[tuple[bytes, list[Plain]]]] | None:
+        """The body as an envelope and runs of plain events; None where a cut is wrong, or where it is not plain."""
+        if (parts := cut(body, run_max_bytes)) is None:
+            return None
+        try:
+            envelope = _decode_empty(parts.envelope)
+            runs = [(run, _decode_plain(run)) for run in parts.runs]
+        except _UNREADABLE:
+            return None
+        return None if envelope.context or envelope.integrations else (envelope, runs)
 
     def single(self, body: bytes, type_: EventType) -> Intake | Answer:
         """The one event of a body, as one of this type."""
@@ -113,17 +120,14 @@ class Decoder:
 
     def _take_plain(self, intake: Intake, first: int, events: Sequence[Plain], run: bytes) -> None:
         """Take a run, whose first event is number `first` of its request; what is not plainly sound is examined."""
-        primaries = [
-            (event.userId or event.anonymousId) if (event.event if event.type == "track" else event.type in FREE) else None
-            for event in events
-        ]
-        lanes, partitions = intake.lanes, self._partitions
-        if partitions == 1 and all(primaries):
+        lanes, partitions, max_bytes = intake.lanes, self._partitions, self._event_max_bytes
+        if partitions == 1 and len(run) <= max_bytes + len(b"[]") and all(map(_plain_primary, events)):
             intake.accepted += len(events)
             lanes[0].append(Raw(memoryview(run)[1:-1]))
             return
-        for index, (primary, span) in enumerate(zip(primaries, _decode_spans(run), strict=True), first):
-            if primary:
+        for index, (event, span) in enumerate(zip(events, _decode_spans(run), strict=True), first):
+            primary = _plain_primary(event)
+            if primary and len(span) <= max_bytes:
                 intake.accepted += 1
                 lanes[partition(primary if primary.__class__ is str else str(primary), partitions)].append(span)
             else:
@@ -182,6 +186,12 @@ class Decoder:
         if events == 0:
             return refusal(400, "empty_batch", "empty batch payload: $.batch has no events")
         return too_large(f"the batch has {events} events; {self._max_events} are allowed: send several batches")
+
+
+def _plain_primary(event: Plain) -> str | int | None:
+    """What the partition of an event is found by that plainly has what its kind needs; else nothing that is true."""
+    named = event.event if event.type == "track" else event.type in FREE
+    return (event.userId or event.anonymousId) if named else None
 
 
 def milliseconds(at: datetime) -> int:

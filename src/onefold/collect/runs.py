@@ -9,8 +9,8 @@ import re
 from typing import NamedTuple
 
 _BEGIN = re.compile(rb'"batch"\s*+:\s*+\[')
-_BETWEEN = (b"},{", b"}, {")
-"""What lies between two events as programs write them; other blanks are sound, but nobody sends them."""
+_COMMAS = (b"},", b"}, ")
+"""What lies between two events as programs write them."""
 
 
 class Cut(NamedTuple):
@@ -23,7 +23,11 @@ class Cut(NamedTuple):
 
 
 def cut(body: bytes, max_bytes: int) -> Cut | None:
-    """The parts, no run longer than `max_bytes` and its brackets; None where there is no place to cut."""
+    """The parts; None where no batch is seen.
+
+    No run is longer than `max_bytes` and its brackets, unless there is but one because no place to cut was seen. Cuts
+    are made before objects that begin as the first event does, since nested ones seldom do.
+    """
     begin = _BEGIN.search(body)
     end = body.rfind(b"]")
     if begin is None or end < begin.end():
@@ -32,20 +36,21 @@ def cut(body: bytes, max_bytes: int) -> Cut | None:
     # By another name, or twice, `batch` might be somewhere else than here.
     if b"\\" in envelope or envelope.count(b'"batch"') != 1:
         return None
+    return Cut(envelope, _runs(body, begin.end(), end, max_bytes))
+
+
+def _runs(body: bytes, start: int, end: int, max_bytes: int) -> list[bytes]:
     view, runs = memoryview(body), list[bytes]()
-    start = begin.end()
-    while end - start > max_bytes:
-        if (last := _last_end(body, start, start + max_bytes)) < 0:
-            return None
-        runs.append(b"".join((b"[", view[start:last], b"]")))
-        start = body.index(b"{", last)
-    runs.append(b"".join((b"[", view[start:end], b"]")))
-    return Cut(envelope, runs)
+    first, at = body[start : body.find(b":", start, end)], start
+    while end - at > max_bytes:
+        found = (body.rfind(comma + first, at, at + max_bytes) for comma in _COMMAS)
+        if (last := next((each for each in found if each >= 0), -1)) < 0:
+            return [_array(view[start:end])]
+        runs.append(_array(view[at : last + 1]))
+        at = body.index(b"{", last)
+    runs.append(_array(view[at:end]))
+    return runs
 
 
-def _last_end(body: bytes, start: int, end: int) -> int:
-    """Where the last object ends that another follows; -1: nowhere."""
-    for between in _BETWEEN:
-        if (at := body.rfind(between, start, end)) >= 0:
-            return at + 1
-    return -1
+def _array(events: memoryview) -> bytes:
+    return b"".join((b"[", events, b"]"))
