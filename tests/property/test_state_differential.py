@@ -40,7 +40,9 @@ def batches(draw: st.DrawFn) -> dict[str, Any]:
         "merges": draw(st.lists(st.tuples(ids, ids), max_size=2)),
         "identifiers": draw(st.dictionaries(names, ids, max_size=4)),
         "due": draw(st.dictionaries(ids, st.sampled_from([1, 5, 9, NEVER_MS]), max_size=4)),
-        "members": draw(st.lists(st.tuples(st.sampled_from(AUDIENCES), ids, st.integers(0, 3)), max_size=6)),
+        "members": draw(
+            st.dictionaries(st.sampled_from(AUDIENCES), st.dictionaries(ids, st.integers(0, 3), max_size=4))
+        ),
         "messages": draw(st.dictionaries(st.sampled_from(MESSAGES), st.integers(0, 2 * HOUR_MS), max_size=6)),
         "effects": draw(st.lists(st.tuples(ids, st.booleans()), max_size=3)),
         "quarantined": draw(st.integers(0, 2)),

@@ -1,5 +1,6 @@
 """What the step gathers while it goes through the batches of a commit; at the end it is their `Changes`."""
 
+from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
@@ -26,7 +27,7 @@ class Run:
         """What was armed for each touched profile before the first batch."""
         self.moved: dict[str, int] = {}
         self.absorbed: dict[int, int] = {}
-        self.members: list[tuple[str, int, int]] = []
+        self.members: defaultdict[str, dict[int, int]] = defaultdict(dict)
         self.messages: dict[bytes, int] = {}
         self.effects: list[AnyEffect] = []
         self.quarantined: list[Quarantined] = []
@@ -87,12 +88,16 @@ class Run:
             self.changed = {}
         if not self.moves:
             return
+        one, position, now_ms, number = profile.id, self.position, self.now_ms, self.n
         for audience, entered in self.moves:
-            self.members.append((audience, profile.id, self.now_ms if entered else 0))
             if entered:
-                self.effects.append(Entered(profile.id, self.position, self.number(), self.now_ms, audience))
+                self.members[audience][one] = now_ms
+                self.effects.append(Entered(one, position, number, now_ms, audience))
             else:
-                self.effects.append(Left(profile.id, self.position, self.number(), self.now_ms, audience, reason))
+                self.members[audience][one] = 0
+                self.effects.append(Left(one, position, number, now_ms, audience, reason))
+            number += 1
+        self.n = number
         self.moves = []
 
     def concerned(self, changed: Changed) -> set[int]:
@@ -109,7 +114,9 @@ class Run:
         """Undo all that was done to these people; the positions of their events, which are to be folded again."""
         positions = {e.position for e in self.effects if type(e) is Admitted and e.profile in people}
         self.effects = [effect for effect in self.effects if effect.profile not in people]
-        self.members = [member for member in self.members if member[1] not in people]
+        for of_audience in self.members.values():
+            for one in [one for one in of_audience if one in people]:
+                del of_audience[one]
         self.moved = {identifier: owner for identifier, owner in self.moved.items() if owner not in people}
         self.touched = {one: profile for one, profile in self.touched.items() if one not in people}
         self.armed = {one: due_ms for one, due_ms in self.armed.items() if one not in people}

@@ -55,8 +55,8 @@ class Changes(Struct):
     """Profiles that ended in a merge → the survivor."""
     due: dict[int, tuple[int, int]]
     """Profile id → (armed before, to be armed now), in ms; NEVER_MS: not armed. Only where they differ."""
-    members: list[tuple[str, int, int]]
-    """Last word on (audience, profile id, entered at in ms; 0: not a member), in the order they happened."""
+    members: dict[str, dict[int, int]]
+    """Audience → profile id → when it entered, in ms; 0: it is not a member."""
     messages: dict[bytes, int]
     """Fingerprints of the admitted messages → log time, ms."""
     effects: list[AnyEffect]

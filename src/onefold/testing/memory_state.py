@@ -267,7 +267,8 @@ class MemoryState:
                 self._timers.add((home(profile), after, profile))
 
     def _write_members(self, changes: Changes) -> None:
-        for audience, profile, entered_at in changes.members:
+        moves = ((audience, *move) for audience, moved in changes.members.items() for move in moved.items())
+        for audience, profile, entered_at in moves:
             if entered_at:
                 self._members[audience, profile] = entered_at
             else:
