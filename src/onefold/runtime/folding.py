@@ -16,7 +16,7 @@ from onefold.core.rules import Rules
 from onefold.core.run import Run
 from onefold.errors import Conflict
 from onefold.language.program import Program
-from onefold.limits import STEP_MAX_EVENTS, SWEEP_MAX_PROFILES, TICK_MAX_TIMERS
+from onefold.limits import KIB, STEP_MAX_EVENTS, SWEEP_MAX_PROFILES, TICK_MAX_TIMERS
 from onefold.model import profile as profiles
 from onefold.model.changes import Changes, Cursor, View
 from onefold.model.entry import Defined, Entry, Received, Sweep, Tick
@@ -27,6 +27,8 @@ from onefold.runtime.recent import Recent
 
 _EVENT_BYTES = 512
 """Read for each event that a commit may take; larger events make smaller commits."""
+_RECORD_BYTES = 4 * KIB
+"""Read for each record that is wanted, where it is said how many are; larger ones take more reads."""
 _CACHED_EVENTS = 200
 """Events decoded and folded before the next are decoded: what fits a second-level cache."""
 _CONTESTED_EVENTS = 16_000
@@ -48,6 +50,8 @@ class Folding:
         self._snapshot = 0
         self._profiles: Recent[int, Profile] = Recent(_CACHED_PROFILES)
         self._cursors: dict[int, Cursor] = {}
+        self._ahead: tuple[int, int | None, list[Record]] = (-1, None, [])
+        """Partition, `until`, and what was read and not yet folded."""
         self._contested = 0
         """Commits in which others are still expected to interfere."""
         self.conflicts = 0
@@ -66,9 +70,7 @@ class Folding:
             self._catch_up()
             cursor = self.cursor(partition)
             max_events = min(max_events, _CONTESTED_EVENTS if self._contested else STEP_MAX_EVENTS)
-            records = self._log.read(partition, cursor.offset, max_events * _EVENT_BYTES)
-            if until is not None:
-                records = [record for record in records if record.offset < until]
+            records = self._records(partition, cursor.offset, max_events * _EVENT_BYTES, until)
             if not records:
                 return 0
             try:
@@ -78,7 +80,18 @@ class Folding:
                 self._contested = _CONTESTED_COMMITS
             else:
                 self._contested = max(0, self._contested - 1)
+                self._ahead = (partition, until, records[taken:])
                 return taken
+
+    def _records(self, partition: int, offset: int, max_bytes: int, until: int | None) -> list[Record]:
+        """The next records. What is left of the last read is used up first: a tick would have it all read again."""
+        owner, bound, ahead = self._ahead
+        if ahead and (owner, bound, ahead[0].offset) == (partition, until, offset):
+            return ahead
+        if until is None:
+            return self._log.read(partition, offset, max_bytes)
+        max_bytes = min(max_bytes, (until - offset) * _RECORD_BYTES)
+        return [record for record in self._log.read(partition, offset, max_bytes) if record.offset < until]
 
     def _fold(self, partition: int, cursor: Cursor, records: list[Record], max_events: int) -> int:
         program = self._programs.get(cursor.version)

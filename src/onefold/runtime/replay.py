@@ -2,6 +2,8 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 from msgspec import Struct
@@ -113,13 +115,23 @@ def _in_the_log(version: int) -> Definitions:
 
 
 def _order(live: State, ends: dict[int, int]) -> Iterator[tuple[int, int]]:
-    """(partition, offset to fold up to), as the live effects tell in what order partitions were committed."""
+    """(partition, offset to fold up to), as the live effects tell in what order partitions were committed.
+
+    What a partition committed in a row is one step here: a replay's commits cost as much as live ones.
+    """
+    commits = _commits(live) if len(ends) > 1 else iter(())
+    for partition, row in groupby(commits, key=itemgetter(0)):
+        yield partition, max(until for _, until in row)
+    yield from ends.items()
+
+
+def _commits(live: State) -> Iterator[tuple[int, int]]:
+    """(partition, offset after it) of each live commit that had effects."""
     after = 0
-    while len(ends) > 1 and (commits := live.effects(after, _COMMITS)):
+    while commits := live.effects(after, _COMMITS):
         for _, partition, effects in commits:
             yield partition, max(split(effect.position)[0] for effect in effects) + 1
         after = commits[-1][0]
-    yield from ends.items()
 
 
 def _people(state: State, partitions: int) -> str:
