@@ -1,8 +1,8 @@
-"""Replay: the same state again, at a cost that grows with the log and not with its square."""
+"""Replaying and catching up cost what the log is long, and not its square."""
 
 import msgspec
 
-from onefold.model.entry import Outgoing, encode
+from onefold.model.entry import Outgoing, Tick, encode
 from onefold.ports import Record
 from onefold.runtime.folding import Folding
 from onefold.runtime.programs import Programs
@@ -13,7 +13,6 @@ from onefold.testing.memory_log import MemoryLog
 from onefold.testing.memory_state import MemoryState
 from onefold.testing.world import define, track
 
-PARTITIONS = 2
 RECORDS = 150
 PADDING = "x" * 8_000
 
@@ -30,17 +29,35 @@ class CountingLog(MemoryLog):
         return records
 
 
+def appended(log: MemoryLog, partition: int, n: int) -> None:
+    """One large event, in a record of its own."""
+    event = track("Seen", user=f"u{n}", message=f"m{partition}.{n}", properties={"padding": PADDING})
+    log.append({partition: [encode(Outgoing("web", 1_000 + n, [msgspec.Raw(msgspec.json.encode(event))]))]})
+
+
 def test_a_replay_of_turns_reads_each_record_a_few_times() -> None:
     """Where partitions took turns, a replay takes the same turns, and does not read all the rest of the log at each."""
-    log, live, again = CountingLog(PARTITIONS), MemoryState(), MemoryState()
-    programs = Programs(lambda _version: define({}))
-    folding = Folding(log, live, programs, rules_of(Settings()))
+    log, live, again = CountingLog(2), MemoryState(), MemoryState()
+    folding = Folding(log, live, Programs(lambda _version: define({})), rules_of(Settings()))
     for n in range(RECORDS):
-        for partition in range(PARTITIONS):
-            event = track("Seen", user=f"u{n}", message=f"m{partition}.{n}", properties={"padding": PADDING})
-            log.append({partition: [encode(Outgoing("web", 1_000 + n, [msgspec.Raw(msgspec.json.encode(event))]))]})
+        for partition in range(2):
+            appended(log, partition, n)
             assert folding.advance(partition) == 1
     log.read_bytes = 0
-    assert replay(log, live, again, Settings(), lambda _done, _all: None) == PARTITIONS * RECORDS
+    assert replay(log, live, again, Settings(), lambda _done, _all: None) == 2 * RECORDS
     assert again.digest() == live.digest()
-    assert log.read_bytes < 15 * PARTITIONS * RECORDS * len(PADDING)
+    assert log.read_bytes < 5 * 2 * RECORDS * len(PADDING)
+
+
+def test_what_is_folded_alone_does_not_have_the_rest_read_again() -> None:
+    """A tick ends a commit; however many there are in a backlog, each record is read once."""
+    log, live = CountingLog(1), MemoryState()
+    folding = Folding(log, live, Programs(lambda _version: define({})), rules_of(Settings()))
+    for n in range(RECORDS):
+        appended(log, 0, n)
+        log.append({0: [encode(Tick(1_000 + n))]})
+    while folding.advance(0):
+        pass
+    assert live.cursor(0).offset == 2 * RECORDS
+    assert live.counts()["admitted"] == RECORDS
+    assert log.read_bytes < 2 * RECORDS * len(PADDING)
