@@ -55,7 +55,7 @@ def _combine(keep: Profile, gone: Profile, program: Program) -> set[Trigger]:
         elif slot.within_ms is None:
             keep.slots[key] = slot.monoid.combine(mine, state)
         else:
-            keep.slots[key] = windows.merge(mine, state, slot.monoid)
+            keep.slots[key] = windows.merge(mine, state, slot.monoid, slot.within_ms)
     return triggers
 
 

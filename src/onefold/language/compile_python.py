@@ -165,7 +165,7 @@ class _Compiler:
             for name in ("NUMBERS", "dig", "same", "compare", "arithmetic", "negate", "lower", "upper", "length",
                          "contains", "starts_with", "ends_with", "instant")
         }  # fmt: skip
-        scope |= {"add": windows.add, "moving": moving, "before": before}
+        scope |= {"add": windows.add, "pack": windows.NARROW.pack, "moving": moving, "before": before}
         for name, monoid in MONOIDS.items():
             scope |= {
                 f"{name}_monoid": monoid, f"{name}_lift": monoid.lift, f"{name}_combine": monoid.combine,
@@ -314,13 +314,14 @@ class _OnEvent:
     def _pane(self, key: str, function: str, state: str, within_ms: int) -> list[str]:
         lines = [f"w = s.get({key!r})"]
         if function == "count":
+            easy = f"w[0] == 1 and t > w[2] and w[4] is None and w[6] == {windows.WIDTH} and len(w[3]) < {_PANES_BYTES}"
             lines += [
-                f"if w is not None and w[0] == 1 and t > w[1][-1] and len(w[1]) < {WINDOW_PANES_MAX}:",
-                "    w[1].append(t); w[2].append(1); w[3] += 1",
-                f"else: s[{key!r}] = add(w, t, 1, count_monoid)",
+                f"if w is not None and {easy} and t - w[1] < {windows.REACH_MS}:",
+                "    w[2] = t; w[3] += pack(t - w[1]); w[5] += 1",
+                f"else: s[{key!r}] = add(w, t, 1, count_monoid, {within_ms})",
             ]
         else:
-            lines.append(f"s[{key!r}] = add(w, t, {state}, {function}_monoid)")
+            lines.append(f"s[{key!r}] = add(w, t, {state}, {function}_monoid, {within_ms})")
         return [*lines, f"if t + {within_ms} < p.due_ms: p.due_ms = t + {within_ms}"]
 
     # --- judging ---------------------------------------------------------------------------------------------
@@ -371,6 +372,7 @@ class _OnEvent:
         return lines
 
 
+_PANES_BYTES = WINDOW_PANES_MAX * windows.WIDTH
 _AT_AN_END = {"first": "<=", "last": ">="}
 """Aggregates that only an event at one end can change."""
 _BY_CHOICE = ("min", "max", "first", "last")
