@@ -60,8 +60,8 @@ def interleaved(seed: int, duplicates: float, length: int = 120) -> tuple[World,
 
     mine: Any = Overtaken(state, meanwhile, note)
     theirs: Any = Overtaken(state.another(), lambda: None, note)
-    slow = Folding(world.reader, mine, Programs(_defined), world.rules)
-    other = Folding(world.reader, theirs, Programs(_defined), world.rules)
+    slow = Folding(world.reader, mine, Programs(_defined))
+    other = Folding(world.reader, theirs, Programs(_defined))
     for partition, folding in ((0, slow), (1, other)):
         while folding.advance(partition, chance.randrange(1, 12)):
             pass
@@ -74,7 +74,7 @@ def test_overtaking_is_as_taking_turns(seed: int, duplicates: float) -> None:
     """State and effects are byte for byte those of folding the same runs of the log one after the other."""
     world, order, _ = interleaved(seed, duplicates)
     again = World(partitions=2)
-    again.reader, again.folding = world.reader, Folding(world.reader, again.state, Programs(_defined), world.rules)
+    again.reader, again.folding = world.reader, Folding(world.reader, again.state, Programs(_defined))
     for partition in range(2):
         again.folding.advance(partition, until=1)
     for partition, until in order:

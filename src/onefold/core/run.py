@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
-from onefold.core.rules import Rules
+from msgspec import structs
+
 from onefold.language.program import Program, Trigger
 from onefold.limits import NEVER_MS
 from onefold.model.changes import Changed, Changes, Cursor, View
@@ -12,15 +13,18 @@ from onefold.model.effect import Admitted, AnyEffect, Entered, Left
 from onefold.model.effect import Changed as TraitsChanged
 from onefold.model.profile import Profile
 from onefold.model.quarantined import Quarantined
+from onefold.model.rules import Rules
 
 
 class Run:
     """What the batches of one commit have changed so far, over the view of the batch under way."""
 
-    def __init__(self, partition: int, program: Program, rules: Rules) -> None:
+    def __init__(self, partition: int, program: Program, rules: Rules, forgotten_ms: int = 0) -> None:
         self.partition = partition
         self.program = program
         self.rules = rules
+        self.forgotten_ms = forgotten_ms
+        """The cursor's, before the first batch."""
         self.see(View({}, {}, {}))
         self.touched: dict[int, Profile] = {}
         self.armed: dict[int, int] = {}
@@ -126,7 +130,8 @@ class Run:
         return positions
 
     def changes(self, cursor: Cursor) -> Changes:
-        """Everything that the batches did; the partition is at `cursor` then."""
+        """Everything that the batches did; the partition is at `cursor` then, but for what it has forgotten by now."""
+        forgotten_ms = max(cursor.forgotten_ms, cursor.now_ms - self.rules.dedupe_window_ms)
         due: dict[int, tuple[int, int]] = {}
         for profile_id, armed in self.armed.items():
             profile = self.touched.get(profile_id)
@@ -137,7 +142,7 @@ class Run:
             self.counts["admitted"] = self.admitted
         return Changes(
             partition=self.partition,
-            cursor=cursor,
+            cursor=structs.replace(cursor, forgotten_ms=forgotten_ms),
             profiles=self.touched,
             identifiers=self.moved,
             absorbed=self.absorbed,

@@ -7,6 +7,7 @@ from msgspec import Struct
 from onefold.model.effect import AnyEffect
 from onefold.model.profile import Profile
 from onefold.model.quarantined import Quarantined
+from onefold.model.rules import Rules
 
 
 class Cursor(Struct, frozen=True, array_like=True):
@@ -20,6 +21,10 @@ class Cursor(Struct, frozen=True, array_like=True):
     """The definitions in force."""
     sweeping: int = -1
     """Profiles at home here with a larger id are still to be judged under `version`; -1: all have been."""
+    rules: int = 0
+    """The fingerprint of the rules in force (`model.rules`)."""
+    forgotten_ms: int = 0
+    """Messages admitted before it are forgotten: the window in force here has let go of them at some time."""
 
 
 class Changed(NamedTuple):
@@ -63,3 +68,5 @@ class Changes(Struct):
     quarantined: list[Quarantined]
     counts: dict[str, int]
     """What to add to the partition's counts: `received`, `admitted`, `duplicate`, `quarantined.<reason>`, …"""
+    rules: Rules | None = None
+    """Rules that came into force; the state keeps them under their fingerprint."""

@@ -19,11 +19,9 @@ from onefold.ports import LogReader, State
 from onefold.runtime.folding import Folding
 from onefold.runtime.heap import without_collector
 from onefold.runtime.programs import Programs
-from onefold.runtime.worker import rules_of
-from onefold.settings import Settings
 from onefold.storage.directory import DataDirectory
 from onefold.storage.log_lmdb import LmdbLogReader
-from onefold.storage.state_lmdb import LmdbState, Options
+from onefold.storage.state_lmdb import LmdbState
 
 _PAGE = 10_000
 _COMMITS = 256
@@ -53,20 +51,19 @@ class Verification(Struct):
         return self.people_live == self.people_replayed
 
 
-def verify(settings: Settings, progress: Progress) -> Verification:
+def verify(data: Path, progress: Progress) -> Verification:
     """Replay the log of a data directory, running or stopped, up to where a copy of its state has come.
 
     Raises `NotFoundError` where retention has already removed the beginning of the log.
     """
-    directory = DataDirectory.open(settings.data, create=False)
+    directory = DataDirectory.open(data, create=False)
     reader = LmdbLogReader(directory.log)
     with tempfile.TemporaryDirectory(prefix="onefold-replay-") as scratch:
-        options = Options(dedupe_window_ms=settings.dedupe_window_s * 1000)
-        live = _snapshot(directory, Path(scratch) / "live", options)
-        replayed = LmdbState(Path(scratch) / "replayed", options=options)
+        live = _snapshot(directory, Path(scratch) / "live")
+        replayed = LmdbState(Path(scratch) / "replayed")
         try:
             with without_collector():
-                records = replay(reader, live, replayed, settings, progress)
+                records = replay(reader, live, replayed, progress)
             return Verification(
                 records=records,
                 events=replayed.counts().get("received", 0),
@@ -81,17 +78,17 @@ def verify(settings: Settings, progress: Progress) -> Verification:
             reader.close()
 
 
-def _snapshot(directory: DataDirectory, target: Path, options: Options) -> LmdbState:
+def _snapshot(directory: DataDirectory, target: Path) -> LmdbState:
     """A copy of the live state, so that folding may go on meanwhile."""
     state = LmdbState(directory.state, readonly=True)
     try:
         state.backup(target)
     finally:
         state.close()
-    return LmdbState(target, readonly=True, options=options)
+    return LmdbState(target, readonly=True)
 
 
-def replay(reader: LogReader, live: State, into: State, settings: Settings, progress: Progress) -> int:
+def replay(reader: LogReader, live: State, into: State, progress: Progress) -> int:
     """Fold the log into an empty state, partition by partition in the order in which `live` committed them."""
     ends = {partition: live.cursor(partition).offset for partition in range(reader.partitions)}
     for partition in ends:
@@ -101,7 +98,7 @@ def replay(reader: LogReader, live: State, into: State, settings: Settings, prog
                 f"partition {partition} begins at record {first}: retention has removed what was before, so the "
                 "state cannot be rebuilt from this log alone; use a backup"
             )
-    folding = Folding(reader, into, Programs(_in_the_log), rules_of(settings))
+    folding = Folding(reader, into, Programs(_in_the_log))
     total, done = sum(ends.values()), 0
     for partition, until in _order(live, ends):
         while folding.cursor(partition).offset < until:

@@ -27,6 +27,7 @@ from msgspec import Struct
 from onefold.clock import Clock, SystemClock
 from onefold.errors import StorageError
 from onefold.runtime import logs
+from onefold.runtime.ruling import begin_log
 from onefold.settings import Settings
 from onefold.storage.catalog import Catalog
 from onefold.storage.directory import DataDirectory
@@ -77,6 +78,7 @@ def serve(settings: Settings, announce: Callable[[Settings, FirstKeys | None], N
     logs.configure(settings.log_level, role="serve")
     directory = DataDirectory.open(settings.data)
     with lock(settings, directory.path) as held:
+        begin_log(directory, held, SystemClock())
         keys = first_run(directory, SystemClock())
         return asyncio.run(_serve(held, lambda: announce(held, keys)))
 

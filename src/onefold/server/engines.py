@@ -5,7 +5,7 @@ from litestar.params import SkipValidation
 from msgspec import Struct
 
 from onefold.clock import Clock
-from onefold.core.rules import Rules
+from onefold.model.rules import Rules
 from onefold.ports import LogReader, State
 from onefold.settings import Settings
 from onefold.storage.catalog import Catalog
@@ -25,14 +25,9 @@ class Engines(Struct, frozen=True):
     deliveries: DeliveryStore | None = None
     """The delivery store; None where this process could not open one."""
 
-    def rules(self) -> Rules:
-        """How identifiers are spelled here, as in the step."""
-        settings = self.settings
-        return Rules(
-            frozenset(value.lower() for value in settings.blocked_identifiers),
-            settings.phone_region,
-            settings.dedupe_window_s * 1000,
-        )
+    def rules(self, partition: int = 0) -> Rules:
+        """The rules in force in a partition; but for the moments after a start with others, they are so in all."""
+        return self.state.rules(self.state.cursor(partition).rules)
 
 
 Given = NamedDependency[SkipValidation[Engines]]

@@ -84,8 +84,7 @@ class Waiting:
 class MessageIndex:
     """The messages of one state. Holds those that wait in memory; one thread loads and commits."""
 
-    def __init__(self, window_ms: int, move_messages: int, move_commits: int) -> None:
-        self._window_ms = window_ms
+    def __init__(self, move_messages: int, move_commits: int) -> None:
         self._move_messages = move_messages
         self._move_commits = move_commits
         self._waiting: Waiting | None = None
@@ -119,7 +118,7 @@ class MessageIndex:
         """Add a commit's messages; `head` has its number and times already, and is changed further."""
         tables, slots, head = picture
         waiting = self._as_of(txn, tables, read_head(txn, tables))
-        oldest = oldest_generation(head.times, head.generation_ms, self._window_ms)
+        oldest = oldest_generation(head)
         _expire(txn, tables, slots, head, oldest)
         step = max(len(messages) * ROUND // self._move_messages, ROUND // self._move_commits)
         arrived = Arrived(head.place, head.place + min(step, ROUND), oldest, messages)
@@ -147,12 +146,10 @@ class MessageIndex:
         return waiting
 
 
-def oldest_generation(times: Mapping[int, int], generation_ms: int, window_ms: int) -> int:
-    """The first generation that any partition's window still reaches; messages before it are forgotten."""
-    if not times:
-        return 0
-    reached = (min(times.values()) - window_ms) // generation_ms
-    return max(0, reached, max(times.values()) // generation_ms - GENERATIONS_MAX + 1)
+def oldest_generation(head: Head) -> int:
+    """The first generation that any partition has not forgotten; messages before it are let go of."""
+    reached, newest_ms = head.forgotten_ms() // head.generation_ms, max(head.times.values(), default=0)
+    return max(0, reached, newest_ms // head.generation_ms - GENERATIONS_MAX + 1)
 
 
 def slices_between(before: int, after: int) -> list[int]:

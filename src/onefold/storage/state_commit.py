@@ -8,7 +8,7 @@ from typing import Any
 
 from onefold.errors import Conflict
 from onefold.limits import NEVER_MS
-from onefold.model import effect
+from onefold.model import effect, rules
 from onefold.model.changes import Changes
 from onefold.model.position import home
 from onefold.ports import Loaded
@@ -24,6 +24,7 @@ from onefold.storage.state_tables import (
     decode_touched,
     encode,
     member_prefix,
+    rules_key,
 )
 
 TOUCHED_KEPT = 1_000
@@ -70,6 +71,8 @@ def write(txn: Txn, tables: Tables, batch: tuple[Changes, int], encoded: Mapping
     for event in changes.quarantined:
         txn.put(PLACE.pack(event.partition, event.position), encode(event), db=tables.quarantine)
     txn.put(bytes((changes.partition,)), encode(changes.cursor), db=tables.cursors)
+    if changes.rules is not None:
+        txn.put(rules_key(changes.cursor.rules), rules.encode(changes.rules), db=tables.meta)
     touched = Touched(changes.partition, [*changes.profiles, *changes.absorbed], list(changes.identifiers))
     txn.put(U64.pack(number), encode(touched), db=tables.touched, append=True)
     if number > TOUCHED_KEPT:

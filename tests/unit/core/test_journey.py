@@ -1,8 +1,8 @@
 """What happens to people, told as short stories over a platform in memory."""
 
-from onefold.core.rules import Rules
 from onefold.limits import DAY_MS, HOUR_MS, MINUTE_MS
 from onefold.model.effect import Changed, Created, Entered, Left, LinkRefused, Merged, RejectedEvent
+from onefold.model.rules import Rules
 from onefold.testing.world import START_MS, World, define, identify, track
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from onefold.core.rules import Rules
 from onefold.limits import HOUR_MS
 from onefold.model import entry as entries
 from onefold.model import profile as profiles
 from onefold.model.definitions import Audience, Definitions
 from onefold.model.entry import Defined, Outgoing, Sweep, Tick
+from onefold.model.rules import Rules
 from onefold.runtime.worker import Engines, Worker
 from onefold.storage.catalog import Catalog
 from onefold.testing.clock import ManualClock

@@ -18,6 +18,7 @@ from onefold.model.effect import Admitted, AnyEffect, Created, decode
 from onefold.model.position import profile_id
 from onefold.model.profile import Profile
 from onefold.model.quarantined import Quarantined
+from onefold.model.rules import Rules, fingerprint
 from onefold.ports import Loaded, State
 from onefold.storage.state_digest import PARTS
 from onefold.testing.memory_state import MemoryState
@@ -119,6 +120,21 @@ class StateConformance:
         assert state.cursor(1) == Cursor(5, NOW_MS, 2)
         assert state.cursor(255) == Cursor(6, NOW_MS + 1, 2)
         assert state.cursor(0) == Cursor()
+
+    def test_rules_are_kept_by_their_fingerprint(self, open_state: OpenState) -> None:
+        """Rules that came into force are there for every handle, also once others are; nobody must say the defaults."""
+        state = open_state()
+        first, second = Rules(frozenset({"null", "", "ä"}), "DE", 5), Rules(dedupe_window_ms=0)
+        for partition, rules in enumerate((first, second)):
+            cursor = Cursor(1, NOW_MS, rules=fingerprint(rules))
+            commit(state, partition=partition, cursor=cursor, rules=rules)
+            assert state.cursor(partition) == cursor
+        commit(state, cursor=Cursor(2, NOW_MS, rules=fingerprint(second)), rules=second)
+        for handle in (state, open_state()):
+            assert [handle.rules(fingerprint(rules)) for rules in (first, second, Rules())] == [first, second, Rules()]
+        assert [key for part, key, _ in state.items() if part == "rules"] == sorted(
+            fingerprint(rules).to_bytes(8, "big") for rules in (first, second)
+        )
 
     def test_new_versions_replace_old_ones(self, open_state: OpenState) -> None:
         """Profiles and identifiers have the value of the last commit that wrote them."""
@@ -345,17 +361,30 @@ class StateConformance:
         commit(state, offset=2, messages={message(1): NOW_MS, message(2): NOW_MS - 5})
         assert state.load((), (), [message(1), message(2)]).seen == {message(1): NOW_MS, message(2): NOW_MS}
 
-    def test_messages_are_remembered_for_at_least_the_window(self, open_state: OpenState) -> None:
-        """A message is found while the slowest partition is within 24 hours of it, and forgotten in the end."""
+    def test_messages_are_remembered_until_every_partition_forgets_them(self, open_state: OpenState) -> None:
+        """A message is found until no cursor remembers it, and gone from memory in the end."""
         state = open_state()
-        commit(state, cursor=Cursor(1, NOW_MS), messages={message(1): NOW_MS})
-        commit(state, partition=1, cursor=Cursor(1, NOW_MS))
-        commit(state, cursor=Cursor(2, NOW_MS + 9 * DAY_MS), messages={message(2): NOW_MS + 9 * DAY_MS})
-        assert set(state.load((), (), [message(1), message(2)]).seen) == {message(1), message(2)}
-        commit(state, partition=1, cursor=Cursor(2, NOW_MS + DAY_MS))
-        assert set(state.load((), (), [message(1), message(2)]).seen) == {message(1), message(2)}
-        commit(state, partition=1, cursor=Cursor(3, NOW_MS + 9 * DAY_MS))
-        assert set(state.load((), (), [message(1), message(2)]).seen) == {message(2)}
+        both = [message(1), message(2)]
+
+        def advance(partition: int, offset: int, days: int, **parts: Any) -> set[bytes]:
+            now_ms = NOW_MS + days * DAY_MS
+            commit(state, partition=partition, cursor=Cursor(offset, now_ms, forgotten_ms=now_ms - DAY_MS), **parts)
+            return set(state.load((), (), both).seen)
+
+        advance(0, 1, 0, messages={message(1): NOW_MS})
+        advance(1, 1, 0)
+        assert advance(0, 2, 9, messages={message(2): NOW_MS + 9 * DAY_MS}) == set(both)
+        assert advance(1, 2, 1) == set(both)
+        assert advance(1, 3, 9) == {message(2)}
+
+    def test_what_is_forgotten_does_not_count(self, open_state: OpenState) -> None:
+        """Of messages that every partition forgets nothing is in the digest, even if an engine has them still."""
+        state, other = open_state(), MemoryState(1)
+        for each in (state, other):
+            commit(each, messages={message(1): NOW_MS - 2, message(2): NOW_MS})
+            commit(each, cursor=Cursor(2, NOW_MS + 1, forgotten_ms=NOW_MS - 1))
+        assert [key for part, key, _ in state.items() if part == "messages"] == [message(2)]
+        assert state.digest() == other.digest()
 
     def test_equal_histories_in_other_batches_have_equal_digests(self, open_state: OpenState) -> None:
         """Digests say what is there, not in how many commits it came."""
@@ -413,4 +442,5 @@ ONE_OF_EACH: dict[str, dict[str, Any]] = {
     "messages": {"messages": {message(1): NOW_MS}},
     "quarantine": {"quarantined": [Quarantined(0, 1, "web", NOW_MS, "schema", "{}")]},
     "counts": {"counts": {"received": 1}},
+    "rules": {"rules": Rules()},
 }
