@@ -45,7 +45,7 @@ from onefold.server import (
     sources,
 )
 from onefold.server.auth import Keyring, guard
-from onefold.server.engines import Engines
+from onefold.server.engines import Engines, InForce
 from onefold.server.pressure import Pressure
 from onefold.server.route import known_parameters
 from onefold.server.tail import Tail
@@ -93,6 +93,7 @@ class Onefold:
 
     def __init__(self, engines: Engines, keyring: Keyring, pressure: Pressure, collect: Collector | None) -> None:
         self._engines = engines
+        self._in_force = InForce(engines)
         self.keyring = keyring
         self._pressure = pressure
         self._tail = Tail(engines.state)
@@ -130,7 +131,7 @@ class Onefold:
         try:
             self.keyring.require(_authorization(scope), profiles.SCOPE)
             name = raw[len(_PROFILES) :].decode("latin-1")
-            body = profiles.read_quickly(self._engines, name, scope["query_string"])
+            body = profiles.read_quickly(self._engines.state, self._in_force.rules(), name, scope["query_string"])
         except OnefoldError as error:
             refusal = refusals.of(error)
             headers = [(name.encode(), value.encode()) for name, value in refusal.headers.items()]

@@ -17,6 +17,7 @@ from onefold.model import entry, position, profile
 from onefold.model.changes import Cursor
 from onefold.model.profile import Profile
 from onefold.model.rules import Rules
+from onefold.ports import State
 from onefold.server import instants
 from onefold.server.engines import Engines, Given
 from onefold.server.instants import Instant
@@ -159,14 +160,14 @@ def event_id(partition: int, place: int) -> str:
 _encode = msgspec.json.Encoder().encode
 
 
-def read_quickly(engines: Engines, raw_name: str, query: bytes) -> bytes:
+def read_quickly(state: State, rules: Rules, raw_name: str, query: bytes) -> bytes:
     """The whole of `GET /v1/profiles/{name}` as JSON, without the web framework: it is the one hot route."""
     include = ""
     if query:
         given = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
         check_parameters(given, ["include"])
         include = given.get("include", "")
-    return _encode(answer(find(engines.state, engines.rules(), segment(raw_name)), parts(include)))
+    return _encode(answer(find(state, rules, segment(raw_name)), parts(include)))
 
 
 Name = Annotated[

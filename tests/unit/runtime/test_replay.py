@@ -7,8 +7,6 @@ from onefold.ports import Record
 from onefold.runtime.folding import Folding
 from onefold.runtime.programs import Programs
 from onefold.runtime.replay import replay
-from onefold.runtime.worker import rules_of
-from onefold.settings import Settings
 from onefold.testing.memory_log import MemoryLog
 from onefold.testing.memory_state import MemoryState
 from onefold.testing.world import define, track
@@ -38,13 +36,13 @@ def appended(log: MemoryLog, partition: int, n: int) -> None:
 def test_a_replay_of_turns_reads_each_record_a_few_times() -> None:
     """Where partitions took turns, a replay takes the same turns, and does not read all the rest of the log at each."""
     log, live, again = CountingLog(2), MemoryState(), MemoryState()
-    folding = Folding(log, live, Programs(lambda _version: define({})), rules_of(Settings()))
+    folding = Folding(log, live, Programs(lambda _version: define({})))
     for n in range(RECORDS):
         for partition in range(2):
             appended(log, partition, n)
             assert folding.advance(partition) == 1
     log.read_bytes = 0
-    assert replay(log, live, again, Settings(), lambda _done, _all: None) == 2 * RECORDS
+    assert replay(log, live, again, lambda _done, _all: None) == 2 * RECORDS
     assert again.digest() == live.digest()
     assert log.read_bytes < 5 * 2 * RECORDS * len(PADDING)
 
@@ -52,7 +50,7 @@ def test_a_replay_of_turns_reads_each_record_a_few_times() -> None:
 def test_what_is_folded_alone_does_not_have_the_rest_read_again() -> None:
     """A tick ends a commit; however many there are in a backlog, each record is read once."""
     log, live = CountingLog(1), MemoryState()
-    folding = Folding(log, live, Programs(lambda _version: define({})), rules_of(Settings()))
+    folding = Folding(log, live, Programs(lambda _version: define({})))
     for n in range(RECORDS):
         appended(log, 0, n)
         log.append({0: [encode(Tick(1_000 + n))]})
