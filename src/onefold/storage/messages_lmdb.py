@@ -3,8 +3,8 @@
 Inserting random fingerprints one by one into a large tree costs a page each. So each commit leaves its messages
 in one value of `recent`, and every process holds those that wait in a dict. All commits together walk round the
 space of fingerprints in slices: each moves, sorted, what waits in the next slices into the tree of its generation (a
-span of log time), about as many messages as it adds itself, so that no commit stalls. A generation that no
-partition's window reaches any more is dropped whole. Almost every look-up is for a message that was never seen;
+span of log time), about as many messages as it adds itself, so that no commit stalls. A generation that
+every partition has forgotten is dropped whole. Almost every look-up is for a message that was never seen;
 filters, one a slice and generation and read from the map in place, answer most of these without touching the tree.
 """
 
