@@ -21,7 +21,7 @@ from onefold.runtime.heap import without_collector
 from onefold.runtime.programs import Programs
 from onefold.storage.directory import DataDirectory
 from onefold.storage.log_lmdb import LmdbLogReader
-from onefold.storage.state_lmdb import LmdbState
+from onefold.storage.state_lmdb import LmdbState, Options
 
 _PAGE = 10_000
 _COMMITS = 256
@@ -60,7 +60,7 @@ def verify(data: Path, progress: Progress) -> Verification:
     reader = LmdbLogReader(directory.log)
     with tempfile.TemporaryDirectory(prefix="onefold-replay-") as scratch:
         live = _snapshot(directory, Path(scratch) / "live")
-        replayed = LmdbState(Path(scratch) / "replayed")
+        replayed = LmdbState(Path(scratch) / "replayed", options=Options(scratch=True))
         try:
             with without_collector():
                 records = replay(reader, live, replayed, progress)

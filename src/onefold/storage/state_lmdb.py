@@ -39,6 +39,8 @@ class Options(NamedTuple):
     map_bytes: int = lmdb_env.MAP_BYTES
     move_messages: int = MOVE_MESSAGES
     move_commits: int = MOVE_COMMITS
+    scratch: bool = False
+    """It is thrown away when it is closed: nothing waits for the disk."""
     migrations: Mapping[int, state_tables.Migration] = state_migrations.MIGRATIONS
 
 
@@ -63,7 +65,9 @@ class LmdbState:
         self._options = options or Options()
         self._env = lmdb_env.Environment(
             path,
-            lmdb_env.Options(state_tables.NAMES, readonly, self._options.map_bytes, state_tables.refuse_newer),
+            lmdb_env.Options(
+                state_tables.NAMES, readonly, self._options.map_bytes, state_tables.refuse_newer, self._options.scratch
+            ),
         )
         with ExitStack() as unless_prepared:
             unless_prepared.callback(self._env.close)
