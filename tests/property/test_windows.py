@@ -72,7 +72,9 @@ def test_a_merge_is_one_window_over_both(function: str, a: list[int], b: list[in
     merged = windows.merge(
         _window(function, of_a, within_ms), _window(function, of_b, within_ms), MONOIDS[function], within_ms
     )
-    merged = windows.add(merged, START_MS, MONOIDS[function].lift(START_MS % 7, START_MS, b"t"), MONOIDS[function], within_ms)
+    merged = windows.add(
+        merged, START_MS, MONOIDS[function].lift(START_MS % 7, START_MS, b"t"), MONOIDS[function], within_ms
+    )
     whole = [*of_a, *of_b]
     assert [at_ms for at_ms, _ in windows.panes(merged)] == sorted({*whole, START_MS})
     assert _value(function, merged) == _expected(function, [*whole, START_MS])
