@@ -43,7 +43,8 @@ _FINDERS = 4
 class Folding:
     """The fold of some partitions into one state."""
 
-    def __init__(self, log: LogReader, state: State, programs: Programs) -> None:
+    def __init__(self, log: LogReader, state: State, programs: Programs, *, alone: bool = True) -> None:
+        """`alone`: nobody else is expected to commit to this state."""
         self._log = log
         self._state = state
         self._programs = programs
@@ -54,7 +55,7 @@ class Folding:
         self._cursors: dict[int, Cursor] = {}
         self._ahead: tuple[int, int | None, list[Record]] = (-1, None, [])
         """Partition, `until`, and what was read and not yet folded."""
-        self._contested = 0
+        self._contested = 0 if alone else _CONTESTED_COMMITS
         """Commits in which others are still expected to interfere."""
         self.conflicts = 0
         self.mended = 0

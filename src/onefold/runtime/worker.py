@@ -67,7 +67,8 @@ class Worker:
         self._state = engines.state
         self._catalog = engines.catalog
         self._clock = clock
-        self._folding = Folding(engines.reader, engines.state, Programs(engines.catalog.definitions))
+        alone = len(partitions) == engines.reader.partitions
+        self._folding = Folding(engines.reader, engines.state, Programs(engines.catalog.definitions), alone=alone)
         self._rules = rules
         self._backlogs = {partition: engines.reader.ends(partition)[1] for partition in partitions}
         """Partition → where it ended when we started, until our rules were said there or found in force at its end."""
