@@ -7,7 +7,7 @@ from contextlib import suppress
 from onefold.ports import State
 
 AT_ONCE_S = 0.001
-"""Looks follow each other no sooner: a commit is many writes, and each of them is a sign."""
+"""Looks follow each other no sooner, however many commits there are."""
 SELDOM_S = 1.0
 """However quiet it is, somebody looks this often: a sign may come a moment before what it tells of can be seen."""
 NO_SIGN_S = 0.01
