@@ -6,13 +6,14 @@ None). The quantum is 1 ms until more than WINDOW_PANES_MAX instants lie in the 
 and the window's error is that quantum. An event at time t is in a window of length w at instant n when n - w < t <= n.
 
 `times` packs the panes' times since `base_ms`, the last of which is `last_ms`, in `width` bytes each: a busy person's
-thousands of panes are copied as they lie, in memory and into the state. `states` is None where each pane counts one.
+thousands of panes are copied as they lie, in memory and into the state. So are `states` that are counts, in WIDTH bytes
+each, or None where each pane counts one; any other states are a list.
 """
 
 import sys
 from bisect import bisect_left
-from collections.abc import Sequence
-from itertools import repeat
+from collections.abc import Iterable, Sequence
+from itertools import islice, repeat
 from struct import Struct
 from typing import Any
 
@@ -35,9 +36,8 @@ assert sys.byteorder == "little", "packed times are read in place"
 def add(window: Window | None, at_ms: int, state: Any, monoid: Monoid, within_ms: int) -> Window:
     """The window with one more event in it; the window is reused."""
     if window is None:
-        states = None if monoid.remove is not None and state == _ONE else [state]
         running = _own(state) if monoid.remove is not None else None
-        made = [1, at_ms, at_ms, b"", states, running, WIDTH]
+        made = [1, at_ms, at_ms, b"", _together([state], monoid), running, WIDTH]
         _fill(made, [at_ms], within_ms, at_ms)
         return made
     if monoid.remove is not None:
@@ -63,13 +63,26 @@ def size(window: Window) -> int:
 
 def panes(window: Window) -> list[tuple[int, Any]]:
     """(time, state) of each pane, in order."""
-    base_ms, states = window[1], window[4]
-    times = [base_ms + offset for offset in _offsets(window)]
-    return list(zip(times, repeat(_ONE) if states is None else states, strict=False))
+    base_ms = window[1]
+    return [(base_ms + offset, state) for offset, state in zip(_offsets(window), _states(window), strict=True)]
+
+
+def _states(window: Window) -> Iterable[Any]:
+    states = window[4]
+    if states is None:
+        return repeat(_ONE, size(window))
+    return memoryview(states).cast("I") if type(states) is bytes else states
 
 
 def _offsets(window: Window) -> Sequence[int]:
     return memoryview(window[3]).cast("I" if window[6] == WIDTH else "Q")
+
+
+def _together(states: list[Any], monoid: Monoid) -> list[Any] | bytes | None:
+    """States as a window keeps them."""
+    if monoid.remove is None or type(states[0]) is not int:
+        return states
+    return None if all(state == _ONE for state in states) else b"".join(map(NARROW.pack, states))
 
 
 def _fill(window: Window, times: Sequence[int], within_ms: int, coming_ms: int) -> None:
@@ -88,22 +101,20 @@ def _fill(window: Window, times: Sequence[int], within_ms: int, coming_ms: int) 
 def _put(window: Window, pane: int, state: Any, monoid: Monoid) -> None:
     _, base_ms, last_ms, times, states, _, width = window
     packed = (NARROW if width == WIDTH else _WIDE).pack(pane - base_ms)
-    if states is None and state != _ONE:
-        states = window[4] = [_ONE] * size(window)
-    if pane > last_ms:
-        window[2], window[3] = pane, times + packed
-        if states is not None:
-            states.append(state)
-        return
-    i = bisect_left(_offsets(window), pane - base_ms)
-    if times[i * width : (i + 1) * width] == packed:
-        if states is None:
-            states = window[4] = [_ONE] * size(window)
-        states[i] = monoid.combine(states[i], state)
-        return
-    window[3] = times[: i * width] + packed + times[i * width :]
-    if states is not None:
-        states.insert(i, state)
+    i = size(window) if pane > last_ms else bisect_left(_offsets(window), pane - base_ms)
+    there = times[i * width : (i + 1) * width] == packed
+    if type(states) is list:
+        if there:
+            states[i] = monoid.combine(states[i], state)
+        else:
+            states.insert(i, state)
+    elif there or states is not None or state != _ONE:
+        counts = NARROW.pack(_ONE) * size(window) if states is None else states
+        count = state + NARROW.unpack_from(counts, i * WIDTH)[0] if there else state
+        window[4] = counts[: i * WIDTH] + NARROW.pack(count) + counts[(i + there) * WIDTH :]
+    if not there:
+        window[2] = max(pane, last_ms)
+        window[3] = times[: i * width] + packed + times[i * width :]
 
 
 def _coarsen(window: Window, monoid: Monoid, within_ms: int) -> None:
@@ -117,7 +128,7 @@ def _coarsen(window: Window, monoid: Monoid, within_ms: int) -> None:
                 found[-1] = (pane, monoid.combine(found[-1][1], state))
             else:
                 found.append((pane, state))
-    window[4] = [state for _, state in found]
+    window[4] = _together([state for _, state in found], monoid)
     _fill(window, [at_ms for at_ms, _ in found], within_ms, found[-1][0])
 
 
@@ -128,12 +139,12 @@ def expire(window: Window, now_ms: int, within_ms: int, monoid: Monoid) -> bool:
     if gone == 0:
         return False
     if monoid.remove is not None:
-        for state in repeat(_ONE, gone) if states is None else states[:gone]:
+        for state in islice(_states(window), gone):
             running = monoid.remove(running, state)
         window[5] = running
     window[3] = times[gone * width :]
     if states is not None:
-        del states[:gone]
+        window[4] = states[gone * (WIDTH if type(states) is bytes else 1) :]
     return True
 
 
@@ -155,8 +166,7 @@ def merge(a: Window, b: Window, monoid: Monoid, within_ms: int) -> Window:
         pane = at_ms - at_ms % a[0]
         found[pane] = monoid.combine(found[pane], state) if pane in found else state
     times = sorted(found)
-    states = [found[at_ms] for at_ms in times]
-    a[4] = None if monoid.remove is not None and all(state == _ONE for state in states) else states
+    a[4] = _together([found[at_ms] for at_ms in times], monoid)
     _fill(a, times, within_ms, times[-1])
     if size(a) > WINDOW_PANES_MAX:
         _coarsen(a, monoid, within_ms)

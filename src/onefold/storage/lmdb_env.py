@@ -106,7 +106,7 @@ class _Shared:
             self.bell = os.open(self.path / _BELL, os.O_WRONLY | os.O_CREAT, 0o600)
 
     def ring(self) -> None:
-        # The commit is on disk: nothing that fails here may pass for its failure, and followers look now and then anyway.
+        # The commit is on disk: nothing that fails here may pass for its failure. Followers look now and then anyway.
         with suppress(OSError):
             os.pwrite(self.bell, b"\0", 0)
 
