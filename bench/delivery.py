@@ -104,11 +104,8 @@ async def measure(arguments: argparse.Namespace, path: Path) -> None:
     world = World(path, arguments.people)
     catalog = Catalog(world.directory.catalog, SystemClock())
     names = [f"d{n}" for n in range(arguments.destinations)]
-    wanted = tuple(
-        Destination(name, url=url, events=("*",), allow_private=True, concurrency=arguments.concurrency)
-        for name in names
-    )
-    catalog.save_definitions(Definitions(destinations=wanted), "bench")
+    wanted = tuple(Destination(name, url=url, events=("*",), concurrency=arguments.concurrency) for name in names)
+    catalog.save_definitions(Definitions(destinations=wanted, allow_private_hosts=("127.0.0.1",)), "bench")
     for _ in range(arguments.events // BATCH):
         world.emit(BATCH)
     total = world.n * len(names)

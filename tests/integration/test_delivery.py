@@ -57,7 +57,9 @@ class World:
 
     def define(self, *destinations: Destination) -> None:
         """Make these the destinations."""
-        self.catalog.save_definitions(Definitions(destinations=destinations), "test")
+        self.catalog.save_definitions(
+            Definitions(destinations=destinations, allow_private_hosts=("127.0.0.1",)), "test"
+        )
 
     def emit(self, people: list[int], more: list[AnyEffect] | None = None) -> None:
         """One event of each of these people, in one record and one commit."""
@@ -113,9 +115,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 def hook(receiver: Receiver, name: str = "crm", **more: object) -> Destination:
     """A destination that wants all events."""
-    return msgspec.convert(
-        {"name": name, "url": receiver.url, "events": ["*"], "allow_private": True, "timeout_s": 2, **more}, Destination
-    )
+    return msgspec.convert({"name": name, "url": receiver.url, "events": ["*"], "timeout_s": 2, **more}, Destination)
 
 
 async def until(true: Callable[[], bool], within_s: float = 15.0) -> None:

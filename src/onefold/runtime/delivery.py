@@ -21,6 +21,7 @@ from onefold.clock import Clock, SystemClock
 from onefold.errors import NotFoundError, OnefoldError, StorageError
 from onefold.model.definitions import Destination
 from onefold.model.delivery import Progress
+from onefold.model.host import spelled
 from onefold.ports import Destination as Connector
 from onefold.ports import LogReader, State
 from onefold.runtime.delivery_payload import Payloads
@@ -63,6 +64,8 @@ class Wanted(NamedTuple):
 
     definition: Destination
     secret: str
+    private_hosts: frozenset[str]
+    """Hosts of inner addresses that it may be sent to."""
 
 
 class Deliverer:
@@ -142,8 +145,9 @@ class Deliverer:
         generation = catalog.generation()
         if generation == self._generation:
             return None
-        found = catalog.definitions().destinations
-        wanted = {definition.name: Wanted(definition, catalog.signing_secret(definition.name)) for definition in found}
+        found = catalog.definitions()
+        hosts = frozenset(map(spelled, found.allow_private_hosts))
+        wanted = {one.name: Wanted(one, catalog.signing_secret(one.name), hosts) for one in found.destinations}
         self._generation = catalog.generation() if self._generation < 0 else generation
         return wanted
 
@@ -165,7 +169,7 @@ class Deliverer:
     def _connect(self, want: Wanted) -> Connector | None:
         try:
             module = registry.engine(registry.DESTINATIONS, want.definition.kind)
-            connector: Connector = module.connect(want.definition, [want.secret], self._clock)
+            connector: Connector = module.connect(want.definition, [want.secret], self._clock, want.private_hosts)
         except OnefoldError as error:
             log.warning("destination stands still", destination=want.definition.name, error=str(error))
             return None

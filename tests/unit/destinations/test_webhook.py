@@ -24,8 +24,8 @@ def attempt(receiver: Receiver, *, timeout_s: float = 1.0, secrets: tuple[str, .
 
     async def send() -> Outcome:
         async with receiver:
-            definition = Destination("d", url=receiver.url, allow_private=True, timeout_s=timeout_s)
-            webhook = Webhook(definition, secrets, SystemClock())
+            definition = Destination("d", url=receiver.url, timeout_s=timeout_s)
+            webhook = Webhook(definition, secrets, SystemClock(), private_hosts={"127.0.0.1"})
             try:
                 for _ in range(n):
                     outcome = await webhook.send("msg_00-1-0-aa", {"type": "event", "data": {"name": "Ünïcode"}})
@@ -65,7 +65,8 @@ def test_nobody_there() -> None:
     """A refused connection and an unknown name are failures with a reason of their own."""
 
     async def send(url: str) -> Outcome:
-        webhook = Webhook(Destination("d", url=url, allow_private=True, timeout_s=5), [SECRET], SystemClock())
+        definition = Destination("d", url=url, timeout_s=5)
+        webhook = Webhook(definition, [SECRET], SystemClock(), private_hosts={"127.0.0.1"})
         try:
             return await webhook.send("k", {})
         finally:

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from onefold.clock import SystemClock
 from onefold.errors import AlreadyExists, Conflict, Damaged, InvalidRequest, NotFoundError, StorageError, TooNew
-from onefold.model.definitions import Audience, Definitions, Source, Trait
+from onefold.model.definitions import Audience, Definitions, Destination, Source, Trait
 from onefold.storage.catalog import SCOPES, Catalog
 
 
@@ -142,6 +143,13 @@ def test_a_base_guards_against_a_concurrent_apply(catalog: Catalog) -> None:
     with pytest.raises(Conflict):
         catalog.save_definitions(Definitions(traits=(Trait("b", "events"),)), "bob", base=0)
     assert catalog.definitions().traits[0].name == "a"
+
+
+def test_destinations_of_an_older_version_can_be_read() -> None:
+    """The flag that private hosts once were is skipped, and allows nothing any more."""
+    old = b'{"version":2,"destinations":[{"name":"d","url":"http://10.0.0.1/","events":["*"],"allow_private":true}]}'
+    found = msgspec.json.decode(old, type=Definitions)
+    assert found == Definitions(2, destinations=(Destination("d", url="http://10.0.0.1/", events=("*",)),))
 
 
 def test_a_signing_secret_is_made_once(catalog: Catalog) -> None:
