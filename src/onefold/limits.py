@@ -79,6 +79,11 @@ WORKSPACE_FILE_MAX_BYTES = 4 * MIB
 
 # --- delivery ----------------------------------------------------------------------------------------------
 DELIVERY_TIMEOUT_S = 15.0
+SIGNING_OLD_VALID_S = 24 * 3_600
+"""For how long webhooks are signed with a former secret too, beside the new one."""
+SIGNING_OLD_VALID_MAX_S = 30 * 24 * 3_600
+SIGNING_SECRETS_MAX = 4
+"""Secrets of one destination in force at once: each is a signature in every request's head."""
 DELIVERY_RETRY_SCHEDULE_S = (1, 5, 30, 120, 600, 1_800, 7_200, 18_000, 36_000, 86_400)
 """Waits before each further try, before jitter; the last failure parks the delivery."""
 DELIVERY_CONCURRENCY = 16

@@ -190,6 +190,30 @@ def test_effects_become_signed_webhooks(world: World) -> None:
     check(run)
 
 
+def test_secrets_change_without_losing_a_delivery(world: World) -> None:
+    """After a rotation receivers with the former and with the new secret both verify, with the public library."""
+
+    async def run() -> None:
+        async with Receiver() as receiver:
+            world.define(hook(receiver))
+            former = world.catalog.signing_secret("crm")
+            async with world.delivering():
+                world.emit([person(1)])
+                await receiver.got(1)
+                new = world.catalog.rotate_signing_secret("crm", 60)
+                for n in range(2, 200):
+                    world.emit([person(n)])
+                    last = (await receiver.got(n))[-1]
+                    if len(last.headers["webhook-signature"].split(" ")) == 2:
+                        break
+                    await asyncio.sleep(0.02)
+            for secret in (former, new):
+                assert Verifier(secret).verify(last.body, last.headers)
+            Verifier(former).verify(receiver.received[0].body, receiver.received[0].headers)
+
+    check(run)
+
+
 def test_order_per_profile_while_some_fail(world: World) -> None:
     """A destination that fails at random gets every event, each person's in order of first success."""
 

@@ -22,6 +22,7 @@ from onefold.destinations import egress
 from onefold.destinations.signature import Signer
 from onefold.errors import SettingsError
 from onefold.model import definitions
+from onefold.model.signing import SigningSecret
 from onefold.ports import Outcome
 
 GONE = 410
@@ -50,7 +51,7 @@ class Webhook:
     def __init__(
         self,
         definition: definitions.Destination,
-        secrets: Sequence[str],
+        secrets: Sequence[SigningSecret],
         clock: Clock,
         *,
         private_hosts: Container[str] = (),
@@ -113,7 +114,7 @@ class Webhook:
 
 
 def connect(
-    definition: definitions.Destination, secrets: Sequence[str], clock: Clock, private_hosts: Container[str]
+    definition: definitions.Destination, secrets: Sequence[SigningSecret], clock: Clock, private_hosts: Container[str]
 ) -> Webhook:
     """The connector of this kind of destination. Raises `SettingsError` where its definition cannot work."""
     return Webhook(definition, secrets, clock, private_hosts=private_hosts)

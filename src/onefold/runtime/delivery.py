@@ -22,6 +22,7 @@ from onefold.errors import NotFoundError, OnefoldError, StorageError
 from onefold.model.definitions import Destination
 from onefold.model.delivery import Progress
 from onefold.model.host import spelled
+from onefold.model.signing import SigningSecret
 from onefold.ports import Destination as Connector
 from onefold.ports import LogReader, State
 from onefold.runtime.delivery_payload import Payloads
@@ -63,7 +64,8 @@ class Wanted(NamedTuple):
     """A destination as the catalog has it."""
 
     definition: Destination
-    secret: str
+    secrets: tuple[SigningSecret, ...]
+    """Former ones too, as long as they are in force."""
     private_hosts: frozenset[str]
     """Hosts of inner addresses that it may be sent to."""
 
@@ -147,7 +149,7 @@ class Deliverer:
             return None
         found = catalog.definitions()
         hosts = frozenset(map(spelled, found.allow_private_hosts))
-        wanted = {one.name: Wanted(one, catalog.signing_secret(one.name), hosts) for one in found.destinations}
+        wanted = {one.name: Wanted(one, catalog.signing_secrets(one.name), hosts) for one in found.destinations}
         self._generation = catalog.generation() if self._generation < 0 else generation
         return wanted
 
@@ -169,7 +171,7 @@ class Deliverer:
     def _connect(self, want: Wanted) -> Connector | None:
         try:
             module = registry.engine(registry.DESTINATIONS, want.definition.kind)
-            connector: Connector = module.connect(want.definition, [want.secret], self._clock, want.private_hosts)
+            connector: Connector = module.connect(want.definition, want.secrets, self._clock, want.private_hosts)
         except OnefoldError as error:
             log.warning("destination stands still", destination=want.definition.name, error=str(error))
             return None

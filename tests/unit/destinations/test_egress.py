@@ -17,10 +17,11 @@ from onefold.destinations.webhook import Webhook
 from onefold.errors import SettingsError
 from onefold.model.definitions import Destination
 from onefold.model.host import spelled
+from onefold.model.signing import SigningSecret
 from onefold.ports import Outcome
 from onefold.testing.destinations import Receiver, status
 
-SECRET = "whsec_" + base64.b64encode(bytes(32)).decode()
+SECRET = SigningSecret("whsec_" + base64.b64encode(bytes(32)).decode())
 
 SPELLINGS = """
     127.0.0.1 127.1 127.0.1 127.127.127.127 2130706433 0x7f000001 0x7f.0.0.1 0x7f.1 0177.0.0.1 0177.1 017700000001

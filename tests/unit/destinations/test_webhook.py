@@ -11,6 +11,7 @@ from onefold.clock import SystemClock
 from onefold.destinations.webhook import Webhook, retry_after
 from onefold.errors import SettingsError
 from onefold.model.definitions import Destination
+from onefold.model.signing import SigningSecret
 from onefold.ports import Outcome
 from onefold.testing.destinations import Receiver, closed_port, status, zoo
 
@@ -25,7 +26,7 @@ def attempt(receiver: Receiver, *, timeout_s: float = 1.0, secrets: tuple[str, .
     async def send() -> Outcome:
         async with receiver:
             definition = Destination("d", url=receiver.url, timeout_s=timeout_s)
-            webhook = Webhook(definition, secrets, SystemClock(), private_hosts={"127.0.0.1"})
+            webhook = Webhook(definition, [*map(SigningSecret, secrets)], SystemClock(), private_hosts={"127.0.0.1"})
             try:
                 for _ in range(n):
                     outcome = await webhook.send("msg_00-1-0-aa", {"type": "event", "data": {"name": "Ünïcode"}})
@@ -66,7 +67,7 @@ def test_nobody_there() -> None:
 
     async def send(url: str) -> Outcome:
         definition = Destination("d", url=url, timeout_s=5)
-        webhook = Webhook(definition, [SECRET], SystemClock(), private_hosts={"127.0.0.1"})
+        webhook = Webhook(definition, [SigningSecret(SECRET)], SystemClock(), private_hosts={"127.0.0.1"})
         try:
             return await webhook.send("k", {})
         finally:
@@ -104,7 +105,7 @@ def test_what_is_no_url_is_refused(url: str) -> None:
     """Only http and https URLs with a host are destinations."""
 
     async def make() -> None:
-        Webhook(Destination("d", url=url), [SECRET], SystemClock())
+        Webhook(Destination("d", url=url), [SigningSecret(SECRET)], SystemClock())
 
     with pytest.raises(SettingsError):
         asyncio.run(make())
