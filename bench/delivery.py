@@ -81,8 +81,9 @@ class World:
         """One record and one commit of `n` events, of people in turn."""
         body = b'{"type":"track","event":"Seen","properties":{"pad":"%s"}}' % (b"x" * (EVENT_BYTES - 52))
         self.log.append({0: [encode(Outgoing("web", 1, [msgspec.Raw(body)] * n))]})
+        now_ms = SystemClock().now_ms()
         ids = [profile_id(0, position(1_000_000 + (self.n + i) % self.people, 0)) for i in range(n)]
-        found = [Admitted(p, position(self.offset, i), 0, 1_750_000_000_000, "Seen") for i, p in enumerate(ids)]
+        found = [Admitted(p, position(self.offset, i), 0, now_ms, "Seen") for i, p in enumerate(ids)]
         made = {p: Profile(p, 1, 1, 1, 1, identifiers={f"user_id:{p}": 1, f"email:{p}@x.y": 1}) for p in ids}
         self.offset += 1
         self.n += n

@@ -4,10 +4,10 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from onefold import limits
 from onefold.errors import SettingsError
@@ -49,6 +49,10 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """The oldest records are removed beyond this size of the log, once they are folded and delivered."""
     effects_retention_s: int = 7 * 24 * 3600
     """Effects older than this are removed, once every destination has taken them."""
+    pending_retention_s: Annotated[int, Meta(ge=60)] = limits.DELIVERY_PENDING_S
+    """Deliveries that have waited for longer are given up and counted as `filtered.expired`; at least 60."""
+    parked_retention_s: Annotated[int, Meta(ge=60)] = limits.DELIVERY_PARKED_S
+    """Deliveries that have been parked for longer are forgotten and counted as `filtered.expired`; at least 60."""
     disk_reserve_bytes: int = limits.DISK_RESERVE_BYTES
     """Collect answers 503 while less of the disk than this is free."""
     behind_max_events: int = 5_000_000

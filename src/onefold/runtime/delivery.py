@@ -26,7 +26,7 @@ from onefold.model.signing import SigningSecret
 from onefold.ports import Destination as Connector
 from onefold.ports import LogReader, State
 from onefold.runtime.delivery_payload import Payloads
-from onefold.runtime.delivery_runner import Runner, Sources
+from onefold.runtime.delivery_runner import Patience, Runner, Sources
 from onefold.runtime.delivery_tail import Tail
 from onefold.settings import Settings
 from onefold.storage.catalog import Catalog
@@ -41,9 +41,12 @@ FLUSH_S = 0.1
 CATALOG_S = 0.25
 MARK_S = 5.0
 """Progress of nothing but time is written this seldom."""
+EXPIRE_S = 2.0
+"""How often is looked for what has waited for too long."""
 STOP_GRACE_S = 5.0
 """For how long attempts under way may end by themselves."""
-_REPLAY_AT_ONCE = 500
+_AT_ONCE = 500
+"""Parked deliveries that are replayed or forgotten between two flushes."""
 _WAIT_S = 0.05
 """Between looks for a state and a log that others make."""
 
@@ -73,11 +76,11 @@ class Wanted(NamedTuple):
 class Deliverer:
     """All destinations of one workspace."""
 
-    def __init__(self, stores: Stores, clock: Clock) -> None:
+    def __init__(self, stores: Stores, clock: Clock, patience: Patience = Patience()) -> None:  # noqa: B008 - frozen
         self._stores = stores
         self._clock = clock
         tail = Tail(stores.state)
-        self._sources = Sources(tail, Payloads(stores.state, stores.log), stores.deliveries, clock)
+        self._sources = Sources(tail, Payloads(stores.state, stores.log), stores.deliveries, clock, patience)
         self._runners: dict[str, Runner] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
         self._wanted: dict[str, Wanted] = {}
@@ -118,15 +121,18 @@ class Deliverer:
 
     # --- housekeeping ----------------------------------------------------------------------------------------
     async def _keep_house(self) -> None:
-        polled_s = marked_s = -CATALOG_S
+        polled_s = marked_s = expired_s = -CATALOG_S
         while True:
             now_s = self._clock.monotonic_s()
             if now_s - polled_s >= CATALOG_S:
                 polled_s = now_s
                 await self._poll_catalog()
             due = now_s - marked_s >= MARK_S
-            if await self._flush(force=due):
-                await self._replay()
+            if await self._flush(force=due) and not await self._replay() and now_s - expired_s >= EXPIRE_S:
+                expired_s = now_s
+                for runner in self._runners.values():
+                    runner.expire()
+                    runner.forget_parked(_AT_ONCE)
             marked_s = now_s if due else marked_s
             await asyncio.sleep(FLUSH_S)
 
@@ -207,15 +213,18 @@ class Deliverer:
                 runner.line.ledger.written(progress)
         return True
 
-    async def _replay(self) -> None:
-        """Comes right after a flush, so that the store shows no delivery as parked that is under way again."""
+    async def _replay(self) -> bool:
+        """Comes right after a flush, so that the store shows no delivery as parked that is under way again.
+
+        False: nobody has asked for one.
+        """
         store = self._stores.deliveries
         for number, request in store.requests().items():
             meant = [r for r in self._runners.values() if request.destination in (None, r.name)]
             done = True
             for runner in meant:
                 after = self._replayed.get((number, runner.name), -1)
-                limit = min(_REPLAY_AT_ONCE, runner.line.room())
+                limit = min(_AT_ONCE, runner.line.room())
                 rows = store.parked_rows(runner.name, request, after, limit)
                 self._replayed[number, runner.name] = rows[-1].seq if rows else after
                 if after < 0:
@@ -225,7 +234,8 @@ class Deliverer:
             if done:  # what the last round replayed has been written by the flush before this one
                 await self._in_thread(partial(store.finish, number))
                 self._replayed = {key: seq for key, seq in self._replayed.items() if key[0] != number}
-            return
+            return True
+        return False
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -255,7 +265,8 @@ async def _run(settings: Settings) -> None:
         catalog = Catalog(directory.catalog, clock)
         with contextlib.closing(catalog), contextlib.closing(DeliveryStore(directory.deliveries)) as store:
             log.info("delivering", data=str(settings.data))
-            await Deliverer(Stores(state, reader, catalog, store), clock).run(stop)
+            patience = Patience(settings.pending_retention_s * 1000, settings.parked_retention_s * 1000)
+            await Deliverer(Stores(state, reader, catalog, store), clock, patience).run(stop)
             log.info("stopped")
 
 

@@ -35,6 +35,13 @@ log = structlog.get_logger()
 _decode = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
+class Patience(NamedTuple):
+    """For how long deliveries may wait, and lie parked, before they are given up for good."""
+
+    pending_ms: int = limits.DELIVERY_PENDING_S * 1000
+    parked_ms: int = limits.DELIVERY_PARKED_S * 1000
+
+
 class Sources(NamedTuple):
     """What all runners share."""
 
@@ -42,6 +49,7 @@ class Sources(NamedTuple):
     payloads: Payloads
     store: DeliveryStore
     clock: Clock
+    patience: Patience
 
 
 class Runner:
@@ -128,8 +136,9 @@ class Runner:
 
     def replay(self, parked: list[Delivery]) -> None:
         """Send these again, in their order. A destination that was gone is tried again."""
+        now_ms = self._sources.clock.now_ms()
         for delivery in parked:
-            self.line.replay(delivery)
+            self.line.replay(delivery, now_ms)
         self.wake()
 
     def revive(self) -> None:
@@ -138,17 +147,39 @@ class Runner:
             self.line.ledger.switched("")
             self._open_or_close()
 
+    def expire(self) -> None:
+        """Give up what has waited for too long, here or in the effects."""
+        if many := self.line.expire(self._oldest_ms()):
+            log.warning("deliveries have waited for too long and were given up", destination=self.name, deliveries=many)
+        if many or self._cursor < self._sources.tail.newest:
+            self.wake()
+
+    def forget_parked(self, limit: int) -> None:
+        """Give up what has been parked for too long. Comes right after a flush, as a replay does."""
+        before_ms = self._sources.clock.now_ms() - self._sources.patience.parked_ms
+        for delivery in self._sources.store.parked_before(self.name, before_ms, limit):
+            self.line.forget(delivery)
+
+    def _oldest_ms(self) -> int:
+        return self._sources.clock.now_ms() - self._sources.patience.pending_ms
+
     # --- taking ----------------------------------------------------------------------------------------------
     def _take(self) -> bool:
-        budget = min(_AT_ONCE, self.line.room()) if self._connector else 0
+        """Effects that are too old are taken, to be counted, also where there is room for no more or no way out."""
+        budget, room = _AT_ONCE, self.line.room() if self._connector else 0
+        oldest_ms = self._oldest_ms()
         took = False
-        while budget > 0 and (commit := self._current()):
+        while commit := self._current():
             number, partition, effects = commit
-            last = min(len(effects), self._index + budget)
+            part = budget if effects[-1].at_ms < oldest_ms else min(budget, room)
+            if part <= 0:
+                break
+            last = min(len(effects), self._index + part)
             budget -= last - self._index
+            room -= last - self._index
             took = True
             while self._index < last:
-                self._take_one(deliveries.sequence(number, self._index), partition, effects[self._index])
+                self._take_one(deliveries.sequence(number, self._index), partition, effects[self._index], oldest_ms)
                 self._index += 1
             if last == len(effects):
                 self._end(number)
@@ -171,12 +202,14 @@ class Runner:
         self._index = 0
         self.line.ledger.end(number)
 
-    def _take_one(self, seq: int, partition: int, effect: AnyEffect) -> None:
+    def _take_one(self, seq: int, partition: int, effect: AnyEffect, oldest_ms: int) -> None:
         ledger = self.line.ledger
         if not ledger.is_new(seq):
             return
         if self._closed_to or effect not in self._subscription:
             ledger.filtered(seq, self._closed_to or "unsubscribed")
+        elif effect.at_ms < oldest_ms:
+            ledger.filtered(seq, "expired")
         elif delivery := self._sources.payloads.make(seq, partition, effect, self._tag):
             self.line.add(delivery)
         else:
