@@ -41,6 +41,10 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """Largest request to `/v1/import`, after inflating."""
     body_timeout_s: float = limits.BODY_TIMEOUT_S
     """Seconds within which the body of a request to collect must have come."""
+    source_events_per_s: Annotated[float, Meta(ge=0)] = 0.0
+    """Events a second that one source may send to one http process, beyond which it is answered 429; 0: any number."""
+    source_burst_events: Annotated[int, Meta(ge=0)] = 0
+    """Events that a source which has been quiet may send at once; 0: those of one second."""
     dedupe_window_s: int = limits.DEDUPE_WINDOW_MS // 1000
     """For how long a messageId is remembered; a second event with it is a duplicate."""
     log_retention_s: int = 7 * 24 * 3600
