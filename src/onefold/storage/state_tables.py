@@ -11,7 +11,7 @@ import lmdb
 import msgspec
 from msgspec import Struct
 
-from onefold.errors import StorageError, TooNew
+from onefold.errors import NotFoundError, StorageError, TooNew
 from onefold.model.changes import Cursor
 from onefold.model.quarantined import Quarantined
 from onefold.storage.lmdb_env import Txn
@@ -154,7 +154,12 @@ def is_current(txn: Txn, tables: Tables) -> bool:
 
 
 def require_current(txn: Txn, tables: Tables) -> None:
-    """Raise `StorageError` to a reader who finds an older format, which only a writer may migrate."""
+    """Raise `StorageError` to a reader who finds an older format, which only a writer may migrate.
+
+    `NotFoundError` where a writer is just making the state.
+    """
+    if txn.get(_FORMAT, db=tables.meta) is None:
+        raise NotFoundError("the state is being made")
     if not is_current(txn, tables):
         raise StorageError("the state has an older format; start the platform once to migrate it")
 

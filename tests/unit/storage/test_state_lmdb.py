@@ -227,6 +227,16 @@ def test_an_older_format_is_migrated_by_a_writer(path: Path) -> None:
     assert ran == [1]
 
 
+def test_a_state_that_is_just_being_made_is_not_there_yet(path: Path) -> None:
+    """A reader that comes between the making of the tables and their first commit may wait, as before both."""
+    LmdbState(path, options=SMALL).close()
+    set_format(path, None)
+    with pytest.raises(NotFoundError):
+        LmdbState(path, readonly=True)
+    LmdbState(path, options=SMALL).close()
+    LmdbState(path, readonly=True).close()
+
+
 def test_a_state_of_format_1_keeps_its_messages(path: Path) -> None:
     """Format 1 kept messages without slices; whether moved or waiting, they are found after the migration."""
     asked = [message(n) for n in range(400)]
@@ -305,9 +315,11 @@ def test_stats_say_what_there_is(state: LmdbState) -> None:
     assert 0 < stats.environment.used_bytes <= stats.environment.map_bytes
 
 
-def set_format(path: Path, number: int) -> None:
-    """Make a state look as if another version of Onefold had written it."""
+def set_format(path: Path, number: int | None) -> None:
+    """Make a state look as if another version of Onefold had written it, or as before its first commit."""
     with lmdb.open(str(path), max_dbs=len(state_tables.NAMES)) as env:
         meta = env.open_db(b"meta")
         with env.begin(write=True) as txn:
-            txn.put(b"format", b"%d" % number, db=meta)
+            txn.delete(b"format", db=meta)
+            if number is not None:
+                txn.put(b"format", b"%d" % number, db=meta)
