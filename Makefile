@@ -33,9 +33,9 @@ format: venv ## put the code into ruff's format, and mend what ruff can mend
 test: venv ## all tests that need no server
 	@$(BIN)/pytest -m 'not services' $(ARGS)
 
-test-services: venv ## tests with the real SDKs of Node, with strace and with wrk; installs what they need
+test-services: venv ## tests with the real SDKs of Node and browsers, and with strace; installs what they need
 	@tests/e2e/install.sh
-	@$(BIN)/pytest -m services $(ARGS)
+	@$(BIN)/pytest -m 'services or strace' --no-skips $(ARGS)
 
 demo: venv ## the platform, a simulated shop and a webhook receiver, live, for FOR seconds (20)
 	@$(BIN)/onefold demo --for $(FOR)

@@ -218,7 +218,7 @@ def person(n: int) -> Profile:
         dict.fromkeys(names, at_ms),
         {f"declared_{i}": Declared(f"value {i}", at_ms, b"1") for i in range(10)},
         {f"computed_{i}": i * 1.5 for i in range(10)},
-        {i: [i, at_ms] for i in range(10)},
+        {f"slot{i}": [i, at_ms] for i in range(10)},
         {f"audience_{i}": at_ms for i in range(5)},
         [Link(names[0], other, 0, n << 16, "shared_event", at_ms) for other in names[1:]],
         [],

@@ -2,7 +2,9 @@
 
 `python -m bench.delivery [--events N] [--people N] [--destinations N] [--concurrency N]`. Effects lie ready in the
 state, each an admitted event of 500 bytes in the log; the receiver is a small server in this process that says 204.
-Only the role's CPU is counted. Latency: effects committed at a steady rate; from commit to the request's last byte.
+Only the role's CPU is counted. Latency: effects committed at a steady rate; from commit to the request's last byte;
+once alone, and once each beside some thousands of effects that nobody has subscribed to. Last, what the role costs
+while nothing happens.
 """
 
 import argparse
@@ -37,6 +39,8 @@ ROLE = (
     "run(Settings(data=pathlib.Path(sys.argv[1])))"
 )
 BATCH = 100
+BESIDE = 5_000
+IDLE_S = 10.0
 EVENT_BYTES = 500
 
 
@@ -77,13 +81,14 @@ class World:
         self.offset = 0
         self.n = 0
 
-    def emit(self, n: int) -> None:
-        """One record and one commit of `n` events, of people in turn."""
+    def emit(self, n: int, beside: int = 0) -> None:
+        """One record and one commit of `n` events, of people in turn, beside effects that nobody wants."""
         body = b'{"type":"track","event":"Seen","properties":{"pad":"%s"}}' % (b"x" * (EVENT_BYTES - 52))
         self.log.append({0: [encode(Outgoing("web", 1, [msgspec.Raw(body)] * n))]})
         now_ms = SystemClock().now_ms()
         ids = [profile_id(0, position(1_000_000 + (self.n + i) % self.people, 0)) for i in range(n)]
         found = [Admitted(p, position(self.offset, i), 0, now_ms, "Seen") for i, p in enumerate(ids)]
+        found = [Admitted(1, 1, 0, now_ms, "Unwanted")] * beside + found
         made = {p: Profile(p, 1, 1, 1, 1, identifiers={f"user_id:{p}": 1, f"email:{p}@x.y": 1}) for p in ids}
         self.offset += 1
         self.n += n
@@ -105,7 +110,7 @@ async def measure(arguments: argparse.Namespace, path: Path) -> None:
     world = World(path, arguments.people)
     catalog = Catalog(world.directory.catalog, SystemClock())
     names = [f"d{n}" for n in range(arguments.destinations)]
-    wanted = tuple(Destination(name, url=url, events=("*",), concurrency=arguments.concurrency) for name in names)
+    wanted = tuple(Destination(name, url=url, events=("Seen",), concurrency=arguments.concurrency) for name in names)
     catalog.save_definitions(Definitions(destinations=wanted, allow_private_hosts=("127.0.0.1",)), "bench")
     for _ in range(arguments.events // BATCH):
         world.emit(BATCH)
@@ -120,27 +125,32 @@ async def measure(arguments: argparse.Namespace, path: Path) -> None:
         took_s, used_s = time.monotonic() - began_s, cpu_s(process.pid) - before_s
         print(f"{total} deliveries, {len(names)} destinations, concurrency {arguments.concurrency}, {EVENT_BYTES} B")
         print(f"{total / took_s:,.0f} deliveries/s, {used_s / total * 1e6:.0f} CPU-s per million (role only)")
-        await latency(world, len(names))
-        await asyncio.sleep(0.5)
+        await latency(world, len(names), 0)
+        await latency(world, len(names), BESIDE)
+        await asyncio.sleep(1)
+        before_s = cpu_s(process.pid)
+        await asyncio.sleep(IDLE_S)
+        print(f"idle: {100 * (cpu_s(process.pid) - before_s) / IDLE_S:.2f} % of a core")
         print(DeliveryStore(world.directory.deliveries, readonly=True).counts()[names[0]])
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(10)
 
 
-async def latency(world: World, destinations: int) -> None:
-    """One event a commit, a hundred times a second, from the commit's return to the receiver."""
+async def latency(world: World, destinations: int, beside: int) -> None:
+    """One event a commit, some ten milliseconds apart, from the commit's return to the receiver."""
     waits = []
     for _ in range(300):
         Sink.times.clear()
-        await asyncio.to_thread(world.emit, 1)
+        await asyncio.to_thread(world.emit, 1, beside)
         committed_s = time.monotonic()
         while len(Sink.times) < destinations:  # noqa: ASYNC110 - cheaper than an event a request
             await asyncio.sleep(0.0005)
         waits.append(1000 * (Sink.times[0] - committed_s))
         await asyncio.sleep(0.01)
     waits.sort()
-    print(f"commit -> webhook received, ms: p50 {waits[150]:.1f}, p90 {waits[270]:.1f}, p99 {waits[296]:.1f}")
+    found = f"p50 {waits[150]:.1f}, p90 {waits[270]:.1f}, p99 {waits[296]:.1f}"
+    print(f"commit (beside {beside} unwanted) -> webhook received, ms: {found}")
 
 
 def main() -> None:

@@ -76,6 +76,14 @@ class Changed(NamedTuple):
     """New, or moved to another profile."""
 
 
+class Commit(NamedTuple):
+    """The effects of one commit, as bytes that `model.effect` reads."""
+
+    number: int
+    partition: int
+    effects: bytes
+
+
 class State(Protocol):
     """Profiles, identifiers, timers, memberships, effects and cursors. One writer commits at a time."""
 
@@ -131,6 +139,10 @@ class State(Protocol):
         """The profile with this id, or the survivor of its merges."""
         ...
 
+    def survivors(self, profiles: Iterable[int]) -> dict[int, bytes]:
+        """Each of these ids → what `profile` says of it; those of whom there is nothing are left out."""
+        ...
+
     def members(self, audience: str, after: int, limit: int) -> list[tuple[int, int]]:
         """(profile id, entered at) of members with id > after, ascending."""
         ...
@@ -145,6 +157,21 @@ class State(Protocol):
 
     def effects(self, after: int, limit: int) -> list[tuple[int, int, list[AnyEffect]]]:
         """Up to `limit` commits with effects, after the commit numbered `after`: (number, partition, effects)."""
+        ...
+
+    def commits(self, after: int, max_bytes: int) -> list[Commit]:
+        """Commits with effects, after the one numbered `after`: as few as come to `max_bytes`, or all there are."""
+        ...
+
+    def newest(self) -> int:
+        """The number of the newest commit."""
+        ...
+
+    def watch(self) -> int | None:
+        """A file descriptor that can be read from when there may be a new commit; None: look now and then.
+
+        It says too much rather than too little. Who has it empties it before looking, and closes it.
+        """
         ...
 
     def quarantined(self, after: tuple[int, int], limit: int) -> list[Quarantined]:

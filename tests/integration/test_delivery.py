@@ -313,7 +313,7 @@ def test_gone_parks_and_a_replay_from_another_process_brings_back(world: World) 
                 )
                 assert int(asked) == 5
                 await until(lambda: closes(store).get("delivered") == 5)
-                assert store.requests() == {}
+                await until(lambda: not store.requests())
         assert first_times(receiver.received[1:])[person(1)] == world.sent[person(1)][:5]
 
     check(run)

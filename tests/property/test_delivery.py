@@ -92,12 +92,13 @@ class Simulation:
         self.next_commit += 1
         ledger, number = self.line.ledger, self.next_commit
         ledger.begin(number)
+        known = ledger.retake(number)
         for index, profile in enumerate(self.commits[number - 1]):
             seq = deliveries.sequence(number, index)
-            if not ledger.is_new(seq):
+            if seq in known:
                 continue
             if profile is None:
-                ledger.filtered(seq, "unsubscribed")
+                ledger.filtered(number, "unsubscribed")
             else:
                 self.line.add(Delivery(seq, f"k{seq}", profile, "event", b"payload", since_ms=self.now_ms))
         ledger.end(number)

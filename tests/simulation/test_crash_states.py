@@ -19,6 +19,8 @@ from onefold.testing import crash_trace
 from onefold.testing.crash_states import Lost, explore
 from onefold.testing.crash_trace import Trace, Workload
 
+pytestmark = pytest.mark.strace
+
 CUTS = int(os.environ.get("ONEFOLD_CUTS", "300"))
 SEED = int(os.environ.get("ONEFOLD_SEED", "0"))
 COMMITS = 60

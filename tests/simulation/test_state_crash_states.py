@@ -18,6 +18,8 @@ from onefold.testing.conformance.state import NOW_MS, admitted, commit, message
 from onefold.testing.crash_states import Lost, explore
 from onefold.testing.memory_state import MemoryState
 
+pytestmark = pytest.mark.strace
+
 CUTS = int(os.environ.get("ONEFOLD_CUTS", "300"))
 SEED = int(os.environ.get("ONEFOLD_SEED", "0"))
 COMMITS = 40

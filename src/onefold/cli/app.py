@@ -63,9 +63,9 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 - the shape that typer 
 
 def _root(
     *,
-    verbose: Annotated[bool, typer.Option(VERBOSE, help="Show the traceback of an error.")] = False,
+    verbose: Annotated[bool, typer.Option(VERBOSE, metavar="", help="Show the traceback of an error.")] = False,
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_show_version)
+        bool, typer.Option("--version", metavar="", help="Print the version.", is_eager=True, callback=_show_version)
     ] = False,
 ) -> None:
     """Onefold, a real-time customer data platform: many channels, one customer."""

@@ -34,7 +34,7 @@ def list_audiences(data: Data = None, *, as_json: AsJson = False) -> None:
     if as_json:
         print_json([{"name": name, "size": size, "expression": expression} for name, size, expression in rows])
     else:
-        table(("audience", "size", "expression"), rows)
+        table(("audience", "size", "expression"), rows, "none yet; `onefold apply DIR` defines some")
 
 
 @_app.command("members")

@@ -23,7 +23,10 @@ def backup(
     data: Data = None,
     *,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Compare checksums, restore into a scratch directory, and open it there.")
+        bool,
+        typer.Option(
+            "--verify", metavar="", help="Compare checksums, restore into a scratch directory, and open it there."
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -21,7 +21,9 @@ def register(app: typer.Typer) -> None:
 def bench(
     claims: Annotated[list[str] | None, typer.Argument(metavar="CLAIM", help="Which ones; all by default.")] = None,
     *,
-    quick: Annotated[bool, typer.Option("--quick", help="One short run each: for a look, not for the docs.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", metavar="", help="One short run each: for a look, not for the docs.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure each published claim on this machine, beside the machine's own limits. Needs a source checkout.

@@ -51,7 +51,7 @@ def list_deliveries(data: Data = None, *, as_json: AsJson = False) -> None:
         ])  # fmt: skip
         return
     rows = [(name, *_columns(s), waits[name]) for name, s in sorted(standings.items())]
-    table(("destination", "delivered", "pending", "parked", "filtered", "expired", "held up by"), rows)
+    table(("destination", "delivered", "pending", "parked", "filtered", "expired", "held up by"), rows, "none yet")
 
 
 @_app.command("parked")
@@ -98,9 +98,11 @@ def replay(
 
         onefold deliveries replay crm --key 00-2a0001-1 --yes
     """
-    if not yes and not as_json:
-        agree(f"Send what is parked for {destination or 'all destinations'} again?")
     with _store(data, readonly=False) as store:
+        if destination:
+            _known(store, destination)
+        if not yes and not as_json:
+            agree(f"Send what is parked for {destination or 'all destinations'} again?")
         meant = store.replay(destination, key or None)
     if as_json:
         print_json({"destination": destination, "asked_for": meant})

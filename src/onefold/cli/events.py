@@ -7,13 +7,13 @@ import typer
 
 from onefold.cli import opening
 from onefold.cli.options import AsJson, Data
-from onefold.cli.printing import out, plain, print_json
+from onefold.cli.printing import out, plain, print_json, spelt
 from onefold.errors import InvalidRequest
-from onefold.server.tail import KINDS, Filter, Shown
+from onefold.model import effect as effects
+from onefold.server.tail import AT_ONCE_BYTES, KINDS, Filter, Shown
 from onefold.server.tail import show as show_effect
 
 POLL_S = 0.1
-COMMITS_AT_ONCE = 256
 _STYLES = {
     "created": "green", "merged": "bold magenta", "entered": "bold green", "left": "yellow",
     "rejected": "red", "link_refused": "red", "admitted": "", "changed": "dim",
@@ -40,7 +40,7 @@ def tail(
     name: Annotated[str, typer.Option(help="Comma-separated names of events, such as `Order Completed`.")] = "",
     audience: Annotated[str, typer.Option(help="Comma-separated audiences that are entered or left.")] = "",
     past: Annotated[int, typer.Option("--past", min=0, help="Begin so many commits ago.")] = 0,
-    follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Wait for more.")] = True,
+    follow: Annotated[bool, typer.Option("--follow/--no-follow", metavar="", help="Wait for more.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Follow events and their effects: profiles made and merged, traits changed, audiences entered and left.
@@ -55,15 +55,14 @@ def tail(
     """
     wanted = Filter(_kinds(kind), _names(name), _names(audience))
     with opening.engines(data) as engines:
-        newest, _ = engines.state.touched_since(0)
-        after = max(0, newest - past)
+        after, decode = max(0, engines.state.newest() - past), effects.decoder(wanted.types())
         while True:
-            commits = engines.state.effects(after, COMMITS_AT_ONCE)
-            for number, partition, effects in commits:
-                after = number
-                for effect in effects:
-                    if wanted.wants(shown := show_effect(partition, effect)):
-                        print_json(shown) if as_json else out.print(line(shown))
+            commits = engines.state.commits(after, AT_ONCE_BYTES)
+            for commit in commits:
+                after = commit.number
+                for effect in wanted.choose(decode(commit.effects)):
+                    shown = show_effect(commit.partition, effect)
+                    print_json(shown) if as_json else out.print(line(shown))
             if not commits and not follow:
                 return
             if not commits:
@@ -75,7 +74,7 @@ def line(shown: Shown) -> str:
     said = {
         "merged": f"{shown.absorbed} is the same person: {shown.a} = {shown.b}",
         "link_refused": f"{shown.a} is not {shown.b} ({shown.rule})",
-        "changed": ", ".join(f"{name} = {value}" for name, value in (shown.traits or {}).items()),
+        "changed": ", ".join(f"{name} = {spelt(value)}" for name, value in (shown.traits or {}).items()),
         "left": f"{shown.audience} ({shown.reason})",
         "rejected": f"{shown.reason} from {shown.source}",
     }.get(shown.kind, shown.audience or shown.name)

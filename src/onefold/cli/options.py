@@ -18,10 +18,9 @@ Data = Annotated[
         show_default=False,
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text for people.")]
+AsJson = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON for machines instead of text for people.")]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Follow = Annotated[bool, typer.Option("--follow/--no-follow", "-f", help="Wait for more as they come.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", metavar="", help="Do not ask.")]
 
 
 def settings(data: Path | None, flags: Mapping[str, Any] | None = None) -> Settings:

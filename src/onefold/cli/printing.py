@@ -50,14 +50,19 @@ def _seen(match: re.Match[str]) -> str:
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
 
 
+def spelt(value: Any) -> str:
+    """A value as the language and JSON write it, text without its quotes."""
+    return value if isinstance(value, str) else msgspec.json.encode(value, enc_hook=str).decode()
+
+
 def print_json(value: Any) -> None:
     """One value as one line of JSON on stdout; a stream is one line a value."""
     sys.stdout.write(msgspec.json.encode(value, enc_hook=str).decode() + "\n")
     sys.stdout.flush()
 
 
-def table(title: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """A plain table with one line a row; numbers to the right."""
+def table(title: Sequence[str], rows: Iterable[Sequence[Any]], empty: str = "none") -> None:
+    """A plain table with one line a row, numbers to the right; `empty` where there is no row."""
     lines = [[_cell(cell) for cell in row] for row in rows]
     shown = Table(box=None, pad_edge=False, header_style="bold dim")
     for n, name in enumerate(title):
@@ -68,7 +73,7 @@ def table(title: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     if lines:
         out.print(shown)
     else:
-        out.print("[dim]none[/]")
+        out.print(f"[dim]{plain(empty)}[/]")
 
 
 def instant(at_ms: int) -> str:

@@ -3,14 +3,13 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-import msgspec
 import typer
 from msgspec import UNSET
 from rich.tree import Tree
 
 from onefold.cli import opening
 from onefold.cli.options import AsJson, Data
-from onefold.cli.printing import out, plain, print_json
+from onefold.cli.printing import out, plain, print_json, spelt
 from onefold.server import profiles
 from onefold.server.profiles import EventAnswer, ProfileAnswer
 
@@ -28,7 +27,7 @@ def show(
     data: Data = None,
     *,
     include: Annotated[str, typer.Option(help=f"Comma-separated parts of: {', '.join(profiles.PARTS)}.")] = "",
-    events: Annotated[bool, typer.Option("--events", help="Also the latest events.")] = False,
+    events: Annotated[bool, typer.Option("--events", metavar="", help="Also the latest events.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show a profile: traits, audiences, identifiers, and the evidence that joined them.
@@ -89,9 +88,8 @@ def _when(instant: str) -> str:
 
 
 def _value(value: Any) -> str:
-    if isinstance(value, str):
-        return f"[green]{plain(value)}[/]"
-    return f"[yellow]{plain(msgspec.json.encode(value, enc_hook=str).decode())}[/]"
+    colour = "green" if isinstance(value, str) else "yellow"
+    return f"[{colour}]{plain(spelt(value))}[/]"
 
 
 def _name(event: EventAnswer) -> str:

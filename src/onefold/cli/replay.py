@@ -22,7 +22,9 @@ def register(app: typer.Typer) -> None:
 def replay(
     data: Data = None,
     *,
-    verify: Annotated[bool, typer.Option("--verify", help="Compare with the live state; changes nothing.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", metavar="", help="Compare with the live state; changes nothing.")
+    ] = False,
     dedupe_window_s: Annotated[
         int | None, typer.Option(min=1, help="The dedupe window that the platform runs with.")
     ] = None,

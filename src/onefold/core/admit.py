@@ -15,7 +15,7 @@ def admit(run: Run, incoming: Incoming) -> bool:
     if first_ms is not None and incoming.received_ms - first_ms <= run.rules.dedupe_window_ms:
         run.count("duplicate")
         return False
-    if not incoming.identifiers:
+    if not incoming.who.identifiers:
         quarantine(run, incoming.source, "no_identifier", NO_IDENTIFIER, body="")
         return False
     run.messages[fingerprint] = incoming.received_ms

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 import xxhash
 from msgspec import Struct, structs
 
-from onefold.core.identifiers import Finder
+from onefold.core.identifiers import Finder, Who
 from onefold.language.values import milliseconds
 from onefold.model.changes import Cursor
 from onefold.model.entry import Received
@@ -32,7 +32,7 @@ class Incoming(Struct, gc=False):
 
     It also orders events of the same instant, whatever order they came in.
     """
-    identifiers: list[str]
+    who: Who
 
 
 class Refused(Struct):
@@ -64,9 +64,9 @@ class Batch(Struct):
     refused: list[Refused]
     """Both lists are in the order of positions, and belong into one order."""
 
-    def identifiers(self) -> set[str]:
-        """Every identifier in the batch."""
-        return {identifier for incoming in self.incoming for identifier in incoming.identifiers}
+    def people(self) -> list[Who]:
+        """Whose events these are, each once as far as one may tell from the outside."""
+        return list({id(incoming.who): incoming.who for incoming in self.incoming}.values())
 
     def messages(self) -> list[bytes]:
         """The fingerprint of every message in the batch."""

@@ -1,58 +1,53 @@
-"""Fold: an event becomes part of its profile: when it was seen, what it declared, what aggregates count of it."""
+"""Fold: an event becomes part of its profile: when it was seen, what it declared, what it counts in and changes."""
 
 from typing import Any
 
 from onefold.core.batch import Incoming
 from onefold.core.merge import declare
 from onefold.core.run import Run
-from onefold.language.program import Judge, Trigger
 from onefold.language.values import storable
 from onefold.limits import PROFILE_TRAITS_MAX, RECENT_EVENTS_MAX
 from onefold.model.effect import Admitted
-from onefold.model.event import Excerpt
 from onefold.model.profile import Declared, Profile
 
 
-def fold(run: Run, profile: Profile, incoming: Incoming) -> tuple[Judge | None, tuple[Trigger, ...], dict[str, Any]]:
-    """Put the event into the profile.
-
-    Returns what is to be judged, either by the judge of the event's name or by triggers where a declared trait changed
-    too, and the declared traits that changed.
-    """
-    event, at_ms = incoming.event, incoming.at_ms
-    name = name_of(event)
-    profile.now_ms = incoming.received_ms
+def fold(run: Run, profile: Profile, incoming: Incoming) -> None:
+    """Put the event into the profile, judge the traits and audiences that it may have changed, and tell what did."""
+    event, at_ms, now_ms = incoming.event, incoming.at_ms, run.now_ms
+    profile.now_ms = now_ms
     profile.events += 1
+    seen = 0
     if at_ms > profile.last_seen_ms:
         profile.last_seen_ms = at_ms
+        seen = 2
     elif at_ms < profile.first_seen_ms:
         profile.first_seen_ms = at_ms
+        seen = 1
+    if profile.events == 1:
+        seen = 3
     recent = profile.recent
     recent.append(run.partition << 56 | incoming.position)
     if len(recent) > RECENT_EVENTS_MAX:
         del recent[0]
-    run.effects.append(Admitted(profile.id, incoming.position, run.n, incoming.received_ms, name))
+    name = event.event if event.type == "track" and event.event is not None else event.type
+    run.effects.append(Admitted(profile.id, incoming.position, run.n, now_ms, name))
     run.n += 1
     handlers = run.program.handlers
-    put, judge, triggers = handlers[name] if name in handlers else handlers["*"]
-    if put is not None:
-        put(profile, event, at_ms, incoming.fingerprint, incoming.received_ms)
-    if event.type not in _DECLARING:
-        return judge, (), {}
-    changed = _declare_all(profile, incoming)
-    if any(trait in run.program.dependents for trait in changed):
-        return None, (*triggers, *changed), changed
-    return judge, (), changed
+    put, on, triggers = handlers[name] if name in handlers else handlers["*"]
+    if event.type in _DECLARING and (declared := _declare_all(profile, incoming)):
+        if not run.program.dependents.keys().isdisjoint(declared):
+            if put is not None:
+                put(profile, event, at_ms, incoming.fingerprint, now_ms)
+            run.judge(profile, (*triggers, *declared), "event", declared)
+            return
+        run.changed.update(declared)
+    if on is not None:
+        on(profile, event, at_ms, incoming.fingerprint, now_ms, seen, run.changed, run.moves)
+    if run.changed or run.moves:
+        run.tell(profile, "event")
 
 
 _DECLARING = ("identify", "group")
-
-
-def name_of(event: Excerpt) -> str:
-    """What definitions call the event: a track event by its name, any other by its type."""
-    if event.type == "track" and event.event is not None:
-        return event.event
-    return event.type
 
 
 def _declare_all(profile: Profile, incoming: Incoming) -> dict[str, Any]:

@@ -9,11 +9,13 @@ from functools import lru_cache
 from typing import Any
 
 import phonenumbers
+from msgspec import Struct
 
 from onefold.core.rules import Rules
 from onefold.language.values import dig
 from onefold.limits import IDENTIFIER_MAX_BYTES
 from onefold.model.event import Context, Excerpt
+from onefold.model.profile import Profile
 
 
 def normalise(namespace: str, value: Any, rules: Rules) -> str | None:
@@ -77,46 +79,69 @@ _NORMALISERS: dict[str, Callable[[str, Rules], str | None]] = {
 }
 
 
+class Who(Struct, gc=False):
+    """Whose an event is, by its identifiers alone."""
+
+    identifiers: tuple[str, ...]
+    """Each once, by priority: user, e-mail, phone, external, device, anonymous."""
+    owner: int = 0
+    """The profile that has all of these, or one that is gone; 0: there was none when somebody looked last."""
+
+    def settle(self, profile: Profile | None) -> bool:
+        """Say whose this may be; whether all identifiers are that profile's."""
+        if profile is not None:
+            known = profile.identifiers
+            for identifier in self.identifiers:
+                if identifier not in known:
+                    break
+            else:
+                self.owner = profile.id
+                return True
+        self.owner = 0
+        return False
+
+
 class Finder:
-    """Finds the identifiers of events under some rules, remembering how the values that it saw lately are spelt."""
+    """Finds the identifiers of events under some rules, remembering those that came with nothing but two ids."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
-        self._users: dict[Any, str | None] = {}
-        self._anonymous: dict[Any, str | None] = {}
+        self._remembered: dict[tuple[Any, Any], Who] = {}
 
-    def find(self, event: Excerpt) -> list[str]:
-        """The identifiers in an event, each once, by priority: user, e-mail, phone, external, device, anonymous."""
+    def find(self, event: Excerpt) -> Who:
+        """Who an event is of."""
+        context = event.context
+        if event.type in _TELLING or (
+            context is not None and (context.traits or context.externalIds or context.device)
+        ):
+            return Who(tuple(self._find(event)))
+        # 1 and 1.0 are equal as keys, but no id is a float; a boolean is none either.
+        key = (event.userId, event.anonymousId)
+        who = self._remembered.get(key)
+        return self._remember(key, event) if who is None else who
+
+    def _remember(self, key: tuple[Any, Any], event: Excerpt) -> Who:
+        """Remember only short values: strangers choose them, and integers past 64 bits may all have one hash."""
+        who = Who(tuple(self._find(event)))
+        if all(value is None or _is_short(value) for value in key):
+            if len(self._remembered) >= _REMEMBERED:
+                self._remembered.clear()
+            self._remembered[key] = who
+        return who
+
+    def _find(self, event: Excerpt) -> list[str]:
         found: list[str] = []
-        user_id, anonymous_id, context = event.userId, event.anonymousId, event.context
-        if user_id is not None:
-            users = self._users
-            user = users[user_id] if user_id in users else self._learn(users, "user_id", user_id)
-            if user is not None:
-                found.append(user)
+        if event.userId is not None:
+            self._add(found, "user_id", event.userId)
         if event.type == "identify" and event.traits:
             self._add_contacts(found, event.traits)
-        if context is not None and (context.traits or context.externalIds or context.device):
-            self._add_from_context(found, context)
-        if anonymous_id is not None:
-            others = self._anonymous
-            other = (
-                others[anonymous_id] if anonymous_id in others else self._learn(others, "anonymous_id", anonymous_id)
-            )
-            if other is not None:
-                found.append(other)
+        if event.context is not None:
+            self._add_from_context(found, event.context)
+        if event.anonymousId is not None:
+            self._add(found, "anonymous_id", event.anonymousId)
         if event.previousId is not None and event.type == "alias":
             self._add(found, "anonymous_id", event.previousId)
         return found
-
-    def _learn(self, known: dict[Any, str | None], namespace: str, value: str | int) -> str | None:
-        """Remember only short values: strangers choose them, and integers past 64 bits may all have one hash."""
-        identifier = normalise(namespace, value, self._rules)
-        if len(value) <= IDENTIFIER_MAX_BYTES if isinstance(value, str) else -_INT_MAX <= value <= _INT_MAX:
-            if len(known) >= _REMEMBERED:
-                known.clear()
-            known[value] = identifier
-        return identifier
 
     def _add(self, found: list[str], namespace: str, value: Any) -> None:
         identifier = normalise(namespace, value, self._rules)
@@ -152,6 +177,12 @@ _EXTERNAL_MAX = 20
 """External ids read of one event."""
 _REMEMBERED = 100_000
 _INT_MAX = 1 << 63
+_TELLING = ("identify", "alias")
+"""Types of events that may say more identifiers than their two ids."""
+
+
+def _is_short(value: str | int) -> bool:
+    return len(value) <= IDENTIFIER_MAX_BYTES if isinstance(value, str) else -_INT_MAX <= value <= _INT_MAX
 
 
 def _namespace(text: str) -> str:

@@ -1,7 +1,7 @@
 """The whole product as one readable sequence: what happens to every event, and to the other entries of the log.
 
-Each function here is pure: batch, view and program in, `Changes` out. It owns the view and changes it. Nothing here
-reads a clock: time arrives in the entries.
+Each function here is pure: batch, view and program in, changes out. It owns the view and changes it. Nothing here reads
+a clock: time arrives in the entries. The steps of many batches may share a `Run`, and so a commit.
 """
 
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from msgspec import structs
 
 from onefold.core.admit import admit, refuse
-from onefold.core.batch import Batch, Incoming, Refused
+from onefold.core.batch import Batch, Refused
 from onefold.core.fold import fold
 from onefold.core.renew import bring_to_present, mark, renew
 from onefold.core.resolve import resolve
@@ -19,14 +19,14 @@ from onefold.language.program import Program
 from onefold.limits import SWEEP_MAX_PROFILES
 from onefold.model.changes import Changes, Cursor, View
 from onefold.model.position import position
-from onefold.model.profile import Profile
 
+_NOBODY = View({}, {}, {})
 _NO_MORE = Refused("", "", "", "", position=1 << 62, received_ms=0)
 
 
-def step(batch: Batch, view: View, program: Program, rules: Rules) -> Changes:
-    """Fold a batch of events into the profiles of its view."""
-    run = Run(batch.partition, view, program, rules)
+def step(run: Run, batch: Batch, view: View) -> None:
+    """Fold a batch of events into the profiles of its view; what that did is added to the run."""
+    run.see(view)
     refused = iter([*batch.refused, _NO_MORE])
     bad = next(refused)
     for incoming in batch.incoming:
@@ -35,28 +35,12 @@ def step(batch: Batch, view: View, program: Program, rules: Rules) -> Changes:
             bad = next(refused)
         run.position, run.now_ms, run.n = incoming.position, incoming.received_ms, 0
         if admit(run, incoming):
-            profile = resolve(run, incoming)
-            judge(run, profile, incoming)
+            fold(run, resolve(run, incoming), incoming)
     while bad is not _NO_MORE:
         refuse(run, bad)
         bad = next(refused)
     run.count("received", len(batch.incoming) + len(batch.refused))
-    if run.admitted:
-        run.count("admitted", run.admitted)
     mark(run)
-    return run.changes(batch.cursor)
-
-
-def judge(run: Run, profile: Profile, incoming: Incoming) -> None:
-    """Fold the event, then recompute the traits and audiences that it may have changed, and tell what did."""
-    by_name, triggers, changed = fold(run, profile, incoming)
-    moves: list[tuple[str, bool]] = []
-    if by_name is not None:
-        by_name(profile, run.now_ms, changed, moves)
-    if triggers:
-        run.program.judge_some(triggers, profile, run.now_ms, changed, moves)
-    if changed or moves:
-        run.tell(profile, changed, moves, "event")
 
 
 class Place(NamedTuple):
@@ -94,16 +78,17 @@ def sweep(place: Place, view: View, program: Program, rules: Rules) -> Changes:
 
 def define(place: Place, program: Program, rules: Rules) -> Changes:
     """From here on the program's definitions are in force; who was judged under others is swept next."""
-    run = _run_at(place, View({}, {}, {}), program, rules)
+    run = _run_at(place, _NOBODY, program, rules)
     return run.changes(structs.replace(place.after(), version=program.version, sweeping=0))
 
 
 def skip(place: Place, program: Program, rules: Rules) -> Changes:
     """An entry that changes nothing, such as definitions that are in force already."""
-    return _run_at(place, View({}, {}, {}), program, rules).changes(place.after())
+    return _run_at(place, _NOBODY, program, rules).changes(place.after())
 
 
 def _run_at(place: Place, view: View, program: Program, rules: Rules) -> Run:
-    run = Run(place.partition, view, program, rules)
+    run = Run(place.partition, program, rules)
+    run.see(view)
     run.at(position(place.offset, 0), place.after().now_ms)
     return run

@@ -4,8 +4,6 @@ A sweep does so after every change of definitions. With several partitions it ma
 definitions when another has swept already: what that one leaves behind is marked, and its home judges it again.
 """
 
-from typing import Any
-
 from onefold.core.run import Run
 from onefold.core.timers import wake
 from onefold.model.profile import Profile
@@ -19,17 +17,15 @@ def renew(run: Run, profile: Profile) -> None:
     program = run.program
     profile.version = program.version
     profile.slots = {key: state for key, state in profile.slots.items() if key in program.slots}
-    changed: dict[str, Any] = {}
-    moves: list[tuple[str, bool]] = []
+    wake(run, profile)
     for name in [name for name in profile.computed if name not in program.trait_names]:
         del profile.computed[name]
-        changed[name] = None
+        run.changed[name] = None
     for audience in [name for name in profile.audiences if name not in program.audience_names]:
         del profile.audiences[audience]
-        moves.append((audience, False))
-    wake(run, profile)
-    program.judge_all(profile, run.now_ms, changed, moves)
-    run.tell(profile, changed, moves, "definition")
+        run.moves.append((audience, False))
+    program.judge_all(profile, run.now_ms, run.changed, run.moves)
+    run.tell(profile, "definition")
 
 
 def bring_to_present(run: Run, profile: Profile) -> None:

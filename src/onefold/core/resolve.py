@@ -22,19 +22,33 @@ _UNIQUE_PREFIX = UNIQUE_NAMESPACE + ":"
 
 def resolve(run: Run, incoming: Incoming) -> Profile:
     """The profile that the event belongs to, with every identifier that may be linked."""
-    found, owners = incoming.identifiers, run.owners
-    first = owners.get(found[0])
-    if first is not None:
-        for other in found:
-            if owners.get(other) != first:
-                break
-        else:
-            return _take(run, first)
+    owner = incoming.who.owner
+    profile = run.profiles.get(owner)
+    if profile is None:
+        return _link(run, incoming)
+    if owner not in run.touched:
+        run.touch(profile)
+    if profile.due_ms <= run.now_ms:
+        bring_to_present(run, profile)
+    return profile
+
+
+def _link(run: Run, incoming: Incoming) -> Profile:
+    """Find the profile by the identifiers one by one, and give it those that it may have."""
+    who = incoming.who
+    found = who.identifiers
+    if run.owners.keys().isdisjoint(found) and len(user_ids(found)) <= 1:
+        profile = _create(run, incoming)
+        for identifier in found:
+            _give(run, profile, identifier, incoming)
+        who.settle(profile)
+        return profile
     profile, via = _own_profile(run, incoming)
     for identifier in found:
         profile = _join(run, profile, identifier, incoming)
         if identifier == found[0] and via != identifier:
             _keep_evidence(run, profile, via, incoming)
+    who.settle(profile)
     return profile
 
 
@@ -43,7 +57,7 @@ def _own_profile(run: Run, incoming: Incoming) -> tuple[Profile, str]:
 
     With it the identifier by which it was found.
     """
-    found = incoming.identifiers
+    found = incoming.who.identifiers
     first = run.owners.get(found[0])
     if first is not None:
         return _take(run, first), found[0]
@@ -81,7 +95,8 @@ def _create(run: Run, incoming: Incoming) -> Profile:
     run.effects.append(Created(profile.id, incoming.position, run.number(), now_ms))
     if program.blank_audiences:
         profile.audiences = dict.fromkeys(program.blank_audiences, now_ms)
-        run.tell(profile, {}, [(audience, True) for audience in program.blank_audiences], "event")
+        run.moves = [(audience, True) for audience in program.blank_audiences]
+        run.tell(profile, "event")
     return profile
 
 
@@ -94,17 +109,22 @@ def _join(run: Run, profile: Profile, identifier: str, incoming: Incoming) -> Pr
         if (rule := _forbids(profile, {identifier})) is not None:
             _refuse(run, profile, identifier, incoming, rule)
             return profile
-        profile.identifiers[identifier] = run.now_ms
-        run.owners[identifier] = run.moved[identifier] = profile.id
-        _keep_evidence(run, profile, identifier, incoming)
+        _give(run, profile, identifier, incoming)
         return profile
     other = run.profiles[owner]
     if (rule := _forbids(profile, other.identifiers)) is not None:
         _refuse(run, profile, identifier, incoming, rule)
         return profile
-    merged = absorb(run, profile, _take(run, owner), incoming.identifiers[0], identifier)
+    merged = absorb(run, profile, _take(run, owner), incoming.who.identifiers[0], identifier)
     _keep_evidence(run, merged, identifier, incoming)
     return merged
+
+
+def _give(run: Run, profile: Profile, identifier: str, incoming: Incoming) -> None:
+    """An identifier that nobody has."""
+    profile.identifiers[identifier] = run.now_ms
+    run.owners[identifier] = run.moved[identifier] = profile.id
+    _keep_evidence(run, profile, identifier, incoming)
 
 
 def user_ids(identifiers: Iterable[str]) -> set[str]:
@@ -124,11 +144,11 @@ def _forbids(profile: Profile, more: Collection[str]) -> str | None:
 
 
 def _refuse(run: Run, profile: Profile, identifier: str, incoming: Incoming, rule: str) -> None:
-    first = incoming.identifiers[0]
+    first = incoming.who.identifiers[0]
     run.effects.append(LinkRefused(profile.id, run.position, run.number(), run.now_ms, first, identifier, rule))
 
 
 def _keep_evidence(run: Run, profile: Profile, identifier: str, incoming: Incoming) -> None:
-    first = incoming.identifiers[0]
+    first = incoming.who.identifiers[0]
     if identifier != first and first in profile.identifiers and len(profile.links) < LINKS_MAX:
         profile.links.append(Link(first, identifier, run.partition, incoming.position, "shared_event", run.now_ms))

@@ -1,6 +1,6 @@
-"""What a step gathers while it goes through a batch; at the end it is the batch's `Changes`."""
+"""What the step gathers while it goes through the batches of a commit; at the end it is their `Changes`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from onefold.core.rules import Rules
@@ -13,18 +13,16 @@ from onefold.model.quarantined import Quarantined
 
 
 class Run:
-    """The view of one batch, overlaid with what the batch has changed so far."""
+    """What the batches of one commit have changed so far, over the view of the batch under way."""
 
-    def __init__(self, partition: int, view: View, program: Program, rules: Rules) -> None:
+    def __init__(self, partition: int, program: Program, rules: Rules) -> None:
         self.partition = partition
         self.program = program
         self.rules = rules
-        self.owners = view.identifiers
-        self.profiles = view.profiles
-        self.seen = view.seen
+        self.see(View({}, {}, {}))
         self.touched: dict[int, Profile] = {}
         self.armed: dict[int, int] = {}
-        """What was armed for each touched profile before the batch."""
+        """What was armed for each touched profile before the first batch."""
         self.moved: dict[str, int] = {}
         self.absorbed: dict[int, int] = {}
         self.members: list[tuple[str, int, int]] = []
@@ -32,10 +30,20 @@ class Run:
         self.effects: list[AnyEffect] = []
         self.quarantined: list[Quarantined] = []
         self.counts: dict[str, int] = {}
+        self.changed: dict[str, Any] = {}
+        """Traits that the event under way has given new values, until they are told."""
+        self.moves: list[tuple[str, bool]] = []
+        """Audiences that its profile has entered (True) or left by it, until that is told."""
         self.admitted = 0
         self.position = 0
         self.n = 0
         self.now_ms = 0
+
+    def see(self, view: View) -> None:
+        """The next batch's view. What is in it and was changed by batches before it is as they left it."""
+        self.owners = view.identifiers
+        self.profiles = view.profiles
+        self.seen = view.seen
 
     def at(self, position: int, now_ms: int) -> None:
         """All that follows is caused by the event (or entry) at this position."""
@@ -49,7 +57,7 @@ class Run:
         return self.n - 1
 
     def touch(self, profile: Profile) -> None:
-        """This profile changes in this batch; to be said before it does, and once is enough."""
+        """This profile changes; to be said before it does, and once is enough."""
         profile_id = profile.id
         if profile_id not in self.touched:
             self.touched[profile_id] = profile
@@ -59,33 +67,41 @@ class Run:
         """Add to one of the partition's counts."""
         self.counts[name] = self.counts.get(name, 0) + n
 
-    def judge(self, profile: Profile, triggers: Iterable[Trigger], reason: str) -> None:
-        """Judge what these triggers may have changed, and tell."""
-        changed: dict[str, Any] = {}
-        moves: list[tuple[str, bool]] = []
-        self.program.judge_some(triggers, profile, self.now_ms, changed, moves)
-        self.tell(profile, changed, moves, reason)
+    def judge(
+        self, profile: Profile, triggers: Iterable[Trigger], reason: str, declared: Mapping[str, Any] | None = None
+    ) -> None:
+        """Judge what these triggers may have changed, and tell, together with declared traits that changed."""
+        if declared:
+            self.changed.update(declared)
+        self.program.judge_some(triggers, profile, self.now_ms, self.changed, self.moves)
+        self.tell(profile, reason)
 
-    def tell(self, profile: Profile, changed: dict[str, Any], moves: list[tuple[str, bool]], reason: str) -> None:
-        """Effects and memberships of what a judge found."""
-        if changed:
-            self.effects.append(Changed(profile.id, self.position, self.n, self.now_ms, changed))
+    def tell(self, profile: Profile, reason: str) -> None:
+        """Effects and memberships of what has changed."""
+        if self.changed:
+            self.effects.append(Changed(profile.id, self.position, self.n, self.now_ms, self.changed))
             self.n += 1
-        for audience, entered in moves:
+            self.changed = {}
+        if not self.moves:
+            return
+        for audience, entered in self.moves:
             self.members.append((audience, profile.id, self.now_ms if entered else 0))
             if entered:
                 self.effects.append(Entered(profile.id, self.position, self.number(), self.now_ms, audience))
             else:
                 self.effects.append(Left(profile.id, self.position, self.number(), self.now_ms, audience, reason))
+        self.moves = []
 
     def changes(self, cursor: Cursor) -> Changes:
-        """Everything that the batch did."""
+        """Everything that the batches did; the partition is at `cursor` then."""
         due: dict[int, tuple[int, int]] = {}
         for profile_id, armed in self.armed.items():
             profile = self.touched.get(profile_id)
             to_arm = NEVER_MS if profile is None else profile.due_ms
             if armed != to_arm:
                 due[profile_id] = (armed, to_arm)
+        if self.admitted:
+            self.counts["admitted"] = self.admitted
         return Changes(
             partition=self.partition,
             cursor=cursor,

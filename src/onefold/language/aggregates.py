@@ -170,7 +170,7 @@ def _value(state: list[Any] | None) -> Any:
     return None if state is None else state[2]
 
 
-# --- most_frequent, unique, unique_count: value as text → occurrences ----------------------------------------------
+# --- most_frequent, unique, unique_count: value as text → occurrences; most_frequent knows the first of them -----
 def _tally(value: Any, _at: int, _tie: bytes) -> dict[str, int] | None:
     key = _key(value) if type(value) in SCALARS else None
     return None if key is None else {key: 1}
@@ -230,16 +230,43 @@ def _rank(value: Any) -> tuple[str, Any]:
     return ("number" if type(value) in NUMBERS else type(value).__name__), value
 
 
-def _most_frequent(state: dict[str, int] | None) -> Any:
-    if not state:
-        return None
-    best, most = "", 0
-    for key, n in state.items():
-        if n > most and key:
-            best, most = key, n
-        elif n == most and key and _rank(_unkey(key)) < _rank(_unkey(best)):
+def _favour(value: Any, at: int, tie: bytes) -> list[Any] | None:
+    tally = _tally(value, at, tie)
+    return None if tally is None else [next(iter(tally)), tally]
+
+
+def _add_favours(a: list[Any], b: list[Any]) -> list[Any]:
+    """[most frequent so far, tally]: one more value can only put itself first."""
+    best, tally = a
+    crowded = len(tally) + len(b[1]) > UNIQUE_VALUES_MAX
+    _add_tallies(tally, b[1])
+    if crowded or len(b[1]) > 1:
+        a[0] = _favourite(tally)
+    elif (key := b[0]) != best and _before(tally, key, best):
+        a[0] = key
+    return a
+
+
+def _before(tally: dict[str, int], key: str, other: str) -> bool:
+    n, most = tally[key], tally[other]
+    return n > most or (n == most and _rank(_unkey(key)) < _rank(_unkey(other)))
+
+
+def _favourite(tally: dict[str, int]) -> str:
+    best = ""
+    for key in tally:
+        if key and (not best or _before(tally, key, best)):
             best = key
-    return _unkey(best)
+    return best
+
+
+def _sum_favours(states: Sequence[list[Any]]) -> list[Any] | None:
+    tally = _sum_tallies([state[1] for state in states])
+    return None if tally is None else [_favourite(tally), tally]
+
+
+def _most_frequent(state: list[Any] | None) -> Any:
+    return _unkey(state[0]) if state else None
 
 
 def _unique(state: dict[str, int] | None) -> Any:
@@ -265,7 +292,7 @@ MONOIDS: dict[str, Monoid] = {
     "max": Monoid(_number, _greatest, _itself, _all_by(_greatest)),
     "first": Monoid(_moment, _earlier, _value, _or_none(lambda states: min(states, key=_when))),
     "last": Monoid(_moment, _later, _value, _or_none(lambda states: max(states, key=_when))),
-    "most_frequent": Monoid(*_tallies, _most_frequent, _sum_tallies),
+    "most_frequent": Monoid(_favour, _add_favours, _most_frequent, _sum_favours),
     "unique": Monoid(*_tallies, _unique, _sum_tallies),
     "unique_count": Monoid(*_tallies, _unique_count, _sum_tallies),
 }

@@ -1,8 +1,8 @@
 """Definitions → straight-line Python for the stream: the one code generator.
 
-For each event name there is a `fold` (puts the event into the slots of aggregates that mention it) and a `judge`
-(recomputes the traits and audiences that those slots can change), so that an event pays only for the definitions
-that mention it. For every other cause (a declared trait, a merge, time) there is a judge for each definition.
+For each event name there is a `put` (puts the event into the slots of aggregates that mention it) and an `on` (does so
+and judges what that changed), so that an event pays only for the definitions that mention it, and of these only for
+those whose inputs it changed. For every other cause (a declared trait, a merge, time) each definition has a judge.
 The generated source is kept on the program; nothing of it comes from users but literals, by `repr`.
 """
 
@@ -13,12 +13,15 @@ from onefold.language import nodes as n
 from onefold.language import values, windows
 from onefold.language.aggregates import MONOIDS
 from onefold.language.check import Checked
-from onefold.language.excerpt import attribute, decoder
-from onefold.language.program import NOW, SEEN, Handler, Program, Slot, Trigger
+from onefold.language.excerpt import decoder
+from onefold.language.groups import Branch, branches, crossings
+from onefold.language.program import FIRST_SEEN, LAST_SEEN, NOW, SEEN, Handler, Program, Slot, Trigger
+from onefold.language.source import EventScope, ProfileScope, before, moving, slot_value
 from onefold.limits import WINDOW_PANES_MAX
-from onefold.model.event import Context
 
-_BUILTIN_SOURCE = {"first_seen": "p.first_seen_ms", "last_seen": "p.last_seen_ms", "events": "p.events"}
+ALWAYS = "True"
+"""The guard of what every event of a name changes."""
+_SEEN_FLAGS = {FIRST_SEEN: "seen & 1", LAST_SEEN: "seen & 2", "events": ALWAYS}
 
 
 class _Definition:
@@ -29,7 +32,10 @@ class _Definition:
         self.node = node
         self.audience = audience
         self.slots = {n.slot(a): a for a in _aggregates(node)}
-        self.triggers: set[Trigger] = set(_direct_triggers(node))
+        self.traits = {part.name for part in _walk(node) if isinstance(part, n.TraitRef)}
+        self.direct = frozenset(_direct_triggers(node))
+        self.triggers: set[Trigger] = set(self.direct)
+        """Also what the traits that it names depend on."""
 
 
 def compile_definitions(checked: Checked, version: int) -> Program:
@@ -45,9 +51,8 @@ def _add_inherited_triggers(definitions: list[_Definition]) -> None:
     """A definition depends on whatever the traits that it names depend on; traits come in dependency order."""
     by_name = {d.name: d for d in definitions if not d.audience}
     for definition in definitions:
-        for node in _walk(definition.node):
-            if isinstance(node, n.TraitRef):
-                definition.triggers |= by_name[node.name].triggers
+        for name in definition.traits:
+            definition.triggers |= by_name[name].triggers
 
 
 def _direct_triggers(node: n.Node) -> Iterator[Trigger]:
@@ -57,7 +62,7 @@ def _direct_triggers(node: n.Node) -> Iterator[Trigger]:
         elif isinstance(part, n.Declared):
             yield f"traits.{part.path[0]}"
         elif isinstance(part, n.Builtin):
-            yield SEEN
+            yield part.name
         elif isinstance(part, n.Now):
             yield NOW
 
@@ -95,7 +100,7 @@ class _Compiler:
     def __init__(self, definitions: list[_Definition], version: int) -> None:
         self.definitions = definitions
         self.version = version
-        self.aggregates: dict[int, n.Aggregate] = {}
+        self.aggregates: dict[str, n.Aggregate] = {}
         for definition in definitions:
             self.aggregates |= definition.slots
         self.slots = {
@@ -106,6 +111,9 @@ class _Compiler:
         for number, definition in enumerate(definitions):
             for trigger in definition.triggers:
                 self.dependents.setdefault(trigger, []).append(number)
+        self.branches = branches(self.aggregates)
+        audiences = {d.name: d.node for d in definitions if d.audience}
+        self.crossings, self.indexed = crossings(audiences, {k for each in self.branches for k in each.keys.values()})
 
     def program(self) -> Program:
         names = sorted({a.event for a in self.aggregates.values()} - {"*"})
@@ -122,8 +130,8 @@ class _Compiler:
             version=self.version,
             slots=self.slots,
             handlers={
-                event: Handler(scope[fold] if fold else None, scope[judge] if judge else None, triggers)
-                for event, (fold, judge, triggers) in functions.items()
+                event: Handler(scope[put] if put else None, scope[on] if on else None, triggers)
+                for event, (put, on, triggers) in functions.items()
             },
             dependents=self.dependents,
             judges=[scope[f"judge_{number}"] for number in range(len(self.definitions))],
@@ -151,6 +159,10 @@ class _Compiler:
                 f"{name}_monoid": monoid, f"{name}_lift": monoid.lift, f"{name}_combine": monoid.combine,
                 f"{name}_result": monoid.result, f"{name}_total": monoid.total,
             }  # fmt: skip
+        ranks = {definition.name: rank for rank, definition in enumerate(self.definitions) if definition.audience}
+        scope["rank"] = lambda move: ranks[move[0]]
+        scope["crossings"] = self.crossings
+        scope |= {f"branch_{number}": branch.keys for number, branch in enumerate(self.branches)}
         return scope
 
     def _mentioned(self, root: str) -> set[str]:
@@ -161,99 +173,196 @@ class _Compiler:
     # --- events --------------------------------------------------------------------------------------------
     def _event_functions(self, event: str, index: int) -> tuple[str | None, str | None, tuple[Trigger, ...]]:
         touched = [key for key, a in self.aggregates.items() if a.event in (event, "*")]
-        fold = judge = None
-        if touched:
-            fold = f"fold_{index}"
-            self._fold(fold, event, touched)
-        triggers: tuple[Trigger, ...] = (*touched, SEEN)
+        triggers: tuple[Trigger, ...] = (*touched, *SEEN)
         numbers = sorted({i for trigger in triggers for i in self.dependents.get(trigger, ())})
-        if numbers:
-            judge = f"judge_event_{index}"
-            self._judge(judge, numbers, comment=event)
-        return fold, judge, triggers
+        put, on = f"put_{index}" if touched else None, f"on_{index}" if touched or numbers else None
+        if put:
+            self.lines += _OnEvent(self, event, touched, []).function(put)
+        if on:
+            self.lines += _OnEvent(self, event, touched, numbers).function(on)
+        return put, on, triggers
 
-    def _fold(self, name: str, event: str, touched: list[int]) -> None:
-        emit = self.lines.append
-        emit(f"def {name}(p, e, t, tie, now):  # {event!r}")
-        emit("    s = p.slots; q = e.properties; k = e.context")
-        for key in touched:
-            for line in self._fold_slot(key, self.aggregates[key]):
-                emit("    " + line)
-        emit("")
+    # --- judging ---------------------------------------------------------------------------------------------
+    def _judge(self, name: str, numbers: Iterable[int]) -> None:
+        self.lines.append(f"def {name}(p, now, changed, moves):")
+        self.lines.append("    s = p.slots; c = p.computed; a = p.audiences; d = p.declared")
+        scope = ProfileScope()
+        for definition in map(self.definitions.__getitem__, numbers):
+            lines = _audience_lines(definition, scope) if definition.audience else _trait_lines(definition, scope)
+            self.lines += ["    " + line for line in lines]
+        self.lines.append("")
 
-    def _fold_slot(self, key: int, aggregate: n.Aggregate) -> Iterator[str]:
-        function, within = aggregate.function, aggregate.within_ms
+
+class _OnEvent:
+    """The source of one function for events of one name: puts them into slots; judges, if it has what to judge."""
+
+    def __init__(self, compiler: _Compiler, event: str, touched: list[str], numbers: list[int]) -> None:
+        self._compiler = compiler
+        self._event = event
+        self._touched = touched
+        self._judging = bool(numbers)
+        self._judged = [compiler.definitions[number] for number in numbers]
+        self._scope = EventScope()
+        self._flags: dict[Trigger, str] = {}
+        """What the event may change → the source that says whether it did; traits as `trait <name>`."""
+        self._named: list[str] = []
+        """Flags that are variables."""
+
+    def function(self, name: str) -> list[str]:
+        body = [*self._slots(), *self._judgements()]
+        parameters = "now, seen, changed, moves" if self._judging else "now"
+        lines = [f"def {name}(p, e, t, tie, {parameters}):  # {self._event!r}"]
+        start = ["s = p.slots; c = p.computed; a = p.audiences; d = p.declared; q = e.properties; k = e.context"]
+        if self._named:
+            start.append(" = ".join(self._named) + " = False")
+        return lines + ["    " + line for line in (*start, *self._scope.lines(), *body)] + [""]
+
+    def _flag(self, what: Trigger) -> str:
+        self._named.append(f"f{len(self._named)}")
+        self._flags[what] = self._named[-1]
+        return self._named[-1]
+
+    # --- slots -----------------------------------------------------------------------------------------------
+    def _slots(self) -> Iterator[str]:
+        grouped: set[str] = set()
+        for number, branch in enumerate(self._compiler.branches):
+            if branch.event in (self._event, "*"):
+                yield from self._branch(number, branch)
+                grouped.update(branch.keys.values())
+        for key in self._touched:
+            if key not in grouped:
+                yield from self._slot(key, self._compiler.aggregates[key])
+
+    def _branch(self, number: int, branch: Branch) -> Iterator[str]:
+        """Of many counts that ask one field for equality, the one that the event counts in."""
+        field, hit = self._scope.value(branch.field), f"h{number}"
+        for key in branch.keys.values():
+            self._flags[key] = f"{hit} == {key!r}"
+        yield f"{hit} = branch_{number}.get({field}) if type({field}) is str else None  # {'.'.join(branch.field.path)}"
+        yield f"if {hit} is not None:"
+        yield f"    n = s.get({hit}, 0) + 1; s[{hit}] = n"
+        if self._judging:
+            yield f"    if {hit} in crossings: crossings[{hit}].move(n - 1, n, now, a, moves)"
+
+    def _slot(self, key: str, aggregate: n.Aggregate) -> Iterator[str]:
         yield f"# {describe(aggregate)}"
-        indent = ""
         conditions = []
-        if within is not None:
-            conditions.append(f"t > now - {within}")
+        if aggregate.within_ms is not None:
+            conditions.append(f"t > now - {aggregate.within_ms}")
         if aggregate.where is not None:
-            conditions.append(_EventScope().boolean(aggregate.where))
+            conditions.append(self._scope.boolean(aggregate.where))
+        if _AT_AN_END.get(aggregate.function) and aggregate.within_ms is None:
+            conditions.append(f"((o := s.get({key!r})) is None or t {_AT_AN_END[aggregate.function]} o[0])")
+        indent = ""
         if conditions:
             yield f"if {' and '.join(conditions)}:"
             indent = "    "
+        sure = not conditions and aggregate.function == "count"
+        done = [] if not self._judging else self._done(key, ALWAYS if sure else self._flag(key))
+        for line in self._put(key, aggregate, done):
+            yield indent + line
+
+    def _done(self, key: str, flag: str) -> list[str]:
+        """What follows where the slot has changed."""
+        if flag == ALWAYS:
+            self._flags[key] = ALWAYS
+        done = [] if flag == ALWAYS else [f"{flag} = True"]
+        if key in self._compiler.crossings:
+            value = slot_value(self._compiler.aggregates[key])
+            done.append(f"crossings[{key!r}].move(b, {value}, now, a, moves)")
+        return done
+
+    def _put(self, key: str, aggregate: n.Aggregate, done: list[str]) -> Iterator[str]:
+        """Put one event into a slot; `done` is run where that changed it."""
+        function, within = aggregate.function, aggregate.within_ms
+        if done and key in self._compiler.crossings:
+            yield f"b = {slot_value(aggregate)}"
         if function == "count":
-            state = "1"
+            state, indent = "1", ""
         else:
-            source = _EventScope().value(aggregate.field) if aggregate.field else "None"
-            yield f"{indent}v = {function}_lift({source}, t, tie)"
-            yield f"{indent}if v is not None:"
-            indent += "    "
-            state = "v"
-        if within is not None and function == "count":
-            yield f"{indent}w = s.get({key})"
-            yield f"{indent}if w is not None and w[0] == 1 and t > w[1][-1] and len(w[1]) < {WINDOW_PANES_MAX}:"
-            yield f"{indent}    w[1].append(t); w[2].append(1); w[3] += 1"
-            yield f"{indent}else: s[{key}] = add(w, t, 1, count_monoid)"
-            yield f"{indent}if t + {within} < p.due_ms: p.due_ms = t + {within}"
-        elif within is not None:
-            yield f"{indent}s[{key}] = add(s.get({key}), t, {state}, {function}_monoid)"
-            yield f"{indent}if t + {within} < p.due_ms: p.due_ms = t + {within}"
+            state, indent = "v", "    "
+            source = self._scope.value(aggregate.field) if aggregate.field else "None"
+            yield f"v = {function}_lift({source}, t, tie)"
+            yield "if v is not None:"
+        if within is not None:
+            lines = self._pane(key, function, state, within)
         elif function == "count":
-            yield f"{indent}s[{key}] = s.get({key}, 0) + 1"
+            lines = [f"s[{key!r}] = s.get({key!r}, 0) + 1"]
+        elif function in _BY_CHOICE:
+            lines = [
+                f"o = s.get({key!r}); v = v if o is None else {function}_combine(o, v)",
+                f"if v is not o: s[{key!r}] = v{''.join('; ' + each for each in done)}",
+            ]
+            done = []
         else:
-            yield f"{indent}o = s.get({key})"
-            yield f"{indent}s[{key}] = v if o is None else {function}_combine(o, v)"
+            lines = [f"o = s.get({key!r}); s[{key!r}] = v if o is None else {function}_combine(o, v)"]
+        for line in (*lines, *done):
+            yield indent + line
+
+    def _pane(self, key: str, function: str, state: str, within_ms: int) -> list[str]:
+        lines = [f"w = s.get({key!r})"]
+        if function == "count":
+            lines += [
+                f"if w is not None and w[0] == 1 and t > w[1][-1] and len(w[1]) < {WINDOW_PANES_MAX}:",
+                "    w[1].append(t); w[2].append(1); w[3] += 1",
+                f"else: s[{key!r}] = add(w, t, 1, count_monoid)",
+            ]
+        else:
+            lines.append(f"s[{key!r}] = add(w, t, {state}, {function}_monoid)")
+        return [*lines, f"if t + {within_ms} < p.due_ms: p.due_ms = t + {within_ms}"]
 
     # --- judging ---------------------------------------------------------------------------------------------
-    def _judge(self, name: str, numbers: Iterable[int], comment: str = "") -> None:
-        emit = self.lines.append
-        chosen = [self.definitions[number] for number in numbers]
-        emit(f"def {name}(p, now, changed, moves):" + (f"  # {comment!r}" if comment else ""))
-        emit("    s = p.slots; c = p.computed; a = p.audiences; d = p.declared")
-        scope = _ProfileScope()
-        used: dict[int, n.Aggregate] = {}
-        for definition in chosen:
-            used |= definition.slots
-        for index, (key, aggregate) in enumerate(used.items()):
-            scope.slots[key] = f"x{index}"
-            emit(f"    x{index} = {_slot_value(key, aggregate)}  # {describe(aggregate)}")
-        for definition in chosen:
-            lines = _audience_lines(definition, scope) if definition.audience else _trait_lines(definition, scope)
-            for line in lines:
-                emit("    " + line)
-        emit("")
+    def _judgements(self) -> Iterator[str]:
+        """Traits in their order, then audiences, those of one guard together."""
+        scope = ProfileScope()
+        guarded: dict[str, list[str]] = {}
+        for definition in self._judged:
+            if definition.name in self._compiler.indexed and definition.audience:
+                continue
+            guard = self._guard(definition)
+            if definition.audience:
+                guarded.setdefault(guard, []).extend(_audience_lines(definition, scope))
+            else:
+                yield from _under(guard, _trait_lines(definition, scope, self._trait_changed(definition)))
+        for guard, lines in guarded.items():
+            yield from _under(guard, lines)
+        if self._judged:
+            yield "if len(moves) > 1: moves.sort(key=rank)"
+
+    def _guard(self, definition: _Definition) -> str:
+        """The source that says whether any input of a definition has changed."""
+        inputs = [self._flags.get(key) for key in definition.slots]
+        inputs += [self._flags.get(f"trait {name}") for name in definition.traits]
+        inputs += [_SEEN_FLAGS.get(trigger) for trigger in definition.direct]
+        known = sorted({each for each in inputs if each is not None})
+        assert known
+        return ALWAYS if ALWAYS in known else " or ".join(known)
+
+    def _trait_changed(self, definition: _Definition) -> list[str]:
+        """What follows where a trait has a new value."""
+        lines = []
+        if any(definition.name in other.traits for other in self._judged):
+            lines.append(f"{self._flag(f'trait {definition.name}')} = True")
+        if definition.name in self._compiler.crossings:
+            lines.append(f"crossings[{definition.name!r}].move(o, v, now, a, moves)")
+        return lines
 
 
-_AT_AN_END = {"first": 0, "last": -1}
-"""Aggregates whose value over a window is that of one of its ends, since panes are in time order."""
+_AT_AN_END = {"first": "<=", "last": ">="}
+"""Aggregates that only an event at one end can change."""
+_BY_CHOICE = ("min", "max", "first", "last")
+"""Aggregates whose state is that of one event."""
 
 
-def _slot_value(key: int, aggregate: n.Aggregate) -> str:
-    function = aggregate.function
-    if aggregate.within_ms is None:
-        return f"s.get({key}, 0)" if function == "count" else f"{function}_result(s.get({key}))"
-    if function == "count":
-        return f"w[3] if (w := s.get({key})) else 0"
-    if MONOIDS[function].remove is not None:
-        return f"{function}_result(w[3] if (w := s.get({key})) else None)"
-    if function in _AT_AN_END:
-        return f"{function}_result(w[2][{_AT_AN_END[function]}] if (w := s.get({key})) else None)"
-    return f"{function}_result({function}_total(w[2]) if (w := s.get({key})) else None)"
+def _under(guard: str, lines: Iterable[str]) -> Iterator[str]:
+    if guard == ALWAYS:
+        yield from lines
+    else:
+        yield f"if {guard}:"
+        yield from ("    " + line for line in lines)
 
 
-def _trait_lines(definition: _Definition, scope: "_ProfileScope") -> Iterator[str]:
+def _trait_lines(definition: _Definition, scope: ProfileScope, then: Iterable[str] = ()) -> Iterator[str]:
     name = definition.name
     yield f"v = {scope.value(definition.node)}"
     yield f"o = c.get({name!r})"
@@ -261,198 +370,14 @@ def _trait_lines(definition: _Definition, scope: "_ProfileScope") -> Iterator[st
     yield f"    if v is None: del c[{name!r}]"
     yield f"    else: c[{name!r}] = v"
     yield f"    changed[{name!r}] = v"
+    yield from ("    " + line for line in then)
 
 
-def _audience_lines(definition: _Definition, scope: "_ProfileScope") -> Iterator[str]:
+def _audience_lines(definition: _Definition, scope: ProfileScope) -> Iterator[str]:
     name = definition.name
     yield f"if {scope.boolean(definition.node)}:"
     yield f"    if {name!r} not in a: a[{name!r}] = now; moves.append(({name!r}, True))"
     yield f"elif {name!r} in a: del a[{name!r}]; moves.append(({name!r}, False))"
-
-
-class _Scope:
-    """Source of an expression; subclasses know what names mean where they stand."""
-
-    def __init__(self) -> None:
-        self._temporaries = 0
-
-    def _temporary(self) -> str:
-        self._temporaries += 1
-        return f"v{self._temporaries}"
-
-    def leaf(self, node: Any) -> str:
-        raise AssertionError(node)
-
-    def value(self, node: n.Node) -> str:
-        """Source of any value, None for missing."""
-        match node:
-            case n.Literal_(value=value):
-                return repr(value)
-            case n.And() | n.Or() | n.Not() | n.Compare() | n.In():
-                return f"({self.boolean(node)})"
-            case n.Arithmetic(op=op, left=left, right=right):
-                return f"arithmetic({op!r}, {self.value(left)}, {self.value(right)})"
-            case n.Negate(part=part):
-                return f"negate({self.value(part)})"
-            case n.Call(function="exists", args=(arg,)):
-                return f"({self.value(arg)} is not None)"
-            case n.Call(function=function, args=args):
-                return f"{function}({', '.join(map(self.value, args))})"
-        return self.leaf(node)
-
-    def boolean(self, node: n.Node) -> str:
-        """Source of a real boolean: anything but True is false."""
-        match node:
-            case n.And(parts=parts):
-                return "(" + " and ".join(map(self.boolean, parts)) + ")"
-            case n.Or(parts=parts):
-                return "(" + " or ".join(map(self.boolean, parts)) + ")"
-            case n.Not(part=part):
-                return f"(not {self.boolean(part)})"
-            case n.Compare():
-                return self._compare(node)
-            case n.In(item=item, options=options):
-                return self._in(item, options)
-            case n.Call(function="exists" | "contains" | "starts_with" | "ends_with"):
-                return self.value(node)
-        return f"({self.value(node)} is True)"
-
-    def _compare(self, node: n.Compare) -> str:
-        left, right, op = node.left, node.right, node.op
-        if isinstance(left, n.Now) or isinstance(right, n.Now) or is_instant(left) or is_instant(right):
-            return self._compare_instants(node)
-        if op == "!=":
-            return f"(not {self._compare(n.Compare(node.column, '==', left, right))})"
-        if isinstance(left, n.Literal_) and not isinstance(right, n.Literal_):
-            left, right, op = right, left, _MIRRORED[op]
-        if isinstance(right, n.Literal_):
-            return self._compare_literal(op, left, right.value)
-        if op == "==":
-            return f"same({self.value(left)}, {self.value(right)})"
-        return f"compare({op!r}, {self.value(left)}, {self.value(right)})"
-
-    def _compare_literal(self, op: str, left: n.Node, value: Any) -> str:
-        """The common case, without a call: a value against a literal."""
-        if value is None:
-            return "False"
-        if isinstance(value, bool):
-            return f"({self.value(left)} is {value})" if op == "==" else "False"
-        source = self.value(left)
-        if isinstance(value, str) and op == "==":
-            return f"({source} == {value!r})"
-        if isinstance(left, n.Aggregate) and left.function in _ALWAYS_NUMBERS and not isinstance(value, str):
-            return f"({source} {op} {value!r})"
-        temporary = self._temporary()
-        guard = f"type({temporary} := {source}) " + ("is str" if isinstance(value, str) else "in NUMBERS")
-        return f"({guard} and {temporary} {op} {value!r})"
-
-    def _compare_instants(self, node: n.Compare) -> str:
-        raise AssertionError(node)
-
-    def _in(self, item: n.Node, options: tuple[Any, ...]) -> str:
-        source = self.value(item)
-        temporary = self._temporary()
-        if all(isinstance(option, str) for option in options):
-            return f"(type({temporary} := {source}) is str and {temporary} in {options!r})"
-        tests = " or ".join(f"same({temporary}, {option!r})" for option in options)
-        return f"(({temporary} := {source}) is not None and ({tests}))"
-
-
-_ALWAYS_NUMBERS = ("count", "sum", "unique_count")
-_MIRRORED = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
-
-
-_HOLDERS = {"properties": "q", "context": "k"}
-"""Local names of an event's objects in generated code; each is None or a Struct, which is always true."""
-
-
-class _EventScope(_Scope):
-    """Names are fields of the event `e`."""
-
-    def leaf(self, node: Any) -> str:
-        assert isinstance(node, n.Field), node
-        root, *rest = node.path
-        if root == "type":
-            return "e.type"
-        if root == "name":
-            return "(e.event if e.type == 'track' else e.type)"
-        keys = ", ".join(map(repr, rest))
-        if root == "traits":
-            return f"dig(e.traits, {keys})"
-        holder, (field, *deeper) = _HOLDERS[root], rest
-        name = field if root == "context" and field in Context.__struct_fields__ else attribute(field)
-        value = f"({holder} and {holder}.{name})"
-        return f"dig({value}, {', '.join(map(repr, deeper))})" if deeper else value
-
-    def _compare_instants(self, node: n.Compare) -> str:
-        raise AssertionError(f"the checker lets no instant into event scope: {node}")
-
-
-class _ProfileScope(_Scope):
-    """Names are slots, traits and built-ins of the profile `p`."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.slots: dict[int, str] = {}
-
-    def leaf(self, node: Any) -> str:
-        match node:
-            case n.Aggregate():
-                return self.slots[n.slot(node)]
-            case n.TraitRef(name=name):
-                return f"c.get({name!r})"
-            case n.Builtin(name=name):
-                return _BUILTIN_SOURCE[name]
-            case n.Declared(path=(root, *rest)):
-                value = f"(w.value if (w := d.get({root!r})) is not None else None)"
-                return f"dig({value}, {', '.join(map(repr, rest))})" if rest else value
-            case n.Now(ago_ms=ago):
-                return f"(now - {ago})"
-        raise AssertionError(node)
-
-    def _compare_instants(self, node: n.Compare) -> str:
-        left, right, op = node.left, node.right, node.op
-        if isinstance(left, n.Now) and not isinstance(right, n.Now):
-            left, right, op = right, left, _MIRRORED[op]
-        if isinstance(right, n.Now) and not isinstance(left, n.Now):
-            return f"moving({op!r}, {self._instant(left)}, {right.ago_ms}, now, p)"
-        return f"before({op!r}, {self._instant(left)}, {self._instant(right)})"
-
-    def _instant(self, node: n.Node) -> str:
-        return self.value(node) if is_instant(node) else f"instant({self.value(node)})"
-
-
-def is_instant(node: n.Node) -> bool:
-    """True for expressions whose values are instants as milliseconds."""
-    return isinstance(node, n.Now) or (isinstance(node, n.Builtin) and n.BUILTINS[node.name] == "instant")
-
-
-def before(op: str, a: int | None, b: int | None) -> bool:
-    """Compare two instants; with a missing one only `!=` is true."""
-    if a is None or b is None:
-        return op == "!="
-    match op:
-        case "<":
-            return a < b
-        case "<=":
-            return a <= b
-        case ">":
-            return a > b
-        case ">=":
-            return a >= b
-        case "==":
-            return a == b
-    return a != b
-
-
-def moving(op: str, instant: int | None, ago_ms: int, now: int, profile: Any) -> bool:
-    """Compare an instant with `now - ago_ms`, and wake the profile when the answer can next change."""
-    if instant is not None:
-        turn = instant + ago_ms
-        due = turn if turn > now else turn + 1
-        if now < due < profile.due_ms:
-            profile.due_ms = due
-    return before(op, instant, now - ago_ms)
 
 
 def describe(aggregate: n.Aggregate) -> str:
@@ -471,7 +396,7 @@ class _Blank:
     """A profile that has nothing, to learn what the definitions say of it."""
 
     def __init__(self) -> None:
-        self.slots: dict[int, Any] = {}
+        self.slots: dict[str, Any] = {}
         self.computed: dict[str, Any] = {}
         self.audiences: dict[str, int] = {}
         self.declared: dict[str, Any] = {}
@@ -483,6 +408,6 @@ def _fill_blank(program: Program) -> None:
     """Traits and audiences of a new profile; those that built-ins decide are judged with its first event."""
     blank = _Blank()
     program.judge_all(blank, 0, {}, [])
-    undecided = {program.names[i] for i in program.dependents.get(SEEN, ())}
+    undecided = {program.names[i] for trigger in SEEN for i in program.dependents.get(trigger, ())}
     program.blank_traits = {k: v for k, v in blank.computed.items() if k not in undecided}
     program.blank_audiences = tuple(k for k in blank.audiences if k not in undecided)

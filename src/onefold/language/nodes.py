@@ -147,6 +147,9 @@ def canonical(node: Any) -> str:
     return repr(node)
 
 
-def slot(aggregate: Aggregate) -> int:
-    """The key under which a profile keeps the state of this aggregate; the same in every version that has it."""
-    return xxhash.xxh3_64_intdigest(canonical(aggregate).encode()) >> 11
+def slot(aggregate: Aggregate) -> str:
+    """The key under which a profile keeps the state of this aggregate; the same in every version that has it.
+
+    A name, so that every profile's key is one and the same object: looking it up touches no cold memory.
+    """
+    return "a" + xxhash.xxh3_64_hexdigest(canonical(aggregate).encode())[:11]

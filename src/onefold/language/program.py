@@ -8,14 +8,22 @@ from msgspec import Struct
 from onefold.language.aggregates import Monoid
 from onefold.model.entry import Entry
 
-Trigger = int | str
-"""What a definition depends on: a slot's key, `traits.<name>` (declared), `seen` (built-ins), `now` (moving time)."""
+Trigger = str
+"""What a definition depends on: a slot's key, `traits.<name>` (declared), a built-in's name, `now` (moving time)."""
 
-SEEN = "seen"
+FIRST_SEEN = "first_seen"
+LAST_SEEN = "last_seen"
+SEEN: tuple[Trigger, ...] = (FIRST_SEEN, LAST_SEEN, "events")
 NOW = "now"
 
-Fold = Callable[[Any, Any, int, bytes, int], None]
+Put = Callable[[Any, Any, int, bytes, int], None]
 """(profile, event, event time, tie, now): put an event into the slots of its profile."""
+
+On = Callable[[Any, Any, int, bytes, int, int, dict[str, Any], list[tuple[str, bool]]], None]
+"""(profile, event, event time, tie, now, seen, changed, moves): put an event into the slots and judge what it changed.
+
+`seen` says which built-ins it changed: 1 for `first_seen`, 2 for `last_seen`, 3 for both; `events` always does.
+"""
 
 Judge = Callable[[Any, int, dict[str, Any], list[tuple[str, bool]]], None]
 """(profile, now, changed, moves): recompute traits into `changed`, memberships into `moves` (audience, entered)."""
@@ -31,17 +39,18 @@ class Slot(Struct, frozen=True):
 class Handler(NamedTuple):
     """What to run for an event of one name."""
 
-    fold: Fold | None
-    judge: Judge | None
-    """Judges everything that `triggers` may have changed."""
+    put: Put | None
+    on: On | None
+    """Puts and judges; declared traits must not have changed with the event."""
     triggers: tuple[Trigger, ...]
+    """What the event may change; to be judged after `put`."""
 
 
 class Program(Struct):
     """The definitions of one version, ready to run."""
 
     version: int
-    slots: dict[int, Slot]
+    slots: dict[str, Slot]
     handlers: dict[str, Handler]
     """Event name → its handler; `*` for every other name."""
     dependents: dict[Trigger, list[int]]

@@ -56,7 +56,7 @@ class Profile(Struct, array_like=True):
     declared: dict[str, Declared] = msgspec.field(default_factory=dict)
     computed: dict[str, Any] = msgspec.field(default_factory=dict)
     """Trait → value; a trait without a value is absent."""
-    slots: dict[int, Any] = msgspec.field(default_factory=dict)
+    slots: dict[str, Any] = msgspec.field(default_factory=dict)
     """State of each aggregate, by the key that its canonical text hashes to."""
     audiences: dict[str, int] = msgspec.field(default_factory=dict)
     """Audience → when the profile entered it."""

@@ -1,8 +1,8 @@
 """The deliver role: follows the effects of the state, and brings them to every destination.
 
 It only reads the log, the state and the catalog; what it must remember goes into its own store. Two loops: `_follow`
-polls the newest effects every few milliseconds, `_keep_house` writes progress down, learns of changed definitions
-and works off replays. Each destination runs for itself (`delivery_runner`).
+takes the newest effects whenever the state was written, `_keep_house` writes progress down, learns of changed
+definitions and works off replays. Each destination runs for itself (`delivery_runner`).
 """
 
 import asyncio
@@ -25,6 +25,7 @@ from onefold.model.host import spelled
 from onefold.model.signing import SigningSecret
 from onefold.ports import Destination as Connector
 from onefold.ports import LogReader, State
+from onefold.runtime.bell import Bell, Signs
 from onefold.runtime.delivery_payload import Payloads
 from onefold.runtime.delivery_runner import Patience, Runner, Sources
 from onefold.runtime.delivery_tail import Tail
@@ -35,8 +36,6 @@ from onefold.storage.directory import DataDirectory
 from onefold.storage.log_lmdb import LmdbLogReader
 from onefold.storage.state_lmdb import LmdbState
 
-POLL_MIN_S = 0.001
-POLL_MAX_S = 0.01
 FLUSH_S = 0.1
 CATALOG_S = 0.25
 MARK_S = 5.0
@@ -89,6 +88,8 @@ class Deliverer:
         self._written: tuple[int, frozenset[str]] = (-1, frozenset())
         self._unwritten: list[Progress] = []
         self._replayed: dict[tuple[int, str], int] = {}
+        self._asked = False
+        """A replay is not done yet."""
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
 
@@ -109,44 +110,57 @@ class Deliverer:
 
     # --- following -------------------------------------------------------------------------------------------
     async def _follow(self) -> None:
-        wait_s = POLL_MIN_S
-        while True:
-            if self._sources.tail.poll():
-                wait_s = POLL_MIN_S
-                for runner in self._runners.values():
-                    runner.wake()
-            else:
-                wait_s = min(POLL_MAX_S, wait_s * 1.2)
-            await asyncio.sleep(wait_s)
+        bell = Bell(self._stores.state)
+        try:
+            while True:
+                if found := self._sources.tail.poll():
+                    for runner in self._runners.values():
+                        runner.wake()
+                await bell.rest(found=found)
+        finally:
+            bell.close()
 
     # --- housekeeping ----------------------------------------------------------------------------------------
     async def _keep_house(self) -> None:
-        polled_s = marked_s = expired_s = -CATALOG_S
-        while True:
-            now_s = self._clock.monotonic_s()
-            if now_s - polled_s >= CATALOG_S:
-                polled_s = now_s
-                await self._poll_catalog()
-            due = now_s - marked_s >= MARK_S
-            if await self._flush(force=due) and not await self._replay() and now_s - expired_s >= EXPIRE_S:
-                expired_s = now_s
-                for runner in self._runners.values():
-                    runner.expire()
-                    runner.forget_parked(_AT_ONCE)
-            marked_s = now_s if due else marked_s
-            await asyncio.sleep(FLUSH_S)
+        defined = Signs(self._stores.catalog.watch(), CATALOG_S)
+        asked = Signs(self._stores.deliveries.watch(), FLUSH_S)
+        marked_s = expired_s = -MARK_S
+        with contextlib.closing(defined), contextlib.closing(asked):
+            while True:
+                now_s, newest = self._clock.monotonic_s(), self._sources.tail.newest
+                if defined.due(now_s):
+                    if not await self._poll_catalog(newest):
+                        defined.again()
+                elif defined.complete:
+                    self._mark = max(self._mark, newest)
+                due = now_s - marked_s >= MARK_S
+                if await self._flush(force=due):
+                    if self._asked or asked.due(now_s):
+                        await self._replay()
+                    if not self._asked and now_s - expired_s >= EXPIRE_S:
+                        expired_s = now_s
+                        self._expire()
+                marked_s = now_s if due else marked_s
+                await asyncio.sleep(FLUSH_S)
 
-    async def _poll_catalog(self) -> None:
-        newest = self._sources.tail.newest
+    def _expire(self) -> None:
+        """Comes right after a flush, while no replay is under way: what the store shows as parked is parked."""
+        for runner in self._runners.values():
+            runner.expire()
+            runner.forget_parked(_AT_ONCE)
+
+    async def _poll_catalog(self, newest: int) -> bool:
+        """Learn of changed definitions; False: the catalog could not be read. `newest` was read before."""
         try:
             wanted = await self._in_thread(self._read_catalog)
         except StorageError as error:
             log.warning("catalog cannot be read", error=str(error))
-            return
+            return False
         if wanted is not None:
             await self._reconcile(wanted)
         # Whoever is defined from here on begins after what was there before this poll, so that it misses nothing.
         self._mark = max(self._mark, newest)
+        return True
 
     def _read_catalog(self) -> dict[str, Wanted] | None:
         catalog = self._stores.catalog
@@ -213,13 +227,12 @@ class Deliverer:
                 runner.line.ledger.written(progress)
         return True
 
-    async def _replay(self) -> bool:
-        """Comes right after a flush, so that the store shows no delivery as parked that is under way again.
-
-        False: nobody has asked for one.
-        """
+    async def _replay(self) -> None:
+        """Comes right after a flush, so that the store shows no delivery as parked that is under way again."""
         store = self._stores.deliveries
-        for number, request in store.requests().items():
+        requests = store.requests()
+        self._asked = bool(requests)
+        for number, request in requests.items():
             meant = [r for r in self._runners.values() if request.destination in (None, r.name)]
             done = True
             for runner in meant:
@@ -234,8 +247,7 @@ class Deliverer:
             if done:  # what the last round replayed has been written by the flush before this one
                 await self._in_thread(partial(store.finish, number))
                 self._replayed = {key: seq for key, seq in self._replayed.items() if key[0] != number}
-            return True
-        return False
+            return
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -10,7 +10,7 @@ from collections import Counter, deque
 
 from msgspec.structs import replace
 
-from onefold.model.delivery import Delivery, Progress, commit_of
+from onefold.model.delivery import Delivery, Progress
 
 
 class _Open:
@@ -57,19 +57,18 @@ class Ledger:
         self._open.setdefault(commit, _Open())
         self._order.append(commit)
 
-    def filtered(self, seq: int, reason: str) -> None:
-        """This effect is not for this destination."""
-        counts = self._open[commit_of(seq)].counts
-        counts["taken"] += 1
-        counts[f"filtered.{reason}"] += 1
+    def filtered(self, commit: int, reason: str, n: int = 1) -> None:
+        """So many effects of this commit are not for this destination."""
+        if n:
+            counts = self._open[commit].counts
+            counts["taken"] += n
+            counts[f"filtered.{reason}"] += n
 
-    def is_new(self, seq: int) -> bool:
-        """Whether the store has not kept this effect since before a restart; one that it has is counted as taken."""
-        commit = self._open[commit_of(seq)]
-        if seq not in commit.known:
-            return True
-        commit.counts["taken"] += 1
-        return False
+    def retake(self, commit: int) -> set[int]:
+        """Count as taken those effects of a commit that the store has kept since before a restart; their `seq`s."""
+        known, self._open[commit].known = self._open[commit].known, set()
+        self._open[commit].counts["taken"] += len(known)
+        return known
 
     def took(self, delivery: Delivery) -> None:
         """A new delivery is in memory."""

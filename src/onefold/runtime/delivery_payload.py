@@ -5,6 +5,7 @@
 `data` always has `profile` (null for a rejected event) and, of people, `identifiers` by namespace.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -75,6 +76,15 @@ class Payloads:
         self._records: Recent[tuple[int, int], list[Raw]] = Recent(_RECORDS)
         self._people: Recent[tuple[int, int], dict[str, list[str]]] = Recent(_PEOPLE)
 
+    def prepare(self, commit: int, effects: Iterable[AnyEffect]) -> None:
+        """Look up the people of these effects of one commit at once; `make` would do it one by one."""
+        unknown = {effect.profile for effect in effects if effect.profile}
+        unknown = {profile for profile in unknown if (commit, profile) not in self._people}
+        if unknown:
+            found = self._state.survivors(unknown)
+            for profile in unknown:
+                self._people.put((commit, profile), _identifiers(found.get(profile)))
+
     def make(self, seq: int, partition: int, effect: AnyEffect, tag: str) -> Delivery | None:
         """The delivery of this effect; None where its event is no longer in the log, or is damaged there.
 
@@ -114,8 +124,7 @@ class Payloads:
         place = (commit_of(seq), profile)
         found = self._people.get(place)
         if found is None:
-            stored = self._state.profile(profile)
-            found = _by_namespace(_decode_head(stored).identifiers) if stored else {}
+            found = _identifiers(self._state.profile(profile))
             self._people.put(place, found)
         return found
 
@@ -140,9 +149,10 @@ def _particulars(effect: AnyEffect) -> dict[str, Any]:
     return {}
 
 
-def _by_namespace(identifiers: dict[str, int]) -> dict[str, list[str]]:
+def _identifiers(profile: bytes | None) -> dict[str, list[str]]:
+    """By namespace."""
     grouped: dict[str, list[str]] = {}
-    for identifier in identifiers:
+    for identifier in _decode_head(profile).identifiers if profile else ():
         namespace, _, value = identifier.partition(":")
         grouped.setdefault(namespace, []).append(value)
     return grouped

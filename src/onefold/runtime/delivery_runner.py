@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from contextlib import suppress
+from itertools import islice
 from typing import NamedTuple
 
 import msgspec
@@ -21,12 +22,14 @@ from onefold.ports import Outcome
 from onefold.runtime.delivery_ledger import Ledger
 from onefold.runtime.delivery_line import Line
 from onefold.runtime.delivery_payload import Payloads, tag_of
-from onefold.runtime.delivery_select import Subscription
+from onefold.runtime.delivery_select import Pick, Subscription
 from onefold.runtime.delivery_tail import Commit, Tail
 from onefold.storage.deliveries_lmdb import DeliveryStore
 
 _AT_ONCE = 200
 """Effects taken before others on the event loop have their turn: a few milliseconds."""
+_BYTES_PER_EFFORT = 4096
+"""So many bytes of a commit take as long to look through as it takes to make a delivery."""
 
 _AGAIN_S = 1.0
 """After the state or the log could not be read."""
@@ -70,7 +73,8 @@ class Runner:
         away = standing is not None and not standing.following
         self._cursor = max(ledger.low_water, begin_after) if away else ledger.low_water
         self._ahead: deque[Commit] = deque()
-        self._index = 0
+        self._picks: deque[Pick] = deque()
+        """What is still to be taken of the first commit ahead, once it has begun."""
         self._begun = 0
         self._enabled = True
         self._closed_to = ""
@@ -83,7 +87,8 @@ class Runner:
 
     def update(self, definition: Destination, connector: Connector | None) -> None:
         """From now on like this. Without a connector the destination stands still: it neither takes nor sends."""
-        self._subscription = Subscription(definition)
+        self._subscription = Subscription([definition])
+        self._sources.tail.follow(definition)
         self._retire(self._connector)
         self._connector = connector
         self.line.throttle.resize(definition.concurrency)
@@ -117,6 +122,7 @@ class Runner:
     async def stop(self, grace_s: float) -> None:
         """Begin no more attempts, give those under way some time, then let go of connections."""
         self.line.on = False
+        self._sources.tail.leave(self.name)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace_s)
         left = [*self._tasks, *self._retired]
@@ -165,55 +171,76 @@ class Runner:
 
     # --- taking ----------------------------------------------------------------------------------------------
     def _take(self) -> bool:
-        """Effects that are too old are taken, to be counted, also where there is room for no more or no way out."""
-        budget, room = _AT_ONCE, self.line.room() if self._connector else 0
-        oldest_ms = self._oldest_ms()
+        """A turn's worth of what is new. False: nothing is, or there is no room for it.
+
+        What is too old is given up also where there is room for no more, or no way out.
+        """
+        room = self.line.room() if self._connector else 0
+        effort, oldest_ms = _AT_ONCE, self._oldest_ms()
         took = False
-        while commit := self._current():
-            number, partition, effects = commit
-            part = budget if effects[-1].at_ms < oldest_ms else min(budget, room)
-            if part <= 0:
-                break
-            last = min(len(effects), self._index + part)
-            budget -= last - self._index
-            room -= last - self._index
+        while effort > 0 and (commit := self._current()) and (room > 0 or commit.at_ms < oldest_ms):
+            self._begin(commit)
+            given_up = self._give_up(commit.number, oldest_ms)
+            taken = self._take_from(commit, min(room, effort))
+            room -= taken
+            effort -= taken
+            if self._picks:
+                return took or given_up + taken > 0
             took = True
-            while self._index < last:
-                self._take_one(deliveries.sequence(number, self._index), partition, effects[self._index], oldest_ms)
-                self._index += 1
-            if last == len(effects):
-                self._end(number)
+            effort -= 1 + commit.size_bytes // _BYTES_PER_EFFORT
+            self._end(commit.number)
         return took
+
+    def _give_up(self, commit: int, oldest_ms: int) -> int:
+        """Count what is too old of the commit's picks, which come first; how many there were."""
+        before = len(self._picks)
+        while self._picks and self._picks[0][1].at_ms < oldest_ms:
+            self._picks.popleft()
+        given_up = before - len(self._picks)
+        self.line.ledger.filtered(commit, self._closed_to or "expired", given_up)
+        return given_up
+
+    def _take_from(self, commit: Commit, at_most: int) -> int:
+        """Take so many of the commit's picks; how many there were."""
+        now = list(islice(self._picks, at_most))
+        self._sources.payloads.prepare(commit.number, (effect for _, effect in now))
+        for index, effect in now:
+            self._take_one(deliveries.sequence(commit.number, index), commit.partition, effect)
+            self._picks.popleft()
+        return len(now)
 
     def _current(self) -> Commit | None:
         if not self._ahead:
             self._ahead.extend(self._sources.tail.after(self._cursor))
-        if not self._ahead:
-            return None
-        commit = self._ahead[0]
-        if self._begun < commit[0]:
-            self._begun = commit[0]
-            self.line.ledger.begin(commit[0])
-        return commit
+        return self._ahead[0] if self._ahead else None
+
+    def _begin(self, commit: Commit) -> None:
+        """Choose, once, what will be taken of this commit; the rest of it is counted, unseen."""
+        ledger, number = self.line.ledger, commit.number
+        if number <= self._begun:
+            return
+        self._begun = number
+        ledger.begin(number)
+        known = ledger.retake(number)
+        picks = [] if self._closed_to else self._sources.tail.picks(commit, self._subscription)
+        if known:
+            picks = [pick for pick in picks if deliveries.sequence(number, pick[0]) not in known]
+        self._picks.extend(picks)
+        ledger.filtered(number, self._closed_to or "unsubscribed", commit.count - len(known) - len(picks))
 
     def _end(self, number: int) -> None:
         self._cursor = number
         self._ahead.popleft()
-        self._index = 0
         self.line.ledger.end(number)
 
-    def _take_one(self, seq: int, partition: int, effect: AnyEffect, oldest_ms: int) -> None:
-        ledger = self.line.ledger
-        if not ledger.is_new(seq):
-            return
+    def _take_one(self, seq: int, partition: int, effect: AnyEffect) -> None:
+        """Take what was chosen when its commit began, if that still holds."""
         if self._closed_to or effect not in self._subscription:
-            ledger.filtered(seq, self._closed_to or "unsubscribed")
-        elif effect.at_ms < oldest_ms:
-            ledger.filtered(seq, "expired")
+            self.line.ledger.filtered(deliveries.commit_of(seq), self._closed_to or "unsubscribed")
         elif delivery := self._sources.payloads.make(seq, partition, effect, self._tag):
             self.line.add(delivery)
         else:
-            ledger.filtered(seq, "unreadable")
+            self.line.ledger.filtered(deliveries.commit_of(seq), "unreadable")
 
     # --- sending ---------------------------------------------------------------------------------------------
     def _launch(self) -> int:

@@ -3,16 +3,17 @@
 The same code runs live, in a replay and in the simulation; only the ports differ.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 
 import msgspec
 
 from onefold.core import pipeline
 from onefold.core.batch import Batch, Unreadable, read
-from onefold.core.combine import combine
-from onefold.core.identifiers import Finder
+from onefold.core.identifiers import Finder, Who
 from onefold.core.pipeline import Place
 from onefold.core.rules import Rules
+from onefold.core.run import Run
 from onefold.errors import Conflict
 from onefold.language.program import Program
 from onefold.limits import MIB, STEP_MAX_EVENTS, SWEEP_MAX_PROFILES, TICK_MAX_TIMERS
@@ -25,12 +26,11 @@ from onefold.runtime.programs import Programs
 from onefold.runtime.recent import Recent
 
 _READ_MAX_BYTES = 16 * MIB
-_CACHED_EVENTS = 500
+_CACHED_EVENTS = 200
 """Events decoded and folded before the next are decoded: what fits a second-level cache."""
 _CONTESTED_EVENTS = 8_000
 """What a commit may always fold although others commit too; fewer would wait longer for the disk than for them."""
 _CACHED_PROFILES = 50_000
-_CACHED_OWNERS = 200_000
 
 
 class Folding:
@@ -44,7 +44,6 @@ class Folding:
         self._finder = Finder(rules)
         self._snapshot = 0
         self._profiles: Recent[int, Profile] = Recent(_CACHED_PROFILES)
-        self._owners: Recent[str, int] = Recent(_CACHED_OWNERS)
         self._cursors: dict[int, Cursor] = {}
         self._alone_events = STEP_MAX_EVENTS
         """Events that one commit may fold without meeting another worker's: fewer after a conflict, then more again."""
@@ -81,18 +80,19 @@ class Folding:
         if isinstance(first, Tick | Defined | Sweep):
             self._fold_alone(Place(partition, cursor, records[0].offset, first.at_ms), first, program)
             return 1
-        pending = _Pending(self._snapshot)
-        taken, events = 0, 0
-        while events < max_events and taken < len(records):
-            batch = self._next_batch(program, cursor, partition, records[taken:], max_events - events)
-            if batch is None:
-                break
-            view = self._load(pending, batch.identifiers(), (), batch.messages())
-            pending.add(pipeline.step(batch, view, program, self._rules))
-            events += len(batch.incoming)
-            taken += batch.cursor.offset - cursor.offset
-            cursor = batch.cursor
-        self._commit(pending)
+        with self._pending(partition, program) as pending:
+            taken, events = 0, 0
+            while events < max_events and taken < len(records):
+                batch = self._next_batch(program, cursor, partition, records[taken:], max_events - events)
+                if batch is None:
+                    break
+                view = self._load(pending, batch.people(), (), batch.messages())
+                pipeline.step(pending.run, batch, view)
+                self._forget(pending.run.absorbed)
+                events += len(batch.incoming)
+                taken += batch.cursor.offset - cursor.offset
+                cursor = batch.cursor
+            self._commit(pending, pending.run.changes(cursor))
         return taken
 
     def _decode(self, program: Program, record: Record) -> Entry | Unreadable:
@@ -120,24 +120,33 @@ class Folding:
 
     def _fold_alone(self, place: Place, entry: Tick | Defined | Sweep, program: Program) -> None:
         """An entry without events makes a commit of its own."""
-        pending = _Pending(self._snapshot)
-        match entry:
-            case Tick():
-                now_ms = place.after().now_ms
-                due = [profile for _, profile in self._state.due(place.partition, now_ms, TICK_MAX_TIMERS)]
-                view = self._load(pending, (), due, ())
-                changes = pipeline.tick(place, view, program, self._rules)
-            case Sweep(after=after):
-                ids = self._state.profile_ids(place.partition, after, SWEEP_MAX_PROFILES)
-                view = self._load(pending, (), ids, ())
-                changes = pipeline.sweep(place, view, program, self._rules)
-            case Defined(version=version) if version > place.before.version:
-                self._programs.learn(entry)
-                changes = pipeline.define(place, self._programs.get(version), self._rules)
-            case _:
-                changes = pipeline.skip(place, program, self._rules)
-        pending.add(changes)
-        self._commit(pending)
+        with self._pending(place.partition, program) as pending:
+            match entry:
+                case Tick():
+                    now_ms = place.after().now_ms
+                    due = [profile for _, profile in self._state.due(place.partition, now_ms, TICK_MAX_TIMERS)]
+                    changes = pipeline.tick(place, self._load(pending, (), due, ()), program, self._rules)
+                case Sweep(after=after):
+                    ids = self._state.profile_ids(place.partition, after, SWEEP_MAX_PROFILES)
+                    changes = pipeline.sweep(place, self._load(pending, (), ids, ()), program, self._rules)
+                case Defined(version=version) if version > place.before.version:
+                    self._programs.learn(entry)
+                    changes = pipeline.define(place, self._programs.get(version), self._rules)
+                case _:
+                    changes = pipeline.skip(place, program, self._rules)
+            self._commit(pending, changes)
+
+    @contextmanager
+    def _pending(self, partition: int, program: Program) -> "Iterator[_Pending]":
+        """A commit in the making. Where it fails, all that it has changed in memory is forgotten."""
+        pending = _Pending(self._snapshot, Run(partition, program, self._rules))
+        try:
+            yield pending
+        except BaseException:
+            self._forget(pending.read)
+            self._forget(pending.run.touched)
+            self._cursors.clear()
+            raise
 
     # --- what is loaded, and what is remembered ----------------------------------------------------------------
     def _catch_up(self) -> None:
@@ -147,100 +156,76 @@ class Folding:
             self._cursors.clear()
         if changed is None:
             self._profiles.clear()
-            self._owners.clear()
         else:
-            self._forget(changed.profiles, changed.identifiers)
+            self._forget(changed.profiles)
         self._snapshot = newest
 
-    def _forget(self, profile_ids: Iterable[int], identifiers: Iterable[str]) -> None:
+    def _forget(self, profile_ids: Iterable[int]) -> None:
         for profile_id in profile_ids:
             self._profiles.forget(profile_id)
-        for identifier in identifiers:
-            self._owners.forget(identifier)
 
     def _load(
-        self, pending: "_Pending", identifiers: Iterable[str], wanted: Collection[int], messages: Collection[bytes]
+        self, pending: "_Pending", people: Iterable[Who], wanted: Collection[int], messages: Collection[bytes]
     ) -> View:
-        """The view of a batch: from what is pending, from memory, and from the state where neither has it."""
-        owners, unknown = self._owners_of(pending, identifiers)
-        remembered = {i: self._remembered(pending, i) for i in {*owners.values(), *wanted}}
-        here = {i: profile for i, profile in remembered.items() if profile is not None}
-        loaded = self._state.load(unknown, [i for i in remembered if i not in here], messages, here)
-        for profile_id, data in loaded.profiles.items():
-            here[profile_id] = self._remembered(pending, profile_id) or profiles.decode(data)
-        for identifier, owner in loaded.identifiers.items():
-            self._owners.put(identifier, owner)
-            owners[identifier] = owner
-        loaded.seen.update(pending.seen(messages))
-        pending.reads(owners, {*here, *wanted} if wanted else here)
+        """The view of a batch: from memory, and from the state where that has more to say."""
+        run, recent = pending.run, self._profiles
+        here: dict[int, Profile] = {}
+        names: list[str] = []
+        for who in people:
+            owner = who.owner
+            profile = (recent.get(owner) or run.touched.get(owner)) if owner else None
+            if who.settle(profile):
+                here[owner] = profile  # type: ignore[assignment]  # settled: there is one
+            else:
+                names += who.identifiers
+        moved = run.moved
+        owners = {name: moved[name] for name in names if name in moved} if moved else {}
+        missing = []
+        for profile_id in {*owners.values(), *wanted}:
+            profile = recent.get(profile_id) or run.touched.get(profile_id)
+            if profile is None:
+                missing.append(profile_id)
+            else:
+                here[profile_id] = profile
+        unknown = [name for name in names if name not in owners] if owners else names
+        loaded = self._state.load(unknown, missing, messages, recent)
+        owners |= loaded.identifiers
+        for profile_id in {*loaded.identifiers.values(), *loaded.profiles}:
+            profile = recent.get(profile_id) or run.touched.get(profile_id)
+            if profile is None:
+                profile = profiles.decode(loaded.profiles[profile_id])
+                recent.put(profile_id, profile)
+            here[profile_id] = profile
+        if admitted := run.messages.keys() & set(messages):
+            loaded.seen.update((message, run.messages[message]) for message in admitted)
+        pending.reads(loaded.identifiers, {*here, *wanted} if wanted else here)
         return View(owners, here, loaded.seen)
 
-    def _owners_of(self, pending: "_Pending", identifiers: Iterable[str]) -> tuple[dict[str, int], list[str]]:
-        """Identifier → owner where that is remembered, and the identifiers to look up."""
-        owners: dict[str, int] = {}
-        unknown: list[str] = []
-        for identifier in identifiers:
-            owner = pending.owner(identifier) or self._owners.get(identifier)
-            if owner is None:
-                unknown.append(identifier)
-            else:
-                owners[identifier] = owner
-        return owners, unknown
-
-    def _remembered(self, pending: "_Pending", profile_id: int) -> Profile | None:
-        return pending.profile(profile_id) or self._profiles.get(profile_id)
-
-    def _commit(self, pending: "_Pending") -> None:
-        changes = pending.changes
-        assert changes is not None
+    def _commit(self, pending: "_Pending", changes: Changes) -> None:
         encode = profiles.encode
         encoded = {profile_id: encode(profile) for profile_id, profile in changes.profiles.items()}
-        try:
-            self._state.commit(changes, pending.loaded(), encoded)
-        except BaseException:
-            self._forget(pending.loaded().profiles, pending.loaded().identifiers)
-            self._cursors.clear()
-            raise
+        self._state.commit(changes, pending.loaded(), encoded)
         self._cursors[changes.partition] = changes.cursor
         for profile_id, profile in changes.profiles.items():
             self._profiles.put(profile_id, profile)
-        for profile_id in changes.absorbed:
-            self._profiles.forget(profile_id)
-        for identifier, owner in changes.identifiers.items():
-            self._owners.put(identifier, owner)
+        self._forget(changes.absorbed)
 
 
 class _Pending:
-    """What the steps of one commit have done so far, and what they have read."""
+    """A commit in the making, and what it has read."""
 
-    def __init__(self, snapshot: int) -> None:
+    def __init__(self, snapshot: int, run: Run) -> None:
         self._snapshot = snapshot
         self._identifiers: dict[str, int] = {}
-        self._profiles: dict[int, bytes] = {}
-        self.changes: Changes | None = None
-
-    def seen(self, messages: Iterable[bytes]) -> dict[bytes, int]:
-        """Those of the messages that were admitted so far."""
-        admitted = {} if self.changes is None else self.changes.messages
-        return {message: admitted[message] for message in messages if message in admitted} if admitted else {}
-
-    def owner(self, identifier: str) -> int | None:
-        """Who has the identifier, if that has changed."""
-        return None if self.changes is None else self.changes.identifiers.get(identifier)
-
-    def profile(self, profile_id: int) -> Profile | None:
-        """The profile, if it has changed."""
-        return None if self.changes is None else self.changes.profiles.get(profile_id)
+        self.read: dict[int, bytes] = {}
+        """Profiles that the commit has read."""
+        self.run = run
 
     def reads(self, owners: dict[str, int], here: Iterable[int]) -> None:
         """Remember what was read, for the commit to check."""
         self._identifiers |= owners
-        self._profiles.update(dict.fromkeys(here, b""))
-
-    def add(self, changes: Changes) -> None:
-        """One more step."""
-        self.changes = changes if self.changes is None else combine(self.changes, changes)
+        self.read.update(dict.fromkeys(here, b""))
 
     def loaded(self) -> Loaded:
         """All reads, as of the snapshot from before the first."""
-        return Loaded(self._snapshot, self._identifiers, self._profiles, {})
+        return Loaded(self._snapshot, self._identifiers, self.read, {})

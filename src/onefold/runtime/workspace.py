@@ -61,7 +61,8 @@ class FileProblem(Struct, frozen=True, omit_defaults=True):
 
     def show(self) -> str:
         """For people: the place, what is wrong, the line with a caret, and what was probably meant."""
-        lines = [f"{self.file}:{self.line}:{self.column}: {self.message}"]
+        place = self.file if self.code == "file" else f"{self.file}:{self.line}:{self.column}"
+        lines = [f"{place}: {self.message}"]
         if self.text.strip():
             cut = max(0, self.column - 1 - _LINE_SHOWN_CHARS // 2)
             shown = self.text[cut : cut + _LINE_SHOWN_CHARS].replace("\t", " ")

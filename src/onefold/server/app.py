@@ -140,10 +140,10 @@ class Onefold:
 
     async def _page(self, scope: Scope, raw: bytes, send: Send) -> None:
         if raw not in self._pages:
-            document = self.api.openapi_schema.to_schema()
+            document, base = self.api.openapi_schema.to_schema(), url(self._engines.settings)
             self._pages = {
-                b"/": (b"text/html; charset=utf-8", pages.landing(onefold.__version__)),
-                b"/docs": (b"text/html; charset=utf-8", pages.reference(document, url(self._engines.settings))),
+                b"/": (b"text/html; charset=utf-8", pages.landing(onefold.__version__, base)),
+                b"/docs": (b"text/html; charset=utf-8", pages.reference(document, base)),
                 b"/openapi.json": (b"application/json", msgspec.json.encode(document)),
             }
         kind, body = self._pages[raw]
@@ -205,7 +205,8 @@ def litestar(engines: Engines, keyring: Keyring, tail: Tail, traffic: Traffic | 
             version=onefold.__version__,
             description=(
                 "Profiles, audiences, the live tail, sources, keys, definitions, quarantine and deliveries "
-                "of one workspace.\n\n"
+                "of one workspace. Events are sent to the same host with a write key: `POST /v1/track`, `/v1/batch` "
+                "and the others of Segment's protocol.\n\n"
                 "Send a secret key as `Authorization: Bearer sk_…`, or by Basic with the key as the user name. "
                 "Refusals are a code and a message; times are RFC 3339 in UTC with milliseconds."
             ),

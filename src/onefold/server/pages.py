@@ -1,5 +1,6 @@
 """The pages for people: a landing page, and the OpenAPI document rendered as HTML without a script or another host."""
 
+import json
 import re
 from collections.abc import Iterator
 from html import escape
@@ -12,15 +13,17 @@ _STYLE = """
 :root { color-scheme: light dark; --line: light-dark(#ddd, #3a3a3f); --soft: light-dark(#666, #a0a0a8);
   --code: light-dark(#f5f5f7, #26262b); --get: #1a7f5a; --post: #2f5fd0; --delete: #b3362b }
 body { font: 16px/1.55 system-ui, sans-serif; max-width: 56rem; margin: 0 auto; padding: 2rem 1.25rem 6rem; }
-h1 { font-size: 1.7rem; margin-bottom: .2rem } h2 { margin-top: 2.5rem; font-size: 1.2rem; text-transform: capitalize }
+h1 { font-size: 1.7rem; margin-bottom: .2rem } h2 { margin-top: 2.5rem; font-size: 1.2rem }
+h2::first-letter { text-transform: uppercase }
 a { color: inherit } code, pre { font: .88em/1.5 ui-monospace, monospace; background: var(--code); border-radius: 4px }
 code { padding: .1em .3em } pre { padding: .8rem 1rem; overflow-x: auto }
+p code { overflow-wrap: anywhere } [id] { scroll-margin-top: 4rem }
 details { border: 1px solid var(--line); border-radius: 8px; margin: .5rem 0 } details > div { padding: 0 1rem 1rem }
 summary { padding: .6rem 1rem; cursor: pointer; display: flex; gap: .8rem; align-items: baseline; flex-wrap: wrap }
 summary .path { font-family: ui-monospace, monospace } summary .what { color: var(--soft); margin-left: auto }
 .verb { font: 700 .75rem ui-monospace, monospace; color: #fff; border-radius: 4px; padding: .15rem .45rem;
   background: var(--get) } .post { background: var(--post) } .delete { background: var(--delete) }
-table { border-collapse: collapse; width: 100%; font-size: .92rem }
+table { border-collapse: collapse; width: 100%; font-size: .92rem; margin: 1rem 0 }
 td, th { text-align: left; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line) }
 td { vertical-align: top } .soft { color: var(--soft) }
 ul.links { list-style: none; padding: 0 } ul.links li { padding: .35rem 0 }
@@ -35,23 +38,31 @@ _LINKS = (
 )
 
 
-def landing(version: str) -> bytes:
-    """The page at `/`."""
+_SEND = """\
+curl {base}/v1/identify -u wk_…: -H 'Content-Type: application/json' \\
+  -d '{{"userId": "42", "traits": {{"email": "ann@example.com"}}}}'"""
+_SEE = "curl {base}/v1/profiles/user_id:42 -H 'Authorization: Bearer sk_…'"
+
+
+def landing(version: str, base: str) -> bytes:
+    """The page at `/`; `base` is the URL that its commands name."""
     links = "".join(
         f'<li><a href="{path}">{name}</a> <span class="soft">{escape(what)}</span></li>' for path, name, what in _LINKS
     )
     return _page(
         "Onefold",
         f"<h1>Onefold</h1><p class=soft>Many channels, one customer. Version {escape(version)}.</p>"
-        f"<ul class=links>{links}</ul>"
-        "<p>Send events to <code>/v1/track</code>, <code>/v1/batch</code>… with a write key; "
-        "ask about people at <code>/v1/profiles/{namespace}:{value}</code> with a secret key.</p>",
+        f"<h2>Send an event</h2>{_command(_SEND, base)}"
+        f"<h2>See the person</h2>{_command(_SEE, base)}"
+        "<p>The first <code>onefold serve</code> printed both keys. <code>onefold sources list</code> shows the write "
+        "keys again; <code>onefold keys create NAME --scope profiles:read</code> makes another secret key.</p>"
+        f"<h2>Look further</h2><ul class=links>{links}</ul>",
     )
 
 
 def reference(document: dict[str, Any], base: str) -> bytes:
     """The page at `/docs`, from an OpenAPI document; `base` is the URL that its commands name."""
-    info = document["info"]
+    info, schemas = document["info"], document["components"]["schemas"]
     link = '<a href="/openapi.json">openapi.json</a>'
     parts = [
         f"<h1>{escape(info['title'])}</h1><p class=soft>Version {escape(info['version'])} · {link}</p>",
@@ -59,9 +70,12 @@ def reference(document: dict[str, Any], base: str) -> bytes:
     ]
     for tag, operations in _by_tag(document).items():
         parts.append(f"<h2>{escape(tag)}</h2>")
-        parts += [_operation(base, path, verb, operation) for path, verb, operation in operations]
+        parts += [
+            _operation(path, verb, operation, _curl(f"{base}{path}", verb, operation, schemas))
+            for path, verb, operation in operations
+        ]
     parts.append("<h2>types</h2>")
-    parts += [_type(name, schema) for name, schema in sorted(document["components"]["schemas"].items())]
+    parts += [_type(name, schema) for name, schema in sorted(schemas.items())]
     return _page(info["title"], "".join(parts))
 
 
@@ -80,7 +94,7 @@ def _by_tag(document: dict[str, Any]) -> dict[str, list[tuple[str, str, dict[str
     return dict(sorted(tags.items()))
 
 
-def _operation(base: str, path: str, verb: str, operation: dict[str, Any]) -> str:
+def _operation(path: str, verb: str, operation: dict[str, Any], command: str) -> str:
     inner = [f"<p>{_text(text)}</p>" for text in str(operation.get("description") or "").split("\n\n") if text]
     if parameters := operation.get("parameters"):
         rows = "".join(_parameter(parameter) for parameter in parameters)
@@ -89,16 +103,37 @@ def _operation(base: str, path: str, verb: str, operation: dict[str, Any]) -> st
         inner.append(f"<p>Body: {_contents(body)}</p>")
     rows = "".join(_response(status, response) for status, response in sorted(operation["responses"].items()))
     inner.append(f"<table><tr><th>Status</th><th>Answer</th><th></th></tr>{rows}</table>")
-    inner.append(f"<pre>{_curl(base, path, verb, operation)}</pre>")
+    inner.append(f"<pre>{escape(command, quote=False)}</pre>")
     title = f'<span class="verb {verb}">{verb.upper()}</span><span class="path">{escape(path)}</span>'
     what = f'<span class="what">{escape(operation.get("summary") or "")}</span>'
     return f"<details><summary>{title}{what}</summary><div>{''.join(inner)}</div></details>"
 
 
-def _curl(base: str, path: str, verb: str, operation: dict[str, Any]) -> str:
+def _curl(url: str, verb: str, operation: dict[str, Any], schemas: dict[str, Any]) -> str:
+    """A command for the operation: what has to be filled in is `…` or in braces."""
     key = "" if operation.get("security") == [] else " -H 'Authorization: Bearer sk_…'"
-    method = "" if verb == "get" else f" -X {verb.upper()}"
-    return f"curl{method}{key} {escape(base)}{escape(path)}"
+    body = ""
+    if content := operation.get("requestBody", {}).get("content", {}).get("application/json"):
+        example = json.dumps(_example(content["schema"], schemas), ensure_ascii=False)
+        body = f" \\\n  -H 'Content-Type: application/json' -d '{example}'"
+    method = "" if verb == "get" or (verb == "post" and body) else f" -X {verb.upper()}"
+    return f"curl{method} {url}{key}{body}"
+
+
+def _example(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
+    """The least value that a schema takes, with `…` where a text is wanted."""
+    if reference := schema.get("$ref"):
+        return _example(schemas[reference.rpartition("/")[2]], schemas)
+    if schema.get("type") == "object":
+        fields = schema.get("properties", {})
+        return {name: _example(fields[name], schemas) for name in schema.get("required", ())}
+    if schema.get("type") == "array":
+        return [_example(schema.get("items", {}), schemas)]
+    return "…"
+
+
+def _command(text: str, base: str) -> str:
+    return f"<pre>{escape(text.format(base=base), quote=False)}</pre>"
 
 
 def _response(status: str, response: dict[str, Any]) -> str:
@@ -126,8 +161,9 @@ def _type(name: str, schema: dict[str, Any]) -> str:
     )
     text = _text(schema.get("description", ""))
     return (
-        f'<details id="{escape(name)}"><summary><span class=path>{escape(name)}</span></summary>'
-        f"<div><p>{text}</p><table>{rows}</table></div></details>"
+        # The name stands inside, so that a browser opens the type when a link leads to it.
+        f"<details><summary><span class=path>{escape(name)}</span></summary>"
+        f'<div id="{escape(name)}"><p>{text}</p><table>{rows}</table></div></details>'
     )
 
 

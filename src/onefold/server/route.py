@@ -35,21 +35,22 @@ _REASONS = {
     409: "There is one of this name already.",
     503: "Storage cannot be read or written just now.",
 }
+_FOUND, _MADE, _GONE = "What was asked for.", "Done; the answer says what came of it.", "Done."
 
 
 def read(path: str, scope: str, summary: str, *, missing: bool = False, **options: Any) -> Declare:
     """`@get` of a route that answers JSON; `missing`: it may answer 404."""
-    return get(path, **_declared(scope, summary, [404] if missing else [], options))
+    return get(path, **_declared(scope, summary, [404] if missing else [], {"response_description": _FOUND} | options))
 
 
 def write(path: str, scope: str, summary: str, *, refusals: Iterable[int] = (), **options: Any) -> Declare:
     """`@post` of a route that changes something."""
-    return post(path, **_declared(scope, summary, [400, *refusals], options))
+    return post(path, **_declared(scope, summary, [400, *refusals], {"response_description": _MADE} | options))
 
 
 def remove(path: str, scope: str, summary: str, **options: Any) -> Declare:
     """`@delete` of a route that removes something and answers 204."""
-    return delete(path, **_declared(scope, summary, [404], options))
+    return delete(path, **_declared(scope, summary, [404], {"response_description": _GONE} | options))
 
 
 async def known_parameters(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:

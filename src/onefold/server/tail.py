@@ -1,14 +1,15 @@
 """The live tail: one reader of the state's effects, and any number of subscribers that can be slow without harm.
 
-The reader looks for new commits only while somebody listens. Each subscriber has a bounded queue; when it is
-full the oldest effects give way and the subscriber is told how many it missed.
+The reader looks for new commits only while somebody listens, and decodes only kinds that somebody wants. Each
+subscriber has a bounded queue; when it is full the oldest effects give way and the subscriber is told how many it
+missed. What gave way was never made ready to be shown.
 """
 
 import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, get_args
 
 from msgspec import Struct
 
@@ -16,14 +17,17 @@ from onefold.errors import Overloaded, StorageError
 from onefold.limits import TAIL_QUEUE_MAX, TAIL_SUBSCRIBERS_MAX
 from onefold.model import effect as effects
 from onefold.model import position
-from onefold.model.effect import AnyEffect
+from onefold.model.effect import Admitted, AnyEffect, Entered, Left, Skipped
 from onefold.ports import State
+from onefold.runtime.bell import Bell
 from onefold.server import instants
 
-POLL_S = 0.05
-COMMITS_MAX = 256
+AT_ONCE_BYTES = 256 * 1024
+"""Of effects, read in one go: the event loop has requests to answer."""
 
-KINDS = tuple(kind.__struct_config__.tag for kind in AnyEffect.__args__)
+_TYPES: dict[str, type[AnyEffect]] = {str(kind.__struct_config__.tag): kind for kind in get_args(AnyEffect)}
+
+KINDS = tuple(_TYPES)
 """The kinds of effects, as they are called in the tail."""
 
 
@@ -53,31 +57,40 @@ class Filter(Struct, frozen=True):
     names: frozenset[str] = frozenset()
     audiences: frozenset[str] = frozenset()
 
-    def wants(self, shown: Shown) -> bool:
-        """Whether the subscriber wants this effect: each filter that is given must hold."""
-        return (
-            (not self.kinds or shown.kind in self.kinds)
-            and (not self.names or shown.name in self.names)
-            and (not self.audiences or shown.audience in self.audiences)
-        )
+    def types(self) -> frozenset[type[AnyEffect]]:
+        """The types of effects that can pass: one without a name passes no filter of names."""
+        types = {_TYPES[kind] for kind in self.kinds or KINDS}
+        types &= {Admitted} if self.names else types
+        types &= {Entered, Left} if self.audiences else types
+        return frozenset(types)
+
+    def choose(self, found: Iterable[AnyEffect | Skipped]) -> list[AnyEffect]:
+        """The effects that pass: each filter that is given must hold."""
+        types, names, audiences = self.types(), self.names, self.audiences
+        chosen = [effect for effect in found if type(effect) in types and not isinstance(effect, Skipped)]
+        if names:
+            return [effect for effect in chosen if isinstance(effect, Admitted) and effect.name in names]
+        if audiences:
+            return [effect for effect in chosen if isinstance(effect, Entered | Left) and effect.audience in audiences]
+        return chosen
 
 
 class Subscriber:
     """One reader's queue. `take` waits for what comes next."""
 
     def __init__(self, wanted: Filter, limit: int = TAIL_QUEUE_MAX) -> None:
-        self._wanted = wanted
-        self._queue: deque[Shown] = deque(maxlen=limit)
+        self.wanted = wanted
+        self._limit = limit
+        self._queue: deque[tuple[int, AnyEffect]] = deque(maxlen=limit)
         self._dropped = 0
         self._news = asyncio.Event()
         self.closed = False
 
-    def offer(self, found: Iterable[Shown]) -> None:
-        """Put what is wanted into the queue; never waits."""
-        for shown in found:
-            if self._wanted.wants(shown):
-                self._dropped += len(self._queue) == self._queue.maxlen
-                self._queue.append(shown)
+    def offer(self, partition: int, found: Iterable[AnyEffect | Skipped]) -> None:
+        """Put what is wanted of a partition's effects into the queue; never waits."""
+        chosen = self.wanted.choose(found)
+        self._dropped += max(0, len(self._queue) + len(chosen) - self._limit)
+        self._queue.extend((partition, effect) for effect in chosen)
         if self._queue:
             self._news.set()
 
@@ -91,7 +104,7 @@ class Subscriber:
         if not self._news.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), timeout_s)
-        taken, dropped = list(self._queue), self._dropped
+        taken, dropped = [show(partition, effect) for partition, effect in self._queue], self._dropped
         self._queue.clear()
         self._dropped = 0
         if not self.closed:
@@ -105,7 +118,8 @@ class Tail:
     def __init__(self, state: State) -> None:
         self._state = state
         self._subscribers: set[Subscriber] = set()
-        self._after: int | None = None
+        self._after = 0
+        self._somebody = asyncio.Event()
         self._closed = False
 
     def subscribe(self, wanted: Filter) -> Subscriber:
@@ -113,44 +127,48 @@ class Tail:
         if len(self._subscribers) >= TAIL_SUBSCRIBERS_MAX or self._closed:
             raise Overloaded(f"at most {TAIL_SUBSCRIBERS_MAX} may follow the live tail at once", retry_after_s=10)
         if not self._subscribers:
-            self._after = self._newest()
+            self._after = self._state.newest()
         subscriber = Subscriber(wanted)
         self._subscribers.add(subscriber)
+        self._somebody.set()
         return subscriber
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
         """Forget a subscriber."""
         self._subscribers.discard(subscriber)
-
-    def poll(self) -> None:
-        """Read new commits once and offer them to every subscriber."""
         if not self._subscribers:
-            return
-        assert self._after is not None
-        for number, partition, found in self._state.effects(self._after, COMMITS_MAX):
-            self._after = number
-            shown = [show(partition, effect) for effect in found]
+            self._somebody.clear()
+
+    def poll(self) -> bool:
+        """Read new commits once and offer them to every subscriber; False: there were none, or nobody listens."""
+        if not self._subscribers:
+            return False
+        decode = effects.decoder(frozenset().union(*(each.wanted.types() for each in self._subscribers)))
+        commits = self._state.commits(self._after, AT_ONCE_BYTES)
+        for commit in commits:
+            self._after = commit.number
+            found = decode(commit.effects)
             for subscriber in self._subscribers:
-                subscriber.offer(shown)
+                subscriber.offer(commit.partition, found)
+        return bool(commits)
 
     async def run(self) -> None:
-        """Poll for ever. What storage refuses is tried again."""
-        while True:
-            try:
-                self.poll()
-            except StorageError:
-                await asyncio.sleep(1)
-            await asyncio.sleep(POLL_S)
+        """Poll for ever, while somebody listens. What storage refuses is tried again."""
+        with contextlib.closing(Bell(self._state)) as bell:
+            while True:
+                await self._somebody.wait()
+                try:
+                    found = self.poll()
+                except StorageError:
+                    found = False
+                    await asyncio.sleep(1)
+                await bell.rest(found=found)
 
     def close(self) -> None:
         """End every stream, so that the server can stop."""
         self._closed = True
         for subscriber in self._subscribers:
             subscriber.close()
-
-    def _newest(self) -> int:
-        newest, _ = self._state.touched_since(0)
-        return newest
 
 
 def show(partition: int, effect: AnyEffect) -> Shown:

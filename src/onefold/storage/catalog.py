@@ -33,6 +33,7 @@ from onefold.errors import (
 from onefold.limits import SIGNING_OLD_VALID_MAX_S, SIGNING_SECRETS_MAX
 from onefold.model.definitions import Definitions
 from onefold.model.signing import SigningSecret
+from onefold.storage import file_watch
 
 SCOPES = (
     "profiles:read",
@@ -288,6 +289,14 @@ class Catalog:
         """A number that grows whenever anything here changes; one indexed read."""
         with self._read() as connection:
             return int(connection.scalar(sa.select(_numbers.c.value).where(_numbers.c.name == "generation")) or 0)
+
+    def watch(self) -> int | None:
+        """A file descriptor that can be read from when this may have grown; None: look now and then.
+
+        With a rollback journal every change is written into the file itself, under a lock that lets nobody read until
+        it is whole. Who has the descriptor empties it before asking, and closes it.
+        """
+        return file_watch.written(self._path)
 
     def bootstrap(self) -> tuple[str, str] | None:
         """On an empty catalog, make the source `default` and the secret key `admin` and return both keys; else None."""

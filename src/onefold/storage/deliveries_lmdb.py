@@ -18,6 +18,7 @@ from onefold.clock import Clock, SystemClock
 from onefold.errors import NotFoundError, StorageError
 from onefold.model import delivery as deliveries
 from onefold.model.delivery import Delivery, Progress, Request
+from onefold.storage import file_watch
 from onefold.storage.lmdb_env import Environment, Options, Txn
 
 T = TypeVar("T")
@@ -149,6 +150,10 @@ class DeliveryStore:
                 return {}
             rows = txn.cursor(db=self._db("replays"))
             return {int.from_bytes(key, "big"): _request_decoder.decode(value) for key, value in rows}
+
+    def watch(self) -> int | None:
+        """A file descriptor that can be read from when somebody may have written here; None: look now and then."""
+        return file_watch.written(self._env().file)
 
     def finish(self, request: int) -> None:
         """A replay is done, and written."""

@@ -162,6 +162,11 @@ class Environment:
         """Handles of the named databases; those of one moment, as a repaired environment has new ones."""
         return self._shared.dbs
 
+    @property
+    def file(self) -> Path:
+        """What every commit writes to, the last of it when it is done."""
+        return self._shared.path / "data.mdb"
+
     @contextmanager
     def read(self) -> Iterator[Txn]:
         """A consistent picture. Keep it short: while it lasts, pages freed since cannot be used again."""

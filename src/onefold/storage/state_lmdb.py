@@ -14,8 +14,8 @@ from onefold.model import effect
 from onefold.model.changes import Changes, Cursor
 from onefold.model.effect import AnyEffect
 from onefold.model.quarantined import Quarantined
-from onefold.ports import Changed, Loaded
-from onefold.storage import lmdb_env, state_commit, state_migrations, state_tables
+from onefold.ports import Changed, Commit, Loaded
+from onefold.storage import file_watch, lmdb_env, state_commit, state_migrations, state_tables
 from onefold.storage.lmdb_env import Txn
 from onefold.storage.messages_lmdb import MessageIndex, Picture, stored_messages
 from onefold.storage.state_commit import TOUCHED_KEPT
@@ -157,6 +157,17 @@ class LmdbState:
         with self._env.read() as txn:
             return txn.get(_survivor(txn, self._tables, U64.pack(profile)), db=self._tables.profiles)
 
+    def survivors(self, profiles: Iterable[int]) -> dict[int, bytes]:
+        """Each of these ids → what `profile` says of it; those of whom there is nothing are left out."""
+        found = {}
+        with self._env.read() as txn:
+            tables = self._tables
+            for profile in profiles:
+                data = txn.get(_survivor(txn, tables, U64.pack(profile)), db=tables.profiles)
+                if data is not None:
+                    found[profile] = data
+        return found
+
     def members(self, audience: str, after: int, limit: int) -> list[tuple[int, int]]:
         """(profile id, entered at) of members with id > after, ascending."""
         prefix = state_tables.member_prefix(audience)
@@ -185,6 +196,28 @@ class LmdbState:
         """Up to `limit` commits with effects, after the commit numbered `after`: (number, partition, effects)."""
         rows = self._rows("effects", U64.pack(max(after + 1, 0)), limit)
         return [(U64.unpack(key)[0], value[0], effect.decode(value[1:])) for key, value in rows]
+
+    def commits(self, after: int, max_bytes: int) -> list[Commit]:
+        """Commits with effects, after the one numbered `after`: as few as come to `max_bytes`, or all there are."""
+        found: list[Commit] = []
+        with self._env.read() as txn:
+            cursor = txn.cursor(self._tables.effects)
+            if max_bytes > 0 and cursor.set_range(U64.pack(max(after + 1, 0))):
+                for key, value in cursor.iternext():
+                    found.append(Commit(U64.unpack(key)[0], value[0], value[1:]))
+                    max_bytes -= len(value)
+                    if max_bytes <= 0:
+                        break
+        return found
+
+    def newest(self) -> int:
+        """The number of the newest commit."""
+        with self._env.read() as txn:
+            return state_tables.read_head(txn, self._tables).number
+
+    def watch(self) -> int | None:
+        """A file descriptor that can be read from when there may be a new commit; None: look now and then."""
+        return file_watch.written(self._env.file)
 
     def quarantined(self, after: tuple[int, int], limit: int) -> list[Quarantined]:
         """Quarantined events after this (partition, position), in that order."""

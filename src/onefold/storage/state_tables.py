@@ -156,10 +156,10 @@ def is_current(txn: Txn, tables: Tables) -> bool:
 def require_current(txn: Txn, tables: Tables) -> None:
     """Raise `StorageError` to a reader who finds an older format, which only a writer may migrate.
 
-    `NotFoundError` where a writer is just making the state.
+    Raise `NotFoundError` where the tables are there and their first commit is not: a writer is about to make it.
     """
     if txn.get(_FORMAT, db=tables.meta) is None:
-        raise NotFoundError("the state is being made")
+        raise NotFoundError("there is no state yet; it is being made")
     if not is_current(txn, tables):
         raise StorageError("the state has an older format; start the platform once to migrate it")
 

@@ -12,7 +12,7 @@ from onefold.model.changes import Changes, Cursor
 from onefold.model.effect import AnyEffect
 from onefold.model.position import home
 from onefold.model.quarantined import Quarantined
-from onefold.ports import Changed, Loaded
+from onefold.ports import Changed, Commit, Loaded
 from onefold.storage.state_digest import digest_of
 
 RECORDS_KEPT = 1_000
@@ -124,6 +124,12 @@ class MemoryState:
         self._fail("profile")
         return self._profiles.get(self._survivor(profile))
 
+    def survivors(self, profiles: Iterable[int]) -> dict[int, bytes]:
+        """Each of these ids → what `profile` says of it; those of whom there is nothing are left out."""
+        self._fail("survivors")
+        found = {profile: self._profiles.get(self._survivor(profile)) for profile in profiles}
+        return {profile: data for profile, data in found.items() if data is not None}
+
     def members(self, audience: str, after: int, limit: int) -> list[tuple[int, int]]:
         """(profile id, entered at) of members with id > after, ascending."""
         self._fail("members")
@@ -150,6 +156,25 @@ class MemoryState:
         """Up to `limit` commits with effects, after the commit numbered `after`: (number, partition, effects)."""
         self._fail("effects")
         return [(n, p, list(rows)) for n, (p, rows) in sorted(self._effects.items()) if n > after][:limit]
+
+    def commits(self, after: int, max_bytes: int) -> list[Commit]:
+        """Commits with effects, after the one numbered `after`: as few as come to `max_bytes`, or all there are."""
+        self._fail("commits")
+        found = []
+        for number, (partition, rows) in sorted(self._effects.items()):
+            if number > after and max_bytes > 0:
+                found.append(Commit(number, partition, effect.encode(rows)))
+                max_bytes -= len(found[-1].effects) + 1
+        return found
+
+    def newest(self) -> int:
+        """The number of the newest commit."""
+        self._fail("newest")
+        return self._number
+
+    def watch(self) -> int | None:
+        """Nothing to wait on: look now and then."""
+        return None
 
     def quarantined(self, after: tuple[int, int], limit: int) -> list[Quarantined]:
         """Quarantined events after this (partition, position), in that order."""

@@ -238,7 +238,7 @@ def _books(run: Simulation, wanted: int) -> Iterator[str]:
 
 
 def _wanted(run: Simulation) -> Iterator[tuple[int, tuple[str, str, int]]]:
-    subscription, tag = Subscription(DESTINATION), tag_of(DESTINATION.name)
+    subscription, tag = Subscription([DESTINATION]), tag_of(DESTINATION.name)
     for number, partition, batch in run.state.effects(0, _EVERYTHING):
         for index, effect in enumerate(batch):
             if effect in subscription:

@@ -19,7 +19,7 @@ from onefold.runtime.delivery_ledger import Ledger
 from onefold.runtime.delivery_line import Line
 from onefold.runtime.delivery_payload import Payloads, tag_of
 from onefold.runtime.delivery_select import Subscription
-from onefold.runtime.delivery_tail import Tail
+from onefold.runtime.delivery_tail import Commit, Tail
 from onefold.testing.simulation_faults import Fate
 
 DESTINATION = Destination("shop", events=("Order Completed",), audiences=("*",), effects=("created", "merged"))
@@ -71,7 +71,8 @@ class Deliver:
         self._fate = fate
         self._tail = Tail(state)
         self._payloads = Payloads(state, log)
-        self._subscription = Subscription(DESTINATION)
+        self._subscription = Subscription([DESTINATION])
+        self._tail.follow(DESTINATION)
         self._tag = tag_of(DESTINATION.name)
         self.line = Line(Ledger(DESTINATION.name, shelf.low_water, shelf.counts), 3)
         ahead = [row for row in shelf.parked.values() if row.commit > shelf.low_water]
@@ -103,21 +104,27 @@ class Deliver:
     def _take(self, chance: Random) -> bool:
         self._tail.poll()
         commits = self._tail.after(self._cursor)
-        for number, partition, effects in commits[: chance.randint(1, 4)]:
-            self.line.ledger.begin(number)
-            for index, effect in enumerate(effects):
-                seq = deliveries.sequence(number, index)
-                if not self.line.ledger.is_new(seq):
-                    continue
-                if effect not in self._subscription:
-                    self.line.ledger.filtered(seq, "unsubscribed")
-                elif delivery := self._payloads.make(seq, partition, effect, self._tag):
-                    self.line.add(delivery)
-                else:
-                    self.line.ledger.filtered(seq, "unreadable")
-            self.line.ledger.end(number)
-            self._cursor = number
+        for commit in commits[: chance.randint(1, 4)]:
+            self._take_commit(commit)
         return bool(commits)
+
+    def _take_commit(self, commit: Commit) -> None:
+        ledger, number = self.line.ledger, commit.number
+        ledger.begin(number)
+        known, unwanted = ledger.retake(number), commit.count
+        unwanted -= len(known)
+        for index, effect in self._tail.picks(commit, self._subscription):
+            seq = deliveries.sequence(number, index)
+            if seq in known:
+                continue
+            unwanted -= 1
+            if delivery := self._payloads.make(seq, commit.partition, effect, self._tag):
+                self.line.add(delivery)
+            else:
+                ledger.filtered(number, "unreadable")
+        ledger.filtered(number, "unsubscribed", unwanted)
+        ledger.end(number)
+        self._cursor = number
 
     def _send(self, delivery: Delivery, reached: list[Reached], chance: Random, failing: float) -> Outcome:
         self._fate.disturb("deliver: send")

@@ -47,6 +47,13 @@ def test_every_command_has_examples() -> None:
         assert "Examples:" in command.help, path
 
 
+def test_flags_ask_for_no_value(capsys: pytest.CaptureFixture[str]) -> None:
+    """The help shows a type beside what takes a value, and nothing beside a flag."""
+    _, out, _ = run(capsys, "deliveries", "replay", "--help")
+    assert not [line for line in out.splitlines() if ("--json" in line or "--yes" in line) and "<" in line]
+    assert [line for line in out.splitlines() if "--data" in line and "DIR" in line]
+
+
 def test_every_command_that_prints_data_has_json() -> None:
     """Every command but those that run a process has `--json`."""
     for path, command in _leaves("onefold", get_command(build())):

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from onefold.cli import exits
 from onefold.cli.app import main
+from onefold.cli.events import line
 from onefold.cli.profile import tree
 from onefold.demo import screen
 from onefold.demo.measures import Chapter, Measures
@@ -16,6 +18,7 @@ from onefold.errors import InvalidRequest
 from onefold.model.delivery import Delivery, Progress
 from onefold.runtime.doctor import examine
 from onefold.server.profiles import ProfileAnswer
+from onefold.server.tail import Shown
 from onefold.settings import Settings
 from onefold.storage.deliveries_lmdb import DeliveryStore
 from onefold.storage.directory import DataDirectory
@@ -46,7 +49,9 @@ def profile(events: int) -> str:
 
 
 def test_values_are_shown_as_the_language_writes_them() -> None:
-    """Booleans and lists are JSON, not Python; one event is one event."""
+    """Booleans and lists are JSON, not Python, in a profile and in the tail; one event is one event."""
+    changed = line(Shown("changed", "id", NOW, traits={"vip": False, "seen": ["a", 1], "plan": "pro"}))
+    assert 'vip = false, seen = ["a",1], plan = pro' in Text.from_markup(changed).plain
     assert "vip = false" in profile(2)
     assert 'seen = ["a",1]' in profile(2)
     assert "2 events" in profile(2)
@@ -93,3 +98,13 @@ def test_the_demo_shows_its_latest_step_on_any_terminal(height: int) -> None:
     lines = console.render_lines(screen.fitting(measures, "http://localhost", "a hint", console), pad=False)
     assert len(lines) < height
     assert "does 7" in "\n".join("".join(part.text for part in line) for line in lines)
+
+
+def test_nobody_is_asked_about_a_destination_that_is_not_there(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A name that is wrong is said to be wrong before anything is asked."""
+    with pytest.raises(SystemExit) as ended:
+        main(["deliveries", "replay", "crn", "--data", str(data)])
+    said = capsys.readouterr()
+    assert ended.value.code == exits.PROBLEM
+    assert "destination 'crn'" in said.err
+    assert "again?" not in said.out

@@ -123,7 +123,7 @@ def test_tags_differ_by_destination_and_stay() -> None:
 )
 def test_subscriptions(destination: Destination, wanted: set[str]) -> None:
     """Events and audiences by name, other effects by kind, `*` for all."""
-    subscription = Subscription(destination)
+    subscription = Subscription([destination])
     assert {kind for kind, effect in EFFECTS.items() if effect in subscription} == wanted
 
 
@@ -147,6 +147,6 @@ def test_tail_serves_the_near_and_the_far() -> None:
     for start in (0, 10, 39, 40, 41, 79, 80):
         seen, cursor = [], start
         while found := tail.after(cursor):
-            seen += [number for number, _, _ in found]
+            seen += [commit.number for commit in found]
             cursor = seen[-1]
         assert seen == list(range(start + 1, 81))

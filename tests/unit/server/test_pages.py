@@ -17,10 +17,26 @@ DOCUMENT: dict[str, Any] = {
                 "description": "Needs the scope `things:read`.",
                 "parameters": [{"name": "limit", "schema": {"type": "integer", "minimum": 1.0, "maximum": 1000.0}}],
                 "responses": {"200": {"description": "Fine"}},
+            },
+            "post": {
+                "requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Thing"}}}},
+                "responses": {"201": {"description": "Made"}},
+            },
+        }
+    },
+    "components": {
+        "schemas": {
+            "Thing": {
+                "type": "object",
+                "required": ["name", "parts"],
+                "properties": {
+                    "name": {"type": "string"},
+                    "parts": {"type": "array", "items": {"type": "string"}},
+                    "colour": {"type": "string"},
+                },
             }
         }
     },
-    "components": {"schemas": {}},
 }
 
 
@@ -31,6 +47,36 @@ def test_the_reference_reads_well() -> None:
     assert "<code>things:read</code>" in page
     assert "≥ 1, ≤ 1000" in page
     assert "http://127.0.0.1:8090/v1/things" in page
+
+
+def test_a_command_with_a_body_has_one() -> None:
+    """Whoever pastes the command of a route with a body sees which fields it cannot do without."""
+    page = pages.reference(DOCUMENT, "http://127.0.0.1:8090").decode()
+    assert (
+        "curl http://127.0.0.1:8090/v1/things -H 'Authorization: Bearer sk_…' \\\n"
+        '  -H \'Content-Type: application/json\' -d \'{"name": "…", "parts": ["…"]}\'</pre>'
+    ) in page
+
+
+def test_a_link_to_a_type_leads_inside_it() -> None:
+    """A browser opens a closed `details` for a target inside it, and not for the element itself."""
+    page = pages.reference(DOCUMENT, "http://127.0.0.1:8090").decode()
+    assert '<a href="#Thing">' in page
+    assert '</summary><div id="Thing">' in page
+
+
+def test_the_landing_page_says_how_to_begin() -> None:
+    """Both first commands stand there with this platform's address."""
+    page = pages.landing("1.2.3", "http://127.0.0.1:8090").decode()
+    assert "curl http://127.0.0.1:8090/v1/identify -u wk_…:" in page
+    assert '{"userId": "42", "traits": {"email": "ann@example.com"}}' in page
+    assert "curl http://127.0.0.1:8090/v1/profiles/user_id:42" in page
+
+
+def test_answers_are_described_in_our_words(tmp_path: Path) -> None:
+    """No answer is described in the web framework's words, which promise documents and URLs that do not follow."""
+    with fakes.client(tmp_path) as client:
+        assert " follows" not in client.get("/docs").text
 
 
 def test_every_route_is_in_the_docs(tmp_path: Path) -> None:

@@ -71,12 +71,12 @@ def test_filters_choose(wanted: Filter, kinds: list[str]) -> None:
 def test_a_slow_reader_is_told_what_it_missed() -> None:
     """A full queue gives up its oldest, counts them, and holds up nobody else."""
     slow, quick = Subscriber(Filter(), limit=3), Subscriber(Filter(), limit=100)
-    shown = [show(1, fakes.admitted(n)) for n in range(10)]
-    for one in shown:
-        slow.offer([one])
-        quick.offer([one])
+    happened = [fakes.admitted(n) for n in range(10)]
+    for one in happened:
+        slow.offer(1, [one])
+        quick.offer(1, [one])
     dropped, taken = asyncio.run(slow.take(0))
-    assert (dropped, [one.id for one in taken]) == (7, [one.id for one in shown[7:]])
+    assert (dropped, [one.id for one in taken]) == (7, [effects.key(1, one) for one in happened[7:]])
     assert len(asyncio.run(quick.take(0))[1]) == 10
     assert asyncio.run(slow.take(0)) == (0, [])
 

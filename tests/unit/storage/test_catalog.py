@@ -1,7 +1,9 @@
 """The catalog: keys that open what they should and nothing else, and definitions in versions."""
 
+import os
 import sqlite3
 import stat
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -289,3 +291,19 @@ def test_a_catalog_needs_its_directory(tmp_path: Path) -> None:
     """An absent directory is a storage error."""
     with pytest.raises(StorageError):
         Catalog(tmp_path / "none" / "catalog.sqlite", SystemClock())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
+def test_a_watch_tells_of_every_change(catalog: Catalog, tmp_path: Path) -> None:
+    """Another handle's change is told before it can be read, a look tells nothing."""
+    watch, other = catalog.watch(), Catalog(tmp_path / "catalog.sqlite", SystemClock())
+    assert watch is not None
+    for n in range(3):
+        before = catalog.generation()
+        with pytest.raises(BlockingIOError):
+            os.read(watch, 4096)
+        other.create_source(f"shop{n}")
+        assert os.read(watch, 4096)
+        assert catalog.generation() > before
+    os.close(watch)
+    other.close()

@@ -83,6 +83,7 @@ def test_a_full_disk_refuses_and_loses_nothing(tmp_path: Path) -> None:
     run(FULL_DISK, tmp_path / "log")
 
 
+@pytest.mark.strace
 @pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
 @pytest.mark.parametrize("call", ["fdatasync", "pwrite64", "writev"])
 def test_a_write_or_sync_that_fails_is_not_acknowledged(tmp_path: Path, call: str, error: str) -> None:

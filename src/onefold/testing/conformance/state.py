@@ -4,6 +4,8 @@ Subclass `StateConformance` in a test module and give it a fixture `open_state`:
 another handle on one and the same state, as another worker would have it.
 """
 
+import os
+import select
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 from onefold.errors import Conflict
 from onefold.limits import DAY_MS, NEVER_MS
 from onefold.model.changes import Changes, Cursor
-from onefold.model.effect import Admitted, AnyEffect, Created
+from onefold.model.effect import Admitted, AnyEffect, Created, decode
 from onefold.model.position import profile_id
 from onefold.model.profile import Profile
 from onefold.model.quarantined import Quarantined
@@ -206,6 +208,7 @@ class StateConformance:
         assert state.profile(C) == b"B"
         commit(state, offset=3, data=b"A", profiles=[A], absorbed={B: A})
         assert [state.profile(p) for p in (A, B, C)] == [b"A"] * 3
+        assert state.survivors([A, C, 1 << 60]) == {A: b"A", C: b"A"}
         assert (state.profile_ids(0, 0, 9), state.counts()) == ([A], {"profiles": 1})
 
     def test_merges_in_one_commit_or_in_two_give_the_same_digest(self, open_state: OpenState) -> None:
@@ -285,6 +288,35 @@ class StateConformance:
         assert state.effects(third, 9) == [(fourth, 0, [admitted(3)])]
         assert state.effects(fourth, 9) == []
         assert state.effects(0, 0) == []
+
+    def test_commits_come_as_bytes(self, open_state: OpenState) -> None:
+        """A follower may have commits undecoded, as few as come to a size, at least one where there is any."""
+        state = open_state()
+        numbers = [commit(state, partition=n % 2, offset=n, effects=[admitted(n)] * n) for n in range(1, 4)]
+        found = state.commits(0, 1 << 20)
+        assert [(number, partition, decode(data)) for number, partition, data in found] == state.effects(0, 9)
+        assert [number for number, _, _ in found] == numbers
+        assert state.commits(0, 1) == found[:1]
+        assert state.commits(0, len(found[0].effects) + 2) == found[:2]
+        assert state.commits(numbers[1], 1 << 20) == found[2:]
+        assert state.commits(numbers[2], 1 << 20) == state.commits(0, 0) == []
+
+    def test_the_newest_commit_has_a_number(self, open_state: OpenState) -> None:
+        """Of a commit without effects too, and on every handle."""
+        state, another = open_state(), open_state()
+        assert state.newest() == 0
+        assert commit(state) == another.newest() == 1
+
+    def test_a_watch_tells_of_commits(self, open_state: OpenState) -> None:
+        """A watch can be read from after another handle's commit; an engine may have none."""
+        state, another = open_state(), open_state()
+        watch = state.watch()
+        if watch is None:
+            return
+        commit(another)
+        readable, _, _ = select.select([watch], [], [], 60)
+        assert readable
+        os.close(watch)
 
     def test_effects_can_be_forgotten(self, open_state: OpenState) -> None:
         """Trimming forgets the commits below a number, says how many had effects, and can be repeated."""

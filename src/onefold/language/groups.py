@@ -1,0 +1,69 @@
+"""What of many definitions one look-up can answer: counts of equal texts, audiences of neighbouring literals."""
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+from onefold.language import nodes as n
+from onefold.language.crossings import Crossings, Test
+from onefold.language.source import MIRRORED
+
+_TOGETHER_MIN = 3
+"""So many definitions are quicker looked up than asked one by one."""
+
+Input = str
+"""What an audience compares: the key of a slot, or the name of a trait."""
+
+
+class Branch(NamedTuple):
+    """Counts over one event name, each of the events in which `field` is its own text."""
+
+    event: str
+    field: n.Field
+    keys: dict[str, str]
+    """Text → slot."""
+
+
+def branches(aggregates: Mapping[str, n.Aggregate]) -> list[Branch]:
+    """The counts that can share a look-up."""
+    found: dict[tuple[str, tuple[str, ...]], Branch] = {}
+    for key, aggregate in aggregates.items():
+        if aggregate.function != "count" or aggregate.within_ms is not None:
+            continue
+        match aggregate.where:
+            case n.Compare(op="==", left=n.Field() as field, right=n.Literal_(value=str(text))):
+                branch = found.setdefault((aggregate.event, field.path), Branch(aggregate.event, field, {}))
+                branch.keys[text] = key
+    return [branch for branch in found.values() if len(branch.keys) >= _TOGETHER_MIN]
+
+
+def crossings(
+    audiences: Mapping[str, n.Node], looked_up: Collection[Input]
+) -> tuple[dict[Input, Crossings], frozenset[str]]:
+    """Audiences that compare one input with a literal, by that input; and the names of these audiences.
+
+    Those of inputs in `looked_up` are taken however few they are.
+    """
+    tests: dict[Input, list[Test]] = {}
+    for name, node in audiences.items():
+        if (found := _test(node)) is not None:
+            given, op, literal = found
+            tests.setdefault(given, []).append((op, literal, name))
+    chosen = {given: each for given, each in tests.items() if len(each) >= _TOGETHER_MIN or given in looked_up}
+    indexed = frozenset(name for each in chosen.values() for _, _, name in each)
+    return {given: Crossings(each) for given, each in chosen.items()}, indexed
+
+
+def _test(node: n.Node) -> tuple[Input, str, int | float | str] | None:
+    if not isinstance(node, n.Compare):
+        return None
+    left, right, op = node.left, node.right, node.op
+    if isinstance(left, n.Literal_):
+        left, right, op = right, left, MIRRORED[op]
+    if not isinstance(left, n.TraitRef | n.Aggregate) or not isinstance(right, n.Literal_):
+        return None
+    literal = right.value
+    if isinstance(literal, bool) or literal is None:
+        return None
+    if op not in (("==",) if isinstance(literal, str) else ("<", "<=", ">", ">=")):
+        return None
+    return (left.name if isinstance(left, n.TraitRef) else n.slot(left)), op, literal

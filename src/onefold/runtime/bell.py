@@ -1,0 +1,92 @@
+"""Learning of news: by the signs that an engine gives (`State.watch`), by the clock where it gives none."""
+
+import asyncio
+import os
+from contextlib import suppress
+
+from onefold.ports import State
+
+AT_ONCE_S = 0.001
+"""Looks follow each other no sooner: a commit is many writes, and each of them is a sign."""
+SELDOM_S = 1.0
+"""However quiet it is, somebody looks this often: a sign may come a moment before what it tells of can be seen."""
+NO_SIGN_S = 0.01
+"""The same, where there are no signs."""
+UNASKED_S = 5.0
+"""The same, where signs come only after what they tell of."""
+_READ_BYTES = 4096
+
+
+class Signs:
+    """For who looks now and then, and wants to look in vain less often."""
+
+    def __init__(self, watch: int | None, every_s: float) -> None:
+        """Without a watch, `due` is true every so many seconds."""
+        self._watch = watch
+        self._every_s = every_s if watch is None else UNASKED_S
+        self._looked_s = -self._every_s
+        self.complete = watch is not None
+        """Without a sign there was no news."""
+
+    def due(self, now_s: float) -> bool:
+        """Whether it is time to look: there was a sign since the last call, or a while has passed."""
+        if not _emptied(self._watch) and now_s - self._looked_s < self._every_s:
+            return False
+        self._looked_s = now_s
+        return True
+
+    def again(self) -> None:
+        """The look failed: the next one is due at once."""
+        self._looked_s = -self._every_s
+
+    def close(self) -> None:
+        """Let go of the watch."""
+        if self._watch is not None:
+            os.close(self._watch)
+            self._watch = None
+
+
+class Bell:
+    """For one follower in one event loop: look, `rest`, look again."""
+
+    def __init__(self, state: State) -> None:
+        self._watch = state.watch()
+        self._seldom_s = NO_SIGN_S if self._watch is None else SELDOM_S
+        self._wait_s = AT_ONCE_S
+
+    async def rest(self, *, found: bool) -> None:
+        """After a look: until there is a sign, or a while, which doubles with each look that `found` nothing."""
+        await asyncio.sleep(AT_ONCE_S)
+        if found or await self._heard():
+            self._wait_s = AT_ONCE_S
+        else:
+            self._wait_s = min(self._seldom_s, 2 * self._wait_s)
+
+    def close(self) -> None:
+        """Let go of the watch."""
+        if self._watch is not None:
+            os.close(self._watch)
+            self._watch = None
+
+    async def _heard(self) -> bool:
+        """Wait for a sign; False: none came."""
+        if self._watch is None:
+            await asyncio.sleep(self._wait_s)
+            return False
+        loop, sign = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self._watch, sign.set)
+        try:
+            async with asyncio.timeout(self._wait_s):
+                await sign.wait()
+        except TimeoutError:
+            return False
+        finally:
+            loop.remove_reader(self._watch)
+        return _emptied(self._watch)
+
+
+def _emptied(watch: int | None) -> bool:
+    """Whether there was anything to read there."""
+    with suppress(BlockingIOError):
+        return watch is not None and bool(os.read(watch, _READ_BYTES))
+    return False

@@ -1,0 +1,85 @@
+"""Who follows is told of news, and otherwise left in peace."""
+
+import asyncio
+import contextlib
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from onefold.runtime import bell
+from onefold.runtime.bell import Bell, Signs
+from onefold.storage import file_watch
+from onefold.storage.state_lmdb import LmdbState
+from onefold.testing.conformance.state import admitted, commit
+from onefold.testing.memory_state import MemoryState
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
+
+
+@linux
+def test_a_commit_ends_the_rest(tmp_path: Path) -> None:
+    """A follower that has found nothing for long hears of each commit without waiting for its next look."""
+    state = LmdbState(tmp_path)
+
+    async def follow() -> list[int]:
+        loop, after = asyncio.get_running_loop(), 0
+        heard: list[int] = []
+        with contextlib.closing(Bell(state)) as rested:
+            rested._wait_s = rested._seldom_s = 3_600.0
+            for _ in range(3):
+                writing = loop.run_in_executor(
+                    None, lambda: commit(state, offset=len(heard) + 1, effects=[admitted(1)])
+                )
+                while not (found := state.commits(after, 1)):
+                    await rested.rest(found=False)
+                after = found[0].number
+                heard.append(after)
+                await writing
+        return heard
+
+    assert asyncio.run(asyncio.wait_for(follow(), 60)) == [1, 2, 3]
+    state.close()
+
+
+def test_without_signs_the_clock_decides() -> None:
+    """Where an engine gives no signs, looks come after ever longer rests, but never seldom; news begins them anew."""
+    rested: list[float] = []
+
+    async def follow() -> None:
+        quiet = Bell(MemoryState())
+        for _ in range(6):
+            await quiet.rest(found=False)
+            rested.append(quiet._wait_s)
+        await quiet.rest(found=True)
+        rested.append(quiet._wait_s)
+        quiet.close()
+
+    asyncio.run(follow())
+    assert rested == [0.002, 0.004, 0.008, bell.NO_SIGN_S, bell.NO_SIGN_S, bell.NO_SIGN_S, bell.AT_ONCE_S]
+
+
+@linux
+def test_signs_say_when_it_is_time_to_look(tmp_path: Path) -> None:
+    """A write makes the next look due once, a failed look the next one, and without any it comes seldom."""
+    file = tmp_path / "file"
+    file.touch()
+    signs = Signs(file_watch.written(file), 0.25)
+    assert signs.complete
+    assert [signs.due(0.0), signs.due(1.0)] == [True, False]
+    writer = threading.Thread(target=file.write_text, args=("news",))
+    writer.start()
+    writer.join()
+    assert [signs.due(1.1), signs.due(1.2)] == [True, False]
+    signs.again()
+    assert [signs.due(1.3), signs.due(1.4), signs.due(1.3 + bell.UNASKED_S)] == [True, False, True]
+    signs.close()
+    signs.close()
+
+
+def test_without_signs_looks_are_regular(tmp_path: Path) -> None:
+    """A file that cannot be watched is looked at every so often."""
+    signs = Signs(file_watch.written(tmp_path / "nothing"), 0.25)
+    assert not signs.complete
+    assert [signs.due(0.0), signs.due(0.2), signs.due(0.25), signs.due(0.5)] == [True, False, True, True]
