@@ -6,7 +6,7 @@ Every hot call takes and gives a batch. All methods may raise `StorageError` and
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from onefold.model.changes import Changes, Cursor
+from onefold.model.changes import Changed, Changes, Cursor
 from onefold.model.effect import AnyEffect
 from onefold.model.quarantined import Quarantined
 
@@ -65,15 +65,6 @@ class Loaded(NamedTuple):
     identifiers: dict[str, int]
     profiles: dict[int, bytes]
     seen: dict[bytes, int]
-
-
-class Changed(NamedTuple):
-    """What others have changed: forget it, and load it again."""
-
-    profiles: set[int]
-    """Changed, or absorbed."""
-    identifiers: set[str]
-    """New, or moved to another profile."""
 
 
 class Commit(NamedTuple):

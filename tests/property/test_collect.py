@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +16,7 @@ from onefold.collect.record import records
 from onefold.limits import EVENT_MAX_BYTES, JSON_MAX_DEPTH
 from onefold.model import entry
 from onefold.model.entry import Received
-from onefold.model.event import Event
+from onefold.model.event import Event, EventType
 from onefold.settings import Settings
 from tests.unit.collect.asgi import Door
 
@@ -89,10 +90,10 @@ def test_every_answer_is_defined_and_the_count_closes(path: str, body: bytes) ->
 
 
 @fuzzing
-@given(bodies(envelopes))
-def test_the_careful_way_agrees_with_the_fast_way(body: bytes) -> None:
-    """The typed decode of a whole batch gives the same verdicts as looking at each event alone."""
-    decoder = Decoder(Settings(), 2)
+@given(bodies(envelopes), st.integers(1, 2), st.sampled_from([50, 100, EVENT_MAX_BYTES]))
+def test_the_careful_way_agrees_with_the_fast_way(body: bytes, partitions: int, event_max_bytes: int) -> None:
+    """The typed decode of a batch, cut at its events, gives the same verdicts as looking at each event alone."""
+    decoder = Decoder(Settings(event_max_bytes=event_max_bytes), partitions)
     fast, careful = decoder.batch(body), decoder._batch_carefully(body)
     assert type(fast) is type(careful)
     if isinstance(fast, Intake) and isinstance(careful, Intake):
@@ -101,17 +102,39 @@ def test_the_careful_way_agrees_with_the_fast_way(body: bytes) -> None:
         assert fast == careful
 
 
-def test_the_fast_way_is_taken() -> None:
-    """Ordinary events never go the careful way, so that its cost is not theirs."""
-    body = msgspec.json.encode(
-        {"batch": [{"type": "track", "event": "e", "userId": "u", "properties": {"a": [{}]}}] * 9}
-    )
+@fuzzing
+@given(bodies(st.one_of(good_events, events)), st.sampled_from(TYPES))
+def test_a_plain_event_alone_is_judged_as_in_a_batch(body: bytes, type_: EventType) -> None:
+    """The one typed decode of an event that is sent alone gives the verdict of the careful way."""
+    decoder = Decoder(Settings(), 1)
+    fast, careful = decoder.single(body, type_), decoder._single_carefully(body, type_)
+    if isinstance(fast, Intake) and isinstance(careful, Intake):
+        assert (fast.accepted, msgspec.to_builtins(fast.rejected)) == (
+            careful.accepted, msgspec.to_builtins(careful.rejected)
+        )  # fmt: skip
+        assert [msgspec.json.decode(each) for each in fast.lanes[0]] == [
+            msgspec.json.decode(each) for each in careful.lanes[0]
+        ]
+    else:
+        assert fast == careful
+
+
+@pytest.mark.parametrize("partitions", [1, 2])
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+@pytest.mark.parametrize("around", [{}, {"sentAt": "2024-01-01T00:00:00Z", "writeKey": "k", "x": ["]"]}])
+def test_the_fast_way_is_taken(partitions: int, separators: tuple[str, str], around: dict[str, Any]) -> None:
+    """Ordinary events never go the careful way, so that its cost is not theirs; nor do batches larger than an event."""
+    event = {"type": "track", "event": "e", "userId": "u", "properties": {"a": [{}, {}], "b": "},{"}}
+    body = json.dumps(around | {"batch": [event] * 900}, separators=separators).encode()
+    assert len(body) > 2 * EVENT_MAX_BYTES
 
     class Fast(Decoder):
         def _batch_carefully(self, body: bytes) -> Intake | Answer:
-            raise AssertionError(body)
+            raise AssertionError(body[:100])
 
-    assert isinstance(Fast(Settings(), 2).batch(body), Intake)
+    intake = Fast(Settings(), partitions).batch(body)
+    assert isinstance(intake, Intake)
+    assert intake.accepted == 900
 
 
 @fuzzing
@@ -160,9 +183,14 @@ def test_splitting_is_parsing(items: list[Any], blank: str) -> None:
 def _shown(intake: Intake) -> Any:
     return (
         intake.write_keys, intake.sent_at_ms, intake.accepted,
-        [[bytes(each) for each in lane] for lane in intake.lanes],
+        # Events that stayed together are parted again; of blanks between them nothing is promised.
+        [[each for run in lane for each in _parted(bytes(run))] for lane in intake.lanes],
         [msgspec.to_builtins(each) for each in intake.rejected],
     )  # fmt: skip
+
+
+def _parted(run: bytes) -> list[bytes]:
+    return [bytes(each) for each in msgspec.json.decode(b"[%b]" % run, type=list[msgspec.Raw])]
 
 
 def _depth(value: Any) -> int:

@@ -1,21 +1,23 @@
 """From a body to events: those that are taken, as the bytes that came, and those that are not, each with its reason.
 
-The fast way decodes a whole batch at once, twice: typed, which proves every event readable by the step, and as raw
-spans, which are what is stored. Whatever the fast way does not like goes the careful way, event by event.
+The fast way decodes a whole batch at once, typed, which proves every event readable by the step; what is stored are
+the bytes that came, in one piece where nothing parts them, else as raw spans. Whatever the fast way does not like goes
+the careful way, event by event.
 """
 
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from onefold.collect import split
 from onefold.collect.answer import Answer, not_json, refusal, too_large
 from onefold.collect.check import FREE, Passed, Plain, Sent, examine, with_type
 from onefold.collect.routing import partition
+from onefold.collect.runs import cut
 from onefold.limits import QUARANTINED_BODY_MAX_BYTES
 from onefold.model.entry import Rejected
 from onefold.model.event import EventType
@@ -29,7 +31,7 @@ class Intake(Struct):
     """The write key that lay in the body, if any."""
     sent_at_ms: int | None
     lanes: list[list[Raw]]
-    """The accepted events of each partition, in the order of the request."""
+    """The accepted events of each partition, in the order of the request: one by one, or several with their commas."""
     accepted: int
     rejected: list[Rejected]
     size: int
@@ -43,20 +45,17 @@ class _Envelope(Struct):
     integrations: dict[str, Raw] | bool | None = None
 
 
-class _PlainBatch(_Envelope):
-    batch: list[Plain] = []
+class _EmptyBatch(_Envelope, kw_only=True):
+    batch: Annotated[list[Raw], Meta(max_length=0)]
 
 
 class _RawBatch(_Envelope):
     batch: list[Raw] = []
 
 
-class _Spans(Struct):
-    batch: list[Raw]
-
-
-_decode_plain = msgspec.json.Decoder(_PlainBatch).decode
-_decode_spans = msgspec.json.Decoder(_Spans).decode
+_decode_empty = msgspec.json.Decoder(_EmptyBatch).decode
+_decode_plain = msgspec.json.Decoder(list[Plain]).decode
+_decode_spans = msgspec.json.Decoder(list[Raw]).decode
 _decode_raw = msgspec.json.Decoder(_RawBatch).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_sent = msgspec.json.Decoder(Sent).decode
@@ -80,18 +79,30 @@ class Decoder:
 
     def batch(self, body: bytes) -> Intake | Answer:
         """The events of a batch, or why the request as a whole is refused."""
-        try:
-            plain = _decode_plain(body)
-            if plain.context or plain.integrations:
-                return self._batch_carefully(body)
-            spans = _decode_spans(body).batch
-        except _UNREADABLE:
+        apart = self._partitions == 1 and len(body) > self._event_max_bytes
+        plain = (apart and self._plain(body, self._event_max_bytes)) or self._plain(body, len(body))
+        if plain is None:
             return self._batch_carefully(body)
-        if not 0 < len(spans) <= self._max_events:
-            return self._miscounted(len(spans))
-        intake = self._intake(plain, len(body))
-        self._take_plain(intake, plain.batch, spans)
+        envelope, runs = plain
+        if not 0 < (events := sum(len(decoded) for _, decoded in runs)) <= self._max_events:
+            return self._miscounted(events)
+        intake = self._intake(envelope, len(body))
+        first = 0
+        for run, decoded in runs:
+            self._take_plain(intake, first, decoded, run)
+            first += len(decoded)
         return intake
+
+    def _plain(self, body: bytes, run_max_bytes: int) -> tuple[_Envelope, list[tuple[bytes, list[Plain]]]] | None:
+        """The body as an envelope and runs of plain events; None where a cut is wrong, or where it is not plain."""
+        if (parts := cut(body, run_max_bytes)) is None:
+            return None
+        try:
+            envelope = _decode_empty(parts.envelope)
+            runs = [(run, _decode_plain(run)) for run in parts.runs]
+        except _UNREADABLE:
+            return None
+        return None if envelope.context or envelope.integrations else (envelope, runs)
 
     def single(self, body: bytes, type_: EventType) -> Intake | Answer:
         """The one event of a body, as one of this type."""
@@ -102,23 +113,25 @@ class Decoder:
         intake = self._intake(sent, len(body))
         intake.sent_at_ms = None
         if sent.type != type_ or sent.writeKey is not None:
-            body = with_type(body, type_)
-        self._take_carefully(intake, [body])
+            self._take_carefully(intake, [with_type(body, type_)])
+        else:
+            self._take_plain(intake, 0, [sent], b"[%b]" % body)
         return intake
 
-    def _take_plain(self, intake: Intake, events: Sequence[Plain], spans: Sequence[Raw]) -> None:
+    def _take_plain(self, intake: Intake, first: int, events: Sequence[Plain], run: bytes) -> None:
+        """Take a run, whose first event is number `first` of its request; what is not plainly sound is examined."""
         lanes, partitions, max_bytes = intake.lanes, self._partitions, self._event_max_bytes
-        accepted = 0
-        for index, event in enumerate(events):
-            primary = event.userId or event.anonymousId
-            span = spans[index]
-            named = event.event if event.type == "track" else event.type in FREE
-            if primary and named and len(span) <= max_bytes:
-                accepted += 1
+        if partitions == 1 and len(run) <= max_bytes + len(b"[]") and all(map(_plain_primary, events)):
+            intake.accepted += len(events)
+            lanes[0].append(Raw(memoryview(run)[1:-1]))
+            return
+        for index, (event, span) in enumerate(zip(events, _decode_spans(run), strict=True), first):
+            primary = _plain_primary(event)
+            if primary and len(span) <= max_bytes:
+                intake.accepted += 1
                 lanes[partition(primary if primary.__class__ is str else str(primary), partitions)].append(span)
             else:
                 self._take_one(intake, index, bytes(span))
-        intake.accepted += accepted
 
     def _take_carefully(self, intake: Intake, bodies: Sequence[bytes]) -> None:
         for index, body in enumerate(bodies):
@@ -173,6 +186,12 @@ class Decoder:
         if events == 0:
             return refusal(400, "empty_batch", "empty batch payload: $.batch has no events")
         return too_large(f"the batch has {events} events; {self._max_events} are allowed: send several batches")
+
+
+def _plain_primary(event: Plain) -> str | int | None:
+    """What the partition of an event is found by that plainly has what its kind needs; else nothing that is true."""
+    named = event.event if event.type == "track" else event.type in FREE
+    return (event.userId or event.anonymousId) if named else None
 
 
 def milliseconds(at: datetime) -> int:

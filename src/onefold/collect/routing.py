@@ -10,4 +10,4 @@ _hash: Hash = xxhash.xxh3_64_intdigest
 
 def partition(primary: str, partitions: int) -> int:
     """The partition of a primary identifier: the userId, else the anonymousId, else whatever names the event."""
-    return _hash(primary.encode(errors="backslashreplace")) % partitions if partitions > 1 else 0
+    return _hash(primary.encode("utf-8", "backslashreplace")) % partitions if partitions > 1 else 0

@@ -4,12 +4,14 @@ Each function here is pure: batch, view and program in, changes out. It owns the
 a clock: time arrives in the entries. The steps of many batches may share a `Run`, and so a commit.
 """
 
+from collections.abc import Iterable
+from operator import attrgetter
 from typing import NamedTuple
 
 from msgspec import structs
 
 from onefold.core.admit import admit, refuse
-from onefold.core.batch import Batch, Refused
+from onefold.core.batch import Batch, Incoming, Refused
 from onefold.core.fold import fold
 from onefold.core.renew import bring_to_present, mark, renew
 from onefold.core.resolve import resolve
@@ -40,7 +42,23 @@ def step(run: Run, batch: Batch, view: View) -> None:
         refuse(run, bad)
         bad = next(refused)
     run.count("received", len(batch.incoming) + len(batch.refused))
+
+
+def step_again(run: Run, incoming: Iterable[Incoming], view: View) -> None:
+    """Fold events that `run.retract` took out once more, over what their people have become meanwhile."""
+    run.see(view)
+    for each in incoming:
+        del run.messages[each.fingerprint]
+        run.position, run.now_ms, run.n = each.position, each.received_ms, 0
+        if admit(run, each):
+            fold(run, resolve(run, each), each)
+    run.effects.sort(key=attrgetter("position", "n"))
+
+
+def finish(run: Run, cursor: Cursor) -> Changes:
+    """All that the steps of a commit did; the partition is at `cursor` then."""
     mark(run)
+    return run.changes(cursor)
 
 
 class Place(NamedTuple):

@@ -111,6 +111,7 @@ def _join(run: Run, profile: Profile, identifier: str, incoming: Incoming) -> Pr
             return profile
         _give(run, profile, identifier, incoming)
         return profile
+    run.bonds.append((profile.id, owner))
     other = run.profiles[owner]
     if (rule := _forbids(profile, other.identifiers)) is not None:
         _refuse(run, profile, identifier, incoming, rule)

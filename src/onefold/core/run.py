@@ -1,13 +1,14 @@
 """What the step gathers while it goes through the batches of a commit; at the end it is their `Changes`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from onefold.core.rules import Rules
 from onefold.language.program import Program, Trigger
 from onefold.limits import NEVER_MS
-from onefold.model.changes import Changes, Cursor, View
-from onefold.model.effect import AnyEffect, Changed, Entered, Left
+from onefold.model.changes import Changed, Changes, Cursor, View
+from onefold.model.effect import Admitted, AnyEffect, Entered, Left
+from onefold.model.effect import Changed as TraitsChanged
 from onefold.model.profile import Profile
 from onefold.model.quarantined import Quarantined
 
@@ -34,6 +35,8 @@ class Run:
         """Traits that the event under way has given new values, until they are told."""
         self.moves: list[tuple[str, bool]] = []
         """Audiences that its profile has entered (True) or left by it, until that is told."""
+        self.bonds: list[tuple[int, int]] = []
+        """Profiles that met in one event: what becomes of one may depend on the other."""
         self.admitted = 0
         self.position = 0
         self.n = 0
@@ -79,7 +82,7 @@ class Run:
     def tell(self, profile: Profile, reason: str) -> None:
         """Effects and memberships of what has changed."""
         if self.changed:
-            self.effects.append(Changed(profile.id, self.position, self.n, self.now_ms, self.changed))
+            self.effects.append(TraitsChanged(profile.id, self.position, self.n, self.now_ms, self.changed))
             self.n += 1
             self.changed = {}
         if not self.moves:
@@ -91,6 +94,29 @@ class Run:
             else:
                 self.effects.append(Left(profile.id, self.position, self.number(), self.now_ms, audience, reason))
         self.moves = []
+
+    def concerned(self, changed: Changed) -> set[int]:
+        """Whose results may be others now that somebody else has changed these; closed under bonds."""
+        people = changed.profiles | {self.moved[name] for name in changed.identifiers if name in self.moved}
+        grown = True
+        while grown:
+            met = {one for bond in self.bonds if not people.isdisjoint(bond) for one in bond}
+            grown = not met <= people
+            people |= met
+        return people
+
+    def retract(self, people: Container[int]) -> set[int]:
+        """Undo all that was done to these people; the positions of their events, which are to be folded again."""
+        positions = {e.position for e in self.effects if type(e) is Admitted and e.profile in people}
+        self.effects = [effect for effect in self.effects if effect.profile not in people]
+        self.members = [member for member in self.members if member[1] not in people]
+        self.moved = {identifier: owner for identifier, owner in self.moved.items() if owner not in people}
+        self.touched = {one: profile for one, profile in self.touched.items() if one not in people}
+        self.armed = {one: due_ms for one, due_ms in self.armed.items() if one not in people}
+        self.absorbed = {one: survivor for one, survivor in self.absorbed.items() if one not in people}
+        self.bonds = [bond for bond in self.bonds if bond[0] not in people]
+        self.admitted -= len(positions)
+        return positions
 
     def changes(self, cursor: Cursor) -> Changes:
         """Everything that the batches did; the partition is at `cursor` then."""

@@ -1,5 +1,7 @@
 """What a step reads and what it leaves behind: the data that passes between core and state."""
 
+from typing import NamedTuple
+
 from msgspec import Struct
 
 from onefold.model.effect import AnyEffect
@@ -18,6 +20,15 @@ class Cursor(Struct, frozen=True, array_like=True):
     """The definitions in force."""
     sweeping: int = -1
     """Profiles at home here with a larger id are still to be judged under `version`; -1: all have been."""
+
+
+class Changed(NamedTuple):
+    """What others have changed: whoever remembers it must look again."""
+
+    profiles: set[int]
+    """Changed, or absorbed."""
+    identifiers: set[str]
+    """New, or moved to another profile."""
 
 
 class View(Struct):

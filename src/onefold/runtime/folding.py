@@ -16,7 +16,7 @@ from onefold.core.rules import Rules
 from onefold.core.run import Run
 from onefold.errors import Conflict
 from onefold.language.program import Program
-from onefold.limits import MIB, STEP_MAX_EVENTS, SWEEP_MAX_PROFILES, TICK_MAX_TIMERS
+from onefold.limits import STEP_MAX_EVENTS, SWEEP_MAX_PROFILES, TICK_MAX_TIMERS
 from onefold.model import profile as profiles
 from onefold.model.changes import Changes, Cursor, View
 from onefold.model.entry import Defined, Entry, Received, Sweep, Tick
@@ -25,7 +25,8 @@ from onefold.ports import Loaded, LogReader, Record, State
 from onefold.runtime.programs import Programs
 from onefold.runtime.recent import Recent
 
-_READ_MAX_BYTES = 16 * MIB
+_EVENT_BYTES = 512
+"""Read for each event that a commit may take; larger events make smaller commits."""
 _CACHED_EVENTS = 200
 """Events decoded and folded before the next are decoded: what fits a second-level cache."""
 _CONTESTED_EVENTS = 8_000
@@ -48,6 +49,8 @@ class Folding:
         self._alone_events = STEP_MAX_EVENTS
         """Events that one commit may fold without meeting another worker's: fewer after a conflict, then more again."""
         self.conflicts = 0
+        self.mended = 0
+        """Conflicts after which just the people concerned were folded again."""
 
     def cursor(self, partition: int) -> Cursor:
         """How far this partition has been folded."""
@@ -60,16 +63,17 @@ class Folding:
         while True:
             self._catch_up()
             cursor = self.cursor(partition)
-            records = self._log.read(partition, cursor.offset, _READ_MAX_BYTES)
+            max_events = min(max_events, self._alone_events)
+            records = self._log.read(partition, cursor.offset, max_events * _EVENT_BYTES)
             if until is not None:
                 records = [record for record in records if record.offset < until]
             if not records:
                 return 0
             try:
-                taken = self._fold(partition, cursor, records, min(max_events, self._alone_events))
+                taken = self._fold(partition, cursor, records, max_events)
             except Conflict:
                 self.conflicts += 1
-                self._alone_events = max(_CONTESTED_EVENTS, self._alone_events // 4)
+                self._be_smaller()
             else:
                 self._alone_events = min(STEP_MAX_EVENTS, self._alone_events + _CACHED_EVENTS)
                 return taken
@@ -80,7 +84,7 @@ class Folding:
         if isinstance(first, Tick | Defined | Sweep):
             self._fold_alone(Place(partition, cursor, records[0].offset, first.at_ms), first, program)
             return 1
-        with self._pending(partition, program) as pending:
+        with self._pending(cursor, Run(partition, program, self._rules)) as pending:
             taken, events = 0, 0
             while events < max_events and taken < len(records):
                 batch = self._next_batch(program, cursor, partition, records[taken:], max_events - events)
@@ -89,11 +93,52 @@ class Folding:
                 view = self._load(pending, batch.people(), (), batch.messages())
                 pipeline.step(pending.run, batch, view)
                 self._forget(pending.run.absorbed)
+                if self._alone_events < STEP_MAX_EVENTS:
+                    pending.batches.append(batch)
                 events += len(batch.incoming)
                 taken += batch.cursor.offset - cursor.offset
                 cursor = batch.cursor
-            self._commit(pending, pending.run.changes(cursor))
+            self._commit_events(pending, cursor)
         return taken
+
+    def _commit_events(self, pending: "_Pending", cursor: Cursor) -> None:
+        """Commit; where others were faster, first fold again the events of just the people whom they changed."""
+        while True:
+            try:
+                self._commit(pending, pipeline.finish(pending.run, cursor))
+            except Conflict:
+                self.conflicts += 1
+                self._be_smaller()
+                if not self._mend(pending):
+                    raise
+            else:
+                return
+
+    def _mend(self, pending: "_Pending") -> bool:
+        """Bring a commit to the present. False: too much has changed, or others fold this partition, too."""
+        run = pending.run
+        if not pending.batches:
+            return False
+        newest, changed = self._state.touched_since(pending.snapshot)
+        if changed is None or self._state.cursor(run.partition) != pending.before:
+            return False
+        if self._state.load((), (), run.messages).seen:
+            return False
+        people = run.concerned(changed)
+        self._forget(changed.profiles)
+        self._forget(people)
+        pending.snapshot = newest
+        positions = run.retract(people)
+        again = [each for batch in pending.batches for each in batch.incoming if each.position in positions]
+        view = self._load(pending, {id(each.who): each.who for each in again}.values(), (), ())
+        pipeline.step_again(run, again, view)
+        self._forget(run.absorbed)
+        self.mended += 1
+        return True
+
+    def _be_smaller(self) -> None:
+        """Smaller commits meet others less often."""
+        self._alone_events = max(_CONTESTED_EVENTS, self._alone_events // 4)
 
     def _decode(self, program: Program, record: Record) -> Entry | Unreadable:
         """The entry of a record, or why it is none."""
@@ -120,7 +165,7 @@ class Folding:
 
     def _fold_alone(self, place: Place, entry: Tick | Defined | Sweep, program: Program) -> None:
         """An entry without events makes a commit of its own."""
-        with self._pending(place.partition, program) as pending:
+        with self._pending(place.before, Run(place.partition, program, self._rules)) as pending:
             match entry:
                 case Tick():
                     now_ms = place.after().now_ms
@@ -137,9 +182,9 @@ class Folding:
             self._commit(pending, changes)
 
     @contextmanager
-    def _pending(self, partition: int, program: Program) -> "Iterator[_Pending]":
+    def _pending(self, before: Cursor, run: Run) -> "Iterator[_Pending]":
         """A commit in the making. Where it fails, all that it has changed in memory is forgotten."""
-        pending = _Pending(self._snapshot, Run(partition, program, self._rules))
+        pending = _Pending(self._snapshot, before, run)
         try:
             yield pending
         except BaseException:
@@ -214,8 +259,11 @@ class Folding:
 class _Pending:
     """A commit in the making, and what it has read."""
 
-    def __init__(self, snapshot: int, run: Run) -> None:
-        self._snapshot = snapshot
+    def __init__(self, snapshot: int, before: Cursor, run: Run) -> None:
+        self.snapshot = snapshot
+        self.before = before
+        self.batches: list[Batch] = []
+        """What the run has folded; kept only while others commit, too."""
         self._identifiers: dict[str, int] = {}
         self.read: dict[int, bytes] = {}
         """Profiles that the commit has read."""
@@ -228,4 +276,4 @@ class _Pending:
 
     def loaded(self) -> Loaded:
         """All reads, as of the snapshot from before the first."""
-        return Loaded(self._snapshot, self._identifiers, self.read, {})
+        return Loaded(self.snapshot, self._identifiers, self.read, {})

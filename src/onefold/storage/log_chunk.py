@@ -13,16 +13,17 @@ from functools import partial
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
-from xxhash import xxh3_64_intdigest
+from xxhash import xxh3_64, xxh3_64_intdigest
 
 from onefold.errors import Damaged, StorageError, TooNew
-from onefold.limits import RECORD_MAX_BYTES
+from onefold.limits import KIB, RECORD_MAX_BYTES
 from onefold.ports import Record
 
 VERSION = 1
-CHUNK_MAX_BYTES = 1 << 20
-"""A longer append is cut into several chunks (one transaction still): a reader verifies whole chunks, and LMDB
-needs the pages of one in a row. One record may be longer; then it is a chunk of its own."""
+CHUNK_MAX_BYTES = 256 * KIB
+"""A longer append is cut into several chunks (one transaction still): a reader verifies whole chunks, LMDB needs the
+pages of one in a row, and the C library gives larger pieces of memory back to the system after each append, to have
+them zeroed again at the next. One record may be longer; then it is a chunk of its own."""
 
 _CHECKSUM = struct.Struct("<Q")
 _HEADER = struct.Struct("<BBHIQQ")
@@ -65,9 +66,11 @@ def encode(partition: int, header: Header, records: Sequence[bytes]) -> bytes:
     lengths = array("I", map(len, records))
     if sys.byteorder == "big":
         lengths.byteswap()
-    head = _HEADER.pack(VERSION, 0, partition, header.records, header.first, header.written_at_ms)
-    rest = b"".join((head, lengths.tobytes(), *records))
-    return _CHECKSUM.pack(xxh3_64_intdigest(rest)) + rest
+    head = _HEADER.pack(VERSION, 0, partition, header.records, header.first, header.written_at_ms) + lengths.tobytes()
+    checksum = xxh3_64(head)
+    for record in records:
+        checksum.update(record)
+    return b"".join((_CHECKSUM.pack(checksum.intdigest()), head, *records))
 
 
 def peek(partition: int, offset: int, chunk: bytes | memoryview) -> Header:

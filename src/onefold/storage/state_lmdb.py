@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 from onefold.errors import Conflict
 from onefold.limits import DEDUPE_WINDOW_MS, NEVER_MS
 from onefold.model import effect
-from onefold.model.changes import Changes, Cursor
+from onefold.model.changes import Changed, Changes, Cursor
 from onefold.model.effect import AnyEffect
 from onefold.model.quarantined import Quarantined
-from onefold.ports import Changed, Commit, Loaded
+from onefold.ports import Commit, Loaded
 from onefold.storage import file_watch, lmdb_env, state_commit, state_migrations, state_tables
 from onefold.storage.lmdb_env import Txn
 from onefold.storage.messages_lmdb import MessageIndex, Picture, stored_messages

@@ -8,11 +8,11 @@ import msgspec
 from onefold.errors import Conflict
 from onefold.limits import DEDUPE_WINDOW_MS, NEVER_MS
 from onefold.model import effect
-from onefold.model.changes import Changes, Cursor
+from onefold.model.changes import Changed, Changes, Cursor
 from onefold.model.effect import AnyEffect
 from onefold.model.position import home
 from onefold.model.quarantined import Quarantined
-from onefold.ports import Changed, Commit, Loaded
+from onefold.ports import Commit, Loaded
 from onefold.storage.state_digest import digest_of
 
 RECORDS_KEPT = 1_000

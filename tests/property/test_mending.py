@@ -1,0 +1,93 @@
+"""Two workers on one state: who is overtaken folds again just the people concerned, as if they had taken turns."""
+
+import random
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from onefold.model.changes import Changes, Cursor
+from onefold.model.definitions import Definitions
+from onefold.ports import Loaded
+from onefold.runtime.folding import Folding
+from onefold.runtime.programs import Programs
+from onefold.testing.memory_state import MemoryState
+from onefold.testing.world import World
+from tests.property.test_step import DEFINITIONS, life
+
+
+class Overtaken:
+    """A worker's handle on a state in which, just before each of its commits, somebody else has a turn."""
+
+    def __init__(self, state: MemoryState, meanwhile: Callable[[], None], note: Callable[[Cursor, int], None]) -> None:
+        self._state = state
+        self._meanwhile = meanwhile
+        self._note = note
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._state, name)
+
+    def commit(self, changes: Changes, loaded: Loaded, encoded: Mapping[int, bytes]) -> int:
+        self._meanwhile()
+        number = self._state.commit(changes, loaded, encoded)
+        self._note(changes.cursor, changes.partition)
+        return number
+
+
+def _defined(_version: int) -> Definitions:
+    return DEFINITIONS
+
+
+def _interleaved(seed: int, duplicates: float) -> tuple[World, list[tuple[int, int]], Folding]:
+    """A world folded by two workers who overtake each other, and in which order their commits came."""
+    chance = random.Random(seed)
+    state = MemoryState()
+    world = World(DEFINITIONS, partitions=2, state=state)
+    world.fold()
+    for at_ms, event in life(seed, 120):
+        world.now_ms = max(world.now_ms, at_ms)
+        world.send(event, partition=chance.randrange(2))
+        if chance.random() < duplicates:
+            world.send(event, partition=chance.randrange(2))
+    order: list[tuple[int, int]] = []
+
+    def note(cursor: Cursor, partition: int) -> None:
+        order.append((partition, cursor.offset))
+
+    def meanwhile() -> None:
+        if chance.random() < 0.6:
+            other.advance(1, chance.randrange(1, 4))
+
+    mine: Any = Overtaken(state, meanwhile, note)
+    theirs: Any = Overtaken(state.another(), lambda: None, note)
+    slow = Folding(world.reader, mine, Programs(_defined), world.rules)
+    other = Folding(world.reader, theirs, Programs(_defined), world.rules)
+    for partition, folding in ((0, slow), (1, other)):
+        while folding.advance(partition, chance.randrange(1, 12)):
+            pass
+    return world, order, slow
+
+
+@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("duplicates", [0.0, 0.2])
+def test_overtaking_is_as_taking_turns(seed: int, duplicates: float) -> None:
+    """State and effects are byte for byte those of folding the same runs of the log one after the other."""
+    world, order, _ = _interleaved(seed, duplicates)
+    again = World(partitions=2)
+    again.reader, again.folding = world.reader, Folding(world.reader, again.state, Programs(_defined), world.rules)
+    for partition in range(2):
+        again.folding.advance(partition, until=1)
+    for partition, until in order:
+        while again.folding.cursor(partition).offset < until:
+            again.folding.advance(partition, until=until)
+    assert again.state.digest() == world.state.digest()
+
+
+def test_conflicts_are_mended() -> None:
+    """Most conflicts are settled by folding again the people concerned, not the whole commit."""
+    mended = conflicts = 0
+    for seed in range(60):
+        _, _, slow = _interleaved(seed, 0.0)
+        mended += slow.mended
+        conflicts += slow.conflicts
+    assert mended > conflicts // 2 > 100, (mended, conflicts)
