@@ -8,7 +8,6 @@ fold, judge), encode (profiles), commit (fsynced). `measure` is the published ro
 
 import argparse
 import cProfile
-import gc
 import pstats
 import sys
 import tempfile
@@ -34,6 +33,7 @@ from onefold.model.entry import Defined
 from onefold.ports import Record
 from onefold.runtime import folding
 from onefold.runtime.folding import Folding
+from onefold.runtime.heap import without_collector
 from onefold.runtime.programs import Programs
 from onefold.settings import Settings
 from onefold.storage.state_lmdb import LmdbState
@@ -136,9 +136,7 @@ def costs(log: Sequence[bytes], events: int, step_events: int = STEP_MAX_EVENTS)
         fold = Folding(Lane(log), state, Programs(_never), Rules())
         fold.advance(0, step_events)  # the definitions: compiled before the clock starts
         clocks = Clocks()
-        gc.collect()
-        gc.set_threshold(50_000, 50, 100)
-        with clocks.on(state, fold):
+        with without_collector(), clocks.on(state, fold):
             begin = time.process_time()
             half = _run(fold, len(log) // 2, step_events)
             middle, first = time.process_time(), dict(clocks.spent)

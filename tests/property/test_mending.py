@@ -38,13 +38,13 @@ def _defined(_version: int) -> Definitions:
     return DEFINITIONS
 
 
-def _interleaved(seed: int, duplicates: float) -> tuple[World, list[tuple[int, int]], Folding]:
+def interleaved(seed: int, duplicates: float, length: int = 120) -> tuple[World, list[tuple[int, int]], Folding]:
     """A world folded by two workers who overtake each other, and in which order their commits came."""
     chance = random.Random(seed)
     state = MemoryState()
     world = World(DEFINITIONS, partitions=2, state=state)
     world.fold()
-    for at_ms, event in life(seed, 120):
+    for at_ms, event in life(seed, length):
         world.now_ms = max(world.now_ms, at_ms)
         world.send(event, partition=chance.randrange(2))
         if chance.random() < duplicates:
@@ -72,7 +72,7 @@ def _interleaved(seed: int, duplicates: float) -> tuple[World, list[tuple[int, i
 @pytest.mark.parametrize("duplicates", [0.0, 0.2])
 def test_overtaking_is_as_taking_turns(seed: int, duplicates: float) -> None:
     """State and effects are byte for byte those of folding the same runs of the log one after the other."""
-    world, order, _ = _interleaved(seed, duplicates)
+    world, order, _ = interleaved(seed, duplicates)
     again = World(partitions=2)
     again.reader, again.folding = world.reader, Folding(world.reader, again.state, Programs(_defined), world.rules)
     for partition in range(2):
@@ -87,7 +87,7 @@ def test_conflicts_are_mended() -> None:
     """Most conflicts are settled by folding again the people concerned, not the whole commit."""
     mended = conflicts = 0
     for seed in range(60):
-        _, _, slow = _interleaved(seed, 0.0)
+        _, _, slow = interleaved(seed, 0.0)
         mended += slow.mended
         conflicts += slow.conflicts
     assert mended > conflicts // 2 > 100, (mended, conflicts)

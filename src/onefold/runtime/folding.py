@@ -29,8 +29,10 @@ _EVENT_BYTES = 512
 """Read for each event that a commit may take; larger events make smaller commits."""
 _CACHED_EVENTS = 200
 """Events decoded and folded before the next are decoded: what fits a second-level cache."""
-_CONTESTED_EVENTS = 8_000
-"""What a commit may always fold although others commit too; fewer would wait longer for the disk than for them."""
+_CONTESTED_EVENTS = 16_000
+"""What a commit may fold while others commit, too: the more, the more people it has in common with theirs."""
+_CONTESTED_COMMITS = 100
+"""For so many commits after a conflict another one is expected."""
 _CACHED_PROFILES = 50_000
 
 
@@ -46,8 +48,8 @@ class Folding:
         self._snapshot = 0
         self._profiles: Recent[int, Profile] = Recent(_CACHED_PROFILES)
         self._cursors: dict[int, Cursor] = {}
-        self._alone_events = STEP_MAX_EVENTS
-        """Events that one commit may fold without meeting another worker's: fewer after a conflict, then more again."""
+        self._contested = 0
+        """Commits in which others are still expected to interfere."""
         self.conflicts = 0
         self.mended = 0
         """Conflicts after which just the people concerned were folded again."""
@@ -63,7 +65,7 @@ class Folding:
         while True:
             self._catch_up()
             cursor = self.cursor(partition)
-            max_events = min(max_events, self._alone_events)
+            max_events = min(max_events, _CONTESTED_EVENTS if self._contested else STEP_MAX_EVENTS)
             records = self._log.read(partition, cursor.offset, max_events * _EVENT_BYTES)
             if until is not None:
                 records = [record for record in records if record.offset < until]
@@ -73,9 +75,9 @@ class Folding:
                 taken = self._fold(partition, cursor, records, max_events)
             except Conflict:
                 self.conflicts += 1
-                self._be_smaller()
+                self._contested = _CONTESTED_COMMITS
             else:
-                self._alone_events = min(STEP_MAX_EVENTS, self._alone_events + _CACHED_EVENTS)
+                self._contested = max(0, self._contested - 1)
                 return taken
 
     def _fold(self, partition: int, cursor: Cursor, records: list[Record], max_events: int) -> int:
@@ -93,7 +95,7 @@ class Folding:
                 view = self._load(pending, batch.people(), (), batch.messages())
                 pipeline.step(pending.run, batch, view)
                 self._forget(pending.run.absorbed)
-                if self._alone_events < STEP_MAX_EVENTS:
+                if self._contested:
                     pending.batches.append(batch)
                 events += len(batch.incoming)
                 taken += batch.cursor.offset - cursor.offset
@@ -107,10 +109,10 @@ class Folding:
             try:
                 self._commit(pending, pipeline.finish(pending.run, cursor))
             except Conflict:
-                self.conflicts += 1
-                self._be_smaller()
                 if not self._mend(pending):
                     raise
+                self.conflicts += 1
+                self._contested = _CONTESTED_COMMITS
             else:
                 return
 
@@ -128,6 +130,8 @@ class Folding:
         self._forget(changed.profiles)
         self._forget(people)
         pending.snapshot = newest
+        for profile_id in people:
+            pending.encoded.pop(profile_id, None)
         positions = run.retract(people)
         again = [each for batch in pending.batches for each in batch.incoming if each.position in positions]
         view = self._load(pending, {id(each.who): each.who for each in again}.values(), (), ())
@@ -135,10 +139,6 @@ class Folding:
         self._forget(run.absorbed)
         self.mended += 1
         return True
-
-    def _be_smaller(self) -> None:
-        """Smaller commits meet others less often."""
-        self._alone_events = max(_CONTESTED_EVENTS, self._alone_events // 4)
 
     def _decode(self, program: Program, record: Record) -> Entry | Unreadable:
         """The entry of a record, or why it is none."""
@@ -247,8 +247,10 @@ class Folding:
         return View(owners, here, loaded.seen)
 
     def _commit(self, pending: "_Pending", changes: Changes) -> None:
-        encode = profiles.encode
-        encoded = {profile_id: encode(profile) for profile_id, profile in changes.profiles.items()}
+        encode, encoded = profiles.encode, pending.encoded
+        for profile_id, profile in changes.profiles.items():
+            if profile_id not in encoded:
+                encoded[profile_id] = encode(profile)
         self._state.commit(changes, pending.loaded(), encoded)
         self._cursors[changes.partition] = changes.cursor
         for profile_id, profile in changes.profiles.items():
@@ -267,6 +269,8 @@ class _Pending:
         self._identifiers: dict[str, int] = {}
         self.read: dict[int, bytes] = {}
         """Profiles that the commit has read."""
+        self.encoded: dict[int, bytes] = {}
+        """Profiles as they are to be committed, from an attempt that met a conflict."""
         self.run = run
 
     def reads(self, owners: dict[str, int], here: Iterable[int]) -> None:

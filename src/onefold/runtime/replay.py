@@ -15,6 +15,7 @@ from onefold.model.position import split
 from onefold.model.profile import Profile
 from onefold.ports import LogReader, State
 from onefold.runtime.folding import Folding
+from onefold.runtime.heap import without_collector
 from onefold.runtime.programs import Programs
 from onefold.runtime.worker import rules_of
 from onefold.settings import Settings
@@ -62,7 +63,8 @@ def verify(settings: Settings, progress: Progress) -> Verification:
         live = _snapshot(directory, Path(scratch) / "live", options)
         replayed = LmdbState(Path(scratch) / "replayed", options=options)
         try:
-            records = replay(reader, live, replayed, settings, progress)
+            with without_collector():
+                records = replay(reader, live, replayed, settings, progress)
             return Verification(
                 records=records,
                 events=replayed.counts().get("received", 0),

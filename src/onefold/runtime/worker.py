@@ -1,6 +1,5 @@
 """The worker role: folds its partitions as entries arrive, and writes the entries that only time or people cause."""
 
-import gc
 import signal
 import sys
 import time
@@ -18,6 +17,7 @@ from onefold.model.definitions import Definitions
 from onefold.model.entry import Defined, Sweep, Tick
 from onefold.ports import LogReader, LogWriter, State
 from onefold.runtime.folding import Folding
+from onefold.runtime.heap import without_collector
 from onefold.runtime.programs import Programs
 from onefold.runtime.retention import Retention
 from onefold.settings import Settings
@@ -140,7 +140,6 @@ def loop(worker: Worker, retention: Retention | None, stopped: Callable[[], bool
 def run(settings: Settings, index: int) -> None:
     """The worker role: folds each partition whose number is `index` modulo the number of workers, until SIGTERM."""
     sys.setrecursionlimit(_RECURSION_LIMIT)
-    gc.set_threshold(50_000, 50, 100)
     stop = False
 
     def on_signal(_number: int, _frame: object) -> None:
@@ -165,7 +164,8 @@ def run(settings: Settings, index: int) -> None:
     worker = Worker(partitions, Engines(reader, writer, state, catalog), rules_of(settings), clock)
     retention = Retention(settings, directory, writer, state, clock) if index == 0 else None
     try:
-        loop(worker, retention, lambda: stop)
+        with without_collector():
+            loop(worker, retention, lambda: stop)
     finally:
         for port in (state, reader, writer):
             port.close()
