@@ -92,7 +92,7 @@ class World:
         made = {p: Profile(p, 1, 1, 1, 1, identifiers={f"user_id:{p}": 1, f"email:{p}@x.y": 1}) for p in ids}
         self.offset += 1
         self.n += n
-        changes = Changes(0, Cursor(self.offset), made, {}, {}, {}, [], {}, list(found), [], {})
+        changes = Changes(0, Cursor(self.offset), made, {}, {}, {}, {}, {}, list(found), [], {})
         loaded = self.state.load((), set(ids), ())
         self.state.commit(changes, loaded, {p: profiles.encode(made[p]) for p in made})
 

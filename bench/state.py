@@ -114,7 +114,8 @@ def batch(n: int, picks: list[int], people: set[int], messages: list[bytes]) -> 
     made.profiles = {person(p): ONE for p in people}
     made.identifiers = {f"email:new{n}-{i}@example.com": person(p) for i, p in enumerate(picks[:: len(picks) // 250])}
     made.due = {person(p): (NEVER_MS, NOW_MS + n * 1_000) for p in list(people)[::10]}
-    made.members = [(f"audience{p % 20}", person(p), NOW_MS) for p in picks[::50]]
+    for p in picks[::50]:
+        made.members.setdefault(f"audience{p % 20}", {})[person(p)] = NOW_MS
     made.messages = dict.fromkeys(messages, NOW_MS + n)
     made.effects = [Admitted(person(p), (n << 16) + i, 0, NOW_MS + n, "Product Viewed") for i, p in enumerate(picks)]
     made.counts = {"received": len(picks), "admitted": len(picks)}
@@ -139,7 +140,7 @@ def opened(path: Path) -> None:
 def changes(offset: int) -> Changes:
     """Changes with nothing in them."""
     return Changes(partition=0, cursor=Cursor(offset, NOW_MS), profiles={}, identifiers={}, absorbed={}, due={},
-                   members=[], messages={}, effects=[], quarantined=[], counts={})  # fmt: skip
+                   members={}, messages={}, effects=[], quarantined=[], counts={})  # fmt: skip
 
 
 def person(n: int) -> int:

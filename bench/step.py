@@ -25,7 +25,6 @@ from bench.workload import BATCH_EVENTS, RARE, Options, World, definitions, many
 from onefold.collect.decode import Decoder, Intake
 from onefold.collect.record import records
 from onefold.core import pipeline
-from onefold.core.rules import Rules
 from onefold.limits import STEP_MAX_EVENTS
 from onefold.model import entry as entries
 from onefold.model.definitions import Definitions
@@ -137,7 +136,7 @@ def costs(log: Sequence[bytes], events: int, step_events: int = STEP_MAX_EVENTS)
     """Fold a log from an empty state, as a worker that is `step_events` behind."""
     with tempfile.TemporaryDirectory(prefix="onefold-bench-") as scratch:
         state = LmdbState(Path(scratch) / "state")
-        fold = Folding(Lane(log), state, Programs(_never), Rules())
+        fold = Folding(Lane(log), state, Programs(_never))
         fold.advance(0, step_events)  # the definitions: compiled before the clock starts
         clocks = Clocks()
         with without_collector(), clocks.on(state, fold):

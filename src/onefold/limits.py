@@ -51,6 +51,8 @@ TICK_MAX_TIMERS = 1_000
 SWEEP_MAX_PROFILES = 1_000
 """Profiles that one sweep entry judges again after a change of definitions."""
 DEDUPE_WINDOW_MS = DAY_MS
+DEDUPE_WINDOW_MAX_MS = 30 * DAY_MS
+"""Messages are let go of day by day, and a state holds those of 32 days."""
 FUTURE_MAX_MS = 0
 """An event's time is never after its arrival (DESIGN §5): later ones are clamped to `received_at`."""
 RECENT_EVENTS_MAX = 20

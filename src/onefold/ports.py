@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from onefold.model.changes import Changed, Changes, Cursor
 from onefold.model.effect import AnyEffect
 from onefold.model.quarantined import Quarantined
+from onefold.model.rules import Rules
 
 
 class Record(NamedTuple):
@@ -87,6 +88,10 @@ class State(Protocol):
 
     def cursor(self, partition: int) -> Cursor:
         """How far this partition has been folded."""
+        ...
+
+    def rules(self, fingerprint: int) -> Rules:
+        """The rules of this fingerprint, which a cursor has named; `model.rules.DEFAULT`: the defaults."""
         ...
 
     def load(

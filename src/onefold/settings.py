@@ -45,8 +45,13 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """Events a second that one source may send to one http process, beyond which it is answered 429; 0: any number."""
     source_burst_events: Annotated[int, Meta(ge=0)] = 0
     """Events that a source which has been quiet may send at once; 0: those of one second."""
-    dedupe_window_s: int = limits.DEDUPE_WINDOW_MS // 1000
-    """For how long a messageId is remembered; a second event with it is a duplicate."""
+    dedupe_window_s: Annotated[int, Meta(ge=1, le=limits.DEDUPE_WINDOW_MAX_MS // 1000)] = (
+        limits.DEDUPE_WINDOW_MS // 1000
+    )
+    """For how long a messageId is remembered, at most 30 days; a second event with it is a duplicate.
+
+    It is a rule: a start with another one writes that into the log, and it holds for what comes after.
+    """
     log_retention_s: int = 7 * 24 * 3600
     """Records older than this are removed, once they are folded and delivered."""
     log_retention_bytes: int = 50 * 1024 * limits.MIB
@@ -65,9 +70,15 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         "", "0", "-1", "null", "none", "undefined", "nan", "anonymous", "unknown", "n/a", "true", "false",
         "[object object]", "test@test.com", "test@example.com", "00000000-0000-0000-0000-000000000000",
     )  # fmt: skip
-    """Values that identify nobody, compared without case; they stay in the event but link nothing."""
+    """Values that identify nobody, compared without case; they stay in the event but link nothing.
+
+    It is a rule, as `dedupe_window_s` is.
+    """
     phone_region: str = ""
-    """Region (ISO 3166, e.g. DE) of phone numbers without a country code; empty: such numbers are not identifiers."""
+    """Region (ISO 3166, e.g. DE) of phone numbers without a country code; empty: such numbers are not identifiers.
+
+    It is a rule, as `dedupe_window_s` is.
+    """
     log_level: str = "info"
     """debug, info, warning or error."""
 

@@ -57,14 +57,23 @@ class Platform:
 
     def start(self) -> None:
         """Start, and return once the platform has said that it answers. A second time: on the same port."""
+        self.launch()
+        self.await_ready()
+
+    def launch(self) -> None:
+        """Start, and do not wait."""
         port = self.url.rpartition(":")[2] or "0"
         command = [sys.executable, "-m", "onefold", "serve", "--data", str(self.data), "--port", port, *self._flags]
         self._process = subprocess.Popen(
             command, stderr=subprocess.PIPE, text=True, env=os.environ | self._environ, start_new_session=True
         )
-        ready = threading.Event()
-        threading.Thread(target=self._follow, args=(self._process, ready), daemon=True).start()
-        if not ready.wait(START_S) or self._process.poll() is not None:
+        self._ready = threading.Event()
+        threading.Thread(target=self._follow, args=(self._process, self._ready), daemon=True).start()
+
+    def await_ready(self) -> None:
+        """Return once the platform has said that it answers."""
+        assert self._process is not None
+        if not self._ready.wait(START_S) or self._process.poll() is not None:
             self.stop()
             raise AssertionError("the platform did not start:\n" + "\n".join(self.stderr))
 
@@ -89,6 +98,23 @@ class Platform:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         process.wait()
+
+    def kill_supervisor(self) -> None:
+        """`kill -9` the supervisor alone. Its roles are orphans then, and are nobody's to wait for."""
+        process, self._process = self._process, None
+        assert process is not None
+        process.kill()
+        process.wait()
+
+    def roles(self) -> dict[str, int]:
+        """Role, such as `worker-1` → its process, of those that run now."""
+        found = {}
+        for pid in children(self.pid):
+            with contextlib.suppress(OSError, ValueError):
+                words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+                name = words[words.index("onefold.runtime.role") + 1]
+                found[f"{name}-{words[words.index('--index') + 1]}"] = pid
+        return found
 
     def entries(self) -> list[dict[str, Any]]:
         """The log's entries of received events, as plain JSON, partition by partition."""

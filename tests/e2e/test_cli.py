@@ -23,10 +23,10 @@ WITHIN_S = 20.0
 class Platform:
     """A served data directory, and what its first start printed."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, **environ: str) -> None:
         self.data = data
         command = [*COMMAND, "serve", "--data", str(data), "--port", "0"]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | environ)
         self.said = self._ready()
 
     def send(self, **event: Any) -> None:
@@ -173,6 +173,32 @@ def test_out_of_quarantine(platform: Platform) -> None:
     until(lambda: "5 received = 1 admitted + 1 duplicate + 3 quarantined" in account(platform))
     platform.stop()
     onefold("quarantine", "replay", nobody["id"], *place, code=3)
+
+
+def test_a_replay_needs_no_settings(tmp_path: Path) -> None:
+    """Two runs with different rules, replayed under yet others: equal byte for byte, as the log has them."""
+    data, first = tmp_path / "data", Platform(tmp_path / "data", ONEFOLD_PHONE_REGION="DE")
+    try:
+        for _ in range(2):
+            first.send(userId="ann", messageId="m1", traits={"phone": "030 1234567"})
+        first.send(userId="n/a", messageId="m2", traits={"phone": "030 7654321"})
+        until(lambda: has_profile(first, "phone:+49307654321"))
+    finally:
+        first.stop()
+    (data / "onefold.toml").write_text('blocked_identifiers = ["ann"]\n')
+    second = Platform(data, ONEFOLD_PHONE_REGION="FR", ONEFOLD_DEDUPE_WINDOW_S="1")
+    try:
+        second.said |= {"write_key": first.said["write_key"]}
+        second.send(userId="n/a", traits={"phone": "01 23 45 67 89"})
+        until(lambda: has_profile(second, "phone:+33123456789"))
+        second.send(userId="ann", messageId="m1", traits={"phone": "030 1234567"})
+        until(lambda: has_profile(second, "phone:+33301234567"))
+    finally:
+        second.stop()
+    (data / "onefold.toml").write_text('dedupe_window_s = 7\nphone_region = "US"\n')
+    found = onefold("replay", "--verify", "--data", str(data))
+    assert found["equal"], found
+    assert found["events"] == 5
 
 
 def test_a_killed_role_comes_back(platform: Platform) -> None:

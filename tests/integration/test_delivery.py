@@ -98,7 +98,7 @@ class World:
         """Commit effects, and the profiles of these people."""
         loaded = self.state.load((), set(people), ())
         made = {p: Profile(p, AT_MS, AT_MS, AT_MS, AT_MS, identifiers={f"user_id:{p}": AT_MS}) for p in set(people)}
-        changes = Changes(0, Cursor(self.offset), made, {}, {}, {}, [], {}, found, [], {})
+        changes = Changes(0, Cursor(self.offset), made, {}, {}, {}, {}, {}, found, [], {})
         self.state.commit(changes, loaded, {p: profiles.encode(made[p]) for p in made})
 
     @contextlib.asynccontextmanager
@@ -478,5 +478,55 @@ def test_what_is_parked_is_forgotten_in_the_end(world: World) -> None:
                 assert len(receiver.received) == 601
                 with pytest.raises(AssertionError):
                     store.payload("crm", first.seq + 1)
+
+    check(run)
+
+
+def test_a_new_destination_does_not_forget_its_first_delivery(world: World) -> None:
+    """Killed while the first attempt of all hangs, and others have gone on meanwhile, it sends that delivery again."""
+
+    async def run() -> None:
+        async with Receiver(after(60)) as slow, Receiver() as quick:
+            world.define(hook(slow, "slow", timeout_s=50), hook(quick, "quick"))
+            process = world.process()
+            world.emit([person(1)])
+            await slow.got(1)
+            with contextlib.closing(DeliveryStore(world.directory.deliveries, readonly=True)) as store:
+                await until(lambda: store.mark() >= 1 and closes(store, "quick").get("delivered") == 1)
+            process.kill()
+            process.wait()
+            slow.behave(ok)
+            async with world.delivering() as store:
+                assert [request.key for request in await slow.got(2)] == [slow.received[0].key] * 2
+                await until(lambda: closes(store, "slow").get("delivered") == 1)
+
+    check(run)
+
+
+def test_a_role_waits_for_the_end_of_the_one_before(world: World) -> None:
+    """While another deliver role is at work on this store, as an orphan is, a new one leaves store and receivers alone.
+
+    Both would write one book: what the old one has kept since the new one read it would be kept for ever.
+    """
+
+    async def run() -> None:
+        async with Receiver(after(3, status(500))) as receiver:
+            world.define(hook(receiver, timeout_s=5))
+            orphan = world.process()
+            world.emit([person(1)])
+            await receiver.got(1)
+            receiver.behave(ok)
+            successor = world.process()
+            try:
+                with contextlib.closing(DeliveryStore(world.directory.deliveries, readonly=True)) as store:
+                    await until(lambda: len(store.pending("crm", 9)) == 1)
+                    orphan.kill()
+                    orphan.wait()
+                    await until(lambda: store.pending("crm", 9) == [])
+                    assert closes(store) == {"taken": 1, "delivered": 1}
+                assert len(receiver.received) == 2
+            finally:
+                successor.terminate()
+                assert await asyncio.to_thread(successor.wait, 10) == 0
 
     check(run)

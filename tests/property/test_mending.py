@@ -8,6 +8,7 @@ import pytest
 
 from onefold.model.changes import Changes, Cursor
 from onefold.model.definitions import Definitions
+from onefold.model.rules import Rules
 from onefold.ports import Loaded
 from onefold.runtime.folding import Folding
 from onefold.runtime.programs import Programs
@@ -38,9 +39,11 @@ def _defined(_version: int) -> Definitions:
     return DEFINITIONS
 
 
-def interleaved(seed: int, duplicates: float, length: int = 120) -> tuple[World, list[tuple[int, int]], Folding]:
+def interleaved(
+    seed: int, duplicates: float, length: int = 120, rulings: float = 0.0
+) -> tuple[World, list[tuple[int, int]], Folding]:
     """A world folded by two workers who overtake each other, and in which order their commits came."""
-    chance = random.Random(seed)
+    chance, ruled = random.Random(seed), random.Random(seed)
     state = MemoryState()
     world = World(DEFINITIONS, partitions=2, state=state)
     world.fold()
@@ -49,6 +52,8 @@ def interleaved(seed: int, duplicates: float, length: int = 120) -> tuple[World,
         world.send(event, partition=chance.randrange(2))
         if chance.random() < duplicates:
             world.send(event, partition=chance.randrange(2))
+        if ruled.random() < rulings:
+            world.rule(Rules(frozenset({"a0.0"}) if ruled.random() < 0.5 else frozenset()))
     order: list[tuple[int, int]] = []
 
     def note(cursor: Cursor, partition: int) -> None:
@@ -60,8 +65,8 @@ def interleaved(seed: int, duplicates: float, length: int = 120) -> tuple[World,
 
     mine: Any = Overtaken(state, meanwhile, note)
     theirs: Any = Overtaken(state.another(), lambda: None, note)
-    slow = Folding(world.reader, mine, Programs(_defined), world.rules)
-    other = Folding(world.reader, theirs, Programs(_defined), world.rules)
+    slow = Folding(world.reader, mine, Programs(_defined))
+    other = Folding(world.reader, theirs, Programs(_defined))
     for partition, folding in ((0, slow), (1, other)):
         while folding.advance(partition, chance.randrange(1, 12)):
             pass
@@ -69,12 +74,12 @@ def interleaved(seed: int, duplicates: float, length: int = 120) -> tuple[World,
 
 
 @pytest.mark.parametrize("seed", range(60))
-@pytest.mark.parametrize("duplicates", [0.0, 0.2])
-def test_overtaking_is_as_taking_turns(seed: int, duplicates: float) -> None:
+@pytest.mark.parametrize(("duplicates", "rulings"), [(0.0, 0.0), (0.2, 0.0), (0.2, 0.1)])
+def test_overtaking_is_as_taking_turns(seed: int, duplicates: float, rulings: float) -> None:
     """State and effects are byte for byte those of folding the same runs of the log one after the other."""
-    world, order, _ = interleaved(seed, duplicates)
+    world, order, _ = interleaved(seed, duplicates, rulings=rulings)
     again = World(partitions=2)
-    again.reader, again.folding = world.reader, Folding(world.reader, again.state, Programs(_defined), world.rules)
+    again.reader, again.folding = world.reader, Folding(world.reader, again.state, Programs(_defined))
     for partition in range(2):
         again.folding.advance(partition, until=1)
     for partition, until in order:

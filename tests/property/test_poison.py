@@ -24,6 +24,7 @@ from onefold.language.check import checked
 from onefold.limits import DAY_MS, MIB, MINUTE_MS
 from onefold.model import position
 from onefold.model.definitions import Audience, Definitions, Trait
+from onefold.model.rules import Rules
 from onefold.runtime.folding import Folding
 from onefold.runtime.programs import Programs
 from onefold.runtime.workspace import load_workspace
@@ -171,7 +172,7 @@ class Platform(World):
 
     def new_folding(self) -> Folding:
         """As any worker, but what is compiled already is not compiled again."""
-        return Folding(self.reader, self.state, PROGRAMS, self.rules)
+        return Folding(self.reader, self.state, PROGRAMS)
 
     def request(self, body: bytes) -> None:
         """Take a batch as collect does."""
@@ -192,7 +193,7 @@ class Platform(World):
         assert closed == counts["received"], counts
         for partition in range(PARTITIONS):
             for number in self.state.profile_ids(partition, 0, 1 << 30):
-                profile = api.find(self.state, self.rules, position.show(number))
+                profile = api.find(self.state, Rules(), position.show(number))
                 shown = api.answer(profile, frozenset(api.PARTS))
                 assert json.loads(msgspec.json.encode(shown))["id"] == position.show(number)
                 assert all(is_sound(value) for value in profile.computed.values())

@@ -14,12 +14,14 @@ from onefold.model.effect import Admitted, Entered
 from onefold.model.position import profile_id
 from onefold.model.profile import Profile
 from onefold.model.quarantined import Quarantined
+from onefold.model.rules import Rules, fingerprint
 from onefold.ports import Loaded, State
 from onefold.storage.state_lmdb import LmdbState, Options
 from onefold.testing.conformance.state import message
 from onefold.testing.memory_state import MemoryState
 
 WINDOW_MS = HOUR_MS
+RULES = [Rules(), Rules(phone_region="DE"), Rules(frozenset({"null", "ä"}), dedupe_window_ms=WINDOW_MS)]
 PARTITIONS = (0, 1, 255)
 PROFILES = [profile_id(p, n << 16) for p in PARTITIONS for n in range(4)]
 IDENTIFIERS = [f"user_id:{n}" for n in range(6)] + ["email:ä@ö.ü", "\U0001f600:x"]
@@ -35,12 +37,16 @@ def batches(draw: st.DrawFn) -> dict[str, Any]:
     """What one batch does, without what depends on the state: the cursor, timers armed before, absorbed profiles."""
     return {
         "partition": draw(st.sampled_from(PARTITIONS)),
+        "window_ms": draw(st.sampled_from([WINDOW_MS, WINDOW_MS, 9 * WINDOW_MS])),
+        "rules": draw(st.none() | st.sampled_from(RULES)),
         "passed_ms": draw(st.sampled_from([0, 1, 7 * 60_000, HOUR_MS, 5 * HOUR_MS, 50 * HOUR_MS])),
         "profiles": draw(st.dictionaries(ids, st.binary(max_size=6_000), max_size=5)),
         "merges": draw(st.lists(st.tuples(ids, ids), max_size=2)),
         "identifiers": draw(st.dictionaries(names, ids, max_size=4)),
         "due": draw(st.dictionaries(ids, st.sampled_from([1, 5, 9, NEVER_MS]), max_size=4)),
-        "members": draw(st.lists(st.tuples(st.sampled_from(AUDIENCES), ids, st.integers(0, 3)), max_size=6)),
+        "members": draw(
+            st.dictionaries(st.sampled_from(AUDIENCES), st.dictionaries(ids, st.integers(0, 3), max_size=4))
+        ),
         "messages": draw(st.dictionaries(st.sampled_from(MESSAGES), st.integers(0, 2 * HOUR_MS), max_size=6)),
         "effects": draw(st.lists(st.tuples(ids, st.booleans()), max_size=3)),
         "quarantined": draw(st.integers(0, 2)),
@@ -105,10 +111,18 @@ class Driver:
         ]
         quarantined = [Quarantined(partition, (offset << 16) + n, "web", now_ms, "schema", "{}")
                        for n in range(batch["quarantined"])]  # fmt: skip
+        rules = batch["rules"]
+        cursor = Cursor(
+            offset,
+            now_ms,
+            1,
+            rules=old.rules if rules is None else fingerprint(rules),
+            forgotten_ms=max(old.forgotten_ms, now_ms - batch["window_ms"]),
+        )
         changes = Changes(
-            partition, Cursor(offset, now_ms, 1), {p: Profile(p, 0, 0, 0, 0) for p in encoded}, batch["identifiers"],
+            partition, cursor, {p: Profile(p, 0, 0, 0, 0) for p in encoded}, batch["identifiers"],
             absorbed, due, batch["members"], {m: now_ms - ago for m, ago in batch["messages"].items()}, effects,
-            quarantined, batch["counts"],
+            quarantined, batch["counts"], rules,
         )  # fmt: skip
         return changes, encoded
 
@@ -128,7 +142,7 @@ def answers(state: State) -> list[Any]:
     return [
         state.load(IDENTIFIERS, PROFILES, MESSAGES),
         state.load(IDENTIFIERS, (), (), set(PROFILES[::2])),
-        [state.cursor(p) for p in PARTITIONS],
+        [(state.cursor(p), state.rules(state.cursor(p).rules)) for p in PARTITIONS],
         [(state.due(p, 5, 3), state.due(p, NEVER_MS, 99), state.next_due_ms(p)) for p in PARTITIONS],
         [(state.profile_ids(p, 0, 99), state.profile_ids(p, PROFILES[5], 2)) for p in PARTITIONS],
         [state.lookup(name) for name in IDENTIFIERS],

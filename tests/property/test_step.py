@@ -9,6 +9,7 @@ from onefold.core.digest import digest_of_people
 from onefold.limits import DAY_MS, HOUR_MS
 from onefold.model import profile as profiles
 from onefold.model.entry import Rejected
+from onefold.model.rules import Rules
 from onefold.testing.seeded import START_MS
 from onefold.testing.world import World, define, rfc3339
 
@@ -32,6 +33,12 @@ DEFINITIONS = define(
         "never": "orders == 0",
     },
 )
+RULES = [
+    Rules(),
+    Rules(dedupe_window_ms=HOUR_MS),
+    Rules(frozenset({"u0", "a0.0", "a0.1"}), dedupe_window_ms=3 * HOUR_MS),
+    Rules(frozenset({f"{kind}{n}" for n in range(3) for kind in ("u", "a0.", "a1.", "a2.")})),
+]
 SEEDS = range(40)
 
 
@@ -87,6 +94,35 @@ def test_batch_size_cannot_be_seen(seed: int) -> None:
     whole, singly, some = lived(events), lived(events, 1), lived(events, 7)
     assert whole.state.digest() == singly.state.digest() == some.state.digest()
     assert whole.effects() == singly.effects() == some.effects()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_batch_size_cannot_be_seen_where_rules_change(seed: int) -> None:
+    """Rules hold from their entry on, to the event, in batches of any size, also with a worker that starts anew."""
+    events = life(seed)
+
+    def world() -> World:
+        chance = random.Random(seed)
+        made = World(DEFINITIONS)
+        for now_ms, event in events:
+            made.now_ms = max(made.now_ms, now_ms)
+            made.send(event, *chance.sample([event for _, event in events], 2))
+            if chance.random() < 0.2:
+                made.rule(chance.choice(RULES))
+        return made
+
+    whole, singly, anew = world(), world(), world()
+    whole.fold()
+    singly.fold(1)
+    while anew.folding.advance(0, random.Random(seed).randint(1, 9)):
+        programs = anew.folding._programs
+        anew.folding = anew.new_folding()
+        anew.folding._programs = programs
+    anew.fold()
+    assert whole.state.counts()["duplicate"] < whole.state.counts()["received"] - len(events)
+    assert whole.state.counts()["quarantined.no_identifier"] > 0
+    assert whole.state.digest() == singly.state.digest() == anew.state.digest()
+    assert whole.effects() == singly.effects() == anew.effects()
 
 
 def test_what_is_bad_keeps_its_place() -> None:

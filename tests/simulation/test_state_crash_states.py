@@ -41,7 +41,7 @@ def advance(state: LmdbState | MemoryState, n: int) -> None:
     people = [profile_id(0, (n * k % 23) << 16) for k in (1, 5, 7)]
     commit(
         state, data=b"%d " % n * (n * 40), profiles=people, cursor=Cursor(n + 1, NOW_MS + n),
-        identifiers={f"user_id:{n}": people[0]}, members=[("vip", p, n % 3) for p in people],
+        identifiers={f"user_id:{n}": people[0]}, members={"vip": dict.fromkeys(people, n % 3)},
         messages={message(n * 10 + i): NOW_MS + n for i in range(10)}, effects=[admitted(n)], counts={"received": 10},
     )  # fmt: skip
 

@@ -25,16 +25,12 @@ def replay(
     verify: Annotated[
         bool, typer.Option("--verify", metavar="", help="Compare with the live state; changes nothing.")
     ] = False,
-    dedupe_window_s: Annotated[
-        int | None, typer.Option(min=1, help="The dedupe window that the platform runs with.")
-    ] = None,
-    phone_region: Annotated[str | None, typer.Option(help="The phone region that the platform runs with.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Fold the whole log again into a scratch directory, and compare digests with the live state.
 
-    Works beside a running platform. Exits with 1 where the digests differ. The settings must be those of the
-    platform: dedupe window, phone region, blocked identifiers.
+    Works beside a running platform. Exits with 1 where the digests differ. The log says all that the state depends on,
+    so no setting matters here but where the data are.
 
     Examples:
 
@@ -44,12 +40,12 @@ def replay(
     """
     if not verify:
         raise SettingsError("say `onefold replay --verify`: a replay compares, and never changes the live state")
-    chosen = settings(data, {"dedupe_window_s": dedupe_window_s, "phone_region": phone_region})
-    opening.directory(chosen.data)
+    place = settings(data).data
+    opening.directory(place)
     columns = (TextColumn("folding"), BarColumn(), MofNCompleteColumn(), TextColumn("records"), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True) as progress:
         task = progress.add_task("folding", total=None)
-        found = replays.verify(chosen, lambda done, total: progress.update(task, completed=done, total=total))
+        found = replays.verify(place, lambda done, total: progress.update(task, completed=done, total=total))
     if as_json:
         print_json({**asdict(found), "equal": found.equal, "same_people": found.same_people})
     else:

@@ -12,7 +12,7 @@ def admit(run: Run, incoming: Incoming) -> bool:
     """True where the event may pass; a duplicate is only counted, an event of nobody goes into quarantine."""
     fingerprint = incoming.fingerprint
     first_ms = run.messages.get(fingerprint) or run.seen.get(fingerprint)
-    if first_ms is not None and incoming.received_ms - first_ms <= run.rules.dedupe_window_ms:
+    if first_ms is not None and first_ms >= max(run.forgotten_ms, incoming.received_ms - run.rules.dedupe_window_ms):
         run.count("duplicate")
         return False
     if not incoming.who.identifiers:

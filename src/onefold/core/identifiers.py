@@ -11,11 +11,11 @@ from typing import Any
 import phonenumbers
 from msgspec import Struct
 
-from onefold.core.rules import Rules
 from onefold.language.values import dig
 from onefold.limits import IDENTIFIER_MAX_BYTES
 from onefold.model.event import Context, Excerpt
 from onefold.model.profile import Profile
+from onefold.model.rules import Rules
 
 
 def normalise(namespace: str, value: Any, rules: Rules) -> str | None:
@@ -105,7 +105,7 @@ class Finder:
     """Finds the identifiers of events under some rules, remembering those that came with nothing but two ids."""
 
     def __init__(self, rules: Rules) -> None:
-        self._rules = rules
+        self.rules = rules
         self._remembered: dict[tuple[Any, Any], Who] = {}
 
     def find(self, event: Excerpt) -> Who:
@@ -144,7 +144,7 @@ class Finder:
         return found
 
     def _add(self, found: list[str], namespace: str, value: Any) -> None:
-        identifier = normalise(namespace, value, self._rules)
+        identifier = normalise(namespace, value, self.rules)
         if identifier is not None and identifier not in found:
             found.append(identifier)
 

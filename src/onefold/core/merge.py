@@ -18,7 +18,7 @@ def absorb(run: Run, a: Profile, b: Profile, first: str, second: str) -> Profile
     for identifier in gone.identifiers:
         run.owners[identifier] = run.moved[identifier] = keep.id
     for audience in gone.audiences:
-        run.members.append((audience, gone.id, 0))
+        run.members[audience][gone.id] = 0
     run.absorbed[gone.id] = keep.id
     del run.touched[gone.id], run.profiles[gone.id]
     run.effects.append(Merged(keep.id, run.position, run.number(), run.now_ms, gone.id, first, second, "shared_event"))
@@ -55,7 +55,7 @@ def _combine(keep: Profile, gone: Profile, program: Program) -> set[Trigger]:
         elif slot.within_ms is None:
             keep.slots[key] = slot.monoid.combine(mine, state)
         else:
-            keep.slots[key] = windows.merge(mine, state, slot.monoid)
+            keep.slots[key] = windows.merge(mine, state, slot.monoid, slot.within_ms)
     return triggers
 
 
@@ -69,7 +69,7 @@ def _keep_earliest_memberships(run: Run, keep: Profile, gone: Profile) -> None:
         mine_ms = keep.audiences.get(audience)
         if mine_ms is not None and since_ms < mine_ms:
             keep.audiences[audience] = since_ms
-            run.members.append((audience, keep.id, since_ms))
+            run.members[audience][keep.id] = since_ms
 
 
 def declare(traits: dict[str, Declared], name: str, new: Declared) -> bool:

@@ -15,12 +15,12 @@ from onefold.core.batch import Batch, Incoming, Refused
 from onefold.core.fold import fold
 from onefold.core.renew import bring_to_present, mark, renew
 from onefold.core.resolve import resolve
-from onefold.core.rules import Rules
 from onefold.core.run import Run
 from onefold.language.program import Program
 from onefold.limits import SWEEP_MAX_PROFILES
 from onefold.model.changes import Changes, Cursor, View
 from onefold.model.position import position
+from onefold.model.rules import Rules, fingerprint
 
 _NOBODY = View({}, {}, {})
 _NO_MORE = Refused("", "", "", "", position=1 << 62, received_ms=0)
@@ -100,8 +100,15 @@ def define(place: Place, program: Program, rules: Rules) -> Changes:
     return run.changes(structs.replace(place.after(), version=program.version, sweeping=0))
 
 
+def rule(place: Place, program: Program, rules: Rules, new: Rules) -> Changes:
+    """From here on the new rules are in force; what the old ones have forgotten by now stays forgotten."""
+    changes = _run_at(place, _NOBODY, program, rules).changes(structs.replace(place.after(), rules=fingerprint(new)))
+    changes.rules = new
+    return changes
+
+
 def skip(place: Place, program: Program, rules: Rules) -> Changes:
-    """An entry that changes nothing, such as definitions that are in force already."""
+    """An entry that changes nothing, such as definitions or rules that are in force already."""
     return _run_at(place, _NOBODY, program, rules).changes(place.after())
 
 

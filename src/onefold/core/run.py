@@ -1,9 +1,11 @@
 """What the step gathers while it goes through the batches of a commit; at the end it is their `Changes`."""
 
+from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
-from onefold.core.rules import Rules
+from msgspec import structs
+
 from onefold.language.program import Program, Trigger
 from onefold.limits import NEVER_MS
 from onefold.model.changes import Changed, Changes, Cursor, View
@@ -11,22 +13,25 @@ from onefold.model.effect import Admitted, AnyEffect, Entered, Left
 from onefold.model.effect import Changed as TraitsChanged
 from onefold.model.profile import Profile
 from onefold.model.quarantined import Quarantined
+from onefold.model.rules import Rules
 
 
 class Run:
     """What the batches of one commit have changed so far, over the view of the batch under way."""
 
-    def __init__(self, partition: int, program: Program, rules: Rules) -> None:
+    def __init__(self, partition: int, program: Program, rules: Rules, forgotten_ms: int = 0) -> None:
         self.partition = partition
         self.program = program
         self.rules = rules
+        self.forgotten_ms = forgotten_ms
+        """The cursor's, before the first batch."""
         self.see(View({}, {}, {}))
         self.touched: dict[int, Profile] = {}
         self.armed: dict[int, int] = {}
         """What was armed for each touched profile before the first batch."""
         self.moved: dict[str, int] = {}
         self.absorbed: dict[int, int] = {}
-        self.members: list[tuple[str, int, int]] = []
+        self.members: defaultdict[str, dict[int, int]] = defaultdict(dict)
         self.messages: dict[bytes, int] = {}
         self.effects: list[AnyEffect] = []
         self.quarantined: list[Quarantined] = []
@@ -87,12 +92,16 @@ class Run:
             self.changed = {}
         if not self.moves:
             return
+        one, position, now_ms, number = profile.id, self.position, self.now_ms, self.n
         for audience, entered in self.moves:
-            self.members.append((audience, profile.id, self.now_ms if entered else 0))
             if entered:
-                self.effects.append(Entered(profile.id, self.position, self.number(), self.now_ms, audience))
+                self.members[audience][one] = now_ms
+                self.effects.append(Entered(one, position, number, now_ms, audience))
             else:
-                self.effects.append(Left(profile.id, self.position, self.number(), self.now_ms, audience, reason))
+                self.members[audience][one] = 0
+                self.effects.append(Left(one, position, number, now_ms, audience, reason))
+            number += 1
+        self.n = number
         self.moves = []
 
     def concerned(self, changed: Changed) -> set[int]:
@@ -109,7 +118,9 @@ class Run:
         """Undo all that was done to these people; the positions of their events, which are to be folded again."""
         positions = {e.position for e in self.effects if type(e) is Admitted and e.profile in people}
         self.effects = [effect for effect in self.effects if effect.profile not in people]
-        self.members = [member for member in self.members if member[1] not in people]
+        for of_audience in self.members.values():
+            for one in [one for one in of_audience if one in people]:
+                del of_audience[one]
         self.moved = {identifier: owner for identifier, owner in self.moved.items() if owner not in people}
         self.touched = {one: profile for one, profile in self.touched.items() if one not in people}
         self.armed = {one: due_ms for one, due_ms in self.armed.items() if one not in people}
@@ -119,7 +130,8 @@ class Run:
         return positions
 
     def changes(self, cursor: Cursor) -> Changes:
-        """Everything that the batches did; the partition is at `cursor` then."""
+        """Everything that the batches did; the partition is at `cursor` then, but for what it has forgotten by now."""
+        forgotten_ms = max(cursor.forgotten_ms, cursor.now_ms - self.rules.dedupe_window_ms)
         due: dict[int, tuple[int, int]] = {}
         for profile_id, armed in self.armed.items():
             profile = self.touched.get(profile_id)
@@ -130,7 +142,7 @@ class Run:
             self.counts["admitted"] = self.admitted
         return Changes(
             partition=self.partition,
-            cursor=cursor,
+            cursor=structs.replace(cursor, forgotten_ms=forgotten_ms),
             profiles=self.touched,
             identifiers=self.moved,
             absorbed=self.absorbed,

@@ -14,7 +14,7 @@ from onefold.language import values, windows
 from onefold.language.aggregates import MONOIDS
 from onefold.language.check import Checked
 from onefold.language.excerpt import decoder
-from onefold.language.groups import Branch, branches, crossings
+from onefold.language.groups import Branch, branches, crossings, gates
 from onefold.language.program import FIRST_SEEN, LAST_SEEN, NOW, SEEN, Handler, Program, Slot, Trigger
 from onefold.language.source import EventScope, ProfileScope, before, moving, slot_value
 from onefold.limits import WINDOW_PANES_MAX
@@ -113,6 +113,10 @@ class _Compiler:
                 self.dependents.setdefault(trigger, []).append(number)
         self.branches = branches(self.aggregates)
         audiences = {d.name: d.node for d in definitions if d.audience}
+        self.gates = gates(audiences)
+        self.gate_of = {
+            name: i for i, gate in enumerate(self.gates) for each in gate.audiences.values() for name in each
+        }
         self.crossings, self.indexed = crossings(audiences, {k for each in self.branches for k in each.keys.values()})
 
     def program(self) -> Program:
@@ -122,10 +126,18 @@ class _Compiler:
             functions[event] = self._event_functions(event, index)
         for number in range(len(self.definitions)):
             self._judge(f"judge_{number}", [number])
+        numbers = {definition.name: number for number, definition in enumerate(self.definitions) if definition.audience}
+        for index, gate in enumerate(self.gates):
+            for n_th, names_behind in enumerate(gate.audiences.values()):
+                self._judge(f"gate_{index}_{n_th}", map(numbers.__getitem__, names_behind))
         self._judge("judge_all", range(len(self.definitions)))
         source = "\n".join(self.lines) + "\n"
         scope = self._scope()
         exec(compile(source, f"<definitions {self.version}>", "exec"), scope)  # noqa: S102 (our own generated source)
+        scope |= {
+            f"gate_{index}": {text: scope[f"gate_{index}_{n_th}"] for n_th, text in enumerate(gate.audiences)}
+            for index, gate in enumerate(self.gates)
+        }
         program = Program(
             version=self.version,
             slots=self.slots,
@@ -153,7 +165,7 @@ class _Compiler:
             for name in ("NUMBERS", "dig", "same", "compare", "arithmetic", "negate", "lower", "upper", "length",
                          "contains", "starts_with", "ends_with", "instant")
         }  # fmt: skip
-        scope |= {"add": windows.add, "moving": moving, "before": before}
+        scope |= {"add": windows.add, "pack": windows.NARROW.pack, "moving": moving, "before": before}
         for name, monoid in MONOIDS.items():
             scope |= {
                 f"{name}_monoid": monoid, f"{name}_lift": monoid.lift, f"{name}_combine": monoid.combine,
@@ -302,13 +314,14 @@ class _OnEvent:
     def _pane(self, key: str, function: str, state: str, within_ms: int) -> list[str]:
         lines = [f"w = s.get({key!r})"]
         if function == "count":
+            easy = f"w[0] == 1 and t > w[2] and w[4] is None and w[6] == {windows.WIDTH} and len(w[3]) < {_PANES_BYTES}"
             lines += [
-                f"if w is not None and w[0] == 1 and t > w[1][-1] and len(w[1]) < {WINDOW_PANES_MAX}:",
-                "    w[1].append(t); w[2].append(1); w[3] += 1",
-                f"else: s[{key!r}] = add(w, t, 1, count_monoid)",
+                f"if w is not None and {easy} and t - w[1] < {windows.REACH_MS}:",
+                "    w[2] = t; w[3] += pack(t - w[1]); w[5] += 1",
+                f"else: s[{key!r}] = add(w, t, 1, count_monoid, {within_ms})",
             ]
         else:
-            lines.append(f"s[{key!r}] = add(w, t, {state}, {function}_monoid)")
+            lines.append(f"s[{key!r}] = add(w, t, {state}, {function}_monoid, {within_ms})")
         return [*lines, f"if t + {within_ms} < p.due_ms: p.due_ms = t + {within_ms}"]
 
     # --- judging ---------------------------------------------------------------------------------------------
@@ -316,16 +329,21 @@ class _OnEvent:
         """Traits in their order, then audiences, those of one guard together."""
         scope = ProfileScope()
         guarded: dict[str, list[str]] = {}
+        gates: dict[int, set[str]] = {}
         for definition in self._judged:
             if definition.name in self._compiler.indexed and definition.audience:
                 continue
             guard = self._guard(definition)
-            if definition.audience:
-                guarded.setdefault(guard, []).extend(_audience_lines(definition, scope))
-            else:
+            if not definition.audience:
                 yield from _under(guard, _trait_lines(definition, scope, self._trait_changed(definition)))
+            elif (index := self._compiler.gate_of.get(definition.name)) is not None:
+                gates.setdefault(index, set()).add(guard)
+            else:
+                guarded.setdefault(guard, []).extend(_audience_lines(definition, scope))
         for guard, lines in guarded.items():
             yield from _under(guard, lines)
+        for index, guards in gates.items():
+            yield from _under(_any(guards), self._gate(index))
         if self._judged:
             yield "if len(moves) > 1: moves.sort(key=rank)"
 
@@ -334,9 +352,14 @@ class _OnEvent:
         inputs = [self._flags.get(key) for key in definition.slots]
         inputs += [self._flags.get(f"trait {name}") for name in definition.traits]
         inputs += [_SEEN_FLAGS.get(trigger) for trigger in definition.direct]
-        known = sorted({each for each in inputs if each is not None})
-        assert known
-        return ALWAYS if ALWAYS in known else " or ".join(known)
+        return _any({each for each in inputs if each is not None})
+
+    def _gate(self, index: int) -> Iterator[str]:
+        """Judge the audiences of the trait's text, and first those of the text that it had before this event."""
+        trait, open_ = self._compiler.gates[index].trait, "is str and (j := gate_{}.get({})): j(p, now, changed, moves)"
+        if (flag := self._flags.get(f"trait {trait}")) is not None:
+            yield f"if {flag} and type(g{index}) " + open_.format(index, f"g{index}")
+        yield f"if type(v := c.get({trait!r})) " + open_.format(index, "v")
 
     def _trait_changed(self, definition: _Definition) -> list[str]:
         """What follows where a trait has a new value."""
@@ -345,13 +368,20 @@ class _OnEvent:
             lines.append(f"{self._flag(f'trait {definition.name}')} = True")
         if definition.name in self._compiler.crossings:
             lines.append(f"crossings[{definition.name!r}].move(o, v, now, a, moves)")
+        lines += [f"g{i} = o" for i, gate in enumerate(self._compiler.gates) if gate.trait == definition.name]
         return lines
 
 
+_PANES_BYTES = WINDOW_PANES_MAX * windows.WIDTH
 _AT_AN_END = {"first": "<=", "last": ">="}
 """Aggregates that only an event at one end can change."""
 _BY_CHOICE = ("min", "max", "first", "last")
 """Aggregates whose state is that of one event."""
+
+
+def _any(guards: set[str]) -> str:
+    assert guards
+    return ALWAYS if ALWAYS in guards else " or ".join(sorted(guards))
 
 
 def _under(guard: str, lines: Iterable[str]) -> Iterator[str]:

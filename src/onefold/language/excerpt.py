@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from onefold.model.entry import Defined, Entry, Received, Sweep, Tick
+from onefold.model.entry import Defined, Entry, Received, Ruled, Sweep, Tick
 from onefold.model.event import Context, Excerpt, Properties
 
 
@@ -38,7 +38,7 @@ def decoder(properties: Iterable[str], context: Iterable[str]) -> Callable[[byte
         tag_field="kind",
         kw_only=True,
     )
-    kinds: Any = received | Tick | Defined | Sweep
+    kinds: Any = received | Tick | Defined | Ruled | Sweep
     return msgspec.json.Decoder(kinds).decode
 
 

@@ -36,6 +36,31 @@ def branches(aggregates: Mapping[str, n.Aggregate]) -> list[Branch]:
     return [branch for branch in found.values() if len(branch.keys) >= _TOGETHER_MIN]
 
 
+class Gate(NamedTuple):
+    """Audiences that all ask one trait for equality with a text, and more: only those of its own text can hold."""
+
+    trait: str
+    audiences: dict[str, list[str]]
+    """Text → names."""
+
+
+def gates(audiences: Mapping[str, n.Node]) -> list[Gate]:
+    """The audiences that a trait's text tells apart."""
+    found: dict[str, Gate] = {}
+    for name, node in audiences.items():
+        if (key := _key(node)) is not None:
+            found.setdefault(key[0], Gate(key[0], {})).audiences.setdefault(key[1], []).append(name)
+    return [gate for gate in found.values() if len(gate.audiences) >= _TOGETHER_MIN]
+
+
+def _key(node: n.Node) -> tuple[str, str] | None:
+    for part in node.parts if isinstance(node, n.And) else ():
+        match part:
+            case n.Compare(op="==", left=n.TraitRef(name=trait), right=n.Literal_(value=str(text))):
+                return trait, text
+    return None
+
+
 def crossings(
     audiences: Mapping[str, n.Node], looked_up: Collection[Input]
 ) -> tuple[dict[Input, Crossings], frozenset[str]]:

@@ -179,12 +179,12 @@ def slot_value(aggregate: n.Aggregate) -> str:
     if aggregate.within_ms is None:
         return f"s.get({key!r}, 0)" if function == "count" else f"{function}_result(s.get({key!r}))"
     if function == "count":
-        return f"(w[3] if (w := s.get({key!r})) else 0)"
+        return f"(w[5] if (w := s.get({key!r})) else 0)"
     if MONOIDS[function].remove is not None:
-        return f"{function}_result(w[3] if (w := s.get({key!r})) else None)"
+        return f"{function}_result(w[5] if (w := s.get({key!r})) else None)"
     if function in _AT_AN_END:
-        return f"{function}_result(w[2][{_AT_AN_END[function]}] if (w := s.get({key!r})) else None)"
-    return f"{function}_result({function}_total(w[2]) if (w := s.get({key!r})) else None)"
+        return f"{function}_result(w[4][{_AT_AN_END[function]}] if (w := s.get({key!r})) else None)"
+    return f"{function}_result({function}_total(w[4]) if (w := s.get({key!r})) else None)"
 
 
 def is_instant(node: n.Node) -> bool:

@@ -1,12 +1,19 @@
 """Sliding windows over event time: exact to the millisecond, of bounded size, mergeable.
 
-A window is `[quantum_ms, times, states, running]`: panes in time order, each the aggregate's state over the events of
-one quantum, and the state over all of them where the aggregate can take states out again (else None). The quantum is
-1 ms until more than WINDOW_PANES_MAX instants lie in the window; then it doubles until they fit, and the window's error
-is that quantum. An event at time t is in a window of length w at instant n when n - w < t <= n.
+A window is `[quantum_ms, base_ms, last_ms, times, states, running, width]`: panes in time order, each the aggregate's
+state over the events of one quantum, and the state over all of them where the aggregate can take states out again (else
+None). The quantum is 1 ms until more than WINDOW_PANES_MAX instants lie in the window; then it doubles until they fit,
+and the window's error is that quantum. An event at time t is in a window of length w at instant n when n - w < t <= n.
+
+`times` packs the panes' times since `base_ms`, the last of which is `last_ms`, in `width` bytes each: a busy person's
+thousands of panes are copied as they lie, in memory and into the state. `states` is None where each pane counts one.
 """
 
+import sys
 from bisect import bisect_left
+from collections.abc import Sequence
+from itertools import repeat
+from struct import Struct
 from typing import Any
 
 from onefold.language.aggregates import Monoid
@@ -14,17 +21,33 @@ from onefold.limits import NEVER_MS, WINDOW_PANES_MAX
 
 Window = list[Any]
 
+WIDTH = 4
+"""Bytes of a time; twice as many where those do not reach."""
+REACH_MS = 1 << 8 * WIDTH
+NARROW = Struct("<I")
+_WIDE = Struct("<Q")
+_ONE = 1
+"""The state of a pane that counts one event."""
 
-def add(window: Window | None, at_ms: int, state: Any, monoid: Monoid) -> Window:
+assert sys.byteorder == "little", "packed times are read in place"
+
+
+def add(window: Window | None, at_ms: int, state: Any, monoid: Monoid, within_ms: int) -> Window:
     """The window with one more event in it; the window is reused."""
     if window is None:
-        return [1, [at_ms], [state], _own(state) if monoid.remove is not None else None]
-    quantum, times, states, running = window
+        states = None if monoid.remove is not None and state == _ONE else [state]
+        running = _own(state) if monoid.remove is not None else None
+        made = [1, at_ms, at_ms, b"", states, running, WIDTH]
+        _fill(made, [at_ms], within_ms, at_ms)
+        return made
     if monoid.remove is not None:
-        window[3] = monoid.combine(running, state)
-    _put(times, states, at_ms - at_ms % quantum, state, monoid)
-    if len(times) > WINDOW_PANES_MAX:
-        _coarsen(window, monoid)
+        window[5] = monoid.combine(window[5], state)
+    pane = at_ms - at_ms % window[0]
+    if not 0 <= pane - window[1] < REACH_MS and (pane < window[1] or window[6] == WIDTH):
+        _fill(window, [time_ms for time_ms, _ in panes(window)], within_ms, pane)
+    _put(window, pane, state, monoid)
+    if size(window) > WINDOW_PANES_MAX:
+        _coarsen(window, monoid, within_ms)
     return window
 
 
@@ -33,60 +56,108 @@ def _own(state: Any) -> Any:
     return list(state) if type(state) is list else state
 
 
-def _put(times: list[int], states: list[Any], pane: int, state: Any, monoid: Monoid) -> None:
-    if not times or pane > times[-1]:
-        times.append(pane)
-        states.append(state)
+def size(window: Window) -> int:
+    """How many panes there are."""
+    return len(window[3]) // int(window[6])
+
+
+def panes(window: Window) -> list[tuple[int, Any]]:
+    """(time, state) of each pane, in order."""
+    base_ms, states = window[1], window[4]
+    times = [base_ms + offset for offset in _offsets(window)]
+    return list(zip(times, repeat(_ONE) if states is None else states, strict=False))
+
+
+def _offsets(window: Window) -> Sequence[int]:
+    return memoryview(window[3]).cast("I" if window[6] == WIDTH else "Q")
+
+
+def _fill(window: Window, times: Sequence[int], within_ms: int, coming_ms: int) -> None:
+    """Set the window's times, in order, so that one at `coming_ms` can follow.
+
+    They count from where hardly anything can be earlier that is still in the window.
+    """
+    latest_ms = max(times[-1], coming_ms)
+    base_ms = min(times[0], coming_ms, latest_ms - within_ms - window[0])
+    narrow = latest_ms - base_ms < REACH_MS
+    pack = (NARROW if narrow else _WIDE).pack
+    window[1:4] = [base_ms, times[-1], b"".join([pack(at_ms - base_ms) for at_ms in times])]
+    window[6] = WIDTH if narrow else 2 * WIDTH
+
+
+def _put(window: Window, pane: int, state: Any, monoid: Monoid) -> None:
+    _, base_ms, last_ms, times, states, _, width = window
+    packed = (NARROW if width == WIDTH else _WIDE).pack(pane - base_ms)
+    if states is None and state != _ONE:
+        states = window[4] = [_ONE] * size(window)
+    if pane > last_ms:
+        window[2], window[3] = pane, times + packed
+        if states is not None:
+            states.append(state)
         return
-    i = bisect_left(times, pane)
-    if times[i] == pane:
+    i = bisect_left(_offsets(window), pane - base_ms)
+    if times[i * width : (i + 1) * width] == packed:
+        if states is None:
+            states = window[4] = [_ONE] * size(window)
         states[i] = monoid.combine(states[i], state)
-    else:
-        times.insert(i, pane)
+        return
+    window[3] = times[: i * width] + packed + times[i * width :]
+    if states is not None:
         states.insert(i, state)
 
 
-def _coarsen(window: Window, monoid: Monoid) -> None:
-    quantum, times, states, _ = window
-    while len(times) > WINDOW_PANES_MAX:
-        quantum *= 2
-        old_times, old_states = times, states
-        times, states = [], []
-        for at_ms, state in zip(old_times, old_states, strict=True):
-            _put(times, states, at_ms - at_ms % quantum, state, monoid)
-    window[:3] = [quantum, times, states]
+def _coarsen(window: Window, monoid: Monoid, within_ms: int) -> None:
+    found = panes(window)
+    while len(found) > WINDOW_PANES_MAX:
+        window[0] *= 2
+        finer, found = found, []
+        for at_ms, state in finer:
+            pane = at_ms - at_ms % window[0]
+            if found and found[-1][0] == pane:
+                found[-1] = (pane, monoid.combine(found[-1][1], state))
+            else:
+                found.append((pane, state))
+    window[4] = [state for _, state in found]
+    _fill(window, [at_ms for at_ms, _ in found], within_ms, found[-1][0])
 
 
 def expire(window: Window, now_ms: int, within_ms: int, monoid: Monoid) -> bool:
     """Drop what has left the window; True where anything did. A window may end up without panes."""
-    quantum, times, states, running = window
-    gone = bisect_left(times, now_ms - within_ms - quantum + 2)
+    quantum, base_ms, _, times, states, running, width = window
+    gone = bisect_left(_offsets(window), now_ms - within_ms - quantum + 2 - base_ms)
     if gone == 0:
         return False
     if monoid.remove is not None:
-        for state in states[:gone]:
+        for state in repeat(_ONE, gone) if states is None else states[:gone]:
             running = monoid.remove(running, state)
-        window[3] = running
-    del times[:gone]
-    del states[:gone]
+        window[5] = running
+    window[3] = times[gone * width :]
+    if states is not None:
+        del states[:gone]
     return True
 
 
 def next_expiry_ms(window: Window, within_ms: int) -> int:
     """When the oldest pane leaves: its last possible event plus the window's length."""
-    times = window[1]
-    return int(times[0]) + int(window[0]) - 1 + within_ms if times else NEVER_MS
+    if not window[3]:
+        return NEVER_MS
+    return int(window[1]) + _offsets(window)[0] + int(window[0]) - 1 + within_ms
 
 
-def merge(a: Window, b: Window, monoid: Monoid) -> Window:
+def merge(a: Window, b: Window, monoid: Monoid, within_ms: int) -> Window:
     """Both windows' events in one; the coarser is reused, the other must not be used again."""
     if a[0] < b[0]:
         a, b = b, a
-    quantum, times, states, running = a
-    for at_ms, state in zip(b[1], b[2], strict=True):
-        _put(times, states, at_ms - at_ms % quantum, state, monoid)
     if monoid.remove is not None:
-        a[3] = monoid.combine(running, b[3])
-    if len(times) > WINDOW_PANES_MAX:
-        _coarsen(a, monoid)
+        a[5] = monoid.combine(a[5], b[5])
+    found = dict(panes(a))
+    for at_ms, state in panes(b):
+        pane = at_ms - at_ms % a[0]
+        found[pane] = monoid.combine(found[pane], state) if pane in found else state
+    times = sorted(found)
+    states = [found[at_ms] for at_ms in times]
+    a[4] = None if monoid.remove is not None and all(state == _ONE for state in states) else states
+    _fill(a, times, within_ms, times[-1])
+    if size(a) > WINDOW_PANES_MAX:
+        _coarsen(a, monoid, within_ms)
     return a

@@ -7,6 +7,7 @@ from msgspec import Struct
 from onefold.model.effect import AnyEffect
 from onefold.model.profile import Profile
 from onefold.model.quarantined import Quarantined
+from onefold.model.rules import Rules
 
 
 class Cursor(Struct, frozen=True, array_like=True):
@@ -20,6 +21,10 @@ class Cursor(Struct, frozen=True, array_like=True):
     """The definitions in force."""
     sweeping: int = -1
     """Profiles at home here with a larger id are still to be judged under `version`; -1: all have been."""
+    rules: int = 0
+    """The fingerprint of the rules in force (`model.rules`)."""
+    forgotten_ms: int = 0
+    """Messages admitted before it are forgotten: the window in force here has let go of them at some time."""
 
 
 class Changed(NamedTuple):
@@ -55,11 +60,13 @@ class Changes(Struct):
     """Profiles that ended in a merge → the survivor."""
     due: dict[int, tuple[int, int]]
     """Profile id → (armed before, to be armed now), in ms; NEVER_MS: not armed. Only where they differ."""
-    members: list[tuple[str, int, int]]
-    """Last word on (audience, profile id, entered at in ms; 0: not a member), in the order they happened."""
+    members: dict[str, dict[int, int]]
+    """Audience → profile id → when it entered, in ms; 0: it is not a member."""
     messages: dict[bytes, int]
     """Fingerprints of the admitted messages → log time, ms."""
     effects: list[AnyEffect]
     quarantined: list[Quarantined]
     counts: dict[str, int]
     """What to add to the partition's counts: `received`, `admitted`, `duplicate`, `quarantined.<reason>`, …"""
+    rules: Rules | None = None
+    """Rules that came into force; the state keeps them under their fingerprint."""

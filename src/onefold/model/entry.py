@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from onefold.model.event import Event
+from onefold.model.rules import Rules
 
 
 class Rejected(Struct, omit_defaults=True):
@@ -62,6 +63,13 @@ class Defined(Struct, tag="defined", tag_field="kind"):
     definitions: dict[str, Any]
 
 
+class Ruled(Struct, tag="ruled", tag_field="kind"):
+    """From here on these rules are in force."""
+
+    at_ms: int
+    rules: Rules
+
+
 class Sweep(Struct, tag="sweep", tag_field="kind"):
     """Judge again, under the definitions in force, up to SWEEP_MAX_PROFILES profiles at home here with id > `after`."""
 
@@ -69,10 +77,10 @@ class Sweep(Struct, tag="sweep", tag_field="kind"):
     after: int
 
 
-Entry = Received | Tick | Defined | Sweep
+Entry = Received | Tick | Defined | Ruled | Sweep
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Whole | Tick | Defined | Sweep)
+_decoder = msgspec.json.Decoder(Whole | Tick | Defined | Ruled | Sweep)
 
 encode = _encoder.encode
 """An entry (or `Outgoing`) as the bytes of one record."""

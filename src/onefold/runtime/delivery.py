@@ -3,12 +3,17 @@
 It only reads the log, the state and the catalog; what it must remember goes into its own store. Two loops: `_follow`
 takes the newest effects whenever the state was written, `_keep_house` writes progress down, learns of changed
 definitions and works off replays. Each destination runs for itself (`delivery_runner`).
+
+The books are in memory and written whole, so one process keeps them at a time: a role that is started while another
+is still at work, as an orphan of a killed supervisor is, waits until that one has ended.
 """
 
 import asyncio
 import contextlib
+import fcntl
+import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple, TypeVar
@@ -47,7 +52,8 @@ STOP_GRACE_S = 5.0
 _AT_ONCE = 500
 """Parked deliveries that are replayed or forgotten between two flushes."""
 _WAIT_S = 0.05
-"""Between looks for a state and a log that others make."""
+"""Between looks for what others are to make, or to let go of."""
+_LOCK_FILE = "deliver.lock"
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -269,6 +275,12 @@ async def _run(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     clock = SystemClock()
     directory = DataDirectory.open(settings.data)
+    with _lock_file(directory) as lock:
+        if await _alone(lock, stop):
+            await _deliver(settings, directory, clock, stop)
+
+
+async def _deliver(settings: Settings, directory: DataDirectory, clock: Clock, stop: asyncio.Event) -> None:
     opened = await _opened(directory, stop)
     if opened is None:
         return
@@ -280,6 +292,32 @@ async def _run(settings: Settings) -> None:
             patience = Patience(settings.pending_retention_s * 1000, settings.parked_retention_s * 1000)
             await Deliverer(Stores(state, reader, catalog, store), clock, patience).run(stop)
             log.info("stopped")
+
+
+@contextlib.contextmanager
+def _lock_file(directory: DataDirectory) -> Iterator[int]:
+    """A file whose lock ends with the process, however that ends."""
+    lock = os.open(directory.path / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        yield lock
+    finally:
+        os.close(lock)
+
+
+async def _alone(lock: int, stop: asyncio.Event) -> bool:
+    """Hold the lock, once nobody else does. False: told to stop before that."""
+    told = False
+    while not stop.is_set():
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not told:
+                log.warning("another deliver role is still at work here; waiting for its end")
+            told = True
+            await asyncio.sleep(_WAIT_S)
+        else:
+            return True
+    return False
 
 
 async def _opened(directory: DataDirectory, stop: asyncio.Event) -> tuple[LmdbState, LmdbLogReader] | None:

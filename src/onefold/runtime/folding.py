@@ -12,21 +12,23 @@ from onefold.core import pipeline
 from onefold.core.batch import Batch, Unreadable, read
 from onefold.core.identifiers import Finder, Who
 from onefold.core.pipeline import Place
-from onefold.core.rules import Rules
 from onefold.core.run import Run
 from onefold.errors import Conflict
 from onefold.language.program import Program
-from onefold.limits import STEP_MAX_EVENTS, SWEEP_MAX_PROFILES, TICK_MAX_TIMERS
+from onefold.limits import KIB, STEP_MAX_EVENTS, SWEEP_MAX_PROFILES, TICK_MAX_TIMERS
 from onefold.model import profile as profiles
 from onefold.model.changes import Changes, Cursor, View
-from onefold.model.entry import Defined, Entry, Received, Sweep, Tick
+from onefold.model.entry import Defined, Entry, Received, Ruled, Sweep, Tick
 from onefold.model.profile import Profile
+from onefold.model.rules import fingerprint
 from onefold.ports import Loaded, LogReader, Record, State
 from onefold.runtime.programs import Programs
 from onefold.runtime.recent import Recent
 
 _EVENT_BYTES = 512
 """Read for each event that a commit may take; larger events make smaller commits."""
+_RECORD_BYTES = 4 * KIB
+"""Read for each record that is wanted, where it is said how many are; larger ones take more reads."""
 _CACHED_EVENTS = 200
 """Events decoded and folded before the next are decoded: what fits a second-level cache."""
 _CONTESTED_EVENTS = 16_000
@@ -34,21 +36,26 @@ _CONTESTED_EVENTS = 16_000
 _CONTESTED_COMMITS = 100
 """For so many commits after a conflict another one is expected."""
 _CACHED_PROFILES = 50_000
+_FINDERS = 4
+"""Rules that are remembered: partitions come to new ones one by one."""
 
 
 class Folding:
     """The fold of some partitions into one state."""
 
-    def __init__(self, log: LogReader, state: State, programs: Programs, rules: Rules) -> None:
+    def __init__(self, log: LogReader, state: State, programs: Programs, *, alone: bool = True) -> None:
+        """`alone`: nobody else is expected to commit to this state."""
         self._log = log
         self._state = state
         self._programs = programs
-        self._rules = rules
-        self._finder = Finder(rules)
+        self._finders: dict[int, Finder] = {}
+        """Fingerprint of rules → what finds identifiers under them."""
         self._snapshot = 0
         self._profiles: Recent[int, Profile] = Recent(_CACHED_PROFILES)
         self._cursors: dict[int, Cursor] = {}
-        self._contested = 0
+        self._ahead: tuple[int, int | None, list[Record]] = (-1, None, [])
+        """Partition, `until`, and what was read and not yet folded."""
+        self._contested = 0 if alone else _CONTESTED_COMMITS
         """Commits in which others are still expected to interfere."""
         self.conflicts = 0
         self.mended = 0
@@ -66,9 +73,7 @@ class Folding:
             self._catch_up()
             cursor = self.cursor(partition)
             max_events = min(max_events, _CONTESTED_EVENTS if self._contested else STEP_MAX_EVENTS)
-            records = self._log.read(partition, cursor.offset, max_events * _EVENT_BYTES)
-            if until is not None:
-                records = [record for record in records if record.offset < until]
+            records = self._records(partition, cursor.offset, max_events * _EVENT_BYTES, until)
             if not records:
                 return 0
             try:
@@ -78,15 +83,27 @@ class Folding:
                 self._contested = _CONTESTED_COMMITS
             else:
                 self._contested = max(0, self._contested - 1)
+                self._ahead = (partition, until, records[taken:])
                 return taken
+
+    def _records(self, partition: int, offset: int, max_bytes: int, until: int | None) -> list[Record]:
+        """The next records. What is left of the last read is used up first: a tick would have it all read again."""
+        owner, bound, ahead = self._ahead
+        if ahead and (owner, bound, ahead[0].offset) == (partition, until, offset):
+            return ahead
+        if until is None:
+            return self._log.read(partition, offset, max_bytes)
+        max_bytes = min(max_bytes, (until - offset) * _RECORD_BYTES)
+        return [record for record in self._log.read(partition, offset, max_bytes) if record.offset < until]
 
     def _fold(self, partition: int, cursor: Cursor, records: list[Record], max_events: int) -> int:
         program = self._programs.get(cursor.version)
         first = self._decode(program, records[0])
-        if isinstance(first, Tick | Defined | Sweep):
+        if isinstance(first, Tick | Defined | Ruled | Sweep):
             self._fold_alone(Place(partition, cursor, records[0].offset, first.at_ms), first, program)
             return 1
-        with self._pending(cursor, Run(partition, program, self._rules)) as pending:
+        run = Run(partition, program, self._finder(cursor).rules, cursor.forgotten_ms)
+        with self._pending(cursor, run) as pending:
             taken, events = 0, 0
             while events < max_events and taken < len(records):
                 batch = self._next_batch(program, cursor, partition, records[taken:], max_events - events)
@@ -161,24 +178,36 @@ class Folding:
             events += len(entry.events) if isinstance(entry, Received) else 1
             if events >= min(max_events, _CACHED_EVENTS):
                 break
-        return read(partition, cursor, received, self._finder) if received else None
+        return read(partition, cursor, received, self._finder(cursor)) if received else None
 
-    def _fold_alone(self, place: Place, entry: Tick | Defined | Sweep, program: Program) -> None:
+    def _finder(self, cursor: Cursor) -> Finder:
+        """What finds identifiers under the rules in force."""
+        finder = self._finders.get(cursor.rules)
+        if finder is None:
+            if len(self._finders) >= _FINDERS:
+                self._finders.clear()
+            finder = self._finders[cursor.rules] = Finder(self._state.rules(cursor.rules))
+        return finder
+
+    def _fold_alone(self, place: Place, entry: Tick | Defined | Ruled | Sweep, program: Program) -> None:
         """An entry without events makes a commit of its own."""
-        with self._pending(place.before, Run(place.partition, program, self._rules)) as pending:
+        rules = self._finder(place.before).rules
+        with self._pending(place.before, Run(place.partition, program, rules)) as pending:
             match entry:
                 case Tick():
                     now_ms = place.after().now_ms
                     due = [profile for _, profile in self._state.due(place.partition, now_ms, TICK_MAX_TIMERS)]
-                    changes = pipeline.tick(place, self._load(pending, (), due, ()), program, self._rules)
+                    changes = pipeline.tick(place, self._load(pending, (), due, ()), program, rules)
                 case Sweep(after=after):
                     ids = self._state.profile_ids(place.partition, after, SWEEP_MAX_PROFILES)
-                    changes = pipeline.sweep(place, self._load(pending, (), ids, ()), program, self._rules)
+                    changes = pipeline.sweep(place, self._load(pending, (), ids, ()), program, rules)
                 case Defined(version=version) if version > place.before.version:
                     self._programs.learn(entry)
-                    changes = pipeline.define(place, self._programs.get(version), self._rules)
+                    changes = pipeline.define(place, self._programs.get(version), rules)
+                case Ruled(rules=new) if fingerprint(new) != place.before.rules:
+                    changes = pipeline.rule(place, program, rules, new)
                 case _:
-                    changes = pipeline.skip(place, program, self._rules)
+                    changes = pipeline.skip(place, program, rules)
             self._commit(pending, changes)
 
     @contextmanager

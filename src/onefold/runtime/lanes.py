@@ -43,15 +43,7 @@ class Lanes:
         lane = self._lanes.get(delivery.lane)
         if lane is None:
             lane = self._lanes[delivery.lane] = _Lane()
-        if not lane.queue or lane.queue[-1].seq < delivery.seq:
-            lane.queue.append(delivery)
-        elif lane.queue[0].seq > delivery.seq:
-            lane.queue.appendleft(delivery)
-        else:
-            rest = list(lane.queue)
-            insort(rest, delivery, key=_by_seq)
-            lane.queue = deque(rest)
-        self.waiting += 1
+        self._queue(lane, delivery)
         if lane.queue[0] is delivery:
             self._arm(delivery.lane, lane)
 
@@ -99,7 +91,8 @@ class Lanes:
         assert lane.busy is delivery
         lane.busy = None
         self.in_flight -= 1
-        self.add(delivery)
+        self._queue(lane, delivery)
+        self._arm(delivery.lane, lane)  # whoever is first: something earlier may have been queued meanwhile
 
     def drain(self) -> list[Delivery]:
         """Take out all that is not under way."""
@@ -138,6 +131,17 @@ class Lanes:
         if self._ready:
             return 0
         return self._due[0][0] if self._due else NEVER_MS
+
+    def _queue(self, lane: _Lane, delivery: Delivery) -> None:
+        if not lane.queue or lane.queue[-1].seq < delivery.seq:
+            lane.queue.append(delivery)
+        elif lane.queue[0].seq > delivery.seq:
+            lane.queue.appendleft(delivery)
+        else:
+            rest = list(lane.queue)
+            insort(rest, delivery, key=_by_seq)
+            lane.queue = deque(rest)
+        self.waiting += 1
 
     def _arm(self, key: int, lane: _Lane) -> None:
         if lane.busy or lane.ready:

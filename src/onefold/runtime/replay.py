@@ -2,6 +2,8 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 from msgspec import Struct
@@ -17,8 +19,6 @@ from onefold.ports import LogReader, State
 from onefold.runtime.folding import Folding
 from onefold.runtime.heap import without_collector
 from onefold.runtime.programs import Programs
-from onefold.runtime.worker import rules_of
-from onefold.settings import Settings
 from onefold.storage.directory import DataDirectory
 from onefold.storage.log_lmdb import LmdbLogReader
 from onefold.storage.state_lmdb import LmdbState, Options
@@ -51,20 +51,19 @@ class Verification(Struct):
         return self.people_live == self.people_replayed
 
 
-def verify(settings: Settings, progress: Progress) -> Verification:
+def verify(data: Path, progress: Progress) -> Verification:
     """Replay the log of a data directory, running or stopped, up to where a copy of its state has come.
 
     Raises `NotFoundError` where retention has already removed the beginning of the log.
     """
-    directory = DataDirectory.open(settings.data, create=False)
+    directory = DataDirectory.open(data, create=False)
     reader = LmdbLogReader(directory.log)
     with tempfile.TemporaryDirectory(prefix="onefold-replay-") as scratch:
-        options = Options(dedupe_window_ms=settings.dedupe_window_s * 1000)
-        live = _snapshot(directory, Path(scratch) / "live", options)
-        replayed = LmdbState(Path(scratch) / "replayed", options=options)
+        live = _snapshot(directory, Path(scratch) / "live")
+        replayed = LmdbState(Path(scratch) / "replayed", options=Options(scratch=True))
         try:
             with without_collector():
-                records = replay(reader, live, replayed, settings, progress)
+                records = replay(reader, live, replayed, progress)
             return Verification(
                 records=records,
                 events=replayed.counts().get("received", 0),
@@ -79,17 +78,17 @@ def verify(settings: Settings, progress: Progress) -> Verification:
             reader.close()
 
 
-def _snapshot(directory: DataDirectory, target: Path, options: Options) -> LmdbState:
+def _snapshot(directory: DataDirectory, target: Path) -> LmdbState:
     """A copy of the live state, so that folding may go on meanwhile."""
     state = LmdbState(directory.state, readonly=True)
     try:
         state.backup(target)
     finally:
         state.close()
-    return LmdbState(target, readonly=True, options=options)
+    return LmdbState(target, readonly=True)
 
 
-def replay(reader: LogReader, live: State, into: State, settings: Settings, progress: Progress) -> int:
+def replay(reader: LogReader, live: State, into: State, progress: Progress) -> int:
     """Fold the log into an empty state, partition by partition in the order in which `live` committed them."""
     ends = {partition: live.cursor(partition).offset for partition in range(reader.partitions)}
     for partition in ends:
@@ -99,7 +98,7 @@ def replay(reader: LogReader, live: State, into: State, settings: Settings, prog
                 f"partition {partition} begins at record {first}: retention has removed what was before, so the "
                 "state cannot be rebuilt from this log alone; use a backup"
             )
-    folding = Folding(reader, into, Programs(_in_the_log), rules_of(settings))
+    folding = Folding(reader, into, Programs(_in_the_log))
     total, done = sum(ends.values()), 0
     for partition, until in _order(live, ends):
         while folding.cursor(partition).offset < until:
@@ -113,13 +112,23 @@ def _in_the_log(version: int) -> Definitions:
 
 
 def _order(live: State, ends: dict[int, int]) -> Iterator[tuple[int, int]]:
-    """(partition, offset to fold up to), as the live effects tell in what order partitions were committed."""
+    """(partition, offset to fold up to), as the live effects tell in what order partitions were committed.
+
+    What a partition committed in a row is one step here: a replay's commits cost as much as live ones.
+    """
+    commits = _commits(live) if len(ends) > 1 else iter(())
+    for partition, row in groupby(commits, key=itemgetter(0)):
+        yield partition, max(until for _, until in row)
+    yield from ends.items()
+
+
+def _commits(live: State) -> Iterator[tuple[int, int]]:
+    """(partition, offset after it) of each live commit that had effects."""
     after = 0
-    while len(ends) > 1 and (commits := live.effects(after, _COMMITS)):
+    while commits := live.effects(after, _COMMITS):
         for _, partition, effects in commits:
             yield partition, max(split(effect.position)[0] for effect in effects) + 1
         after = commits[-1][0]
-    yield from ends.items()
 
 
 def _people(state: State, partitions: int) -> str:

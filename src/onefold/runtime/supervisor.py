@@ -8,6 +8,7 @@ lies in the log or in the state; so the supervisor only ever starts it again.
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import os
 import signal
@@ -26,6 +27,7 @@ from msgspec import Struct
 from onefold.clock import Clock, SystemClock
 from onefold.errors import StorageError
 from onefold.runtime import logs
+from onefold.runtime.ruling import begin_log
 from onefold.settings import Settings
 from onefold.storage.catalog import Catalog
 from onefold.storage.directory import DataDirectory
@@ -37,6 +39,9 @@ RESTART_FIRST_S = 0.2
 RESTART_MAX_S = 10.0
 HEALTHY_AFTER_S = 30.0
 """A role that lived this long is restarted at once again when it dies."""
+ORPHANS_WITHIN_S = STOP_WITHIN_S + 5.0
+"""How long the next `serve` waits for the port, where the one before was killed and its roles have yet to end."""
+_PORT_POLL_S = 0.05
 READY_WITHIN_S = 30.0
 EXIT_SETTINGS = 2
 """A role that ends with this code cannot work with these settings: no restart will help."""
@@ -73,6 +78,7 @@ def serve(settings: Settings, announce: Callable[[Settings, FirstKeys | None], N
     logs.configure(settings.log_level, role="serve")
     directory = DataDirectory.open(settings.data)
     with lock(settings, directory.path) as held:
+        begin_log(directory, held, SystemClock())
         keys = first_run(directory, SystemClock())
         return asyncio.run(_serve(held, lambda: announce(held, keys)))
 
@@ -95,7 +101,8 @@ def lock(settings: Settings, data: Path) -> Iterator[Settings]:
             other = running(data)
             who = f"process {other.pid} at {other.url}" if other else "another process"
             raise StorageError(f"{data} is already served by {who}; stop it first, or choose another --data")
-        settings = msgspec.structs.replace(settings, port=_free_port(settings.host, settings.port))
+        within_s = ORPHANS_WITHIN_S if _left_behind(file) else 0.0
+        settings = msgspec.structs.replace(settings, port=_free_port(settings.host, settings.port, within_s))
         file.truncate(0)
         file.write(msgspec.json.encode(Running(os.getpid(), url(settings))).decode())
         file.flush()
@@ -279,18 +286,33 @@ async def _answers(settings: Settings) -> bool:
     return b" 200 " in status
 
 
-def _free_port(host: str, port: int) -> int:
-    """`port` if nobody has it, or any free one for 0. Raises `StorageError`."""
+def _free_port(host: str, port: int, within_s: float) -> int:
+    """`port` once nobody has it, or any free one for 0. Raises `StorageError` where somebody still has it then."""
+    deadline_s = time.monotonic() + within_s
+    while True:
+        try:
+            return _probe(host, port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() >= deadline_s:
+                raise StorageError(
+                    f"cannot listen on {host}:{port}: {error.strerror}; choose another --port (0: any free one) "
+                    "or --host"
+                ) from error
+        time.sleep(_PORT_POLL_S)
+
+
+def _probe(host: str, port: int) -> int:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise StorageError(
-                f"cannot listen on {host}:{port}: {error.strerror}; choose another --port (0: any free one) or --host"
-            ) from error
+        probe.bind((host, port))
         return int(probe.getsockname()[1])
+
+
+def _left_behind(file: IO[Any]) -> bool:
+    """Whether the last `serve` was killed: one that ends by itself leaves the lock file empty."""
+    file.seek(0)
+    return bool(file.read())
 
 
 def _lock(file: IO[Any], kind: int = fcntl.LOCK_EX) -> bool:

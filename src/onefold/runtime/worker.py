@@ -9,37 +9,30 @@ import msgspec
 import structlog
 
 from onefold.clock import Clock, SystemClock
-from onefold.core.rules import Rules
 from onefold.errors import SettingsError
 from onefold.model import entry as entries
+from onefold.model.changes import Cursor
 from onefold.model.definitions import Definitions
-from onefold.model.entry import Defined, Sweep, Tick
+from onefold.model.entry import Defined, Ruled, Sweep, Tick
+from onefold.model.rules import Rules, fingerprint
 from onefold.ports import LogReader, LogWriter, State
 from onefold.runtime.bell import Rest, Signs
 from onefold.runtime.folding import Folding
 from onefold.runtime.heap import without_collector
 from onefold.runtime.programs import Programs
 from onefold.runtime.retention import Retention
+from onefold.runtime.ruling import rules_of
 from onefold.settings import Settings
 from onefold.storage.catalog import Catalog
 from onefold.storage.directory import DataDirectory
 from onefold.storage.log_lmdb import LmdbLogReader, LmdbLogWriter, partitions_for
-from onefold.storage.state_lmdb import LmdbState, Options
+from onefold.storage.state_lmdb import LmdbState
 
 _CATALOG_POLL_S = 0.2
 _RECURSION_LIMIT = 10_000
 """Deeper than any event that collect admits, so that none is poison here."""
 
 log = structlog.get_logger("worker")
-
-
-def rules_of(settings: Settings) -> Rules:
-    """The step's rules from the settings."""
-    return Rules(
-        blocked=frozenset(value.lower() for value in settings.blocked_identifiers),
-        phone_region=settings.phone_region,
-        dedupe_window_ms=settings.dedupe_window_s * 1000,
-    )
 
 
 class Versions(Protocol):
@@ -76,7 +69,11 @@ class Worker:
         self._state = engines.state
         self._catalog = engines.catalog
         self._clock = clock
-        self._folding = Folding(engines.reader, engines.state, Programs(engines.catalog.definitions), rules)
+        alone = len(partitions) == engines.reader.partitions
+        self._folding = Folding(engines.reader, engines.state, Programs(engines.catalog.definitions), alone=alone)
+        self._rules = rules
+        self._backlogs = {partition: engines.reader.ends(partition)[1] for partition in partitions}
+        """Partition → where it ended when we started, until our rules were said there or found in force at its end."""
         self._generation = -1
         self._defined = Signs(engines.catalog.watch(), _CATALOG_POLL_S)
         self._version = 0
@@ -116,8 +113,8 @@ class Worker:
             self._generation = generation
             self._version = self._catalog.definitions().version
 
-    def _caused_by_time(self, partition: int) -> Defined | Sweep | Tick | None:
-        """What is to be written into the log now: new definitions, else the sweep after them, else a tick for timers.
+    def _caused_by_time(self, partition: int) -> Ruled | Defined | Sweep | Tick | None:
+        """What is to be written into the log now: other rules, new definitions, the sweep after them, a tick.
 
         However long the backlog is, one such entry waits at its end.
         """
@@ -125,12 +122,24 @@ class Worker:
         if cursor.offset <= self._written.get(partition, -1):
             return None
         now_ms = self._clock.now_ms()
+        if partition in self._backlogs and self._must_rule(partition, cursor):
+            return Ruled(now_ms, self._rules)
         if self._version > cursor.version:
             definitions = self._catalog.definitions(self._version)
             return Defined(now_ms, self._version, msgspec.to_builtins(definitions))
         if cursor.sweeping >= 0:
             return Sweep(now_ms, cursor.sweeping)
         return Tick(now_ms) if self._state.next_due_ms(partition) <= now_ms else None
+
+    def _must_rule(self, partition: int, cursor: Cursor) -> bool:
+        """Whether our rules are to be said here. Once is enough: two workers of different mind would never be done."""
+        end = self._backlogs[partition]
+        if cursor.offset == 0 < end:
+            return False  # It may begin with our rules.
+        other = cursor.rules != fingerprint(self._rules)
+        if other or cursor.offset >= end:
+            del self._backlogs[partition]
+        return other
 
 
 def loop(worker: Worker, retention: Retention | None, rest: Rest, stopped: Callable[[], bool]) -> None:
@@ -152,7 +161,7 @@ def run(settings: Settings, index: int) -> None:
     clock = SystemClock()
     writer = LmdbLogWriter(directory.log, partitions_for(directory.log, settings))
     reader = LmdbLogReader(directory.log)
-    state = LmdbState(directory.state, options=Options(dedupe_window_ms=settings.dedupe_window_s * 1000))
+    state = LmdbState(directory.state)
     catalog = Catalog(directory.catalog, clock)
     partitions = [partition for partition in range(writer.partitions) if partition % settings.workers == index]
     if not partitions:

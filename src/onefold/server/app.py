@@ -45,7 +45,7 @@ from onefold.server import (
     sources,
 )
 from onefold.server.auth import Keyring, guard
-from onefold.server.engines import Engines
+from onefold.server.engines import Engines, InForce
 from onefold.server.pressure import Pressure
 from onefold.server.route import known_parameters
 from onefold.server.tail import Tail
@@ -55,7 +55,7 @@ from onefold.storage.catalog import Catalog
 from onefold.storage.deliveries_lmdb import DeliveryStore
 from onefold.storage.directory import DataDirectory
 from onefold.storage.log_lmdb import LmdbLogReader, LmdbLogWriter, partitions_for
-from onefold.storage.state_lmdb import LmdbState, Options
+from onefold.storage.state_lmdb import LmdbState
 
 BACKLOG = 1_024
 """Connections that wait to be accepted."""
@@ -93,7 +93,7 @@ class Onefold:
 
     def __init__(self, engines: Engines, keyring: Keyring, pressure: Pressure, collect: Collector | None) -> None:
         self._engines = engines
-        self._rules = engines.rules()
+        self._in_force = InForce(engines)
         self.keyring = keyring
         self._pressure = pressure
         self._tail = Tail(engines.state)
@@ -131,7 +131,7 @@ class Onefold:
         try:
             self.keyring.require(_authorization(scope), profiles.SCOPE)
             name = raw[len(_PROFILES) :].decode("latin-1")
-            body = profiles.read_quickly(self._engines, self._rules, name, scope["query_string"])
+            body = profiles.read_quickly(self._engines.state, self._in_force.rules(), name, scope["query_string"])
         except OnefoldError as error:
             refusal = refusals.of(error)
             headers = [(name.encode(), value.encode()) for name, value in refusal.headers.items()]
@@ -291,19 +291,18 @@ def _open(settings: Settings, closing: contextlib.ExitStack) -> tuple[Engines, L
     closing.callback(writer.close)
     reader = LmdbLogReader(directory.log)
     closing.callback(reader.close)
-    state = _open_state(directory, settings)
+    state = _open_state(directory)
     closing.callback(state.close)
     deliveries_store = DeliveryStore(directory.deliveries, clock=clock)
     closing.callback(deliveries_store.close)
     return Engines(settings, clock, directory, catalog, reader, state, deliveries_store), writer
 
 
-def _open_state(directory: DataDirectory, settings: Settings) -> LmdbState:
+def _open_state(directory: DataDirectory) -> LmdbState:
     try:
         return LmdbState(directory.state, readonly=True)
     except NotFoundError:
-        options = Options(dedupe_window_ms=settings.dedupe_window_s * 1000)
-        LmdbState(directory.state, options=options).close()
+        LmdbState(directory.state).close()
         return LmdbState(directory.state, readonly=True)
 
 

@@ -1,11 +1,13 @@
 """The open engines that the API answers from, in one value that every route is given."""
 
+import math
+
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 from msgspec import Struct
 
 from onefold.clock import Clock
-from onefold.core.rules import Rules
+from onefold.model.rules import Rules
 from onefold.ports import LogReader, State
 from onefold.settings import Settings
 from onefold.storage.catalog import Catalog
@@ -25,15 +27,28 @@ class Engines(Struct, frozen=True):
     deliveries: DeliveryStore | None = None
     """The delivery store; None where this process could not open one."""
 
-    def rules(self) -> Rules:
-        """How identifiers are spelled here, as in the step."""
-        settings = self.settings
-        return Rules(
-            frozenset(value.lower() for value in settings.blocked_identifiers),
-            settings.phone_region,
-            settings.dedupe_window_s * 1000,
-        )
+    def rules(self, partition: int = 0) -> Rules:
+        """The rules in force in a partition; but for the moments after a start with others, they are so in all."""
+        return self.state.rules(self.state.cursor(partition).rules)
 
+
+class InForce:
+    """The rules in force, for the hot route: it looks once a second, as they change in the moments after a start."""
+
+    def __init__(self, engines: Engines) -> None:
+        self._engines = engines
+        self._rules = Rules()
+        self._until_s = -math.inf
+
+    def rules(self) -> Rules:
+        """As `Engines.rules`, or as it was a moment ago."""
+        now_s = self._engines.clock.monotonic_s()
+        if now_s >= self._until_s:
+            self._rules, self._until_s = self._engines.rules(), now_s + _RULES_POLL_S
+        return self._rules
+
+
+_RULES_POLL_S = 1.0
 
 Given = NamedDependency[SkipValidation[Engines]]
 """How a route asks for the engines."""

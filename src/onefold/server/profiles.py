@@ -10,13 +10,14 @@ from litestar.params import Parameter
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from onefold.core import batch, identifiers
-from onefold.core.rules import Rules
 from onefold.errors import Damaged, InvalidRequest, NotFoundError
 from onefold.language import excerpt
 from onefold.limits import RECENT_EVENTS_MAX
 from onefold.model import entry, position, profile
 from onefold.model.changes import Cursor
 from onefold.model.profile import Profile
+from onefold.model.rules import Rules
+from onefold.ports import State
 from onefold.server import instants
 from onefold.server.engines import Engines, Given
 from onefold.server.instants import Instant
@@ -159,14 +160,14 @@ def event_id(partition: int, place: int) -> str:
 _encode = msgspec.json.Encoder().encode
 
 
-def read_quickly(engines: Engines, rules: Rules, raw_name: str, query: bytes) -> bytes:
+def read_quickly(state: State, rules: Rules, raw_name: str, query: bytes) -> bytes:
     """The whole of `GET /v1/profiles/{name}` as JSON, without the web framework: it is the one hot route."""
     include = ""
     if query:
         given = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
         check_parameters(given, ["include"])
         include = given.get("include", "")
-    return _encode(answer(find(engines.state, rules, segment(raw_name)), parts(include)))
+    return _encode(answer(find(state, rules, segment(raw_name)), parts(include)))
 
 
 Name = Annotated[
@@ -242,9 +243,8 @@ def read_event(engines: Engines, partition: int, place: int) -> EventAnswer | No
         assert isinstance(received, entry.Received)
     except (msgspec.MsgspecError, IndexError) as error:
         raise Damaged(f"the event {event_id(partition, place)} cannot be read: {error}") from error
-    incoming = batch.read(partition, Cursor(), [(offset, received)], identifiers.Finder(engines.rules())).incoming[
-        index
-    ]
+    finder = identifiers.Finder(engines.rules(partition))
+    incoming = batch.read(partition, Cursor(), [(offset, received)], finder).incoming[index]
     return EventAnswer(
         event_id(partition, place),
         received.source,

@@ -62,6 +62,8 @@ class Options(NamedTuple):
     map_bytes: int = MAP_BYTES
     inspect: Callable[[lmdb.Environment], None] | None = None
     """Called before anything is created or written; what it raises keeps the environment as it was."""
+    scratch: bool = False
+    """It is thrown away when it is closed, so nothing waits for the disk; a crash may leave it broken."""
 
 
 class _Shared:
@@ -73,6 +75,7 @@ class _Shared:
         self.readonly = options.readonly
         self.map_bytes = options.map_bytes
         self.inspect = options.inspect
+        self.scratch = options.scratch
         self.users = 0
         self.active = 0
         self.exclusive = False
@@ -83,10 +86,10 @@ class _Shared:
         self.open()
 
     def open(self) -> None:
-        self.env = _open(self.path, readonly=self.readonly, map_bytes=self.map_bytes, max_dbs=len(self.names))
+        self.env = _open(self.path, Options(self.names, self.readonly, self.map_bytes, scratch=self.scratch))
         with ExitStack() as unless_opened:
             unless_opened.callback(self.env.close)
-            assert _DURABLE.items() <= self.env.flags().items(), self.env.flags()
+            assert _flags(scratch=self.scratch).items() <= self.env.flags().items(), self.env.flags()
             if self.inspect:
                 self.inspect(self.env)
             try:
@@ -346,15 +349,21 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _open(path: Path, *, readonly: bool, map_bytes: int, max_dbs: int) -> lmdb.Environment:
+def _flags(*, scratch: bool) -> dict[str, bool]:
+    return _DURABLE | {"metasync": not scratch, "sync": not scratch}
+
+
+def _open(path: Path, options: Options) -> lmdb.Environment:
+    map_bytes = options.map_bytes
     if not (path / "data.mdb").exists():
-        if readonly:
+        if options.readonly:
             raise NotFoundError(f"{path}: nothing was written here yet")
         _make(path)
     while True:
         try:
-            return lmdb.open(str(path), map_size=map_bytes, max_dbs=max_dbs, readonly=readonly, create=not readonly,
-                             max_readers=512, max_spare_txns=4, mode=0o600)  # fmt: skip
+            return lmdb.open(str(path), map_size=map_bytes, max_dbs=len(options.names), readonly=options.readonly,
+                             create=not options.readonly, max_readers=512, max_spare_txns=4, mode=0o600,
+                             sync=not options.scratch, metasync=not options.scratch)  # fmt: skip
         except (lmdb.MemoryError, MemoryError, lmdb.Error) as error:
             # A process with little address space starts with a smaller map, which grows as far as it may.
             if getattr(error, "code", errno.ENOMEM) != errno.ENOMEM or map_bytes <= 64 * MIB:

@@ -3,8 +3,8 @@
 Inserting random fingerprints one by one into a large tree costs a page each. So each commit leaves its messages
 in one value of `recent`, and every process holds those that wait in a dict. All commits together walk round the
 space of fingerprints in slices: each moves, sorted, what waits in the next slices into the tree of its generation (a
-span of log time), about as many messages as it adds itself, so that no commit stalls. A generation that no
-partition's window reaches any more is dropped whole. Almost every look-up is for a message that was never seen;
+span of log time), about as many messages as it adds itself, so that no commit stalls. A generation that
+every partition has forgotten is dropped whole. Almost every look-up is for a message that was never seen;
 filters, one a slice and generation and read from the map in place, answer most of these without touching the tree.
 """
 
@@ -84,8 +84,7 @@ class Waiting:
 class MessageIndex:
     """The messages of one state. Holds those that wait in memory; one thread loads and commits."""
 
-    def __init__(self, window_ms: int, move_messages: int, move_commits: int) -> None:
-        self._window_ms = window_ms
+    def __init__(self, move_messages: int, move_commits: int) -> None:
         self._move_messages = move_messages
         self._move_commits = move_commits
         self._waiting: Waiting | None = None
@@ -119,7 +118,7 @@ class MessageIndex:
         """Add a commit's messages; `head` has its number and times already, and is changed further."""
         tables, slots, head = picture
         waiting = self._as_of(txn, tables, read_head(txn, tables))
-        oldest = oldest_generation(head.times, head.generation_ms, self._window_ms)
+        oldest = oldest_generation(head)
         _expire(txn, tables, slots, head, oldest)
         step = max(len(messages) * ROUND // self._move_messages, ROUND // self._move_commits)
         arrived = Arrived(head.place, head.place + min(step, ROUND), oldest, messages)
@@ -147,12 +146,10 @@ class MessageIndex:
         return waiting
 
 
-def oldest_generation(times: Mapping[int, int], generation_ms: int, window_ms: int) -> int:
-    """The first generation that any partition's window still reaches; messages before it are forgotten."""
-    if not times:
-        return 0
-    reached = (min(times.values()) - window_ms) // generation_ms
-    return max(0, reached, max(times.values()) // generation_ms - GENERATIONS_MAX + 1)
+def oldest_generation(head: Head) -> int:
+    """The first generation that any partition has not forgotten; messages before it are let go of."""
+    reached, newest_ms = head.forgotten_ms() // head.generation_ms, max(head.times.values(), default=0)
+    return max(0, reached, newest_ms // head.generation_ms - GENERATIONS_MAX + 1)
 
 
 def slices_between(before: int, after: int) -> list[int]:

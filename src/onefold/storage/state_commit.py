@@ -8,7 +8,7 @@ from typing import Any
 
 from onefold.errors import Conflict
 from onefold.limits import NEVER_MS
-from onefold.model import effect
+from onefold.model import effect, rules
 from onefold.model.changes import Changes
 from onefold.model.position import home
 from onefold.ports import Loaded
@@ -24,6 +24,7 @@ from onefold.storage.state_tables import (
     decode_touched,
     encode,
     member_prefix,
+    rules_key,
 )
 
 TOUCHED_KEPT = 1_000
@@ -70,6 +71,8 @@ def write(txn: Txn, tables: Tables, batch: tuple[Changes, int], encoded: Mapping
     for event in changes.quarantined:
         txn.put(PLACE.pack(event.partition, event.position), encode(event), db=tables.quarantine)
     txn.put(bytes((changes.partition,)), encode(changes.cursor), db=tables.cursors)
+    if changes.rules is not None:
+        txn.put(rules_key(changes.cursor.rules), rules.encode(changes.rules), db=tables.meta)
     touched = Touched(changes.partition, [*changes.profiles, *changes.absorbed], list(changes.identifiers))
     txn.put(U64.pack(number), encode(touched), db=tables.touched, append=True)
     if number > TOUCHED_KEPT:
@@ -94,16 +97,16 @@ def _write_timers(txn: Txn, tables: Tables, changes: Changes) -> None:
 
 def _write_members(txn: Txn, tables: Tables, changes: Changes) -> None:
     """Keep each audience's size right by what was there before, not by what the batch thinks was there."""
-    last = {(audience, profile): entered_at for audience, profile, entered_at in changes.members}
-    grown: dict[str, int] = {}
-    for (audience, profile), entered_at in sorted(last.items()):
-        key = member_prefix(audience) + U64.pack(profile)
-        if entered_at:
-            difference = 0 if txn.replace(key, U64.pack(entered_at), db=tables.members) else 1
-        else:
-            difference = -1 if txn.delete(key, db=tables.members) else 0
-        grown[audience] = grown.get(audience, 0) + difference
-    for audience, difference in grown.items():
+    pack, cursor = U64.pack, txn.cursor(tables.members)
+    for audience, moved in sorted(changes.members.items()):
+        prefix = member_prefix(audience)
+        entered = [(prefix + pack(profile), pack(at_ms)) for profile, at_ms in sorted(moved.items()) if at_ms]
+        consumed, difference = cursor.putmulti(entered, overwrite=False)
+        if difference < consumed:
+            cursor.putmulti(entered)
+        for profile, at_ms in moved.items():
+            if not at_ms and txn.delete(prefix + pack(profile), db=tables.members):
+                difference -= 1
         if difference:
             _add(txn, tables.sizes, audience.encode(), difference)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 PARTS = (
     "profiles", "redirects", "identifiers", "timers", "members", "effects", "messages", "quarantine", "counts",
-    "cursors",
+    "cursors", "rules",
 )  # fmt: skip
 """Every part of a state, in the order in which `State.items` yields them."""
 

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 from onefold.errors import Conflict
 from onefold.limits import DEDUPE_WINDOW_MS, NEVER_MS
-from onefold.model import effect
+from onefold.model import effect, rules
 from onefold.model.changes import Changed, Changes, Cursor
 from onefold.model.effect import AnyEffect
 from onefold.model.quarantined import Quarantined
+from onefold.model.rules import Rules
 from onefold.ports import Commit, Loaded
 from onefold.storage import file_watch, lmdb_env, state_commit, state_migrations, state_tables
 from onefold.storage.lmdb_env import Txn
@@ -33,10 +34,13 @@ TRIM_COMMITS = 1_000
 class Options(NamedTuple):
     """What may differ from state to state."""
 
-    dedupe_window_ms: int = DEDUPE_WINDOW_MS
+    generation_ms: int = DEDUPE_WINDOW_MS
+    """For a state that is made: log time by which messages are forgotten, so many at once."""
     map_bytes: int = lmdb_env.MAP_BYTES
     move_messages: int = MOVE_MESSAGES
     move_commits: int = MOVE_COMMITS
+    scratch: bool = False
+    """It is thrown away when it is closed: nothing waits for the disk."""
     migrations: Mapping[int, state_tables.Migration] = state_migrations.MIGRATIONS
 
 
@@ -61,15 +65,15 @@ class LmdbState:
         self._options = options or Options()
         self._env = lmdb_env.Environment(
             path,
-            lmdb_env.Options(state_tables.NAMES, readonly, self._options.map_bytes, state_tables.refuse_newer),
+            lmdb_env.Options(
+                state_tables.NAMES, readonly, self._options.map_bytes, state_tables.refuse_newer, self._options.scratch
+            ),
         )
         with ExitStack() as unless_prepared:
             unless_prepared.callback(self._env.close)
             self._prepare(readonly=readonly)
             unless_prepared.pop_all()
-        self._messages = MessageIndex(
-            self._options.dedupe_window_ms, self._options.move_messages, self._options.move_commits
-        )
+        self._messages = MessageIndex(self._options.move_messages, self._options.move_commits)
         self._own: dict[int, None] = {}
 
     def cursor(self, partition: int) -> Cursor:
@@ -77,6 +81,15 @@ class LmdbState:
         with self._env.read() as txn:
             found = txn.get(bytes((partition,)), db=self._tables.cursors)
         return state_tables.decode_cursor(found) if found else Cursor()
+
+    def rules(self, fingerprint: int) -> Rules:
+        """The rules of this fingerprint."""
+        if fingerprint == rules.DEFAULT:
+            return Rules()
+        with self._env.read() as txn:
+            found = txn.get(state_tables.rules_key(fingerprint), db=self._tables.meta)
+        assert found is not None
+        return rules.decode(found)
 
     def load(
         self,
@@ -248,12 +261,16 @@ class LmdbState:
                 for key, value in txn.cursor(getattr(tables, part)):
                     yield part, key, _survivor(txn, tables, value) if part == "redirects" else value
             yield from _effect_items(txn, tables)
-            picture = (tables, self._slots, state_tables.read_head(txn, tables))
-            for message, at_ms in stored_messages(txn, picture):
-                yield "messages", message, U64.pack(at_ms)
+            head = state_tables.read_head(txn, tables)
+            forgotten_ms = head.forgotten_ms()
+            for message, at_ms in stored_messages(txn, (tables, self._slots, head)):
+                if at_ms >= forgotten_ms:
+                    yield "messages", message, U64.pack(at_ms)
             for part in ("quarantine", "counts", "cursors"):
                 for key, value in txn.cursor(getattr(tables, part)):
                     yield part, key, value
+            for fingerprint, data in state_tables.read_rules(txn, tables):
+                yield "rules", fingerprint, data
 
     def backup(self, target: Path) -> None:
         """Write a compacted copy of the newest commit into the empty directory `target`, while others go on."""
@@ -289,8 +306,8 @@ class LmdbState:
                 state_tables.require_current(txn, self._tables)
             if state_tables.is_current(txn, self._tables):
                 return
-        window_ms, migrations = self._options.dedupe_window_ms, self._options.migrations
-        self._env.write(lambda txn: state_tables.prepare(txn, (self._tables, self._slots), window_ms, migrations))
+        span_ms, migrations = self._options.generation_ms, self._options.migrations
+        self._env.write(lambda txn: state_tables.prepare(txn, (self._tables, self._slots), span_ms, migrations))
 
     def _write(self, txn: Txn, changes: Changes, loaded: Loaded, encoded: Mapping[int, bytes]) -> tuple[int, Arrived]:
         tables = self._tables
@@ -304,6 +321,7 @@ class LmdbState:
                 raise Conflict("another commit admitted a message of this batch")
         head.number += 1
         head.times[changes.partition] = changes.cursor.now_ms
+        head.forgotten[changes.partition] = changes.cursor.forgotten_ms
         state_commit.write(txn, tables, (changes, head.number), encoded)
         arrived = self._messages.write(txn, picture, changes.messages)
         state_tables.write_head(txn, tables, head)

@@ -4,7 +4,7 @@ Numbers in keys are big-endian, so that LMDB's byte order is their order.
 """
 
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import lmdb
@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from onefold.errors import NotFoundError, StorageError, TooNew
+from onefold.limits import DEDUPE_WINDOW_MAX_MS, DEDUPE_WINDOW_MS
 from onefold.model.changes import Cursor
 from onefold.model.quarantined import Quarantined
 from onefold.storage.lmdb_env import Txn
@@ -20,6 +21,7 @@ FORMAT = 2
 """The layout that this code reads and writes."""
 GENERATIONS_MAX = 32
 """Generations of messages alive at once; a partition that lags further than these loses its oldest."""
+assert DEDUPE_WINDOW_MAX_MS <= (GENERATIONS_MAX - 2) * DEDUPE_WINDOW_MS  # the default span of a generation
 SLICES = 256
 """Slices of the space of fingerprints, by their first byte; messages are moved into generations slice by slice."""
 ROUND = 1 << 32
@@ -75,6 +77,12 @@ class Head(Struct, array_like=True):
     """Generations that hold messages, ascending; generation g lies in slot g % GENERATIONS_MAX."""
     times: dict[int, int] = {}
     """Partition → its time."""
+    forgotten: dict[int, int] = {}
+    """Partition → the time before which it has forgotten messages."""
+
+    def forgotten_ms(self) -> int:
+        """Messages before it are forgotten by every partition."""
+        return min((self.forgotten.get(partition, 0) for partition in self.times), default=0)
 
 
 class Arrived(Struct, array_like=True):
@@ -106,6 +114,8 @@ decode_quarantined = msgspec.msgpack.Decoder(Quarantined).decode
 
 _HEAD = b"head"
 _FORMAT = b"format"
+_RULES = b"rules"
+"""What the keys of rules begin with; their fingerprint follows."""
 Migration = Callable[[Txn, Tables, Sequence[Any]], None]
 """Turns one format into the next, within the transaction that opens the state; takes tables and generations' slots."""
 
@@ -120,6 +130,21 @@ def read_head(txn: Txn, tables: Tables) -> Head:
 def write_head(txn: Txn, tables: Tables, head: Head) -> None:
     """Put the head of the commit that this transaction makes."""
     txn.put(_HEAD, encode(head), db=tables.meta)
+
+
+def rules_key(fingerprint: int) -> bytes:
+    """Where the rules of this fingerprint lie in `meta`."""
+    return _RULES + U64.pack(fingerprint)
+
+
+def read_rules(txn: Txn, tables: Tables) -> Iterator[tuple[bytes, bytes]]:
+    """(fingerprint, rules) of all that were ever in force, in order."""
+    cursor = txn.cursor(tables.meta)
+    if cursor.set_range(_RULES):
+        for key, value in cursor.iternext():
+            if not key.startswith(_RULES):
+                break
+            yield key[len(_RULES) :], value
 
 
 def refuse_newer(env: lmdb.Environment) -> None:

@@ -8,10 +8,12 @@ import msgspec
 from onefold.errors import Conflict
 from onefold.limits import DEDUPE_WINDOW_MS, NEVER_MS
 from onefold.model import effect
+from onefold.model import rules as rulings
 from onefold.model.changes import Changed, Changes, Cursor
 from onefold.model.effect import AnyEffect
 from onefold.model.position import home
 from onefold.model.quarantined import Quarantined
+from onefold.model.rules import Rules
 from onefold.ports import Commit, Loaded
 from onefold.storage.state_digest import digest_of
 
@@ -24,8 +26,8 @@ _encode = msgspec.msgpack.encode
 class MemoryState:
     """`ports.State` in dictionaries. `fail_next` makes a coming call raise, before or after it took effect."""
 
-    def __init__(self, dedupe_window_ms: int = DEDUPE_WINDOW_MS) -> None:
-        self._window_ms = dedupe_window_ms
+    def __init__(self, generation_ms: int = DEDUPE_WINDOW_MS) -> None:
+        self._generation_ms = generation_ms
         self._profiles: dict[int, bytes] = {}
         self._redirects: dict[int, int] = {}
         self._identifiers: dict[str, int] = {}
@@ -36,6 +38,7 @@ class MemoryState:
         self._quarantine: dict[tuple[int, int], Quarantined] = {}
         self._counts: dict[tuple[int, str], int] = {}
         self._cursors: dict[int, Cursor] = {}
+        self._rules: dict[int, Rules] = {}
         self._touched: dict[int, tuple[int, set[int], set[str]]] = {}
         self._failures: dict[str, list[tuple[Exception, bool]]] = {}
         self._own: set[int] = set()
@@ -58,6 +61,11 @@ class MemoryState:
         """How far this partition has been folded."""
         self._fail("cursor")
         return self._cursors.get(partition, Cursor())
+
+    def rules(self, fingerprint: int) -> Rules:
+        """The rules of this fingerprint."""
+        self._fail("rules")
+        return Rules() if fingerprint == rulings.DEFAULT else self._rules[fingerprint]
 
     def load(
         self,
@@ -214,14 +222,18 @@ class MemoryState:
             mine = [one for _, (p, rows) in sorted(self._effects.items()) if p == partition for one in rows]
             for n, one in enumerate(mine):
                 yield "effects", _place(partition, n), effect.encode([one])
+        forgotten_ms = min((cursor.forgotten_ms for cursor in self._cursors.values()), default=0)
         for message, at_ms in sorted(self._messages.items()):
-            yield "messages", message, _u64(at_ms)
+            if at_ms >= forgotten_ms:
+                yield "messages", message, _u64(at_ms)
         for place, event in sorted(self._quarantine.items()):
             yield "quarantine", _place(*place), _encode(event)
         for key, amount in sorted((bytes([p]) + name.encode(), n) for (p, name), n in self._counts.items()):
             yield "counts", key, amount.to_bytes(8, "big", signed=True)
         for partition, cursor in sorted(self._cursors.items()):
             yield "cursors", bytes([partition]), _encode(cursor)
+        for fingerprint, rules in sorted(self._rules.items()):
+            yield "rules", _u64(fingerprint), rulings.encode(rules)
 
     def close(self) -> None:
         """Nothing to let go of; what was committed stays readable."""
@@ -258,6 +270,8 @@ class MemoryState:
             if amount:
                 self._counts[changes.partition, name] = self._counts.get((changes.partition, name), 0) + amount
         self._cursors[changes.partition] = changes.cursor
+        if changes.rules is not None:
+            self._rules[changes.cursor.rules] = changes.rules
         self._forget()
 
     def _write_timers(self, changes: Changes) -> None:
@@ -267,7 +281,8 @@ class MemoryState:
                 self._timers.add((home(profile), after, profile))
 
     def _write_members(self, changes: Changes) -> None:
-        for audience, profile, entered_at in changes.members:
+        moves = ((audience, *move) for audience, moved in changes.members.items() for move in moved.items())
+        for audience, profile, entered_at in moves:
             if entered_at:
                 self._members[audience, profile] = entered_at
             else:
@@ -279,12 +294,13 @@ class MemoryState:
         return profile
 
     def _forget(self) -> None:
-        """Keep the messages of the generations that some partition's window still reaches."""
-        times = [cursor.now_ms for cursor in self._cursors.values()]
-        reached = (min(times) - self._window_ms) // self._window_ms
-        oldest = max(0, reached, max(times) // self._window_ms - GENERATIONS_MAX + 1)
+        """Keep the messages of the generations that some partition has not forgotten."""
+        span = self._generation_ms
+        reached = min(cursor.forgotten_ms for cursor in self._cursors.values()) // span
+        newest = max(cursor.now_ms for cursor in self._cursors.values()) // span
+        oldest = max(0, reached, newest - GENERATIONS_MAX + 1)
         for message, at_ms in list(self._messages.items()):
-            if at_ms // self._window_ms < oldest:
+            if at_ms // span < oldest:
                 del self._messages[message]
 
     def _fail(self, method: str) -> None:

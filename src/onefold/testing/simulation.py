@@ -10,12 +10,14 @@ from collections.abc import Callable
 from random import Random
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from onefold.core.rules import Rules
 from onefold.errors import StorageError
 from onefold.limits import DAY_MS, HOUR_MS, MINUTE_MS, NEVER_MS, SECOND_MS
 from onefold.model.definitions import Definitions
-from onefold.runtime.worker import Engines, Worker, rules_of
+from onefold.model.rules import Rules
+from onefold.runtime.ruling import begin, rules_of
+from onefold.runtime.worker import Engines, Worker
 from onefold.settings import Settings
 from onefold.testing.clock import ManualClock
 from onefold.testing.memory_log import MemoryLog
@@ -26,7 +28,10 @@ from onefold.testing.simulation_people import BLOCKED, Crowd
 from onefold.testing.world import define
 
 SETTINGS = Settings(blocked_identifiers=(BLOCKED,))
-RULES: Rules = rules_of(SETTINGS)
+RULINGS: tuple[Rules, ...] = tuple(
+    rules_of(replace(SETTINGS, dedupe_window_s=window_s)) for window_s in (24 * 3600, 60, 36 * 3600)
+)
+"""Each start of a worker is with one of them, so that windows shrink and grow."""
 _TRACE = 60
 _REST_TURNS = 3_000
 """Turns within which a healed world must have come to rest."""
@@ -160,6 +165,7 @@ class Simulation:
 
     def run(self) -> None:
         """Live through misfortune, heal, come to rest, and let every window pass."""
+        begin(self.log, self.log, RULINGS[0], self.clock)
         self.catalog.save(self._definitions()[0])
         if not self.plan.alone:
             self._rest()
@@ -284,7 +290,8 @@ class Simulation:
         def start() -> Worker:
             log = FaultyLog(self.log, self.fate, name)
             state = self.state.handle(self.fate, name)
-            return Worker(own, Engines(log, log, state, self.catalog), RULES, self.clock)
+            rules = self.chance.choice(RULINGS)
+            return Worker(own, Engines(log, log, state, self.catalog), rules, self.clock)
 
         return start
 

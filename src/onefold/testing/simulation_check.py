@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Raw
+from msgspec.structs import replace
 
 from onefold.language.instants import parse_instant
 from onefold.model import delivery as deliveries
@@ -20,11 +21,12 @@ from onefold.model import profile as profiles
 from onefold.model.entry import Outgoing
 from onefold.model.position import position
 from onefold.model.profile import Profile
+from onefold.model.rules import Rules
 from onefold.runtime.delivery_payload import TYPES, tag_of
 from onefold.runtime.delivery_select import Subscription
 from onefold.runtime.replay import replay
 from onefold.testing.memory_state import MemoryState
-from onefold.testing.simulation import RULES, SETTINGS, Simulation
+from onefold.testing.simulation import RULINGS, Simulation
 from onefold.testing.simulation_delivery import DESTINATION, Reached
 from onefold.testing.simulation_people import marks
 from onefold.testing.world import World, person_of, rfc3339
@@ -43,6 +45,8 @@ class Heard(NamedTuple):
     entry: Outgoing
     now_ms: int
     """Its partition's time there."""
+    forgotten_ms: int
+    """Messages before it are not known there any more: some window that was in force until then has ended."""
     event: dict[str, Any]
     mark: str
 
@@ -74,7 +78,7 @@ def read_log(run: Simulation) -> Fact:
             fact.marks[heard.mark] += 1
             message = (heard.entry.source, _message(heard))
             before_ms = admitted_ms.get(message)
-            if before_ms is not None and heard.now_ms - before_ms <= RULES.dedupe_window_ms:
+            if before_ms is not None and before_ms >= heard.forgotten_ms:
                 duplicates += 1
             elif run.crowd.events[heard.mark].good:
                 admitted_ms[message] = heard.now_ms
@@ -127,7 +131,7 @@ def _cursors(run: Simulation) -> Iterator[tuple[int, tuple[int, int]]]:
 def _replayed(run: Simulation) -> Iterator[str]:
     """The log, folded again without faults, gives the same state and effects, byte for byte; or the same people."""
     again = MemoryState()
-    replay(run.log, run.state, again, SETTINGS, lambda _done, _all: None)
+    replay(run.log, run.state, again, lambda _done, _all: None)
     if run.plan.alone:
         live, replayed = run.state.digest(), again.digest()
         if live != replayed:
@@ -163,7 +167,7 @@ def _folded(run: Simulation, fact: Fact) -> Iterator[str]:
 
 def _same_time(run: Simulation, fact: Fact) -> World:
     """One partition: the log as it is, but for the duplicates in it."""
-    world = World(rules=RULES)
+    world = World()
     admitted = {heard.position: heard for heard in fact.admitted}
     for offset, data in _records(run, 0):
         world.writer.append({0: [_without_duplicates(offset, data, admitted)]})
@@ -180,8 +184,11 @@ def _without_duplicates(offset: int, data: bytes, admitted: Mapping[int, Heard])
 
 
 def _any_order(run: Simulation, fact: Fact) -> World:
-    """Several partitions: their events in one, by time, each with the time that it had; definitions at both ends."""
-    world = World(run.catalog.definitions(1), rules=RULES)
+    """Several partitions: their events in one, by time, each with the time that it had; definitions at both ends.
+
+    What was admitted is, by whatever rules: none of it is a duplicate here.
+    """
+    world = World(run.catalog.definitions(1), rules=replace(RULINGS[0], dedupe_window_ms=-1))
     for heard in sorted(fact.admitted, key=lambda heard: (heard.now_ms, heard.partition, heard.position)):
         event = {**heard.event, "messageId": _message(heard), "timestamp": rfc3339(_happened_ms(heard))}
         outgoing = Outgoing(heard.entry.source, heard.now_ms, [Raw(msgspec.json.encode(event))])
@@ -258,15 +265,20 @@ def _records(run: Simulation, partition: int) -> Iterator[tuple[int, bytes]]:
 
 
 def _events(run: Simulation, partition: int) -> Iterator[Heard]:
-    now_ms = 0
+    now_ms = forgotten_ms = 0
+    window_ms = Rules().dedupe_window_ms
     for offset, data in _records(run, partition):
         now_ms = max(now_ms, msgspec.json.decode(data)["at_ms"])
-        if not isinstance(entries.decode(data), entries.Received):
+        forgotten_ms = max(forgotten_ms, now_ms - window_ms)
+        entry_here = entries.decode(data)
+        if isinstance(entry_here, entries.Ruled):
+            window_ms = entry_here.rules.dedupe_window_ms
+        if not isinstance(entry_here, entries.Received):
             continue
         entry = _decode_whole(data)
         for at, raw in zip(_positions(offset, entry), entry.events, strict=True):
             event = msgspec.json.decode(raw)
-            yield Heard(partition, at, entry, now_ms, event, event["context"]["mark"])
+            yield Heard(partition, at, entry, now_ms, forgotten_ms, event, event["context"]["mark"])
 
 
 def _positions(offset: int, entry: Outgoing) -> list[int]:

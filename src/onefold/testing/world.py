@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from onefold.core.rules import Rules
 from onefold.limits import STEP_MAX_EVENTS
 from onefold.model import entry as entries
 from onefold.model import profile as profiles
 from onefold.model.definitions import Audience, Definitions, Trait
-from onefold.model.entry import Defined, Outgoing, Rejected, Sweep, Tick
+from onefold.model.entry import Defined, Outgoing, Rejected, Ruled, Sweep, Tick
 from onefold.model.profile import Profile
+from onefold.model.rules import Rules
 from onefold.ports import LogReader, LogWriter, State
 from onefold.runtime.folding import Folding
 from onefold.runtime.programs import Programs
@@ -60,15 +60,16 @@ class World:
         self.reader: LogReader = log
         self.partitions = partitions
         self.state: State = state or MemoryState()
-        self.rules = rules or Rules()
         self.now_ms = START_MS
         self.folding = self.new_folding()
+        if rules is not None:
+            self.rule(rules)
         if definitions is not None:
             self.define(definitions)
 
     def new_folding(self) -> Folding:
         """A worker that knows nothing but what the state says."""
-        return Folding(self.reader, self.state, Programs(self._unknown), self.rules)
+        return Folding(self.reader, self.state, Programs(self._unknown))
 
     def _unknown(self, version: int) -> Definitions:
         raise AssertionError(f"version {version} is in no entry of the log")
@@ -91,6 +92,11 @@ class World:
         for partition in range(self.partitions):
             self._append(partition, Defined(self.now_ms, definitions.version, body))
 
+    def rule(self, rules: Rules) -> None:
+        """New rules; before the first of them those are in force that a log without any has."""
+        for partition in range(self.partitions):
+            self._append(partition, Ruled(self.now_ms, rules))
+
     def pass_time(self, ms: int) -> None:
         """Let time pass, waking on the way everyone who is due, just when they are due."""
         until_ms = self.now_ms + ms
@@ -102,7 +108,7 @@ class World:
             self.fold()
         self.now_ms = until_ms
 
-    def _append(self, partition: int, entry: Outgoing | Tick | Defined | Sweep) -> None:
+    def _append(self, partition: int, entry: Outgoing | Tick | Defined | Ruled | Sweep) -> None:
         self.writer.append({partition: [entries.encode(entry)]})
 
     # --- folding ---------------------------------------------------------------------------------------------

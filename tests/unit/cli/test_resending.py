@@ -13,11 +13,11 @@ from msgspec import Raw
 from onefold.cli import resending
 from onefold.cli.resending import Fate, Fresh, Kept, made_ready, read_lines, send
 from onefold.core import batch, identifiers
-from onefold.core.rules import Rules
 from onefold.errors import InvalidRequest
 from onefold.language import excerpt
 from onefold.model.changes import Cursor
 from onefold.model.entry import Outgoing, Received, encode
+from onefold.model.rules import Rules
 
 CAME_MS = 1_700_000_000_000
 NOW_MS = CAME_MS + 86_400_000 * 30

@@ -1,8 +1,8 @@
 """What happens to people, told as short stories over a platform in memory."""
 
-from onefold.core.rules import Rules
 from onefold.limits import DAY_MS, HOUR_MS, MINUTE_MS
 from onefold.model.effect import Changed, Created, Entered, Left, LinkRefused, Merged, RejectedEvent
+from onefold.model.rules import Rules
 from onefold.testing.world import START_MS, World, define, identify, track
 
 
@@ -67,6 +67,37 @@ def test_a_duplicate_changes_nothing_within_the_window_and_counts_after_it() -> 
     assert world.person("user_id:u").computed == {"n": 3}
     counts = world.state.counts()
     assert (counts["received"], counts["admitted"], counts["duplicate"]) == (5, 3, 2)
+
+
+def test_a_window_that_grows_does_not_bring_back_what_was_forgotten() -> None:
+    """New rules hold for what comes after them: what a shorter window has let go of by then stays unknown."""
+    world = World(define({"n": 'count("A")'}), rules=Rules(dedupe_window_ms=HOUR_MS))
+    world.send(track("A", user="u", message="old"))
+    world.pass_time(2 * HOUR_MS)
+    world.send(track("A", user="u", message="new"))
+    world.rule(Rules(dedupe_window_ms=DAY_MS))
+    world.pass_time(3 * HOUR_MS)
+    world.send(track("A", user="u", message="old"), track("A", user="u", message="new"))
+    world.fold()
+    assert world.person("user_id:u").computed == {"n": 3}
+    world.rule(Rules(dedupe_window_ms=HOUR_MS))
+    world.pass_time(2 * HOUR_MS)
+    world.send(track("A", user="u", message="old"), track("A", user="u", message="new"))
+    world.fold()
+    assert world.person("user_id:u").computed == {"n": 5}
+
+
+def test_rules_hold_from_their_entry_on() -> None:
+    """Before the first of them a log is folded under the defaults; each holds until the next."""
+    world = World()
+    event = identify(anonymous="a", traits={"phone": "030 1234567"})
+    for rules in (None, Rules(phone_region="DE"), Rules(frozenset({"a"}))):
+        if rules is not None:
+            world.rule(rules)
+        world.send(event)
+        world.fold()
+    assert [person.identifiers for person in world.people()] == [("anonymous_id:a", "phone:+49301234567")]
+    assert world.state.counts()["quarantined.no_identifier"] == 1
 
 
 def test_an_event_of_nobody_rests_in_quarantine() -> None:

@@ -3,15 +3,20 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
+import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from onefold.clock import SystemClock
 from onefold.errors import StorageError
 from onefold.runtime.supervisor import (
+    LOCK_FILE,
     Role,
+    Running,
     Supervisor,
     decode_settings,
     encode_settings,
@@ -25,6 +30,10 @@ from onefold.storage.directory import DataDirectory
 
 OBEDIENT = "import signal; signal.sigwait([signal.SIGTERM])"
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); signal.pause()"
+LISTENING = (
+    "import socket, sys; s = socket.create_server(('127.0.0.1', 0)); "
+    "print(s.getsockname()[1], flush=True); sys.stdin.read()"
+)
 ADOPTED = "import signal; from onefold.runtime.supervisor import adopt; adopt(); print(1, flush=True); signal.pause()"
 
 
@@ -131,6 +140,23 @@ def test_one_platform_a_directory(tmp_path: Path) -> None:
     assert running(tmp_path) is None
     with lock(settings, tmp_path):
         pass
+
+
+def test_the_next_platform_waits_for_the_port_of_orphans(tmp_path: Path) -> None:
+    """Where a supervisor was killed, its http role may hold the port a little longer: the next `serve` has patience."""
+    orphan = subprocess.Popen([sys.executable, "-c", LISTENING], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert orphan.stdin is not None
+    assert orphan.stdout is not None
+    port = int(orphan.stdout.readline())
+    (tmp_path / LOCK_FILE).write_bytes(msgspec.json.encode(Running(1, f"http://127.0.0.1:{port}")))
+    letting_go = threading.Timer(0.3, orphan.stdin.close)
+    letting_go.start()
+    with lock(Settings(data=tmp_path, port=port), tmp_path) as held:
+        assert held.port == port
+    letting_go.join()
+    assert orphan.wait() == 0
+    orphan.stdout.close()
+    assert (tmp_path / LOCK_FILE).read_bytes() == b""
 
 
 def test_the_first_run_makes_keys_once(tmp_path: Path) -> None:

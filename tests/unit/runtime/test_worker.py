@@ -14,13 +14,14 @@ import msgspec
 import pytest
 
 from onefold.clock import SystemClock
-from onefold.core.rules import Rules
 from onefold.limits import HOUR_MS
 from onefold.model import entry as entries
 from onefold.model import profile as profiles
 from onefold.model.definitions import Audience, Definitions
-from onefold.model.entry import Defined, Outgoing, Sweep, Tick
+from onefold.model.entry import Defined, Outgoing, Ruled, Sweep, Tick
+from onefold.model.rules import Rules
 from onefold.runtime.bell import Rest
+from onefold.runtime.ruling import begin
 from onefold.runtime.worker import Engines, Worker, loop
 from onefold.storage.catalog import Catalog
 from onefold.storage.log_lmdb import LmdbLogReader, LmdbLogWriter
@@ -35,12 +36,16 @@ BUSY = Definitions(audiences=(Audience("busy", 'count("A", within="1h") > 0'),))
 class Bench:
     """A worker over engines in memory and a real catalog."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, rules: Rules | None = None) -> None:
         self.clock = ManualClock()
         self.log = MemoryLog(1)
         self.state = MemoryState()
         self.catalog = Catalog(path / "catalog.sqlite", self.clock)
-        self.worker = Worker([0], Engines(self.log, self.log, self.state, self.catalog), Rules(), self.clock)
+        self.worker = self.another(rules or Rules())
+
+    def another(self, rules: Rules, state: MemoryState | None = None) -> Worker:
+        """A worker that starts with these rules, on the same engines or another handle on the state."""
+        return Worker([0], Engines(self.log, self.log, state or self.state, self.catalog), rules, self.clock)
 
     def send(self, count: int = 1) -> None:
         """Events of one person, a record each."""
@@ -52,7 +57,7 @@ class Bench:
         """What the log holds, without events."""
         records = self.log.read(0, 0, 1 << 30)
         found = [type(entries.decode(record.data)) for record in records]
-        return [kind for kind in found if kind in (Defined, Sweep, Tick)]
+        return [kind for kind in found if kind in (Defined, Ruled, Sweep, Tick)]
 
     def audiences(self) -> set[str]:
         """The audiences that the person is in."""
@@ -62,10 +67,16 @@ class Bench:
         assert data is not None
         return set(profiles.decode(data).audiences)
 
-    def settle(self) -> None:
+    def settle(self, *others: Worker) -> None:
         """Turn until there is nothing to do."""
-        while self.worker.turn():
-            pass
+        for _ in range(100):
+            if sum(worker.turn() for worker in (self.worker, *others)) == 0:
+                return
+        raise AssertionError("the workers are never done")
+
+    def rules(self) -> Rules:
+        """The rules in force."""
+        return self.state.rules(self.state.cursor(0).rules)
 
 
 @pytest.fixture
@@ -172,3 +183,54 @@ def test_timers_fire_although_the_log_never_ends(bench: Bench) -> None:
         bench.worker.turn()
     assert bench.audiences() == set()
     assert bench.kinds().count(Tick) == 1
+
+
+GERMAN, FRENCH = Rules(phone_region="DE"), Rules(frozenset({"u"}), "FR")
+
+
+def test_rules_are_said_once_and_only_where_they_are_others(bench: Bench) -> None:
+    """A worker that starts with other rules than those in force writes them, one with the same writes nothing."""
+    bench.send()
+    bench.settle()
+    for rules in (GERMAN, GERMAN, FRENCH, Rules(), Rules()):
+        bench.worker = bench.another(rules)
+        bench.settle()
+        bench.send()
+        bench.settle()
+        assert bench.rules() == rules
+    assert bench.kinds() == [Ruled] * 3
+    counts = bench.state.counts()
+    assert (counts["received"], counts["admitted"], counts["quarantined.no_identifier"]) == (6, 5, 1)
+
+
+def test_an_empty_partition_begins_with_the_rules(tmp_path: Path) -> None:
+    """What the supervisor writes before anything else is not said again, and is in force for the first event."""
+    bench = Bench(tmp_path)
+    begin(bench.log, bench.log, FRENCH, bench.clock)
+    bench.send()
+    begin(bench.log, bench.log, GERMAN, bench.clock)
+    bench.worker = bench.another(FRENCH)
+    bench.settle()
+    assert bench.kinds() == [Ruled]
+    assert bench.state.counts()["quarantined.no_identifier"] == 1
+
+
+def test_rules_that_wait_in_a_backlog_do_not_outlast_ours(bench: Bench) -> None:
+    """Whoever starts with the rules in force, but finds others in its backlog, says its own after them."""
+    bench.worker = bench.another(GERMAN)
+    bench.settle()
+    bench.send()
+    bench.log.append({0: [entries.encode(Ruled(bench.clock.now_ms(), FRENCH))]})
+    bench.worker = bench.another(GERMAN)
+    bench.settle()
+    assert bench.rules() == GERMAN
+    assert bench.kinds() == [Ruled] * 3
+
+
+def test_workers_of_different_mind_come_to_rest(bench: Bench) -> None:
+    """Two workers with other rules on one partition each have their say, and then leave it at that."""
+    bench.worker = bench.another(GERMAN)
+    other = bench.another(FRENCH, bench.state.another())
+    bench.settle(other)
+    assert bench.rules() in (GERMAN, FRENCH)
+    assert 1 <= len(bench.kinds()) <= 2

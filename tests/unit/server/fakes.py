@@ -82,7 +82,7 @@ def state() -> MemoryState:
         identifiers=dict.fromkeys(names, ANN),
         absorbed={ANN + 100: ANN},
         due={},
-        members=[("buyers", ANN + n, T0 + n) for n in range(5)],
+        members={"buyers": {ANN + n: T0 + n for n in range(5)}},
         messages={},
         effects=[],
         quarantined=quarantined,
@@ -100,7 +100,7 @@ def commit(into: MemoryState, changes: Changes) -> None:
 
 def happen(into: MemoryState, *effects: AnyEffect) -> None:
     """Commit effects alone."""
-    commit(into, Changes(1, Cursor(1, T0, 1), {}, {}, {}, {}, [], {}, list(effects), [], {}))
+    commit(into, Changes(1, Cursor(1, T0, 1), {}, {}, {}, {}, {}, {}, list(effects), [], {}))
 
 
 def deliveries(path: Path) -> DeliveryStore:

@@ -9,9 +9,13 @@ import pytest
 
 from onefold.errors import InvalidRequest
 from onefold.model import position
+from onefold.model.changes import Changes, Cursor
+from onefold.model.rules import Rules, fingerprint
 from onefold.server import profiles
 from onefold.server.app import litestar
 from onefold.server.tail import Tail
+from onefold.settings import Settings
+from onefold.testing.clock import ManualClock
 from tests.unit.server import fakes
 
 
@@ -41,6 +45,21 @@ def test_a_profile_has_every_part(client: fakes.Client) -> None:
         }
     ]
     assert found["merges"][0]["event"] == "01-10001"
+
+
+def test_identifiers_are_spelled_by_the_rules_in_force(tmp_path: Path) -> None:
+    """What the log says of phone numbers holds, whatever the settings of this process say; new rules are noticed."""
+    state, clock = fakes.state(), ManualClock()
+    changed = {"state": state, "clock": clock, "settings": Settings(data=tmp_path / "data", phone_region="FR")}
+    with fakes.client(tmp_path, **changed) as client:
+        assert client.get("/v1/profiles/phone:030 1234567").status_code == 404
+        rules = Rules(phone_region="DE")
+        cursor = Cursor(1, fakes.T0, rules=fingerprint(rules))
+        owned = {"phone:+49301234567": fakes.ANN}
+        fakes.commit(state, Changes(0, cursor, {}, owned, {}, {}, {}, {}, [], [], {}, rules))
+        clock.advance(1_000)
+        for path in ("/v1/profiles/phone:030 1234567", "/v1/profiles/phone:030 1234567/events"):
+            assert client.get(path).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from onefold.model.effect import Admitted, AnyEffect, Created, decode
 from onefold.model.position import profile_id
 from onefold.model.profile import Profile
 from onefold.model.quarantined import Quarantined
+from onefold.model.rules import Rules, fingerprint
 from onefold.ports import Loaded, State
 from onefold.storage.state_digest import PARTS
 from onefold.testing.memory_state import MemoryState
@@ -31,7 +32,7 @@ NOW_MS = 1_700_000_000_000
 def changes(partition: int = 0, offset: int = 1, **parts: Any) -> Changes:
     """Changes with these parts, and nothing else. `profiles` may be given as ids alone."""
     empty: dict[str, Any] = {
-        "cursor": Cursor(offset, NOW_MS), "profiles": {}, "identifiers": {}, "absorbed": {}, "due": {}, "members": [],
+        "cursor": Cursor(offset, NOW_MS), "profiles": {}, "identifiers": {}, "absorbed": {}, "due": {}, "members": {},
         "messages": {}, "effects": [], "quarantined": [], "counts": {},
     }  # fmt: skip
     made = Changes(partition=partition, **(empty | parts))
@@ -119,6 +120,21 @@ class StateConformance:
         assert state.cursor(1) == Cursor(5, NOW_MS, 2)
         assert state.cursor(255) == Cursor(6, NOW_MS + 1, 2)
         assert state.cursor(0) == Cursor()
+
+    def test_rules_are_kept_by_their_fingerprint(self, open_state: OpenState) -> None:
+        """Rules that came into force are there for every handle, also once others are; nobody must say the defaults."""
+        state = open_state()
+        first, second = Rules(frozenset({"null", "", "ä"}), "DE", 5), Rules(dedupe_window_ms=0)
+        for partition, rules in enumerate((first, second)):
+            cursor = Cursor(1, NOW_MS, rules=fingerprint(rules))
+            commit(state, partition=partition, cursor=cursor, rules=rules)
+            assert state.cursor(partition) == cursor
+        commit(state, cursor=Cursor(2, NOW_MS, rules=fingerprint(second)), rules=second)
+        for handle in (state, open_state()):
+            assert [handle.rules(fingerprint(rules)) for rules in (first, second, Rules())] == [first, second, Rules()]
+        assert [key for part, key, _ in state.items() if part == "rules"] == sorted(
+            fingerprint(rules).to_bytes(8, "big") for rules in (first, second)
+        )
 
     def test_new_versions_replace_old_ones(self, open_state: OpenState) -> None:
         """Profiles and identifiers have the value of the last commit that wrote them."""
@@ -249,20 +265,20 @@ class StateConformance:
         assert state.profile_ids(255, 0, 9) == [last]
         assert state.profile_ids(255, last, 9) == []
 
-    def test_members_take_the_last_word(self, open_state: OpenState) -> None:
-        """Of several words on one membership in a commit the last one counts, and sizes stay right all the same."""
+    def test_sizes_count_what_was_there(self, open_state: OpenState) -> None:
+        """Who enters again, or leaves without having been in, changes no size; the later time of entering counts."""
         state = open_state()
-        commit(state, members=[("vip", A, 5), ("vip", A, 0), ("vip", A, 7), ("new", B, 1), ("new", B, 0)])
+        commit(state, members={"vip": {A: 7}, "new": {B: 0}})
         assert (state.members("vip", 0, 9), state.sizes()) == ([(A, 7)], {"vip": 1})
-        commit(state, offset=2, members=[("vip", A, 7), ("vip", B, 8), ("new", B, 0), ("new", C, 0)])
+        commit(state, offset=2, members={"vip": {A: 7, B: 8}, "new": {B: 0, C: 0}})
         assert (state.members("vip", 0, 9), state.sizes()) == ([(A, 7), (B, 8)], {"vip": 2})
-        commit(state, offset=3, members=[("vip", A, 0), ("vip", A, 0), ("vip", B, 0)])
+        commit(state, offset=3, members={"vip": {A: 0, B: 0}})
         assert (state.members("vip", 0, 9), state.sizes()) == ([], {})
 
     def test_members_are_paged_and_audiences_do_not_run_together(self, open_state: OpenState) -> None:
         """Pages go on after the last id; an audience whose name begins like another's is another."""
         state = open_state()
-        commit(state, members=[(name, p, 9) for name in ("vi", "vip", "vip2") for p in (C, B, A)])
+        commit(state, members={name: {C: 9, B: 9, A: 9} for name in ("vi", "vip", "vip2")})
         assert state.members("vip", 0, 2) == [(A, 9), (B, 9)]
         assert state.members("vip", B, 2) == [(C, 9)]
         assert state.members("vip", C, 2) == []
@@ -345,17 +361,30 @@ class StateConformance:
         commit(state, offset=2, messages={message(1): NOW_MS, message(2): NOW_MS - 5})
         assert state.load((), (), [message(1), message(2)]).seen == {message(1): NOW_MS, message(2): NOW_MS}
 
-    def test_messages_are_remembered_for_at_least_the_window(self, open_state: OpenState) -> None:
-        """A message is found while the slowest partition is within 24 hours of it, and forgotten in the end."""
+    def test_messages_are_remembered_until_every_partition_forgets_them(self, open_state: OpenState) -> None:
+        """A message is found until no cursor remembers it, and gone from memory in the end."""
         state = open_state()
-        commit(state, cursor=Cursor(1, NOW_MS), messages={message(1): NOW_MS})
-        commit(state, partition=1, cursor=Cursor(1, NOW_MS))
-        commit(state, cursor=Cursor(2, NOW_MS + 9 * DAY_MS), messages={message(2): NOW_MS + 9 * DAY_MS})
-        assert set(state.load((), (), [message(1), message(2)]).seen) == {message(1), message(2)}
-        commit(state, partition=1, cursor=Cursor(2, NOW_MS + DAY_MS))
-        assert set(state.load((), (), [message(1), message(2)]).seen) == {message(1), message(2)}
-        commit(state, partition=1, cursor=Cursor(3, NOW_MS + 9 * DAY_MS))
-        assert set(state.load((), (), [message(1), message(2)]).seen) == {message(2)}
+        both = [message(1), message(2)]
+
+        def advance(partition: int, offset: int, days: int, **parts: Any) -> set[bytes]:
+            now_ms = NOW_MS + days * DAY_MS
+            commit(state, partition=partition, cursor=Cursor(offset, now_ms, forgotten_ms=now_ms - DAY_MS), **parts)
+            return set(state.load((), (), both).seen)
+
+        advance(0, 1, 0, messages={message(1): NOW_MS})
+        advance(1, 1, 0)
+        assert advance(0, 2, 9, messages={message(2): NOW_MS + 9 * DAY_MS}) == set(both)
+        assert advance(1, 2, 1) == set(both)
+        assert advance(1, 3, 9) == {message(2)}
+
+    def test_what_is_forgotten_does_not_count(self, open_state: OpenState) -> None:
+        """Of messages that every partition forgets nothing is in the digest, even if an engine has them still."""
+        state, other = open_state(), MemoryState(1)
+        for each in (state, other):
+            commit(each, messages={message(1): NOW_MS - 2, message(2): NOW_MS})
+            commit(each, cursor=Cursor(2, NOW_MS + 1, forgotten_ms=NOW_MS - 1))
+        assert [key for part, key, _ in state.items() if part == "messages"] == [message(2)]
+        assert state.digest() == other.digest()
 
     def test_equal_histories_in_other_batches_have_equal_digests(self, open_state: OpenState) -> None:
         """Digests say what is there, not in how many commits it came."""
@@ -395,11 +424,11 @@ class StateConformance:
 
 HISTORY: list[dict[str, Any]] = [
     {"offset": 1, "profiles": [A], "identifiers": {"x:1": A}, "messages": {message(1): NOW_MS},
-     "effects": [admitted(1)], "counts": {"received": 1}, "due": {A: (NEVER_MS, 50)}, "members": [("vip", A, 5)]},
+     "effects": [admitted(1)], "counts": {"received": 1}, "due": {A: (NEVER_MS, 50)}, "members": {"vip": {A: 5}}},
     {"offset": 2, "profiles": [A, B], "identifiers": {"x:2": B}, "messages": {message(2): NOW_MS, message(0): NOW_MS},
      "effects": [admitted(2), admitted(3)], "counts": {"received": 1}, "due": {A: (50, 60)}},
     {"offset": 3, "profiles": [A, B], "identifiers": {"x:1": B}, "counts": {"received": 1},
-     "effects": [admitted(4)], "due": {A: (60, 70)}, "members": [("vip", A, 6), ("new", A, 6), ("new", A, 0)],
+     "effects": [admitted(4)], "due": {A: (60, 70)}, "members": {"vip": {A: 6}, "new": {A: 0}},
      "quarantined": [Quarantined(0, 9, "web", NOW_MS, "schema", "{}")]},
 ]  # fmt: skip
 
@@ -408,9 +437,10 @@ ONE_OF_EACH: dict[str, dict[str, Any]] = {
     "redirects": {"absorbed": {C: A}},
     "identifiers": {"identifiers": {"x:1": A}},
     "timers": {"due": {A: (NEVER_MS, 7)}},
-    "members": {"members": [("vip", A, 5)]},
+    "members": {"members": {"vip": {A: 5}}},
     "effects": {"effects": [admitted(1)]},
     "messages": {"messages": {message(1): NOW_MS}},
     "quarantine": {"quarantined": [Quarantined(0, 1, "web", NOW_MS, "schema", "{}")]},
     "counts": {"counts": {"received": 1}},
+    "rules": {"rules": Rules()},
 }
