@@ -85,9 +85,10 @@ class World:
         """One record and one commit of `n` events, of people in turn, beside effects that nobody wants."""
         body = b'{"type":"track","event":"Seen","properties":{"pad":"%s"}}' % (b"x" * (EVENT_BYTES - 52))
         self.log.append({0: [encode(Outgoing("web", 1, [msgspec.Raw(body)] * n))]})
+        now_ms = SystemClock().now_ms()
         ids = [profile_id(0, position(1_000_000 + (self.n + i) % self.people, 0)) for i in range(n)]
-        found = [Admitted(p, position(self.offset, i), 0, 1_750_000_000_000, "Seen") for i, p in enumerate(ids)]
-        found = [Admitted(1, 1, 0, 1_750_000_000_000, "Unwanted")] * beside + found
+        found = [Admitted(p, position(self.offset, i), 0, now_ms, "Seen") for i, p in enumerate(ids)]
+        found = [Admitted(1, 1, 0, now_ms, "Unwanted")] * beside + found
         made = {p: Profile(p, 1, 1, 1, 1, identifiers={f"user_id:{p}": 1, f"email:{p}@x.y": 1}) for p in ids}
         self.offset += 1
         self.n += n
@@ -109,11 +110,8 @@ async def measure(arguments: argparse.Namespace, path: Path) -> None:
     world = World(path, arguments.people)
     catalog = Catalog(world.directory.catalog, SystemClock())
     names = [f"d{n}" for n in range(arguments.destinations)]
-    wanted = tuple(
-        Destination(name, url=url, events=("Seen",), allow_private=True, concurrency=arguments.concurrency)
-        for name in names
-    )
-    catalog.save_definitions(Definitions(destinations=wanted), "bench")
+    wanted = tuple(Destination(name, url=url, events=("Seen",), concurrency=arguments.concurrency) for name in names)
+    catalog.save_definitions(Definitions(destinations=wanted, allow_private_hosts=("127.0.0.1",)), "bench")
     for _ in range(arguments.events // BATCH):
         world.emit(BATCH)
     total = world.n * len(names)

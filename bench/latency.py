@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import uvloop
 from aiohttp import web
+from msgspec.structs import replace
 
 from bench.report import Bound, Row, percentile, table
 from bench.running import Pool, Running, platform, send_all, until_folded
@@ -76,8 +77,8 @@ def measure(*, quick: bool) -> list[Row]:
 async def _measure(plan: Plan) -> list[Row]:
     probes, world = Probes(), World()
     runner, port = await _receiver(probes)
-    hook = Destination("probe", url=f"http://127.0.0.1:{port}/", events=(PROBE,), allow_private=True)
-    with platform(definitions((hook,))) as running:
+    hook = Destination("probe", url=f"http://127.0.0.1:{port}/", events=(PROBE,))
+    with platform(replace(definitions((hook,)), allow_private_hosts=("127.0.0.1",))) as running:
         session = Session(running, world, probes)
         await session.start()
         drained = await session.drain(plan.warm_up_events)

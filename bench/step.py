@@ -111,6 +111,10 @@ class Lane:
         """All of it."""
         return 0, len(self._records)
 
+    def watch(self, partitions: Iterable[int]) -> int | None:  # noqa: ARG002 - as the port says
+        """Nothing comes."""
+        return None
+
     def close(self) -> None:
         """Nothing to let go of."""
 

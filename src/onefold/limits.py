@@ -81,8 +81,17 @@ WORKSPACE_FILE_MAX_BYTES = 4 * MIB
 
 # --- delivery ----------------------------------------------------------------------------------------------
 DELIVERY_TIMEOUT_S = 15.0
+SIGNING_OLD_VALID_S = 24 * 3_600
+"""For how long webhooks are signed with a former secret too, beside the new one."""
+SIGNING_OLD_VALID_MAX_S = 30 * 24 * 3_600
+SIGNING_SECRETS_MAX = 4
+"""Secrets of one destination in force at once: each is a signature in every request's head."""
 DELIVERY_RETRY_SCHEDULE_S = (1, 5, 30, 120, 600, 1_800, 7_200, 18_000, 36_000, 86_400)
 """Waits before each further try, before jitter; the last failure parks the delivery."""
+DELIVERY_PENDING_S = 7 * 24 * 3_600
+"""A delivery that has waited for longer is given up, so that a dead destination holds neither effects nor log."""
+DELIVERY_PARKED_S = 30 * 24 * 3_600
+"""A parked delivery is forgotten after this: somebody has had time to look."""
 DELIVERY_CONCURRENCY = 16
 DELIVERY_RESPONSE_MAX_BYTES = 64 * KIB
 DELIVERY_LANES_MAX = 10_000
@@ -117,4 +126,5 @@ assert EVENT_MAX_BYTES <= BATCH_MAX_BYTES <= IMPORT_MAX_BYTES < RECORD_MAX_BYTES
 assert DEFINITIONS_MAX_BYTES < RECORD_MAX_BYTES
 assert BATCH_MAX_EVENTS < RECORD_EVENTS_MAX
 assert IDENTIFIER_MAX_BYTES < 511
+assert sum(DELIVERY_RETRY_SCHEDULE_S) < DELIVERY_PENDING_S < DELIVERY_PARKED_S
 assert STEP_MAX_EVENTS >= BATCH_MAX_EVENTS

@@ -54,6 +54,13 @@ class LogReader(Protocol):
         """Offsets of the first record kept and of the next record to come."""
         ...
 
+    def watch(self, partitions: Iterable[int]) -> int | None:
+        """A file descriptor that can be read from when one of these may have new records; None: look now and then.
+
+        It says too much rather than too little. Who has it empties it before looking, and closes it.
+        """
+        ...
+
     def close(self) -> None:
         """Let go of files and connections."""
         ...

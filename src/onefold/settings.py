@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from onefold import limits
 from onefold.errors import SettingsError
@@ -41,7 +41,11 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """Largest request to `/v1/import`, after inflating."""
     body_timeout_s: float = limits.BODY_TIMEOUT_S
     """Seconds within which the body of a request to collect must have come."""
-    dedupe_window_s: Annotated[int, msgspec.Meta(ge=1, le=limits.DEDUPE_WINDOW_MAX_MS // 1000)] = (
+    source_events_per_s: Annotated[float, Meta(ge=0)] = 0.0
+    """Events a second that one source may send to one http process, beyond which it is answered 429; 0: any number."""
+    source_burst_events: Annotated[int, Meta(ge=0)] = 0
+    """Events that a source which has been quiet may send at once; 0: those of one second."""
+    dedupe_window_s: Annotated[int, Meta(ge=1, le=limits.DEDUPE_WINDOW_MAX_MS // 1000)] = (
         limits.DEDUPE_WINDOW_MS // 1000
     )
     """For how long a messageId is remembered, at most 30 days; a second event with it is a duplicate.
@@ -54,6 +58,10 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """The oldest records are removed beyond this size of the log, once they are folded and delivered."""
     effects_retention_s: int = 7 * 24 * 3600
     """Effects older than this are removed, once every destination has taken them."""
+    pending_retention_s: Annotated[int, Meta(ge=60)] = limits.DELIVERY_PENDING_S
+    """Deliveries that have waited for longer are given up and counted as `filtered.expired`; at least 60."""
+    parked_retention_s: Annotated[int, Meta(ge=60)] = limits.DELIVERY_PARKED_S
+    """Deliveries that have been parked for longer are forgotten and counted as `filtered.expired`; at least 60."""
     disk_reserve_bytes: int = limits.DISK_RESERVE_BYTES
     """Collect answers 503 while less of the disk than this is free."""
     behind_max_events: int = 5_000_000

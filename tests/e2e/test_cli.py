@@ -1,12 +1,14 @@
 """The command against a real platform: `onefold serve` as processes, events over HTTP, answers from the directory."""
 
 import base64
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -83,6 +85,19 @@ def onefold(*words: str, code: int = 0) -> Any:
     return json.loads(done.stdout.splitlines()[-1]) if done.stdout else None
 
 
+def lines(*words: str, given: str = "") -> list[Any]:
+    """What a command prints as lines of JSON."""
+    command = [*COMMAND, *words, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, input=given)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def account(platform: Platform) -> str:
+    """What became of all events, as doctor says it."""
+    found = onefold("doctor", "--data", str(platform.data))
+    return next(str(one["detail"]) for one in found if one["name"] == "events")
+
+
 def until(holds: Callable[[], bool]) -> None:
     """Wait until this holds; fails when it does not in time."""
     end = time.monotonic() + WITHIN_S
@@ -124,6 +139,40 @@ def test_reads_and_backups_work_beside_a_running_platform(platform: Platform, tm
     damaged = tmp_path / "backup" / "catalog.sqlite"
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"!")
     onefold("backup", "--verify", str(tmp_path / "backup"), code=3)
+
+
+def test_out_of_quarantine(platform: Platform) -> None:
+    """A bad event is listed and shown; mended and sent again it is a person, and the account tells of both."""
+    place = ("--data", str(platform.data))
+    with contextlib.suppress(urllib.error.HTTPError):
+        platform.send(traits={"email": "lost@example.org"}, timestamp="2026-01-02T03:04:05Z")
+    with contextlib.suppress(urllib.error.HTTPError):
+        platform.send(userId="null", traits={"plan": "pro"})
+    until(lambda: len(lines("quarantine", "list", *place)) == 2)
+    nobody, blocked = sorted(lines("quarantine", "list", *place), key=lambda each: "userId" in each["event"])
+    assert "anonymousId" in nobody["reason"]
+    assert lines("quarantine", "list", "--reason", "identifier", *place) == [blocked]
+    assert lines("quarantine", "list", "--source", "other", *place) == []
+    pages = lines("quarantine", "list", "--limit", "1", *place)
+    assert sorted(pages + lines("quarantine", "list", "--after", pages[0]["id"], *place), key=str) == sorted(
+        [nobody, blocked], key=str
+    )
+    assert onefold("quarantine", "show", nobody["id"], *place) == nobody
+    assert onefold("quarantine", "show", "00-77", *place, code=1) is None
+    assert onefold("quarantine", "show", "x", *place, code=2) is None
+    assert onefold("quarantine", "replay", nobody["id"], *place, code=1)["outcome"] == "rejected"
+    nobody["event"]["userId"] = "found"
+    for _ in range(2):
+        assert lines("quarantine", "replay", "--from", "-", *place, given=json.dumps(nobody)) == [
+            {"name": nobody["id"], "source": "default", "outcome": "accepted", "reason": ""}
+        ]
+    until(lambda: has_profile(platform, "email:lost@example.org"))
+    shown = onefold("profile", "show", "user_id:found", *place)
+    assert shown["events"] == 1
+    assert shown["first_seen_at"] == "2026-01-02T03:04:05.000Z"
+    until(lambda: "5 received = 1 admitted + 1 duplicate + 3 quarantined" in account(platform))
+    platform.stop()
+    onefold("quarantine", "replay", nobody["id"], *place, code=3)
 
 
 def test_a_replay_needs_no_settings(tmp_path: Path) -> None:

@@ -58,15 +58,30 @@ class Platform:
 
     def ask(self, method: str, path: str, body: Any = None, key: str = "") -> tuple[int, Any]:
         """One request on a connection of its own: status and decoded body."""
+        text = None if body is None else json.dumps(body)
+        status, _, content = self._ask(method, path, text, key or self.secret)
+        return status, json.loads(content) if content else None
+
+    def _ask(self, method: str, path: str, body: str | None, key: str) -> tuple[int, dict[str, str], bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
-            headers = {"authorization": f"Bearer {key or self.secret}", "content-type": "application/json"}
-            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
+            connection.request(method, path, body, headers)
             answer = connection.getresponse()
-            content = answer.read()
-            return answer.status, json.loads(content) if content else None
+            named = {name.lower(): value for name, value in answer.getheaders()}
+            return answer.status, named, answer.read()
         finally:
             connection.close()
+
+    def send(self, event: Any, write_key: str = "") -> tuple[int, dict[str, str], Any]:
+        """One track event: status, headers and decoded body."""
+        key = write_key or self.write_key
+        status, headers, content = self._ask("POST", "/v1/track", json.dumps(event), key)
+        return status, headers, json.loads(content)
+
+    def metrics(self) -> str:
+        """The page of metrics."""
+        return self._ask("GET", "/metrics", None, self.secret)[2].decode()
 
     def until(self, path: str, status: int = 200) -> Any:
         """Ask until the answer has this status."""
@@ -124,6 +139,60 @@ def test_an_event_becomes_a_profile(platform: Platform) -> None:
     assert {one["event"].get("messageId") for one in events} >= {"m-1"}
     assert platform.until("/v1/audiences/buyers")["size"] == 1
     assert platform.until("/v1/audiences/buyers/members")["members"][0]["id"] == found["id"]
+
+
+def test_far_behind_is_refused_and_nothing_is_lost(tmp_path: Path) -> None:
+    """I10: while the workers are too far behind collect says 503 with Retry-After; all that it took is folded later."""
+    platform = Platform(tmp_path)
+    platform.settings = msgspec.structs.replace(platform.settings, behind_max_events=20)
+    try:
+        platform.start("server.app")
+        platform.until("/readyz")
+        taken, deadline_s = 0, time.monotonic() + WITHIN_S
+        while (answer := platform.send({"event": "Bought", "userId": "ann", "messageId": f"m{taken}"}))[0] == 200:
+            taken += 1
+            assert time.monotonic() < deadline_s
+            time.sleep(0.01)
+        status, headers, body = answer
+        assert (status, headers["retry-after"], body["code"]) == (503, "10", "overloaded")
+        assert "behind" in body["message"]
+        assert taken > 20
+        assert platform.until("/readyz", 503)["checks"]["workers"]["ok"] is False
+        platform.start("runtime.worker", ", 0")
+        platform.until("/readyz")
+        while platform.send({"event": "Bought", "userId": "ann", "messageId": "last"})[0] != 200:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.05)
+        while platform.until("/v1/profiles/user_id:ann")["events"] < taken + 1:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.05)
+        assert platform.until("/v1/profiles/user_id:ann")["events"] == taken + 1
+    finally:
+        platform.close()
+
+
+def test_a_source_over_its_rate_is_refused_alone(tmp_path: Path) -> None:
+    """429 with Retry-After for the one that floods, counted in /metrics; a source beside it is not touched."""
+    platform = Platform(tmp_path)
+    platform.settings = msgspec.structs.replace(platform.settings, source_events_per_s=0.5, source_burst_events=3)
+    catalog = Catalog(platform.settings.data / "catalog.sqlite", SystemClock())
+    other = catalog.create_source("app")
+    catalog.close()
+    try:
+        platform.start("server.app")
+        platform.until("/readyz")
+        answers = [platform.send({"event": "Bought", "userId": "ann"}) for _ in range(6)]
+        assert [status for status, _, _ in answers][:3] == [200] * 3
+        status, headers, body = answers[-1]
+        assert (status, body["code"]) == (429, "rate_limited")
+        assert int(headers["retry-after"]) >= 1
+        assert platform.send({"event": "Bought", "userId": "bob"}, other)[0] == 200
+        page = platform.metrics()
+        refused = sum(status == 429 for status, _, _ in answers)
+        assert f'onefold_collect_limited_events_total{{source="default"}} {refused}.0' in page
+        assert f'onefold_collect_requests_total{{status="429"}} {refused}.0' in page
+    finally:
+        platform.close()
 
 
 def test_the_tail_is_live(platform: Platform) -> None:

@@ -15,7 +15,8 @@ import msgspec
 import pytest
 from standardwebhooks import Webhook as Verifier
 
-from onefold.clock import SystemClock
+from onefold import limits
+from onefold.clock import Clock, SystemClock
 from onefold.model import effect as effects
 from onefold.model import profile as profiles
 from onefold.model.changes import Changes, Cursor
@@ -26,6 +27,9 @@ from onefold.model.entry import encode as encode_entry
 from onefold.model.position import position, profile_id, show
 from onefold.model.profile import Profile
 from onefold.runtime.delivery import Deliverer, Stores
+from onefold.runtime.delivery_runner import Patience
+from onefold.runtime.retention import Retention
+from onefold.settings import Settings
 from onefold.storage.catalog import Catalog
 from onefold.storage.deliveries_lmdb import DeliveryStore
 from onefold.storage.directory import DataDirectory
@@ -35,13 +39,26 @@ from onefold.testing.destinations import Received, Receiver, after, in_turn, ok,
 
 ROLE = (
     "import sys, pathlib; from onefold.runtime.delivery import run; from onefold.settings import Settings; "
-    "run(Settings(data=pathlib.Path(sys.argv[1])))"
+    "run(Settings(data=pathlib.Path(sys.argv[1]), pending_retention_s=10**9))"
 )
 ASK = (
     "import sys, pathlib; from onefold.storage.deliveries_lmdb import DeliveryStore; "
     "print(DeliveryStore(pathlib.Path(sys.argv[1])).replay('crm', None))"
 )
 AT_MS = 1_750_000_000_000
+ENDLESS = Patience(1 << 50, 1 << 50)
+HOUR_MS = 3_600_000
+
+
+class Later(SystemClock):
+    """The machine's clock, set to when the events of this module happened, and moved on by hand."""
+
+    def __init__(self) -> None:
+        self.ahead_ms = AT_MS - super().now_ms()
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970-01-01 UTC."""
+        return super().now_ms() + self.ahead_ms
 
 
 class World:
@@ -57,16 +74,22 @@ class World:
 
     def define(self, *destinations: Destination) -> None:
         """Make these the destinations."""
-        self.catalog.save_definitions(Definitions(destinations=destinations), "test")
+        self.catalog.save_definitions(
+            Definitions(destinations=destinations, allow_private_hosts=("127.0.0.1",)), "test"
+        )
 
     def emit(self, people: list[int], more: list[AnyEffect] | None = None) -> None:
         """One event of each of these people, in one record and one commit."""
+        self.emit_at(people, AT_MS, more)
+
+    def emit_at(self, people: list[int], at_ms: int, more: list[AnyEffect] | None = None) -> None:
+        """The same, at an instant."""
         events = [msgspec.Raw(b'{"type":"track","event":"Seen","properties":{"n":%d}}' % n) for n in range(len(people))]
-        offset = self.log.append({0: [encode_entry(Outgoing("web", AT_MS, events))]})[0]
+        offset = self.log.append({0: [encode_entry(Outgoing("web", at_ms, events))]})[0]
         assert offset == self.offset
         found: list[AnyEffect] = []
         for index, person in enumerate(people):
-            found.append(Admitted(person, position(offset, index), 0, AT_MS, "Seen"))
+            found.append(Admitted(person, position(offset, index), 0, at_ms, "Seen"))
             self.sent[person].append(effects.key(0, found[-1]))
         self.offset += 1
         self.commit(found + (more or []), people)
@@ -79,12 +102,14 @@ class World:
         self.state.commit(changes, loaded, {p: profiles.encode(made[p]) for p in made})
 
     @contextlib.asynccontextmanager
-    async def delivering(self) -> AsyncIterator[DeliveryStore]:
+    async def delivering(
+        self, clock: Clock | None = None, patience: Patience = ENDLESS
+    ) -> AsyncIterator[DeliveryStore]:
         """The role in this process, over the same engines; yields its store."""
         stop = asyncio.Event()
         store = DeliveryStore(self.directory.deliveries)
         stores = Stores(self.state, LmdbLogReader(self.directory.log), self.catalog, store)
-        task = asyncio.create_task(Deliverer(stores, SystemClock()).run(stop))
+        task = asyncio.create_task(Deliverer(stores, clock or SystemClock(), patience).run(stop))
         try:
             yield store
             assert not task.done()
@@ -113,9 +138,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 def hook(receiver: Receiver, name: str = "crm", **more: object) -> Destination:
     """A destination that wants all events."""
-    return msgspec.convert(
-        {"name": name, "url": receiver.url, "events": ["*"], "allow_private": True, "timeout_s": 2, **more}, Destination
-    )
+    return msgspec.convert({"name": name, "url": receiver.url, "events": ["*"], "timeout_s": 2, **more}, Destination)
 
 
 async def until(true: Callable[[], bool], within_s: float = 15.0) -> None:
@@ -186,6 +209,30 @@ def test_effects_become_signed_webhooks(world: World) -> None:
             with contextlib.closing(DeliveryStore(world.directory.deliveries, readonly=True)) as store:
                 assert closes(store) == {"taken": 5, "delivered": 4, "filtered.unsubscribed": 1}
                 assert store.lag(store.low_water()) == {"crm": 0}
+
+    check(run)
+
+
+def test_secrets_change_without_losing_a_delivery(world: World) -> None:
+    """After a rotation receivers with the former and with the new secret both verify, with the public library."""
+
+    async def run() -> None:
+        async with Receiver() as receiver:
+            world.define(hook(receiver))
+            former = world.catalog.signing_secret("crm")
+            async with world.delivering():
+                world.emit([person(1)])
+                await receiver.got(1)
+                new = world.catalog.rotate_signing_secret("crm", 60)
+                for n in range(2, 200):
+                    world.emit([person(n)])
+                    last = (await receiver.got(n))[-1]
+                    if len(last.headers["webhook-signature"].split(" ")) == 2:
+                        break
+                    await asyncio.sleep(0.02)
+            for secret in (former, new):
+                assert Verifier(secret).verify(last.body, last.headers)
+            Verifier(former).verify(receiver.received[0].body, receiver.received[0].headers)
 
     check(run)
 
@@ -356,6 +403,81 @@ def test_kill_9_under_load(world: World) -> None:
         assert len(bodies) == total
         assert all(len(same) == 1 for same in bodies.values())
         assert first_times(receiver.received) == world.sent
+
+    check(run)
+
+
+@pytest.mark.parametrize("stuck", ["dead", "full", "still", "disabled"])
+def test_a_dead_destination_lets_go_of_effects_and_log(world: World, stuck: str) -> None:
+    """What has waited for too long is given up and counted, wherever it waits; effects and log are trimmed again.
+
+    Then the destination comes back, and gets what follows.
+    """
+    clock = Later()
+    settings = Settings(data=world.directory.path, effects_retention_s=60, log_retention_bytes=0)
+    retention = Retention(settings, world.directory, world.log, world.state, clock)
+    people = [person(n) for n in range(limits.DELIVERY_LANES_MAX // 19 if stuck == "full" else 2)]
+    total = 20 * len(people)
+
+    async def run() -> None:
+        async with Receiver(status(500)) as receiver:
+            world.define(hook(receiver, url="nowhere") if stuck == "still" else hook(receiver))
+            async with world.delivering(clock, Patience(HOUR_MS, 24 * HOUR_MS)) as store:
+                await until(lambda: bool(store.lag(0)) or stuck == "still")
+                for _ in range(20):
+                    world.emit(people)
+                if stuck in ("dead", "disabled"):
+                    await until(lambda: bool(store.counts()) and closes(store).get("pending") == total)
+                if stuck == "disabled":
+                    world.define(hook(receiver, enabled=False))
+                    await asyncio.sleep(0.6)
+                clock.ahead_ms += HOUR_MS // 2
+                await asyncio.sleep(3)
+                retention.trim()
+                if stuck in ("full", "still"):
+                    assert world.state.effects(0, 99), "trimmed before its time"
+                clock.ahead_ms += HOUR_MS
+                await until(lambda: bool(store.counts()) and closes(store).get("filtered.expired") == total, 30)
+                assert closes(store) == {"taken": total, "filtered.expired": total}
+                assert (store.pending("crm", 9), store.parked("crm", 0, 9)) == ([], [])
+                retention.trim()
+                assert not world.state.effects(0, 99)
+                with contextlib.closing(LmdbLogReader(world.directory.log)) as log:
+                    assert log.ends(0) == (20, 20)
+                receiver.behave(ok)
+                receiver.received.clear()
+                world.define(hook(receiver))
+                await asyncio.sleep(0.6)
+                late = person(1_000_000)
+                world.emit_at([late], clock.now_ms())
+                await until(lambda: closes(store).get("delivered") == 1, 30)
+                assert first_times(receiver.received)[late] == world.sent[late]
+
+    check(run)
+
+
+def test_what_is_parked_is_forgotten_in_the_end(world: World) -> None:
+    """A replay in time gives a delivery a new life; without one it is given up after its time, with its payload."""
+    clock = Later()
+
+    async def run() -> None:
+        async with Receiver(status(400)) as receiver:
+            world.define(hook(receiver))
+            async with world.delivering(clock, Patience(HOUR_MS, 24 * HOUR_MS)) as store:
+                world.emit([person(n) for n in range(600)])
+                await until(lambda: bool(store.counts()) and closes(store).get("parked.http_400") == 600)
+                clock.ahead_ms += 23 * HOUR_MS
+                receiver.behave(ok)
+                first = store.parked("crm", 0, 1)[0]
+                store.replay("crm", [first.key])
+                await until(lambda: closes(store).get("delivered") == 1)
+                clock.ahead_ms += 2 * HOUR_MS
+                await until(lambda: closes(store).get("filtered.expired") == 599)
+                assert closes(store) == {"taken": 600, "delivered": 1, "filtered.expired": 599}
+                assert store.parked("crm", 0, 9) == []
+                assert len(receiver.received) == 601
+                with pytest.raises(AssertionError):
+                    store.payload("crm", first.seq + 1)
 
     check(run)
 

@@ -24,7 +24,11 @@ OUTCOMES = st.sampled_from(
 )
 COMMITS = st.lists(st.lists(st.one_of(st.none(), st.integers(1, 4)), min_size=1, max_size=6), min_size=1, max_size=12)
 """Commits of effects: None is filtered, a number is of that profile."""
-STEPS = st.lists(st.sampled_from(["take", "send", "settle", "settle", "write", "crash", "wait", "replay", "hold"]))
+STEPS = st.lists(
+    st.sampled_from(
+        ["take", "send", "settle", "settle", "write", "crash", "wait", "replay", "hold", "expire", "forget"]
+    )
+)
 
 
 class Shelf:
@@ -68,6 +72,7 @@ class Simulation:
         self.now_ms = 1_000_000
         self.in_flight: list[Delivery] = []
         self.accepted: dict[int, list[int]] = defaultdict(list)
+        self.given_up: set[int] = set()
         self.start()
 
     def start(self) -> None:
@@ -95,7 +100,7 @@ class Simulation:
             if profile is None:
                 ledger.filtered(number, "unsubscribed")
             else:
-                self.line.add(Delivery(seq, f"k{seq}", profile, "event", b"payload"))
+                self.line.add(Delivery(seq, f"k{seq}", profile, "event", b"payload", since_ms=self.now_ms))
         ledger.end(number)
 
     def send(self) -> None:
@@ -128,11 +133,29 @@ class Simulation:
         rows = sorted(self.shelf.parked.values(), key=lambda row: row.seq)
         for row in rows:
             if row.commit <= self.next_commit:
-                self.line.replay(replace(row, payload=b""))
+                self.line.replay(replace(row, payload=b""), self.now_ms)
 
     def wait(self) -> None:
         """Time passes."""
         self.now_ms += 40_000
+
+    def expire(self) -> None:
+        """What waits for more than a minute is given up, and nothing else is."""
+        before_ms = self.now_ms - 60_000
+        old = {one.seq for one in self.line.lanes.queued() if one.since_ms < before_ms}
+        counts = self.line.ledger.counts()
+        assert self.line.expire(before_ms) == len(old)
+        assert self.line.ledger.counts()["filtered.expired"] - counts["filtered.expired"] == len(old)
+        assert {one.seq for one in self.line.lanes.queued()}.isdisjoint(old)
+        self.given_up |= old
+
+    def forget(self) -> None:
+        """What is parked for more than a minute is given up, as the role does it: right after a write."""
+        self.write()
+        for row in [*self.shelf.parked.values()]:
+            if row.parked_at_ms < self.now_ms - 60_000 and row.commit <= self.next_commit:
+                self.line.forget(replace(row))
+                self.given_up.add(row.seq)
 
     def hold(self) -> None:
         """Switched off and on again."""
@@ -160,7 +183,7 @@ class Simulation:
 def test_nothing_is_lost_and_order_holds(
     commits: list[list[int | None]], steps: list[str], outcomes: list[tuple[Outcome, float]]
 ) -> None:
-    """Through failures, crashes and replays all ends delivered or parked, counts close, and lanes keep their order."""
+    """Through failures, crashes and replays all ends delivered, parked or given up; counts close; lanes keep order."""
     simulation = Simulation(commits)
     replayed = False
     for n, step in enumerate(steps):
@@ -185,7 +208,7 @@ def test_nothing_is_lost_and_order_holds(
     for profile in {profile for _, profile in wanted if profile is not None}:
         first: list[int] = list(dict.fromkeys(simulation.accepted[profile]))
         mine = [seq for seq, other in wanted if other == profile]
-        assert set(mine) <= set(first) | parked
+        assert set(mine) <= set(first) | parked | simulation.given_up
         if not replayed:
             assert first == sorted(first)
 

@@ -11,6 +11,7 @@ from onefold.model.effect import (
     AnyEffect,
     Changed,
     Created,
+    Effect,
     Entered,
     Left,
     LinkRefused,
@@ -72,6 +73,13 @@ def test_effects_are_counted_without_being_decoded(n: int) -> None:
     few = effects.encode([Created(1, 2, 3, 4)] * n)
     assert effects.count(few) == n
     assert few.endswith(one) or not n
+
+
+@given(EFFECTS, st.sampled_from([1, 15, 16, 70_000]))
+def test_the_first_effect_is_read_alone(first: AnyEffect, n: int) -> None:
+    """What every effect has is found at the head of the bytes, whatever numbers it holds and however many follow."""
+    found = effects.first(effects.encode([first, *[Created(1, 2, 3, 4)] * (n - 1)]))
+    assert found == Effect(first.profile, first.position, first.n, first.at_ms)
 
 
 @given(

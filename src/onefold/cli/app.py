@@ -13,7 +13,7 @@ from onefold.cli.printing import err, print_error
 from onefold.errors import OnefoldError
 
 VERBS = (
-    "serve", "demo", "check", "apply", "events", "profile", "audience", "deliveries",
+    "serve", "demo", "check", "apply", "events", "profile", "audience", "quarantine", "deliveries",
     "replay", "backup", "keys", "sources", "doctor", "bench", "role",
 )  # fmt: skip
 """Each is a module beside this one, loaded only when it is wanted: a command should answer at once."""

@@ -15,11 +15,13 @@ from onefold.errors import NotFoundError
 from onefold.model import position
 from onefold.model.delivery import Delivery
 from onefold.runtime.doctor import delivery_waits
-from onefold.storage.deliveries_lmdb import DeliveryStore
+from onefold.storage.deliveries_lmdb import DeliveryStore, Standing
 
 _app = typer.Typer(
     help="Deliveries: how many, which are parked and why, and another try for those.", no_args_is_help=True
 )
+
+EXPIRED = "filtered.expired"
 
 Destination = Annotated[str, typer.Argument(help="The destination's name.")]
 
@@ -41,19 +43,15 @@ def list_deliveries(data: Data = None, *, as_json: AsJson = False) -> None:
     """
     with _store(data) as store:
         standings = store.standings()
-        waits = {name: delivery_waits(store, name) for name in standings}
+        waits = {name: _held_up_by(store, name, one) for name, one in standings.items()}
     if as_json:
         print_json([
             {"destination": name, "counts": s.counts, "off": s.off, "waits": waits[name]}
             for name, s in sorted(standings.items())
         ])  # fmt: skip
         return
-    rows = [
-        (name, s.counts.get("delivered", 0), s.counts.get("pending", 0), _sum(s.counts, "parked."),
-         _sum(s.counts, "filtered."), f"answered 410 Gone: {s.off}" if s.off else waits[name])
-        for name, s in sorted(standings.items())
-    ]  # fmt: skip
-    table(("destination", "delivered", "pending", "parked", "filtered", "held up by"), rows, "none yet")
+    rows = [(name, *_columns(s), waits[name]) for name, s in sorted(standings.items())]
+    table(("destination", "delivered", "pending", "parked", "filtered", "expired", "held up by"), rows, "none yet")
 
 
 @_app.command("parked")
@@ -130,6 +128,17 @@ def _known(store: DeliveryStore, destination: str) -> None:
 def _plain(one: Delivery) -> dict[str, Any]:
     fields = {name: getattr(one, name) for name in one.__struct_fields__}
     return {**fields, "profile": position.show(one.profile) if one.profile else "", "payload": msgspec.Raw(one.payload)}
+
+
+def _held_up_by(store: DeliveryStore, name: str, standing: Standing) -> str:
+    return f"answered 410 Gone: {standing.off}" if standing.off else delivery_waits(store, name)
+
+
+def _columns(standing: Standing) -> tuple[int, ...]:
+    counts = standing.counts
+    expired = counts.get(EXPIRED, 0)
+    filtered = _sum(counts, "filtered.") - expired
+    return counts.get("delivered", 0), counts.get("pending", 0), _sum(counts, "parked."), filtered, expired
 
 
 def _sum(counts: dict[str, int], prefix: str) -> int:

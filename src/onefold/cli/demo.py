@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 from msgspec.structs import replace
@@ -184,9 +185,11 @@ def _prepare(settings: Settings, definitions: Definitions, url: str) -> tuple[st
     """Put the workspace into force with its webhooks sent to us: write key, secret key, signing secrets."""
     catalog = Catalog(DataDirectory.open(settings.data).catalog, SystemClock())
     try:
-        sent = [replace(one, url=url, allow_private=True) for one in definitions.destinations]
-        probes = Destination(PROBES, url=url, events=(PROBE_EVENT,), allow_private=True)
-        saved = catalog.save_definitions(replace(definitions, destinations=(*sent, probes)), "demo")
+        sent = [replace(one, url=url) for one in definitions.destinations]
+        probes = Destination(PROBES, url=url, events=(PROBE_EVENT,))
+        hosts = (*definitions.allow_private_hosts, urlsplit(url).hostname or "")
+        played = replace(definitions, destinations=(*sent, probes), allow_private_hosts=hosts)
+        saved = catalog.save_definitions(played, "demo")
         if any(key.name == KEY and key.revoked_at_ms is None for key in catalog.secret_keys()):
             catalog.revoke(KEY)
         if KEY not in {source.name for source in catalog.sources()}:

@@ -8,10 +8,12 @@ from onefold.cli import opening
 from onefold.cli.options import AsJson, Data
 from onefold.cli.printing import err, instant, out, print_json, table
 from onefold.errors import NotFoundError
-from onefold.storage.catalog import SCOPES
+from onefold.limits import SIGNING_OLD_VALID_MAX_S, SIGNING_OLD_VALID_S
+from onefold.storage.catalog import SCOPES, Catalog
 
 _app = typer.Typer(
-    help="Secret keys of the API: list, create, revoke; and the secrets that sign webhooks.", no_args_is_help=True
+    help="Secret keys of the API: list, create, revoke; and the secrets that sign webhooks: show, rotate.",
+    no_args_is_help=True,
 )
 
 
@@ -100,15 +102,57 @@ def signing(
         onefold keys signing crm
     """
     with opening.catalog(data) as catalog:
-        names = [one.name for one in catalog.definitions().destinations]
-        if destination not in names:
-            known = ", ".join(names) or "none"
-            raise NotFoundError(f"there is no destination {destination!r} in the definitions; there are: {known}")
-        secret = catalog.signing_secret(destination)
+        _known(catalog, destination)
+        current, *former = catalog.signing_secrets(destination)
     if as_json:
-        print_json({"destination": destination, "signing_secret": secret})
-    else:
-        out.print(secret, markup=False)
+        old = [{"secret": one.secret, "until_ms": one.until_ms} for one in former]
+        print_json({"destination": destination, "signing_secret": current.secret, "former": old})
+        return
+    out.print(current.secret, markup=False)
+    for one in former:
+        err.print(f"[dim]a former one signs too, until {instant(one.until_ms)}[/]")
+
+
+@_app.command("rotate-signing")
+def rotate_signing(
+    destination: Annotated[str, typer.Argument(help="The destination's name.")],
+    data: Data = None,
+    *,
+    old_valid_s: Annotated[
+        int,
+        typer.Option(min=0, max=SIGNING_OLD_VALID_MAX_S, help="For how long the former secret signs too, in seconds."),
+    ] = SIGNING_OLD_VALID_S,
+    as_json: AsJson = False,
+) -> None:
+    """Give a destination a new signing secret and print it; a running platform signs with it within a second.
+
+    Until the former secret ends each webhook bears a signature of either, so that the receiver verifies with the one
+    that it has: give it the new one within that time. 0 ends all former secrets at once, as when one has leaked.
+
+    Examples:
+
+        onefold keys rotate-signing crm
+
+        onefold keys rotate-signing crm --old-valid-s 0
+    """
+    with opening.catalog(data) as catalog:
+        _known(catalog, destination)
+        secret = catalog.rotate_signing_secret(destination, old_valid_s)
+        _, *former = catalog.signing_secrets(destination)
+    if as_json:
+        until_ms = former[0].until_ms if former else None
+        print_json({"destination": destination, "signing_secret": secret, "former_until_ms": until_ms})
+        return
+    out.print(secret, markup=False)
+    ends = f"signs too, until {instant(former[0].until_ms)}" if former else "signs no more"
+    err.print(f"[dim]Give it to the receiver; the former one {ends}.[/]")
+
+
+def _known(catalog: Catalog, destination: str) -> None:
+    names = [one.name for one in catalog.definitions().destinations]
+    if destination not in names:
+        known = ", ".join(names) or "none"
+        raise NotFoundError(f"there is no destination {destination!r} in the definitions; there are: {known}")
 
 
 def _revoked(at_ms: int | None) -> str:

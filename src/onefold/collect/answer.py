@@ -43,6 +43,14 @@ def unauthorized(key_given: bool) -> Answer:  # noqa: FBT001 — it is the one t
     return refusal(401, "unauthorized", message, ((b"www-authenticate", b'Basic realm="write key"'),))
 
 
+def limited(wait_s: int) -> Answer:
+    """This source sends more than it may; others go on."""
+    message = (
+        "this source sends more events a second than it may; nothing of this request was taken, send it again later"
+    )
+    return refusal(429, "rate_limited", message, ((b"retry-after", b"%d" % wait_s),))
+
+
 def overloaded(error: Overloaded) -> Answer:
     """Refused, not lost: come back later."""
     return _later(error.code, str(error), error.retry_after_s)

@@ -14,6 +14,7 @@ from onefold.collect.answer import (
     SUCCESS,
     Answer,
     Headers,
+    limited,
     not_stored,
     overloaded,
     partly,
@@ -25,6 +26,7 @@ from onefold.collect.committer import Committer
 from onefold.collect.decode import Decoder, Intake
 from onefold.collect.inflate import inflate
 from onefold.collect.pixel import picture
+from onefold.collect.rate import Rates
 from onefold.collect.record import records
 from onefold.errors import Overloaded, StorageError
 from onefold.model.event import EventType
@@ -71,6 +73,7 @@ class Collector:
         self._pressure = pressure
         self._decoder = Decoder(settings, log.partitions)
         self._committer = Committer(log)
+        self.rates = Rates(settings.source_events_per_s, settings.source_burst_events, clock)
 
     async def start(self) -> None:
         """Begin, on the running event loop."""
@@ -138,6 +141,8 @@ class Collector:
         return await self._store(intake, source)
 
     async def _store(self, intake: Intake, source: str) -> Answer:
+        if wait_s := self.rates.take(source, intake.accepted + len(intake.rejected)):
+            return limited(wait_s)
         try:
             await self._committer.append(records(intake, source, self._clock.now_ms()))
         except Overloaded as error:

@@ -1,20 +1,25 @@
 """The one door out: every connection to a destination is made here, to an address that was judged first.
 
 The judgement falls when a socket is made for an address that a name has already been resolved to, so no spelling
-of an address, no redirect and no name server that changes its mind can get around it.
+of an address, no redirect and no name server that changes its mind can get around it. Inner addresses are connected
+to for the hosts alone that the workspace has named: each connection knows for which host it is being made.
 """
 
 import asyncio
 import errno
 import socket
+from collections.abc import Container
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.connector import Connection
 
 from onefold.errors import ForbiddenAddress
+from onefold.model.host import spelled
 
 DENIED = tuple(
     ip_network(text)
@@ -77,16 +82,18 @@ def is_denied(address: IPv4Address | IPv6Address) -> bool:
 
 
 def session(
-    *, connections: int, allow_private: bool, resolver: AbstractResolver | None = None
+    *, connections: int, private_hosts: Container[str] = (), resolver: AbstractResolver | None = None
 ) -> aiohttp.ClientSession:
     """A session of one destination: its own connections, its own resolver threads, nothing from the environment.
 
-    Bodies are not inflated. Redirects are the caller's: pass `allow_redirects=False`.
+    Of inner addresses it connects to those of `private_hosts` only, each as `model.host.spelled` spells it. Bodies are
+    not inflated. Redirects are the caller's: pass `allow_redirects=False`.
     """
-    connector = aiohttp.TCPConnector(
+    connector = Door(
+        private_hosts,
         limit=connections,
         resolver=resolver or OwnThreads(),
-        socket_factory=_any_socket if allow_private else _judged_socket,
+        socket_factory=_judged_socket,
         keepalive_timeout=15.0,
     )
     return aiohttp.ClientSession(
@@ -99,6 +106,27 @@ def session(
         max_field_size=HEADER_MAX_BYTES,
         max_headers=HEADERS_MAX,
     )
+
+
+_inward: ContextVar[bool] = ContextVar("inward", default=False)
+"""Whether the connection that is being made may lead to an inner address; tasks that it is made in inherit it."""
+
+
+class Door(aiohttp.TCPConnector):
+    """Knows for which host a connection is made, and so whether its address is judged."""
+
+    def __init__(self, private_hosts: Container[str], **options: Any) -> None:
+        super().__init__(**options)
+        self._private_hosts = private_hosts
+
+    async def connect(self, req: Any, traces: Any, timeout: Any) -> Connection:  # noqa: ASYNC109 - the library's
+        """As `aiohttp.BaseConnector.connect`."""
+        allowed = spelled(req.url.raw_host or "") in self._private_hosts
+        token = _inward.set(allowed)
+        try:
+            return await super().connect(req, traces, timeout)
+        finally:
+            _inward.reset(token)
 
 
 class OwnThreads(AbstractResolver):
@@ -130,12 +158,10 @@ def _lookup(host: str, port: int, family: int) -> list[AddressInfo]:
 
 
 def _judged_socket(info: AddressInfo) -> socket.socket:
-    host = str(info[4][0])
-    if info[0] not in (socket.AF_INET, socket.AF_INET6) or is_denied(ip_address(host.partition("%")[0])):
+    family, kind, protocol, _, address = info
+    host = str(address[0])
+    if family not in (socket.AF_INET, socket.AF_INET6):
         raise Refused(errno.EACCES, f"{REFUSED} {host}")
-    return _any_socket(info)
-
-
-def _any_socket(info: AddressInfo) -> socket.socket:
-    family, kind, protocol, _, _ = info
+    if not _inward.get() and is_denied(ip_address(host.partition("%")[0])):
+        raise Refused(errno.EACCES, f"{REFUSED} {host}")
     return socket.socket(family, kind, protocol)

@@ -5,7 +5,7 @@ used again, DELIVERY_RESPONSE_MAX_BYTES of it at most and for DELIVERY_DRAIN_S a
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -22,6 +22,7 @@ from onefold.destinations import egress
 from onefold.destinations.signature import Signer
 from onefold.errors import SettingsError
 from onefold.model import definitions
+from onefold.model.signing import SigningSecret
 from onefold.ports import Outcome
 
 GONE = 410
@@ -50,8 +51,10 @@ class Webhook:
     def __init__(
         self,
         definition: definitions.Destination,
-        secrets: Sequence[str],
+        secrets: Sequence[SigningSecret],
         clock: Clock,
+        *,
+        private_hosts: Container[str] = (),
         resolver: AbstractResolver | None = None,
     ) -> None:
         """Needs a running event loop. Raises `SettingsError` for a URL or a secret that is none."""
@@ -60,7 +63,7 @@ class Webhook:
         self._signer = Signer(secrets)
         self._clock = clock
         self._session = egress.session(
-            connections=definition.concurrency, allow_private=definition.allow_private, resolver=resolver
+            connections=definition.concurrency, private_hosts=private_hosts, resolver=resolver
         )
         self._no_limit = aiohttp.ClientTimeout(total=None)
 
@@ -110,9 +113,11 @@ class Webhook:
         )
 
 
-def connect(definition: definitions.Destination, secrets: Sequence[str], clock: Clock) -> Webhook:
+def connect(
+    definition: definitions.Destination, secrets: Sequence[SigningSecret], clock: Clock, private_hosts: Container[str]
+) -> Webhook:
     """The connector of this kind of destination. Raises `SettingsError` where its definition cannot work."""
-    return Webhook(definition, secrets, clock)
+    return Webhook(definition, secrets, clock, private_hosts=private_hosts)
 
 
 def retry_after(text: str, now_ms: int) -> float | None:

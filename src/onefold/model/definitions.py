@@ -27,8 +27,8 @@ class Audience(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     description: str = ""
 
 
-class Destination(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Where effects and events are sent."""
+class Destination(Struct, frozen=True, omit_defaults=True):
+    """Where effects and events are sent. Unknown fields are skipped: older versions had `allow_private`."""
 
     name: str
     kind: str = "webhook"
@@ -39,8 +39,6 @@ class Destination(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
     """Audiences whose enter and leave effects to send (`*`: all)."""
     effects: tuple[str, ...] = ()
     """Other effects to send: `created`, `merged`, `changed`, `link_refused`, `rejected` (`*`: all)."""
-    allow_private: bool = False
-    """Send although the host resolves to a private, loopback or link-local address."""
     timeout_s: float = 15.0
     concurrency: int = 16
     enabled: bool = True
@@ -54,3 +52,5 @@ class Definitions(Struct, frozen=True, omit_defaults=True):
     traits: tuple[Trait, ...] = ()
     audiences: tuple[Audience, ...] = ()
     destinations: tuple[Destination, ...] = ()
+    allow_private_hosts: tuple[str, ...] = ()
+    """Hosts that are sent to although they resolve to a private, loopback or link-local address (`model.host`)."""

@@ -5,23 +5,26 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-State = Literal["waiting", "sending", "retrying", "delivered", "parked"]
-Event = Literal["attempt", "success", "failure", "give_up", "switch_off", "replay"]
+State = Literal["waiting", "sending", "retrying", "delivered", "parked", "expired"]
+Event = Literal["attempt", "success", "failure", "give_up", "switch_off", "replay", "expire"]
 
-STATES: tuple[State, ...] = ("waiting", "sending", "retrying", "delivered", "parked")
-EVENTS: tuple[Event, ...] = ("attempt", "success", "failure", "give_up", "switch_off", "replay")
+STATES: tuple[State, ...] = ("waiting", "sending", "retrying", "delivered", "parked", "expired")
+EVENTS: tuple[Event, ...] = ("attempt", "success", "failure", "give_up", "switch_off", "replay", "expire")
 
 TRANSITIONS: dict[tuple[State, Event], State] = {
     ("waiting", "attempt"): "sending",
     ("waiting", "switch_off"): "parked",
+    ("waiting", "expire"): "expired",
     ("sending", "success"): "delivered",
     ("sending", "failure"): "retrying",
     ("sending", "give_up"): "parked",
     ("retrying", "attempt"): "sending",
     ("retrying", "switch_off"): "parked",
+    ("retrying", "expire"): "expired",
     ("parked", "replay"): "retrying",
+    ("parked", "expire"): "expired",
 }
-"""What may happen to a delivery; whatever is not here is our own mistake. `delivered` is the end."""
+"""What may happen to a delivery; whatever is not here is our own mistake. `delivered` and `expired` are the ends."""
 
 _INDEX_BITS = 24
 
@@ -46,6 +49,8 @@ class Delivery(Struct, array_like=True, gc=False):
     reason: str = ""
     """Why the last attempt failed."""
     parked_at_ms: int = 0
+    since_ms: int = 0
+    """It has waited since then: since its effect, or since it was last sent again. 0: an older version did not say."""
 
     @property
     def commit(self) -> int:
@@ -77,7 +82,9 @@ class Progress(Struct):
     low_water: int
     """Every effect of commits up to this one is filtered, delivered, or kept as pending or parked."""
     counts: dict[str, int]
-    """Whole counts over those commits: taken = delivered + pending + sums of `parked.…` and `filtered.…`."""
+    """Whole counts over those commits: taken = delivered + pending + sums of `parked.…` and `filtered.…`.
+
+    What has expired is `filtered.expired`."""
     pending: dict[int, Delivery | None]
     """seq → what to keep as pending; None: no longer."""
     parked: dict[int, Delivery | None]

@@ -103,6 +103,26 @@ def count(encoded: bytes) -> int:
     return int.from_bytes(encoded[1 : 3 if first == 0xDC else 5])
 
 
+def first(encoded: bytes) -> Effect:
+    """What every effect has, of the first of these, of which there are some; nothing behind it is read."""
+    at = 1 if encoded[0] < 0xDC else 3 if encoded[0] == 0xDC else 5
+    at += 2 + (encoded[at + 1] & 0x1F)
+    values = []
+    for _ in Effect.__struct_fields__:
+        value, at = _natural(encoded, at)
+        values.append(value)
+    return Effect(*values)
+
+
+def _natural(encoded: bytes, at: int) -> tuple[int, int]:
+    """The number that begins here, in MessagePack, and where it ends."""
+    kind = encoded[at]
+    if kind < 0x80:
+        return kind, at + 1
+    end = at + 1 + (1 << (kind - 0xCC))
+    return int.from_bytes(encoded[at + 1 : end]), end
+
+
 @lru_cache(_DECODERS_MAX)
 def decoder(kinds: frozenset[type[AnyEffect]]) -> Callable[[bytes], list[AnyEffect | Skipped]]:
     """Decodes the effects of these kinds only; all others are `Skipped`, at about a fifth of the cost."""

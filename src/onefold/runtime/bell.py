@@ -1,7 +1,8 @@
-"""Learning of news: by the signs that an engine gives (`State.watch`), by the clock where it gives none."""
+"""Learning of news: by the signs that an engine gives (`State.watch` and others), by the clock where it gives none."""
 
 import asyncio
 import os
+import selectors
 from contextlib import suppress
 
 from onefold.ports import State
@@ -14,6 +15,10 @@ NO_SIGN_S = 0.01
 """The same, where there are no signs."""
 UNASKED_S = 5.0
 """The same, where signs come only after what they tell of."""
+UNTOLD_S = 0.004
+"""The same, for who must be quick without any signs."""
+_LONGER = 16
+"""A look that comes a little early comes again soon, but not often: each costs a millisecond where it is quiet."""
 _READ_BYTES = 4096
 
 
@@ -44,6 +49,49 @@ class Signs:
         if self._watch is not None:
             os.close(self._watch)
             self._watch = None
+
+
+class Rest:
+    """For one loop in a thread of its own: look, `rest`, look again; for a worker.
+
+    Another worker's commit may set a timer for this one's people, and gives no sign here: such a timer is late by
+    `SELDOM_S` at most, and by nothing where it is due later than that.
+    """
+
+    def __init__(self) -> None:
+        self._ear, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._watches: list[int] = []
+        self._seldom_s = SELDOM_S
+        self._wait_s = AT_ONCE_S
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._ear, selectors.EVENT_READ)
+
+    def hear(self, *watches: int | None) -> None:
+        """Take these watches over. Where one is missing, news may come without a sign, and looks are frequent."""
+        for watch in watches:
+            if watch is None:
+                self._seldom_s = UNTOLD_S
+            else:
+                self._watches.append(watch)
+                self._selector.register(watch, selectors.EVENT_READ)
+
+    def rest(self, at_most_s: float) -> None:
+        """After a look in vain: until there is a sign, or a while, which grows with each look that follows none."""
+        heard = self._selector.select(max(AT_ONCE_S, min(self._wait_s, at_most_s)))
+        for key, _ in heard:
+            _emptied(key.fd)
+        self._wait_s = AT_ONCE_S if heard else min(self._seldom_s, _LONGER * self._wait_s)
+
+    def wake(self) -> None:
+        """End the rest. May be called by any thread, and by a signal's handler."""
+        with suppress(BlockingIOError):
+            os.write(self._waker, b"\0")
+
+    def close(self) -> None:
+        """Let go of the watches."""
+        self._selector.close()
+        for watch in (self._ear, self._waker, *self._watches):
+            os.close(watch)
 
 
 class Bell:

@@ -26,11 +26,13 @@ from onefold.clock import Clock, SystemClock
 from onefold.errors import NotFoundError, OnefoldError, StorageError
 from onefold.model.definitions import Destination
 from onefold.model.delivery import Progress
+from onefold.model.host import spelled
+from onefold.model.signing import SigningSecret
 from onefold.ports import Destination as Connector
 from onefold.ports import LogReader, State
 from onefold.runtime.bell import Bell, Signs
 from onefold.runtime.delivery_payload import Payloads
-from onefold.runtime.delivery_runner import Runner, Sources
+from onefold.runtime.delivery_runner import Patience, Runner, Sources
 from onefold.runtime.delivery_tail import Tail
 from onefold.settings import Settings
 from onefold.storage.catalog import Catalog
@@ -43,9 +45,12 @@ FLUSH_S = 0.1
 CATALOG_S = 0.25
 MARK_S = 5.0
 """Progress of nothing but time is written this seldom."""
+EXPIRE_S = 2.0
+"""How often is looked for what has waited for too long."""
 STOP_GRACE_S = 5.0
 """For how long attempts under way may end by themselves."""
-_REPLAY_AT_ONCE = 500
+_AT_ONCE = 500
+"""Parked deliveries that are replayed or forgotten between two flushes."""
 _WAIT_S = 0.05
 """Between looks for what others are to make, or to let go of."""
 _LOCK_FILE = "deliver.lock"
@@ -67,17 +72,20 @@ class Wanted(NamedTuple):
     """A destination as the catalog has it."""
 
     definition: Destination
-    secret: str
+    secrets: tuple[SigningSecret, ...]
+    """Former ones too, as long as they are in force."""
+    private_hosts: frozenset[str]
+    """Hosts of inner addresses that it may be sent to."""
 
 
 class Deliverer:
     """All destinations of one workspace."""
 
-    def __init__(self, stores: Stores, clock: Clock) -> None:
+    def __init__(self, stores: Stores, clock: Clock, patience: Patience = Patience()) -> None:  # noqa: B008 - frozen
         self._stores = stores
         self._clock = clock
         tail = Tail(stores.state)
-        self._sources = Sources(tail, Payloads(stores.state, stores.log), stores.deliveries, clock)
+        self._sources = Sources(tail, Payloads(stores.state, stores.log), stores.deliveries, clock, patience)
         self._runners: dict[str, Runner] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
         self._wanted: dict[str, Wanted] = {}
@@ -122,7 +130,7 @@ class Deliverer:
     async def _keep_house(self) -> None:
         defined = Signs(self._stores.catalog.watch(), CATALOG_S)
         asked = Signs(self._stores.deliveries.watch(), FLUSH_S)
-        marked_s = -MARK_S
+        marked_s = expired_s = -MARK_S
         with contextlib.closing(defined), contextlib.closing(asked):
             while True:
                 now_s, newest = self._clock.monotonic_s(), self._sources.tail.newest
@@ -132,10 +140,20 @@ class Deliverer:
                 elif defined.complete:
                     self._mark = max(self._mark, newest)
                 due = now_s - marked_s >= MARK_S
-                if await self._flush(force=due) and (self._asked or asked.due(now_s)):
-                    await self._replay()
+                if await self._flush(force=due):
+                    if self._asked or asked.due(now_s):
+                        await self._replay()
+                    if not self._asked and now_s - expired_s >= EXPIRE_S:
+                        expired_s = now_s
+                        self._expire()
                 marked_s = now_s if due else marked_s
                 await asyncio.sleep(FLUSH_S)
+
+    def _expire(self) -> None:
+        """Comes right after a flush, while no replay is under way: what the store shows as parked is parked."""
+        for runner in self._runners.values():
+            runner.expire()
+            runner.forget_parked(_AT_ONCE)
 
     async def _poll_catalog(self, newest: int) -> bool:
         """Learn of changed definitions; False: the catalog could not be read. `newest` was read before."""
@@ -155,8 +173,9 @@ class Deliverer:
         generation = catalog.generation()
         if generation == self._generation:
             return None
-        found = catalog.definitions().destinations
-        wanted = {definition.name: Wanted(definition, catalog.signing_secret(definition.name)) for definition in found}
+        found = catalog.definitions()
+        hosts = frozenset(map(spelled, found.allow_private_hosts))
+        wanted = {one.name: Wanted(one, catalog.signing_secrets(one.name), hosts) for one in found.destinations}
         self._generation = catalog.generation() if self._generation < 0 else generation
         return wanted
 
@@ -178,7 +197,7 @@ class Deliverer:
     def _connect(self, want: Wanted) -> Connector | None:
         try:
             module = registry.engine(registry.DESTINATIONS, want.definition.kind)
-            connector: Connector = module.connect(want.definition, [want.secret], self._clock)
+            connector: Connector = module.connect(want.definition, want.secrets, self._clock, want.private_hosts)
         except OnefoldError as error:
             log.warning("destination stands still", destination=want.definition.name, error=str(error))
             return None
@@ -224,7 +243,7 @@ class Deliverer:
             done = True
             for runner in meant:
                 after = self._replayed.get((number, runner.name), -1)
-                limit = min(_REPLAY_AT_ONCE, runner.line.room())
+                limit = min(_AT_ONCE, runner.line.room())
                 rows = store.parked_rows(runner.name, request, after, limit)
                 self._replayed[number, runner.name] = rows[-1].seq if rows else after
                 if after < 0:
@@ -270,7 +289,8 @@ async def _deliver(settings: Settings, directory: DataDirectory, clock: Clock, s
         catalog = Catalog(directory.catalog, clock)
         with contextlib.closing(catalog), contextlib.closing(DeliveryStore(directory.deliveries)) as store:
             log.info("delivering", data=str(settings.data))
-            await Deliverer(Stores(state, reader, catalog, store), clock).run(stop)
+            patience = Patience(settings.pending_retention_s * 1000, settings.parked_retention_s * 1000)
+            await Deliverer(Stores(state, reader, catalog, store), clock, patience).run(stop)
             log.info("stopped")
 
 

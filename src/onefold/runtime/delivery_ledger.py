@@ -105,6 +105,19 @@ class Ledger:
         self._parked[delivery.seq] = delivery
         self._settle(delivery, _count(delivery))
 
+    def expired(self, delivery: Delivery) -> None:
+        """It has waited for too long."""
+        self._leave_pending(delivery)
+        self._settle(delivery, "filtered.expired")
+
+    def forgotten(self, delivery: Delivery) -> None:
+        """It has been parked for too long."""
+        counts = self._counts(delivery)
+        counts[f"parked.{delivery.reason}"] -= 1
+        counts["filtered.expired"] += 1
+        self._parked[delivery.seq] = None
+        self._changed = True
+
     def replayed(self, delivery: Delivery, parked_for: str) -> None:
         """A parked delivery is pending again."""
         counts = self._counts(delivery)

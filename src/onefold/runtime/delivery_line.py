@@ -54,11 +54,12 @@ class Line:
         if not self.on or (last and self.ledger.is_kept(last)):
             self._keep(delivery)
 
-    def replay(self, delivery: Delivery) -> None:
+    def replay(self, delivery: Delivery, now_ms: int) -> None:
         """Send a parked delivery again, from its first attempt, before what waits behind it in its lane."""
         reason = delivery.reason
         deliveries.move(delivery, "replay")
         delivery.attempts = delivery.due_ms = 0
+        delivery.since_ms = now_ms
         self.ledger.replayed(delivery, reason)
         self.lanes.add(delivery)
         for follower in self.lanes.behind(delivery):
@@ -121,6 +122,21 @@ class Line:
             self._forget_bytes(delivery)
             deliveries.move(delivery, "switch_off")
             self._enter_parked(delivery, reason, now_ms)
+
+    # --- giving up for good ------------------------------------------------------------------------------------
+    def expire(self, before_ms: int) -> int:
+        """Give up all that waits since before this instant and is not under way; how many."""
+        expired = self.lanes.drop(before_ms)
+        for delivery in expired:
+            self._forget_bytes(delivery)
+            deliveries.move(delivery, "expire")
+            self.ledger.expired(delivery)
+        return len(expired)
+
+    def forget(self, delivery: Delivery) -> None:
+        """Give up a parked delivery."""
+        deliveries.move(delivery, "expire")
+        self.ledger.forgotten(delivery)
 
     def _delivered(self, delivery: Delivery) -> None:
         self._forget_bytes(delivery)

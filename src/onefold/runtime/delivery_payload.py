@@ -95,7 +95,8 @@ class Payloads:
             return None
         kind = TYPES[type(effect)]
         body = _encode({"type": kind, "timestamp": _iso(effect.at_ms), "data": data})
-        return Delivery(seq, f"msg_{effects.key(partition, effect)}-{tag}", effect.profile, kind, body)
+        key = f"msg_{effects.key(partition, effect)}-{tag}"
+        return Delivery(seq, key, effect.profile, kind, body, since_ms=effect.at_ms)
 
     def _data(self, seq: int, partition: int, effect: AnyEffect) -> dict[str, Any] | None:
         if isinstance(effect, RejectedEvent):

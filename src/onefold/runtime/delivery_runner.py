@@ -38,6 +38,13 @@ log = structlog.get_logger()
 _decode = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
+class Patience(NamedTuple):
+    """For how long deliveries may wait, and lie parked, before they are given up for good."""
+
+    pending_ms: int = limits.DELIVERY_PENDING_S * 1000
+    parked_ms: int = limits.DELIVERY_PARKED_S * 1000
+
+
 class Sources(NamedTuple):
     """What all runners share."""
 
@@ -45,6 +52,7 @@ class Sources(NamedTuple):
     payloads: Payloads
     store: DeliveryStore
     clock: Clock
+    patience: Patience
 
 
 class Runner:
@@ -134,8 +142,9 @@ class Runner:
 
     def replay(self, parked: list[Delivery]) -> None:
         """Send these again, in their order. A destination that was gone is tried again."""
+        now_ms = self._sources.clock.now_ms()
         for delivery in parked:
-            self.line.replay(delivery)
+            self.line.replay(delivery, now_ms)
         self.wake()
 
     def revive(self) -> None:
@@ -144,21 +153,52 @@ class Runner:
             self.line.ledger.switched("")
             self._open_or_close()
 
+    def expire(self) -> None:
+        """Give up what has waited for too long, here or in the effects."""
+        if many := self.line.expire(self._oldest_ms()):
+            log.warning("deliveries have waited for too long and were given up", destination=self.name, deliveries=many)
+        if many or self._cursor < self._sources.tail.newest:
+            self.wake()
+
+    def forget_parked(self, limit: int) -> None:
+        """Give up what has been parked for too long. Comes right after a flush, as a replay does."""
+        before_ms = self._sources.clock.now_ms() - self._sources.patience.parked_ms
+        for delivery in self._sources.store.parked_before(self.name, before_ms, limit):
+            self.line.forget(delivery)
+
+    def _oldest_ms(self) -> int:
+        return self._sources.clock.now_ms() - self._sources.patience.pending_ms
+
     # --- taking ----------------------------------------------------------------------------------------------
     def _take(self) -> bool:
-        """A turn's worth of what is new. False: nothing is, or there is no room."""
+        """A turn's worth of what is new. False: nothing is, or there is no room for it.
+
+        What is too old is given up also where there is room for no more, or no way out.
+        """
         room = self.line.room() if self._connector else 0
-        effort = _AT_ONCE
+        effort, oldest_ms = _AT_ONCE, self._oldest_ms()
         took = False
-        while room > 0 and effort > 0 and (commit := self._current()):
-            took = True
+        while effort > 0 and (commit := self._current()) and (room > 0 or commit.at_ms < oldest_ms):
+            self._begin(commit)
+            given_up = self._give_up(commit.number, oldest_ms)
             taken = self._take_from(commit, min(room, effort))
             room -= taken
             effort -= taken
-            if not self._picks:
-                effort -= 1 + commit.size_bytes // _BYTES_PER_EFFORT
-                self._end(commit.number)
+            if self._picks:
+                return took or given_up + taken > 0
+            took = True
+            effort -= 1 + commit.size_bytes // _BYTES_PER_EFFORT
+            self._end(commit.number)
         return took
+
+    def _give_up(self, commit: int, oldest_ms: int) -> int:
+        """Count what is too old of the commit's picks, which come first; how many there were."""
+        before = len(self._picks)
+        while self._picks and self._picks[0][1].at_ms < oldest_ms:
+            self._picks.popleft()
+        given_up = before - len(self._picks)
+        self.line.ledger.filtered(commit, self._closed_to or "expired", given_up)
+        return given_up
 
     def _take_from(self, commit: Commit, at_most: int) -> int:
         """Take so many of the commit's picks; how many there were."""
@@ -172,17 +212,14 @@ class Runner:
     def _current(self) -> Commit | None:
         if not self._ahead:
             self._ahead.extend(self._sources.tail.after(self._cursor))
-        if not self._ahead:
-            return None
-        commit = self._ahead[0]
-        if self._begun < commit.number:
-            self._begun = commit.number
-            self._begin(commit)
-        return commit
+        return self._ahead[0] if self._ahead else None
 
     def _begin(self, commit: Commit) -> None:
-        """Choose what will be taken of this commit; the rest of it is counted, unseen."""
+        """Choose, once, what will be taken of this commit; the rest of it is counted, unseen."""
         ledger, number = self.line.ledger, commit.number
+        if number <= self._begun:
+            return
+        self._begun = number
         ledger.begin(number)
         known = ledger.retake(number)
         picks = [] if self._closed_to else self._sources.tail.picks(commit, self._subscription)

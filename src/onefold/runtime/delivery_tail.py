@@ -34,6 +34,11 @@ class Commit:
         """As it was read."""
         return len(self._encoded)
 
+    @property
+    def at_ms(self) -> int:
+        """When the first of its effects happened; the others happened later, if not then."""
+        return effect.first(self._encoded).at_ms
+
     def picks(self, subscription: Subscription) -> list[Pick]:
         """What this subscription chooses; the last answer is remembered."""
         if subscription is not self._subscription:

@@ -1,6 +1,6 @@
 """What applying a workspace would change: one line for each definition that is new, gone or different."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct, structs
 
@@ -45,7 +45,14 @@ def changes(old: Definitions, new: Definitions) -> list[Change]:
 
 def difference(old: Definitions, new: Definitions) -> list[str]:
     """Every change as a line for people; empty where both say the same."""
-    return [change.show() for change in changes(old, new)]
+    before, after = old.allow_private_hosts, new.allow_private_hosts
+    hosts = [f"{sign} private host {host}" for sign, host in _moves(before, after)]
+    return [*(change.show() for change in changes(old, new)), *hosts]
+
+
+def _moves(before: Sequence[str], after: Sequence[str]) -> list[tuple[str, str]]:
+    new, gone = sorted({*after} - {*before}), sorted({*before} - {*after})
+    return [*(("+", host) for host in new), *(("-", host) for host in gone)]
 
 
 def _by_name(definitions: Iterable[Definition]) -> dict[str, Definition]:

@@ -129,7 +129,9 @@ def _events(opened: _Open) -> Iterator[Finding]:
     else:
         yield Finding("events", "ok", detail)
     if parts["quarantined"] > received // 20:
-        yield Finding("quarantine", "warn", f"{parts['quarantined']:,} events", "GET /v1/quarantine says which and why")
+        yield Finding(
+            "quarantine", "warn", f"{parts['quarantined']:,} events", "`onefold quarantine list` says which and why"
+        )
 
 
 def _lag(opened: _Open) -> Iterator[Finding]:

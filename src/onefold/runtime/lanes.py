@@ -105,6 +105,23 @@ class Lanes:
         self.waiting = 0
         return drained
 
+    def drop(self, before_ms: int) -> list[Delivery]:
+        """Take out what waits since before this instant and is not under way. O(deliveries)."""
+        dropped: list[Delivery] = []
+        for key, lane in [*self._lanes.items()]:
+            old = [delivery for delivery in lane.queue if 0 < delivery.since_ms < before_ms]
+            if not old:
+                continue
+            dropped += old
+            lane.queue = deque(delivery for delivery in lane.queue if not 0 < delivery.since_ms < before_ms)
+            if lane.queue:
+                self._arm(key, lane)
+            elif not lane.busy:
+                del self._lanes[key]
+        self._ready = deque(key for key in self._ready if key in self._lanes)
+        self.waiting -= len(dropped)
+        return dropped
+
     def queued(self) -> list[Delivery]:
         """All that is not under way, in no particular order."""
         return [delivery for lane in self._lanes.values() for delivery in lane.queue]

@@ -1,16 +1,19 @@
 """Retention: now and then, forget log records and effects that are old and that nobody needs any more.
 
-A record may go once it is folded and delivered; a commit's effects once every destination has taken them.
+A record may go once it is folded and delivered; a commit's effects once every destination has taken them. Of the
+effects hardly more is read than the first of each commit: within a partition instants and positions of effects ascend.
 """
 
 from collections.abc import Iterator
+from itertools import islice
 
 import structlog
 
 from onefold.clock import Clock
 from onefold.errors import StorageError
-from onefold.model.effect import AnyEffect
+from onefold.model import effect
 from onefold.model.position import split
+from onefold.ports import Commit
 from onefold.settings import Settings
 from onefold.storage.deliveries_lmdb import DeliveryStore
 from onefold.storage.directory import DataDirectory
@@ -19,7 +22,9 @@ from onefold.storage.log_partition import Retention as LogRetention
 from onefold.storage.state_lmdb import LmdbState
 
 _EVERY_S = 10.0
-_LOOK_BATCH = 16
+_LOOK_BYTES = 256 * 1024
+_LOOK_COMMITS = 64
+"""So many commits are looked through for the first of each partition."""
 
 log = structlog.get_logger("retention")
 
@@ -58,15 +63,21 @@ class Retention:
 
     def _trim_effects(self) -> None:
         """Forget the effects of commits that are old and that every destination has taken."""
-        old_ms = self._clock.now_ms() - self._settings.effects_retention_s * 1000
-        taken = self._taken()
-        before = 0
-        for number, _, effects in self._look(0):
-            if number > taken or effects[-1].at_ms > old_ms:
-                break
-            before = number + 1
+        before = self._first_kept(self._clock.now_ms() - self._settings.effects_retention_s * 1000, self._taken())
         if before:
             self._state.trim_effects(before)
+
+    def _first_kept(self, old_ms: int, taken: int) -> int:
+        """No commit below this number is needed, or has an effect younger than that; 0: there is none."""
+        before = 0
+        latest: dict[int, Commit] = {}
+        for commit in self._look():
+            if commit.number > taken or effect.first(commit.effects).at_ms > old_ms:
+                break
+            latest[commit.partition] = commit
+            before = commit.number + 1
+        # What comes before another commit of its partition is as old as that one's first effect, or older.
+        return min([before, *(one.number for one in latest.values() if effect.decode(one.effects)[-1].at_ms > old_ms)])
 
     def _taken(self) -> int:
         store = DeliveryStore(self._directory.deliveries, readonly=True)
@@ -75,10 +86,11 @@ class Retention:
         finally:
             store.close()
 
-    def _look(self, after: int) -> Iterator[tuple[int, int, list[AnyEffect]]]:
-        while commits := self._state.effects(after, _LOOK_BATCH):
+    def _look(self) -> Iterator[Commit]:
+        after = 0
+        while commits := self._state.commits(after, _LOOK_BYTES):
             yield from commits
-            after = commits[-1][0]
+            after = commits[-1].number
 
     def _first_needed(self) -> dict[int, int]:
         """Partition → offset of the first record that an effect still points to, or that is not folded yet.
@@ -86,12 +98,11 @@ class Retention:
         Effects follow their partition's order, so the first commit of a partition that is kept has the oldest ones.
         A partition that is not among the first commits is left alone this time.
         """
-        commits = self._state.effects(0, _LOOK_BATCH)
-        cursors = {p: self._state.cursor(p).offset for p in range(self._writer.partitions)}
-        if not commits:
-            return cursors
         first: dict[int, int] = {}
-        for _, partition, effects in commits:
-            if partition not in first:
-                first[partition] = min(split(effect.position)[0] for effect in effects)
-        return {partition: min(offset, cursors[partition]) for partition, offset in first.items()}
+        for commit in islice(self._look(), _LOOK_COMMITS):
+            if commit.partition not in first:
+                first[commit.partition] = split(effect.first(commit.effects).position)[0]
+            if len(first) == self._writer.partitions:
+                break
+        cursors = {p: self._state.cursor(p).offset for p in range(self._writer.partitions)}
+        return {p: min(offset, cursors[p]) for p, offset in first.items()} if first else cursors

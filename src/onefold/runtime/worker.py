@@ -2,7 +2,6 @@
 
 import signal
 import sys
-import time
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
@@ -17,6 +16,7 @@ from onefold.model.definitions import Definitions
 from onefold.model.entry import Defined, Ruled, Sweep, Tick
 from onefold.model.rules import Rules, fingerprint
 from onefold.ports import LogReader, LogWriter, State
+from onefold.runtime.bell import Rest, Signs
 from onefold.runtime.folding import Folding
 from onefold.runtime.heap import without_collector
 from onefold.runtime.programs import Programs
@@ -28,8 +28,6 @@ from onefold.storage.directory import DataDirectory
 from onefold.storage.log_lmdb import LmdbLogReader, LmdbLogWriter, partitions_for
 from onefold.storage.state_lmdb import LmdbState
 
-_IDLE_MIN_S = 0.0005
-_IDLE_MAX_S = 0.004
 _CATALOG_POLL_S = 0.2
 _RECURSION_LIMIT = 10_000
 """Deeper than any event that collect admits, so that none is poison here."""
@@ -46,6 +44,10 @@ class Versions(Protocol):
 
     def definitions(self, version: int | None = None) -> Definitions:
         """The definitions of a version; None: the latest."""
+        ...
+
+    def watch(self) -> int | None:
+        """A file descriptor that can be read from when `generation` may have changed; None: look now and then."""
         ...
 
 
@@ -73,7 +75,7 @@ class Worker:
         self._backlogs = {partition: engines.reader.ends(partition)[1] for partition in partitions}
         """Partition → where it ended when we started, until our rules were said there or found in force at its end."""
         self._generation = -1
-        self._next_poll_s = 0.0
+        self._defined = Signs(engines.catalog.watch(), _CATALOG_POLL_S)
         self._version = 0
         self._written: dict[int, int] = {}
         """Partition → offset of the latest entry of our own; the next waits until it is folded."""
@@ -94,11 +96,18 @@ class Worker:
             taken += self._folding.advance(partition)
         return taken
 
+    def quiet_s(self) -> float:
+        """For how long there is nothing to do, if nothing arrives; not above 0 where a timer is due."""
+        due_ms = min(self._state.next_due_ms(partition) for partition in self._partitions)
+        return (due_ms - self._clock.now_ms()) / 1000
+
+    def close(self) -> None:
+        """Let go of the watch."""
+        self._defined.close()
+
     def _poll_catalog(self) -> None:
-        now_s = self._clock.monotonic_s()
-        if now_s < self._next_poll_s:
+        if not self._defined.due(self._clock.monotonic_s()):
             return
-        self._next_poll_s = now_s + _CATALOG_POLL_S
         generation = self._catalog.generation()
         if generation != self._generation:
             self._generation = generation
@@ -133,30 +142,21 @@ class Worker:
         return other
 
 
-def loop(worker: Worker, retention: Retention | None, stopped: Callable[[], bool]) -> None:
-    """Turn until stopped, resting a little longer each time that nothing was there."""
-    idle_s = _IDLE_MIN_S
+def loop(worker: Worker, retention: Retention | None, rest: Rest, stopped: Callable[[], bool]) -> None:
+    """Turn until stopped; where nothing was there, rest until there may be something, or a timer is due."""
     while not stopped():
-        if worker.turn():
-            idle_s = _IDLE_MIN_S
-        else:
-            time.sleep(idle_s)
-            idle_s = min(idle_s * 1.5, _IDLE_MAX_S)
+        taken = worker.turn()
         if retention is not None:
             retention.now_and_then()
+        if not taken:
+            rest.rest(worker.quiet_s())
 
 
 def run(settings: Settings, index: int) -> None:
     """The worker role: folds each partition whose number is `index` modulo the number of workers, until SIGTERM."""
     sys.setrecursionlimit(_RECURSION_LIMIT)
-    stop = False
-
-    def on_signal(_number: int, _frame: object) -> None:
-        nonlocal stop
-        stop = True
-
-    signal.signal(signal.SIGTERM, on_signal)
-    signal.signal(signal.SIGINT, on_signal)
+    rest = Rest()
+    stopped = _stop_signals(rest)
     directory = DataDirectory.open(settings.data)
     clock = SystemClock()
     writer = LmdbLogWriter(directory.log, partitions_for(directory.log, settings))
@@ -169,13 +169,28 @@ def run(settings: Settings, index: int) -> None:
             f"the log has {writer.partitions} partitions, too few for {settings.workers} workers: start fewer; the "
             "number of partitions is fixed when a data directory is made (`onefold serve --partitions`)"
         )
+    rest.hear(reader.watch(partitions), catalog.watch())
     log.info("worker started", partitions=partitions)
     worker = Worker(partitions, Engines(reader, writer, state, catalog), rules_of(settings), clock)
     retention = Retention(settings, directory, writer, state, clock) if index == 0 else None
     try:
         with without_collector():
-            loop(worker, retention, lambda: stop)
+            loop(worker, retention, rest, stopped)
     finally:
-        for port in (state, reader, writer):
-            port.close()
+        for part in (worker, rest, state, reader, writer):
+            part.close()
         log.info("worker stopped", conflicts=worker.conflicts)
+
+
+def _stop_signals(rest: Rest) -> Callable[[], bool]:
+    """Whether SIGTERM or SIGINT has come; either ends the rest."""
+    stop = False
+
+    def on_signal(_number: int, _frame: object) -> None:
+        nonlocal stop
+        stop = True
+        rest.wake()
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    return lambda: stop

@@ -6,6 +6,7 @@ Each mistake is shown where it stands: file, line, column, the line itself with 
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
@@ -25,15 +26,20 @@ from onefold.limits import (
     WORKSPACE_FILE_MAX_BYTES,
 )
 from onefold.model.definitions import Audience, Definitions, Destination, Source, Trait
+from onefold.model.host import spelled
 from onefold.runtime.yaml_tree import Items, Pairs, Text, Tree, Unreadable, offset_in, read_tree
 
 SECTIONS: dict[str, Part] = {
     "sources": "source", "traits": "trait", "audiences": "audience", "destinations": "destination",
 }  # fmt: skip
+PRIVATE_HOSTS = "allow_private_hosts"
+"""The one part of a file that defines nothing: hosts of inner addresses that destinations may be sent to."""
 EFFECTS = ("created", "merged", "changed", "link_refused", "rejected")
 """Effects besides events and audiences that a destination may ask for."""
 _SOURCE_KINDS = ("http",)
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
+_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]+(%\w+)?")
+"""A host as `model.host` spells it: a name, or an address."""
 _LINE_SHOWN_CHARS = 160
 _TIMEOUT_MAX_S = 300.0
 _CONCURRENCY_MAX = 256
@@ -141,6 +147,9 @@ class _Reader:
         self.places: dict[tuple[Part, str], _Place] = {}
         self.named: list[tuple[_File, Text]] = []
         """Audiences that destinations name."""
+        self.urls: list[tuple[_File, Text]] = []
+        """URLs of destinations."""
+        self.private_hosts: list[str] = []
 
     # --- files ------------------------------------------------------------------------------------------------
     def file(self, path: Path, name: str) -> "tuple[_File, Tree] | None":
@@ -174,8 +183,10 @@ class _Reader:
         file, tree = content
         for key, value in self._pairs(file, tree, "a file"):
             part = SECTIONS.get(key.value)
-            if part is None:
-                self._unknown(file, key, "a file", SECTIONS)
+            if key.value == PRIVATE_HOSTS:
+                self.private_hosts += self._hosts(file, value)
+            elif part is None:
+                self._unknown(file, key, "a file", (*SECTIONS, PRIVATE_HOSTS))
             elif not _is_nothing(value):
                 self._section(file, part, value)
 
@@ -247,8 +258,8 @@ class _Reader:
     def _destination(self, file: _File, key: Text, value: Tree) -> Destination:
         known: dict[str, Callable[[_File, Tree], Any]] = {
             "kind": self._kind, "url": self._url, "events": self._events, "audiences": self._audiences,
-            "effects": self._effects, "allow_private": self._yes_no, "timeout_s": self._timeout,
-            "concurrency": self._concurrency, "enabled": self._yes_no,
+            "effects": self._effects, "timeout_s": self._timeout, "concurrency": self._concurrency,
+            "enabled": self._yes_no,
         }  # fmt: skip
         fields = self._fields(file, key, value, known)
         names = {k.value for k, _ in value.pairs if isinstance(k, Text)} if isinstance(value, Pairs) else set()
@@ -267,11 +278,23 @@ class _Reader:
             return {}
         fields: dict[str, Any] = {}
         for field, content in self._pairs(file, value, f"`{key.value}`"):
-            if field.value not in known:
+            if field.value in ("allow_private", PRIVATE_HOSTS) and field.value not in known:
+                self._for_all(file, field, value)
+            elif field.value not in known:
                 self._unknown(file, field, f"`{key.value}`", known)
             elif (read := known[field.value](file, content)) is not None:
                 fields[field.value] = read
         return fields
+
+    def _for_all(self, file: _File, field: Text, value: Tree) -> None:
+        """A destination speaks of private hosts itself, as `allow_private: true` once did."""
+        pairs = value.pairs if isinstance(value, Pairs) else ()
+        urls = [v.value for k, v in pairs if isinstance(k, Text) and k.value == "url" and isinstance(v, Text)]
+        host = host_of(urls[0]) if urls else ""
+        message = (
+            f"no destination has `{field.value}`: private hosts are named for the whole workspace, at the top of a file"
+        )
+        self._wrong(file, "unknown_key", message, field, f"{PRIVATE_HOSTS}: [{host}]" if host else PRIVATE_HOSTS)
 
     # --- values: each gives None where the value is wrong -------------------------------------------------------
     def _text(self, file: _File, value: Tree) -> str | None:
@@ -323,6 +346,8 @@ class _Reader:
         if reason:
             self._wrong(file, "value", reason, value, suggestion)
             return None
+        if isinstance(value, Text):
+            self.urls.append((file, value))
         return url
 
     def _names(self, file: _File, value: Tree) -> list[Text]:
@@ -336,6 +361,14 @@ class _Reader:
             return [item for item in value.items if isinstance(item, Text)]
         self._wrong(file, "value", "here stands a list of names, or `*` in quotes for all", value)
         return []
+
+    def _hosts(self, file: _File, value: Tree) -> list[str]:
+        names = self._names(file, value)
+        for name in names:
+            if not _HOST.fullmatch(spelled(name.value)):
+                message = "here stands the name or the address of one host, without scheme and port; no network, no `*`"
+                self._wrong(file, "value", message, name, host_of(name.value))
+        return [spelled(name.value) for name in names]
 
     def _events(self, file: _File, value: Tree) -> tuple[str, ...]:
         names = self._names(file, value)
@@ -363,7 +396,13 @@ class _Reader:
         if sum(map(len, self.parts.values())) > DEFINITIONS_MAX:
             return Definitions()
         sources, traits, audiences, destinations = (tuple(found.values()) for found in self.parts.values())
-        return Definitions(sources=sources, traits=traits, audiences=audiences, destinations=destinations)
+        return Definitions(
+            sources=sources,
+            traits=traits,
+            audiences=audiences,
+            destinations=destinations,
+            allow_private_hosts=tuple(sorted(set(self.private_hosts))),
+        )
 
     def check(self, definitions: Definitions) -> None:
         """Expressions, and audiences that destinations name. Where a file is unreadable, a name may stand in it."""
@@ -372,6 +411,11 @@ class _Reader:
             if name.value not in audiences and not self.unreadable:
                 message = f"there is no audience `{name.value}`"
                 self._wrong(file, "unknown_reference", message, name, nearest(name.value, audiences))
+        for file, url in self.urls:
+            host = host_of(url.value)
+            if is_inner(host) and host not in self.private_hosts and not self.unreadable:
+                message = f"nothing is sent to `{host}`, a private address, unless the workspace allows that host"
+                self._wrong(file, "value", message, url, f"{PRIVATE_HOSTS}: [{host}]")
         if sum(len(found) for found in self.parts.values()) > DEFINITIONS_MAX:
             place = next(iter(self.places.values()))
             self._wrong(place.file, "too_large", f"a workspace has at most {DEFINITIONS_MAX} definitions", place.name)
@@ -434,6 +478,23 @@ def wrong_url(url: str) -> tuple[str, str]:
     if parts.username is not None or parts.password is not None:
         return "a URL holds no user or password: deliveries are signed", ""
     return "", ""
+
+
+def host_of(url: str) -> str:
+    """The host of a URL, or of what stands for one without its scheme, as `model.host` spells it; empty: none."""
+    try:
+        host = urlsplit(url if "://" in url else f"//{url}").hostname or ""
+    except ValueError:
+        return ""
+    return host if _HOST.fullmatch(host := spelled(host)) else ""
+
+
+def is_inner(host: str) -> bool:
+    """Whether a host leads inside by its own word; of other names only the egress door can tell, when it connects."""
+    try:
+        return not ip_address(host).is_global
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def _is_nothing(value: Tree) -> bool:

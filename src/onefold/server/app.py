@@ -98,7 +98,7 @@ class Onefold:
         self._pressure = pressure
         self._tail = Tail(engines.state)
         self._collect = collect
-        self._traffic = Traffic(collect) if collect is not None else None
+        self._traffic = Traffic(collect, collect.rates.limited) if collect is not None else None
         self.api = litestar(engines, keyring, self._tail, self._traffic)
         self._pages: dict[bytes, tuple[bytes, bytes]] = {}
 

@@ -23,6 +23,7 @@ class DefinitionsAnswer(Struct):
     traits: list[Trait]
     audiences: list[Audience]
     destinations: list[Destination]
+    allow_private_hosts: list[str]
 
 
 class VersionAnswer(Struct):
@@ -66,5 +67,10 @@ router = Router("/v1/definitions", route_handlers=[get_definitions, get_versions
 
 def _answer(found: Definitions) -> DefinitionsAnswer:
     return DefinitionsAnswer(
-        found.version, list(found.sources), list(found.traits), list(found.audiences), list(found.destinations)
+        found.version,
+        list(found.sources),
+        list(found.traits),
+        list(found.audiences),
+        list(found.destinations),
+        list(found.allow_private_hosts),
     )

@@ -1,12 +1,13 @@
-"""Deliveries: how many went out, which wait, which were parked, and another try for those."""
+"""Deliveries: how many went out, which wait, which were parked, another try for those, and new signing secrets."""
 
 from typing import Annotated
 
 from litestar import Router
 from litestar.params import JSONBody, Parameter
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from onefold.errors import NotFoundError, StorageError
+from onefold.limits import SIGNING_OLD_VALID_MAX_S, SIGNING_OLD_VALID_S
 from onefold.model import position
 from onefold.model.delivery import Delivery
 from onefold.server import instants
@@ -71,6 +72,20 @@ class Replay(Struct, forbid_unknown_fields=True):
     keys: list[str] | None = None
 
 
+class Rotation(Struct, forbid_unknown_fields=True):
+    """For how long the former signing secrets stay in force, in seconds; 0 ends them at once."""
+
+    old_valid_s: Annotated[int, Meta(ge=0, le=SIGNING_OLD_VALID_MAX_S)] = SIGNING_OLD_VALID_S
+
+
+class RotatedSecret(Struct):
+    """A new signing secret. Until `former_until` webhooks bear a signature of the former one too; null: no more."""
+
+    destination: str
+    signing_secret: str
+    former_until: Instant | None
+
+
 class Replayed(Struct):
     """How many will be sent again, soon."""
 
@@ -118,8 +133,21 @@ def replay(engines: Given, name: Name, data: JSONBody[Replay]) -> Replayed:
     return Replayed(_store(engines).replay(_known(engines, name), data.keys))
 
 
+@write("/{name:str}/signing", "keys:write", "A new signing secret", refusals=[404], sync_to_thread=True)
+def rotate_signing_secret(engines: Given, name: Name, data: JSONBody[Rotation]) -> RotatedSecret:
+    """Give a destination a new signing secret; the deliver role signs with it within a second."""
+    catalog, wanted = engines.catalog, segment(name)
+    if wanted not in {one.name for one in catalog.definitions().destinations}:
+        raise NotFoundError("there is no such destination in the definitions")
+    secret = catalog.rotate_signing_secret(wanted, data.old_valid_s)
+    former = catalog.signing_secrets(wanted)[1:]
+    return RotatedSecret(wanted, secret, instants.show(former[0].until_ms) if former else None)
+
+
 router = Router(
-    "/v1/deliveries", route_handlers=[get_destinations, get_pending, get_parked, replay], tags=["deliveries"]
+    "/v1/deliveries",
+    route_handlers=[get_destinations, get_pending, get_parked, replay, rotate_signing_secret],
+    tags=["deliveries"],
 )
 
 

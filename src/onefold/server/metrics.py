@@ -99,6 +99,12 @@ def _requests(traffic: Traffic) -> Iterator[Metric]:
     for status, count in sorted(traffic.requests.items()):
         requests.add_metric([str(status)], count)
     yield requests
+    limited = CounterMetricFamily(
+        "onefold_collect_limited_events", "Events that this process refused for their source's rate", labels=["source"]
+    )
+    for source, count in sorted(traffic.limited.items()):
+        limited.add_metric([source], count)
+    yield limited
     buckets, total = [], 0
     for bound, count in zip([*map(str, BUCKETS_S), "+Inf"], traffic.buckets, strict=True):
         total += count

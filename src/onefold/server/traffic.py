@@ -1,7 +1,7 @@
 """Counts of the requests that collect answered: cheap enough to stand in its way."""
 
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from time import perf_counter
 from typing import Any
 
@@ -16,8 +16,10 @@ BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 
 class Traffic:
     """Wraps an ASGI app and counts its answers by status, and its seconds in buckets."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, limited: Mapping[str, int] | None = None) -> None:
+        """`limited`: events of each source that were refused because of its rate, as the app counts them."""
         self._app = app
+        self.limited: Mapping[str, int] = {} if limited is None else limited
         self.requests: dict[int, int] = {}
         self.buckets = [0] * (len(BUCKETS_S) + 1)
         self.sum_s = 0.0

@@ -30,7 +30,9 @@ from onefold.errors import (
     StorageFull,
     TooNew,
 )
+from onefold.limits import SIGNING_OLD_VALID_MAX_S, SIGNING_SECRETS_MAX
 from onefold.model.definitions import Definitions
+from onefold.model.signing import SigningSecret
 from onefold.storage import file_watch
 
 SCOPES = (
@@ -91,6 +93,13 @@ _signing_secrets = sa.Table(
     _tables,
     sa.Column("destination", sa.String, primary_key=True),
     sa.Column("secret", sa.String, nullable=False),
+)
+_old_signing_secrets = sa.Table(
+    "old_signing_secrets",
+    _tables,
+    sa.Column("destination", sa.String, primary_key=True),
+    sa.Column("secret", sa.String, primary_key=True),
+    sa.Column("until_ms", sa.BigInteger, nullable=False),
 )
 
 
@@ -233,20 +242,49 @@ class Catalog:
         with self._read() as connection:
             return [VersionRow(*row) for row in connection.execute(columns.order_by(_definitions.c.version))]
 
-    # --- the rest --------------------------------------------------------------------------------------------
+    # --- signing secrets -------------------------------------------------------------------------------------
     def signing_secret(self, destination: str) -> str:
         """The secret that a destination's webhooks are signed with (Standard Webhooks); made on first use."""
-        wanted = sa.select(_signing_secrets.c.secret).where(_signing_secrets.c.destination == destination)
         with self._read() as connection:
-            if (found := connection.scalar(wanted)) is not None:
-                return str(found)
+            if (found := _signing_secret(connection, destination)) is not None:
+                return found
         with self._change() as connection:
-            if (found := connection.scalar(wanted)) is not None:
-                return str(found)
-            secret = "whsec_" + base64.b64encode(self._clock.random_bytes(32)).decode()
-            connection.execute(_signing_secrets.insert().values(destination=destination, secret=secret))
+            return self._signing_secret(connection, destination)
+
+    def signing_secrets(self, destination: str) -> tuple[SigningSecret, ...]:
+        """Every secret in force: the one above, made on first use, then former ones, the last to end first."""
+        current = SigningSecret(self.signing_secret(destination))
+        with self._read() as connection:
+            return (current, *_old_secrets(connection, destination, self._clock.now_ms()))
+
+    def rotate_signing_secret(self, destination: str, old_valid_s: int) -> str:
+        """Give a destination a new signing secret and return it; former ones stay in force so long at most.
+
+        Raises `InvalidRequest` where that would be too long, or too many at once.
+        """
+        if not 0 <= old_valid_s <= SIGNING_OLD_VALID_MAX_S:
+            raise InvalidRequest(f"a former secret stays in force for 0 to {SIGNING_OLD_VALID_MAX_S} seconds")
+        now_ms = self._clock.now_ms()
+        until_ms = now_ms + old_valid_s * 1000
+        former = _old_signing_secrets.c.destination == destination
+        with self._change() as connection:
+            old = [SigningSecret(self._signing_secret(connection, destination), until_ms)]
+            old += _old_secrets(connection, destination, now_ms)
+            if old_valid_s and len(old) >= SIGNING_SECRETS_MAX:
+                raise InvalidRequest(
+                    f"{len(old)} secrets of {destination!r} are in force already; wait until one has ended, "
+                    "or end all of them now: let the former be valid for 0 seconds"
+                )
+            connection.execute(_old_signing_secrets.delete().where(former))
+            for one in old if old_valid_s else ():
+                row = {"destination": destination, "secret": one.secret, "until_ms": min(one.until_ms, until_ms)}
+                connection.execute(_old_signing_secrets.insert().values(row))
+            secret = self._new_signing_secret()
+            named = _signing_secrets.c.destination == destination
+            connection.execute(_signing_secrets.update().where(named).values(secret=secret))
             return secret
 
+    # --- the rest --------------------------------------------------------------------------------------------
     def generation(self) -> int:
         """A number that grows whenever anything here changes; one indexed read."""
         with self._read() as connection:
@@ -300,6 +338,16 @@ class Catalog:
 
     def _token(self, prefix: str) -> str:
         return prefix + base64.b32encode(self._clock.random_bytes(20)).decode().lower()
+
+    def _signing_secret(self, connection: sa.Connection, destination: str) -> str:
+        if (found := _signing_secret(connection, destination)) is not None:
+            return found
+        secret = self._new_signing_secret()
+        connection.execute(_signing_secrets.insert().values(destination=destination, secret=secret))
+        return secret
+
+    def _new_signing_secret(self) -> str:
+        return "whsec_" + base64.b64encode(self._clock.random_bytes(32)).decode()
 
     def _insert_source(self, connection: sa.Connection, name: str, kind: str, *, enabled: bool) -> str:
         _check_name(name)
@@ -363,6 +411,19 @@ def _check_scopes(scopes: Iterable[str]) -> list[str]:
 def _key_row(row: Sequence[Any]) -> SecretKeyRow:
     _, name, _, hint, scopes, created_at_ms, revoked_at_ms = row
     return SecretKeyRow(name, tuple(scopes), hint, created_at_ms, revoked_at_ms)
+
+
+def _signing_secret(connection: sa.Connection, destination: str) -> str | None:
+    wanted = sa.select(_signing_secrets.c.secret).where(_signing_secrets.c.destination == destination)
+    found = connection.scalar(wanted)
+    return None if found is None else str(found)
+
+
+def _old_secrets(connection: sa.Connection, destination: str, now_ms: int) -> list[SigningSecret]:
+    columns = _old_signing_secrets.c
+    wanted = sa.select(columns.secret, columns.until_ms).order_by(columns.until_ms.desc(), columns.secret)
+    wanted = wanted.where((columns.destination == destination) & (columns.until_ms > now_ms))
+    return [SigningSecret(*row) for row in connection.execute(wanted)]
 
 
 def _load_definitions(connection: sa.Connection, version: int | None) -> Definitions | None:

@@ -170,6 +170,16 @@ class DeliveryStore:
                     found.append(row)
         return found
 
+    def parked_before(self, destination: str, at_ms: int, limit: int) -> list[Delivery]:
+        """Rows of the oldest deliveries, as far as they were parked before this instant, without payloads."""
+        found: list[Delivery] = []
+        with self._read() as txn:
+            for row in self._scan(txn, "parked", destination, 0) if txn else ():
+                if len(found) == limit or row.parked_at_ms >= at_ms:
+                    break
+                found.append(row)
+        return found
+
     def close(self) -> None:
         """Let go of the files."""
         if self._opened:

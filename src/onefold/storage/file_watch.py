@@ -11,8 +11,8 @@ from pathlib import Path
 _IN_MODIFY = 0x00000002
 
 
-def written(file: Path) -> int | None:
-    """A file descriptor that can be read from after each write to this file; None: this system cannot tell.
+def written(*files: Path) -> int | None:
+    """A file descriptor that can be read from after each write to any of these files; None: this system cannot tell.
 
     Reading never blocks; what is read says nothing more. The caller closes it.
     """
@@ -22,7 +22,8 @@ def written(file: Path) -> int | None:
     descriptor: int = system.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
     if descriptor < 0:
         return None
-    if system.inotify_add_watch(descriptor, os.fsencode(file), _IN_MODIFY) < 0:
-        os.close(descriptor)
-        return None
+    for file in files:
+        if system.inotify_add_watch(descriptor, os.fsencode(file), _IN_MODIFY) < 0:
+            os.close(descriptor)
+            return None
     return descriptor

@@ -6,7 +6,7 @@ Why LMDB, what a record looks like on disk and what each failure does: docs/deci
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from onefold.errors import NotFoundError, SettingsError
 from onefold.limits import PARTITIONS_MAX
 from onefold.ports import Record
 from onefold.settings import Settings
-from onefold.storage import log_chunk
+from onefold.storage import file_watch, log_chunk
 from onefold.storage.lmdb_env import translated
 from onefold.storage.log_partition import Identity, Partition, Retention
 
@@ -89,6 +89,10 @@ class LmdbLogReader:
     def ends(self, partition: int) -> tuple[int, int]:
         """As `LogReader.ends`."""
         return self._partitions[partition].ends()
+
+    def watch(self, partitions: Iterable[int]) -> int | None:
+        """As `LogReader.watch`."""
+        return file_watch.written(*(self._partitions[partition].file for partition in partitions))
 
     def close(self) -> None:
         """Let go of the files. May be called twice."""

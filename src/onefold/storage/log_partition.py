@@ -94,6 +94,11 @@ class Partition:
             if cursor.last() and len(cursor.key()) == _KEY.size:
                 log_chunk.decode(self._number, *_item(cursor))
 
+    @property
+    def file(self) -> Path:
+        """What every append writes to."""
+        return self._env.file
+
     @staticmethod
     def make(path: Path, identity: Identity) -> None:
         """Make an empty partition, durable but for the name of its directory."""

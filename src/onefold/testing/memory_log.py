@@ -4,7 +4,7 @@ It keeps its promises as the embedded engine does and runs through the same conf
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import takewhile
 from typing import NamedTuple
 
@@ -98,6 +98,10 @@ class MemoryLog:
         """As `LogReader.ends`."""
         with self._lock:
             return self._bounds(partition)
+
+    def watch(self, partitions: Iterable[int]) -> int | None:  # noqa: ARG002 - as the port says
+        """There are no signs."""
+        return None
 
     def trim(self, partition: int, before: int, retention: Retention) -> int:
         """As `LmdbLogWriter.trim`; bytes are those of the records alone."""

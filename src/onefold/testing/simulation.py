@@ -104,6 +104,10 @@ class Versions:
         """As `Catalog.generation`."""
         return len(self._versions)
 
+    def watch(self) -> int | None:
+        """There are no signs."""
+        return None
+
     def definitions(self, version: int | None = None) -> Definitions:
         """As `Catalog.definitions`."""
         if not self._versions:

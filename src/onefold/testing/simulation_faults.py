@@ -6,7 +6,7 @@ append's partitions only some are written. All of it is drawn from one seeded ge
 """
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
 
 from msgspec import Struct
@@ -137,6 +137,10 @@ class FaultyLog:
         """As `LogReader.ends`."""
         self._fate.disturb(f"{self._who}: ends")
         return self._log.ends(partition)
+
+    def watch(self, partitions: Iterable[int]) -> int | None:
+        """As `LogReader.watch`."""
+        return self._log.watch(partitions)
 
     def close(self) -> None:
         """Nothing to let go of."""

@@ -57,6 +57,16 @@ class Door:
         """GET without a key, unless `headers` bring one."""
         return self.ask("GET", path, headers or {}, [b""])
 
+    def all(self, requests: Sequence[tuple[str, object]]) -> list[Reply]:
+        """POST these bodies one after the other to one collector."""
+
+        async def run() -> list[Reply]:
+            collector = Collector(*self._parts)
+            bodies = [(path, msgspec.json.encode(body)) for path, body in requests]
+            return [await self._ask("POST", path, {"authorization": BASIC}, [raw], collector) for path, raw in bodies]
+
+        return asyncio.run(run())
+
     def ask(self, method: str, path: str, headers: Mapping[str, str], body: Sequence[bytes | None]) -> Reply:
         """One request; None in `body`: the client goes away; an empty body: it says nothing."""
         return asyncio.run(self._ask(method, path, headers, body))
@@ -83,8 +93,15 @@ class Door:
         lanes = range(self.log.partitions)
         return [msgspec.json.decode(record.data) for p in lanes for record in self.log.read(p, 0, 1 << 40)]
 
-    async def _ask(self, method: str, path: str, headers: Mapping[str, str], body: Sequence[bytes | None]) -> Reply:
-        collector = Collector(*self._parts)
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: Sequence[bytes | None],
+        collector: Collector | None = None,
+    ) -> Reply:
+        collector = collector or Collector(*self._parts)
         await collector.start()
         sent: list[Any] = []
         messages = [_message(each, more=n < len(body) - 1) for n, each in enumerate(body)]

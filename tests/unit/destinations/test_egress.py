@@ -3,20 +3,25 @@
 import asyncio
 import base64
 import socket
+from collections.abc import Container
 from ipaddress import ip_address
 
 import pytest
+from aiohttp import ClientConnectorError
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from onefold.clock import SystemClock
+from onefold.destinations import egress
 from onefold.destinations.egress import is_denied
 from onefold.destinations.webhook import Webhook
 from onefold.errors import SettingsError
 from onefold.model.definitions import Destination
+from onefold.model.host import spelled
+from onefold.model.signing import SigningSecret
 from onefold.ports import Outcome
 from onefold.testing.destinations import Receiver, status
 
-SECRET = "whsec_" + base64.b64encode(bytes(32)).decode()
+SECRET = SigningSecret("whsec_" + base64.b64encode(bytes(32)).decode())
 
 SPELLINGS = """
     127.0.0.1 127.1 127.0.1 127.127.127.127 2130706433 0x7f000001 0x7f.0.0.1 0x7f.1 0177.0.0.1 0177.1 017700000001
@@ -59,10 +64,10 @@ class Told(AbstractResolver):
         """Nothing to let go of."""
 
 
-async def send(url: str, resolver: AbstractResolver | None = None, *, allow_private: bool = False) -> Outcome:
+async def send(url: str, resolver: AbstractResolver | None = None, *, private_hosts: Container[str] = ()) -> Outcome:
     """One attempt under the address policy."""
-    definition = Destination("d", url=url, timeout_s=0.5, allow_private=allow_private)
-    webhook = Webhook(definition, [SECRET], SystemClock(), resolver)
+    definition = Destination("d", url=url, timeout_s=0.5)
+    webhook = Webhook(definition, [SECRET], SystemClock(), private_hosts=private_hosts, resolver=resolver)
     try:
         return await webhook.send("k", {})
     finally:
@@ -88,16 +93,56 @@ def test_no_spelling_reaches_a_listener() -> None:
     assert asyncio.run(attack()) == 0
 
 
-def test_allow_private_lifts_it_for_one_destination() -> None:
-    """The same listener is reached by the destination that may, and not by the one beside it."""
+@pytest.mark.parametrize(
+    ("host", "allowed", "reached"),
+    [
+        ("127.0.0.1", {"127.0.0.1"}, True),
+        ("127.0.0.1", {"localhost", "127.0.0.2"}, False),
+        ("localhost", {"localhost"}, True),
+        ("LOCALHOST.", {"localhost"}, True),
+        ("localhost", {"127.0.0.1"}, False),
+        ("hooks.internal", {"hooks.internal"}, True),
+        ("hooks.internal", {"hooks", "internal", "x.hooks.internal"}, False),
+        ("a.hooks.internal", {"hooks.internal"}, False),
+        ("hööks.internal", {spelled("HÖÖKS.internal")}, True),
+        ("127.1", {"127.0.0.1"}, False),
+    ],
+)
+def test_only_a_host_that_is_named_is_reached_inside(host: str, allowed: set[str], *, reached: bool) -> None:
+    """Inner addresses are for the very host that the workspace has named, however many names lead there."""
 
-    async def both() -> tuple[Outcome, Outcome]:
+    async def one() -> tuple[Outcome, int]:
         async with Receiver() as receiver:
-            return await send(receiver.url, allow_private=True), await send(receiver.url)
+            resolver = Told(["127.0.0.1"])
+            outcome = await send(f"http://{host}:{receiver.port}/", resolver, private_hosts=allowed)
+            return outcome, receiver.connections
 
-    allowed, refused = asyncio.run(both())
-    assert allowed.delivered
-    assert refused.reason == "forbidden_address"
+    outcome, connections = asyncio.run(one())
+    assert outcome.delivered == reached
+    assert connections == reached
+    assert reached or outcome.reason in {"forbidden_address", "not_http"}
+
+
+@pytest.mark.parametrize("addresses", [["127.0.0.1"], ["127.0.0.2", "127.0.0.1"]])
+def test_a_session_goes_inside_for_the_named_host_alone(addresses: list[str]) -> None:
+    """Of one session, the host that is named is reached and another that leads to the same listener is not.
+
+    So a redirect could not use what a workspace allows, even if it were followed, nor could an open connection.
+    """
+
+    async def both() -> int:
+        async with Receiver(status(200)) as receiver:
+            session = egress.session(connections=4, private_hosts={"named.example"}, resolver=Told(addresses))
+            async with session:
+                for _ in range(2):
+                    async with session.get(f"http://named.example:{receiver.port}/") as answer:
+                        assert answer.status == 200
+                    for other in ("other.example", "127.0.0.1", "named.example.com"):
+                        with pytest.raises(ClientConnectorError, match=egress.REFUSED):
+                            await session.get(f"http://{other}:{receiver.port}/")
+            return len(receiver.received)
+
+    assert asyncio.run(both()) == 2
 
 
 @pytest.mark.parametrize(
@@ -142,7 +187,7 @@ def test_redirects_lead_nowhere() -> None:
 
     async def attack() -> tuple[Outcome, int]:
         async with Receiver() as inner, Receiver(status(302, f"location: {inner.url}")) as outer:
-            return await send(outer.url, allow_private=True), inner.connections
+            return await send(outer.url, private_hosts={"127.0.0.1"}), inner.connections
 
     outcome, connections = asyncio.run(attack())
     assert (outcome.reason, connections) == ("redirect", 0)

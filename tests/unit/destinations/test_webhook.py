@@ -11,6 +11,7 @@ from onefold.clock import SystemClock
 from onefold.destinations.webhook import Webhook, retry_after
 from onefold.errors import SettingsError
 from onefold.model.definitions import Destination
+from onefold.model.signing import SigningSecret
 from onefold.ports import Outcome
 from onefold.testing.destinations import Receiver, closed_port, status, zoo
 
@@ -24,8 +25,8 @@ def attempt(receiver: Receiver, *, timeout_s: float = 1.0, secrets: tuple[str, .
 
     async def send() -> Outcome:
         async with receiver:
-            definition = Destination("d", url=receiver.url, allow_private=True, timeout_s=timeout_s)
-            webhook = Webhook(definition, secrets, SystemClock())
+            definition = Destination("d", url=receiver.url, timeout_s=timeout_s)
+            webhook = Webhook(definition, [*map(SigningSecret, secrets)], SystemClock(), private_hosts={"127.0.0.1"})
             try:
                 for _ in range(n):
                     outcome = await webhook.send("msg_00-1-0-aa", {"type": "event", "data": {"name": "Ünïcode"}})
@@ -65,7 +66,8 @@ def test_nobody_there() -> None:
     """A refused connection and an unknown name are failures with a reason of their own."""
 
     async def send(url: str) -> Outcome:
-        webhook = Webhook(Destination("d", url=url, allow_private=True, timeout_s=5), [SECRET], SystemClock())
+        definition = Destination("d", url=url, timeout_s=5)
+        webhook = Webhook(definition, [SigningSecret(SECRET)], SystemClock(), private_hosts={"127.0.0.1"})
         try:
             return await webhook.send("k", {})
         finally:
@@ -103,7 +105,7 @@ def test_what_is_no_url_is_refused(url: str) -> None:
     """Only http and https URLs with a host are destinations."""
 
     async def make() -> None:
-        Webhook(Destination("d", url=url), [SECRET], SystemClock())
+        Webhook(Destination("d", url=url), [SigningSecret(SECRET)], SystemClock())
 
     with pytest.raises(SettingsError):
         asyncio.run(make())

@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import sys
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from onefold.runtime import bell
-from onefold.runtime.bell import Bell, Signs
+from onefold.runtime.bell import Bell, Rest, Signs
 from onefold.storage import file_watch
 from onefold.storage.state_lmdb import LmdbState
 from onefold.testing.conformance.state import admitted, commit
@@ -58,6 +60,48 @@ def test_without_signs_the_clock_decides() -> None:
 
     asyncio.run(follow())
     assert rested == [0.002, 0.004, 0.008, bell.NO_SIGN_S, bell.NO_SIGN_S, bell.NO_SIGN_S, bell.AT_ONCE_S]
+
+
+@linux
+def test_a_write_ends_the_rest_of_a_thread(tmp_path: Path) -> None:
+    """However long a rest may last, a write to any of the files ends it, and so does whoever stops the loop."""
+    files = [tmp_path / name for name in ("a", "b", "c")]
+    for file in files:
+        file.touch()
+    with contextlib.closing(Rest()) as rest:
+        rest.hear(file_watch.written(*files[:2]), file_watch.written(files[2]))
+        told: list[Callable[[], object]] = [*(partial(file.write_text, "news") for file in files), rest.wake]
+        for news in told:
+            rest._wait_s = rest._seldom_s = 3_600.0
+            teller = threading.Timer(0.01, news)
+            teller.start()
+            rest.rest(3_600.0)
+            teller.join()
+            assert rest._wait_s == bell.AT_ONCE_S
+
+
+@linux
+def test_rests_of_a_thread_grow(tmp_path: Path) -> None:
+    """Without a sign the next look comes soon, then seldom; or when something is due, if that is sooner."""
+    file = tmp_path / "file"
+    file.touch()
+    assert rests(file_watch.written(file)) == [0.016, 0.256, bell.SELDOM_S, bell.SELDOM_S]
+
+
+def test_rests_of_a_thread_without_signs_are_short() -> None:
+    """Where only looking tells, looks follow each other every few milliseconds."""
+    assert rests(None) == [bell.UNTOLD_S] * 4
+
+
+def rests(watch: int | None) -> list[float]:
+    """How long a loop would rest after each of a few looks, between which there is always something due at once."""
+    with contextlib.closing(Rest()) as rest:
+        rest.hear(watch)
+        waits = []
+        for _ in range(4):
+            rest.rest(0.0)
+            waits.append(rest._wait_s)
+        return waits
 
 
 @linux

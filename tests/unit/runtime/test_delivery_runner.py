@@ -13,7 +13,7 @@ from onefold.model.definitions import Destination
 from onefold.model.effect import Admitted, AnyEffect, Created, Entered
 from onefold.ports import Outcome
 from onefold.runtime.delivery_payload import Payloads
-from onefold.runtime.delivery_runner import _AT_ONCE, Runner, Sources
+from onefold.runtime.delivery_runner import _AT_ONCE, Patience, Runner, Sources
 from onefold.runtime.delivery_tail import Tail
 from onefold.storage.deliveries_lmdb import DeliveryStore
 from onefold.testing.clock import ManualClock
@@ -22,6 +22,8 @@ from onefold.testing.memory_log import MemoryLog
 from onefold.testing.memory_state import MemoryState
 
 CRM = Destination("crm", audiences=("vip",))
+NOW_MS = 5
+PATIENCE = Patience(pending_ms=1_000, parked_ms=10_000)
 
 
 class Sink:
@@ -34,9 +36,9 @@ class Sink:
         pass
 
 
-def entered(n: int, audience: str = "vip") -> AnyEffect:
+def entered(n: int, audience: str = "vip", at_ms: int = NOW_MS) -> AnyEffect:
     """Person n enters."""
-    return Entered(n + 1, n << 16, 0, 5, audience)
+    return Entered(n + 1, n << 16, 0, at_ms, audience)
 
 
 class Deliver:
@@ -47,7 +49,8 @@ class Deliver:
         self.tail = Tail(self.state)
         log = MemoryLog(1)
         self.store = DeliveryStore(path)
-        sources = Sources(self.tail, Payloads(self.state, log), self.store, ManualClock())
+        self.clock = ManualClock(NOW_MS)
+        sources = Sources(self.tail, Payloads(self.state, log), self.store, self.clock, PATIENCE)
         self.runner = Runner("crm", sources, 0)
         self.runner.update(CRM, Sink())
 
@@ -107,6 +110,32 @@ def test_a_narrower_choice_holds_at_once(tmp_path: Path) -> None:
         while deliver.runner._take():
             pass
         assert deliver.books() == {"taken": _AT_ONCE + 50, "filtered.unsubscribed": 50, "waiting": _AT_ONCE}
+        await deliver.runner.stop(0)
+
+    asyncio.run(run())
+
+
+def test_what_is_too_old_needs_no_room(tmp_path: Path) -> None:
+    """A destination that can take nothing stands still, until what it would take is too old: that is counted."""
+
+    async def run() -> None:
+        deliver = Deliver(tmp_path)
+        deliver.runner.update(CRM, None)
+        deliver.commit(Created(1, 1, 0, NOW_MS), *(entered(n) for n in range(_AT_ONCE + 50)), entered(0, "other"))
+        deliver.commit(entered(1), entered(2, "other"), entered(3, at_ms=NOW_MS + 500))
+        deliver.commit(entered(1, at_ms=NOW_MS + 500))
+        deliver.clock.advance(PATIENCE.pending_ms)
+        assert not deliver.runner._take()
+        assert deliver.books() == {}
+        deliver.clock.advance(1)
+        assert deliver.runner._take()
+        assert not deliver.runner._take()
+        books = {"taken": _AT_ONCE + 54, "filtered.unsubscribed": 3, "filtered.expired": _AT_ONCE + 51}
+        assert deliver.books() == books
+        assert deliver.runner.line.ledger.low_water == 1
+        deliver.runner.update(CRM, Sink())
+        assert deliver.runner._take()
+        assert deliver.books()["waiting"] == 2
         await deliver.runner.stop(0)
 
     asyncio.run(run())

@@ -25,13 +25,14 @@ def test_delivery_moves_by_its_table(state: deliveries.State, event: deliveries.
         assert delivery.state == state
 
 
-def test_delivered_is_the_end_and_all_else_leads_there() -> None:
-    """From every other state there is a way to `delivered`, and none out of it."""
-    reached = {"delivered"}
+@pytest.mark.parametrize("end", ["delivered", "expired"])
+def test_all_states_lead_to_the_ends(end: str) -> None:
+    """From every state but the other end there is a way to `delivered` and to `expired`, and none out of them."""
+    reached = {end}
     while more := {state for (state, _), to in deliveries.TRANSITIONS.items() if to in reached} - reached:
         reached |= more
-    assert reached == set(deliveries.STATES)
-    assert "delivered" not in {state for state, _ in deliveries.TRANSITIONS}
+    assert reached | {"delivered", "expired"} == set(deliveries.STATES)
+    assert end not in {state for state, _ in deliveries.TRANSITIONS}
 
 
 def test_breaker_table_is_total_but_for_what_cannot_be() -> None:

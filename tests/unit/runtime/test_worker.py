@@ -1,19 +1,31 @@
 """The worker: what it writes into the log by itself, and when."""
 
+import contextlib
+import os
+import select
+import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from onefold.clock import SystemClock
 from onefold.limits import HOUR_MS
 from onefold.model import entry as entries
 from onefold.model import profile as profiles
 from onefold.model.definitions import Audience, Definitions
 from onefold.model.entry import Defined, Outgoing, Ruled, Sweep, Tick
 from onefold.model.rules import Rules
+from onefold.runtime.bell import Rest
 from onefold.runtime.ruling import begin
-from onefold.runtime.worker import Engines, Worker
+from onefold.runtime.worker import Engines, Worker, loop
 from onefold.storage.catalog import Catalog
+from onefold.storage.log_lmdb import LmdbLogReader, LmdbLogWriter
+from onefold.storage.state_lmdb import LmdbState
 from onefold.testing.clock import ManualClock
 from onefold.testing.memory_log import MemoryLog
 from onefold.testing.memory_state import MemoryState
@@ -92,6 +104,71 @@ def test_new_definitions_are_announced_once_and_reach_everybody(bench: Bench) ->
     bench.settle()
     assert bench.audiences() == {"known"}
     assert bench.kinds() == [Defined, Sweep]
+
+
+def test_a_worker_knows_when_a_timer_is_due(bench: Bench) -> None:
+    """So long it may rest where nothing arrives: until the window of the earliest event of anybody ends."""
+    assert bench.worker.quiet_s() > 1e9
+    bench.catalog.save_definitions(BUSY, "test")
+    bench.worker.turn()
+    bench.send()
+    bench.settle()
+    due_s = bench.worker.quiet_s()
+    assert HOUR_MS / 1000 <= due_s <= HOUR_MS / 1000 + 60
+    bench.clock.advance(HOUR_MS // 2)
+    assert bench.worker.quiet_s() == due_s - HOUR_MS / 2000
+    bench.clock.advance(HOUR_MS)
+    assert bench.worker.quiet_s() < 0
+    assert bench.worker.turn()
+    assert bench.worker.quiet_s() > 1e9
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
+def test_a_resting_worker_hears_of_news(tmp_path: Path) -> None:
+    """Events and definitions are folded at once although the next look of its own would be hours away."""
+    clock = SystemClock()
+    writer = LmdbLogWriter(tmp_path / "log", 2)
+    with (
+        contextlib.closing(LmdbLogReader(tmp_path / "log")) as reader,
+        contextlib.closing(LmdbState(tmp_path / "state")) as state,
+        contextlib.closing(Catalog(tmp_path / "catalog.sqlite", clock)) as catalog,
+        contextlib.closing(Rest()) as rest,
+    ):
+        rest.hear(reader.watch([0, 1]), catalog.watch())
+        rest._seldom_s = 3_600.0
+        stop = threading.Event()
+        worker = Worker([0, 1], Engines(reader, writer, state, catalog), Rules(), clock)
+        folding = threading.Thread(target=loop, args=(worker, None, rest, stop.is_set))
+        folding.start()
+        watch = state.watch()
+        assert watch is not None
+        for n in range(4):
+            event = msgspec.Raw(b'{"type":"track","event":"A","userId":"u%d"}' % n)
+            writer.append({n % 2: [entries.encode(Outgoing("web", clock.now_ms(), [event]))]})
+            until(watch, partial(known, state, n))
+        catalog.save_definitions(BUSY, "test")
+        until(watch, lambda: [state.cursor(partition).version for partition in (0, 1)] == [1, 1])
+        stop.set()
+        rest.wake()
+        folding.join(60)
+        assert not folding.is_alive()
+        worker.close()
+        os.close(watch)
+    writer.close()
+
+
+def known(state: LmdbState, n: int) -> bool:
+    """Whether the n-th person is."""
+    return state.lookup(f"user_id:u{n}") is not None
+
+
+def until(watch: int, true: Callable[[], bool]) -> None:
+    """Look after each sign until it is so; a minute at most."""
+    deadline_s = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline_s, "did not come true in time"
+        if select.select([watch], [], [], 0.01)[0]:
+            os.read(watch, 4096)
 
 
 def test_timers_fire_although_the_log_never_ends(bench: Bench) -> None:

@@ -34,8 +34,11 @@ def test_everything_that_can_be_said(tmp_path: Path) -> None:
     (tmp_path / "more").mkdir()
     (tmp_path / ".git").mkdir()
     (tmp_path / ".git" / "x.yaml").write_text("not: ours")
-    (tmp_path / "more" / "a.yml").write_text("sources: {shop: , app: {enabled: false}}\ntraits:\n  n: events\n")
+    (tmp_path / "more" / "a.yml").write_text(
+        "allow_private_hosts: [127.0.0.1, '[::1]']\nsources: {shop: , app: {enabled: false}}\ntraits:\n  n: events\n"
+    )
     (tmp_path / "z.yaml").write_text(
+        "allow_private_hosts: Hooks.Internal.\n"
         "audiences:\n  big:\n    description: Many\n    expression: >-\n      n\n      > 3\n"
         "destinations:\n"
         "  d: {url: https://x.example/h, events: '*', audiences: [big], timeout_s: 2.5, concurrency: 3}\n"
@@ -49,6 +52,7 @@ def test_everything_that_can_be_said(tmp_path: Path) -> None:
                 "d", url="https://x.example/h", events=("*",), audiences=("big",), timeout_s=2.5, concurrency=3
             ),
         ),
+        allow_private_hosts=("127.0.0.1", "::1", "hooks.internal"),
     )
 
 
@@ -58,7 +62,7 @@ def test_every_mistake_of_every_file_comes_at_once(tmp_path: Path) -> None:
         tmp_path,
         a='traits:\n  orders: count("X", within="30 days")\n  vip: ordrs > 3\nsorces: []\n',
         b="traits:\n  orders: 3\naudiences:\n  big: vip\n",
-        c="destinations:\n  d: {kind: webhok, url: ftp://x, audiences: [bigg], effects: [merge], allow_private: yes}\n",
+        c="destinations:\n  d: {kind: webhok, url: ftp://x, audiences: [bigg], effects: [merge], enabled: yes}\n",
     )
     assert [(p.file, p.line, p.column, p.suggestion) for p in found] == [
         ("a.yaml", 2, 29, '"30d"'),
@@ -69,8 +73,47 @@ def test_every_mistake_of_every_file_comes_at_once(tmp_path: Path) -> None:
         ("c.yaml", 2, 26, "https://x"),
         ("c.yaml", 2, 47, "big"),
         ("c.yaml", 2, 64, "merged"),
-        ("c.yaml", 2, 87, "true"),
+        ("c.yaml", 2, 81, "true"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "suggestion"),
+    [
+        ("10.0.0.0/8", "10.0.0.0"),
+        ("http://hooks.internal/x", "hooks.internal"),
+        ("hooks.internal:8080", "hooks.internal"),
+        ("'*'", ""),
+        ("'*.internal'", ""),
+        ("''", ""),
+    ],
+)
+def test_a_private_host_is_one_host(tmp_path: Path, hosts: str, suggestion: str) -> None:
+    """Networks, ports, URLs and patterns are refused, with the host that was meant where there is one."""
+    (problem,) = problems(tmp_path, a=f"allow_private_hosts: [{hosts}]\n")
+    assert (problem.line, problem.suggestion) == (1, suggestion)
+    assert "one host" in problem.message
+
+
+@pytest.mark.parametrize(
+    "flag", ["allow_private: true", "allow_private: false", "allow_private_hosts: [hooks.internal]"]
+)
+def test_a_destination_does_not_speak_of_private_hosts_itself(tmp_path: Path, flag: str) -> None:
+    """The old flag is refused at its place, with the line that takes its place."""
+    text = f"destinations:\n  d:\n    url: http://hooks.internal:80/x\n    events: '*'\n    {flag}\n"
+    (problem,) = problems(tmp_path, a=text)
+    assert (problem.line, problem.column, problem.code) == (5, 5, "unknown_key")
+    assert problem.suggestion == "allow_private_hosts: [hooks.internal]"
+    assert "at the top of a file" in problem.message
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "10.1.2.3", "[::1]", "169.254.169.254"])
+def test_a_private_url_without_its_host_named_is_a_mistake(tmp_path: Path, host: str) -> None:
+    """Nothing would ever be sent there: said when it is written, and not in a list of failures later."""
+    url = f"destinations:\n  d: {{url: 'http://{host}:8/x', events: '*'}}\n"
+    (problem,) = problems(tmp_path, a=url)
+    assert problem.suggestion == f"allow_private_hosts: [{host.strip('[]')}]"
+    assert not problems(tmp_path, a=url, b=f"allow_private_hosts: ['{host}']\n")
 
 
 def test_a_problem_shows_its_line_with_a_caret(tmp_path: Path) -> None:
@@ -179,12 +222,14 @@ def test_the_difference_names_what_changes() -> None:
     old = Definitions(
         traits=(Trait("a", "1"), Trait("b", "1"), Trait("c", "events  > 1")),
         destinations=(Destination("d", url="http://x"),),
+        allow_private_hosts=("a", "b"),
     )
     new = Definitions(
         version=4,
         traits=(Trait("c", "events > 1"), Trait("a", "2")),
         audiences=(Audience("v", "a > 1"),),
         destinations=(Destination("d", url="http://x", events=("*",)),),
+        allow_private_hosts=("b", "c"),
     )
     assert difference(old, new) == [
         "~ trait a: expression 1 → 2",
@@ -192,5 +237,7 @@ def test_the_difference_names_what_changes() -> None:
         "~ trait c: expression written differently, with the same meaning",
         "+ audience v: a > 1",
         "~ destination d: events [] → [*]",
+        "+ private host c",
+        "- private host a",
     ]
     assert changes(new, new) == []

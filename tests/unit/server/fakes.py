@@ -1,6 +1,6 @@
 """A platform in memory for the API's tests: one person with a history, one audience, one event in quarantine."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,10 @@ class FakeLog:
     def ends(self, partition: int) -> tuple[int, int]:  # noqa: ARG002 the port's
         """Both partitions end at 1."""
         return 0, 1
+
+    def watch(self, partitions: Iterable[int]) -> int | None:  # noqa: ARG002 the port's
+        """There are no signs."""
+        return None
 
     def close(self) -> None:
         """Nothing to let go of."""

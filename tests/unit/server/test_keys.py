@@ -1,10 +1,12 @@
 """Keys, sources and deliveries over the API: what changes something."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from onefold.model.definitions import Definitions, Destination
 from tests.unit.server import fakes
 
 
@@ -118,3 +120,27 @@ def test_parked_deliveries_are_replayed(client: fakes.Client) -> None:
     store = client.engines.deliveries
     assert store is not None
     assert len(store.requests()) == 2
+
+
+def test_a_signing_secret_is_rotated(client: fakes.Client) -> None:
+    """A defined destination gets a new secret, shown this once, and is told how long the former signs too."""
+    catalog = client.engines.catalog
+    catalog.save_definitions(Definitions(destinations=(Destination("crm", url="https://x.example"),)), "test")
+    former = catalog.signing_secret("crm")
+    made = client.post("/v1/deliveries/crm/signing", json={}).json()
+    assert [one.secret for one in catalog.signing_secrets("crm")] == [made["signing_secret"], former]
+    until = datetime.fromisoformat(made["former_until"])
+    assert timedelta(hours=23, minutes=59) < until - datetime.now(UTC) <= timedelta(hours=24)
+    ended = client.post("/v1/deliveries/crm/signing", json={"old_valid_s": 0}).json()
+    assert ended["former_until"] is None
+    assert [one.secret for one in catalog.signing_secrets("crm")] == [ended["signing_secret"]]
+    for body in ({"old_valid_s": -1}, {"old_valid_s": 1 << 40}, {"old_valid": 1}):
+        assert client.post("/v1/deliveries/crm/signing", json=body).status_code == 400
+    assert client.post("/v1/deliveries/none/signing", json={}).status_code == 404
+
+
+def test_only_a_keeper_of_keys_rotates_secrets(client: fakes.Client) -> None:
+    """Who may send deliveries again may not learn what they are signed with."""
+    made = client.post("/v1/keys", json={"name": "clerk", "scopes": ["deliveries:write", "keys:read"]}).json()["key"]
+    bearer = {"authorization": f"Bearer {made}"}
+    assert client.post("/v1/deliveries/crm/signing", json={}, headers=bearer).status_code == 403

@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from onefold.clock import SystemClock
 from onefold.errors import AlreadyExists, Conflict, Damaged, InvalidRequest, NotFoundError, StorageError, TooNew
-from onefold.model.definitions import Audience, Definitions, Source, Trait
+from onefold.limits import SIGNING_OLD_VALID_MAX_S, SIGNING_SECRETS_MAX
+from onefold.model.definitions import Audience, Definitions, Destination, Source, Trait
 from onefold.storage.catalog import SCOPES, Catalog
+from onefold.testing.clock import ManualClock
 
 
 @pytest.fixture
@@ -146,12 +149,58 @@ def test_a_base_guards_against_a_concurrent_apply(catalog: Catalog) -> None:
     assert catalog.definitions().traits[0].name == "a"
 
 
+def test_destinations_of_an_older_version_can_be_read() -> None:
+    """The flag that private hosts once were is skipped, and allows nothing any more."""
+    old = b'{"version":2,"destinations":[{"name":"d","url":"http://10.0.0.1/","events":["*"],"allow_private":true}]}'
+    found = msgspec.json.decode(old, type=Definitions)
+    assert found == Definitions(2, destinations=(Destination("d", url="http://10.0.0.1/", events=("*",)),))
+
+
 def test_a_signing_secret_is_made_once(catalog: Catalog) -> None:
     """Each destination keeps its own secret."""
     secret = catalog.signing_secret("crm")
     assert secret.startswith("whsec_")
     assert catalog.signing_secret("crm") == secret
     assert catalog.signing_secret("ads") != secret
+
+
+def test_a_former_signing_secret_ends(tmp_path: Path) -> None:
+    """It is in force for as long as was said, also where a later rotation would let it live longer."""
+    clock = ManualClock()
+    catalog = Catalog(tmp_path / "catalog.sqlite", clock)
+    first = catalog.signing_secret("crm")
+    second = catalog.rotate_signing_secret("crm", 100)
+    clock.advance(60_000)
+    third = catalog.rotate_signing_secret("crm", 100)
+    assert catalog.signing_secret("crm") == third
+    assert [one.secret for one in catalog.signing_secrets("crm")] == [third, second, first]
+    clock.advance(40_000)
+    assert [one.secret for one in catalog.signing_secrets("crm")] == [third, second]
+    clock.advance(60_000)
+    assert [one.secret for one in catalog.signing_secrets("crm")] == [third]
+    catalog.close()
+
+
+def test_a_leaked_signing_secret_ends_at_once(catalog: Catalog) -> None:
+    """With no time for the former, only the new one is in force, and no other byte of them is kept."""
+    catalog.rotate_signing_secret("crm", 100)
+    other = catalog.signing_secret("ads")
+    new = catalog.rotate_signing_secret("crm", 0)
+    assert [one.secret for one in catalog.signing_secrets("crm")] == [new]
+    assert catalog.signing_secret("ads") == other
+
+
+def test_signing_secrets_do_not_pile_up(catalog: Catalog) -> None:
+    """Each in force is a signature in every request: a few at once, for a month at most."""
+    for _ in range(SIGNING_SECRETS_MAX - 1):
+        catalog.rotate_signing_secret("crm", 100)
+    with pytest.raises(InvalidRequest, match="in force already"):
+        catalog.rotate_signing_secret("crm", 100)
+    assert len(catalog.signing_secrets("crm")) == SIGNING_SECRETS_MAX
+    assert catalog.rotate_signing_secret("crm", 0)
+    for seconds in (-1, SIGNING_OLD_VALID_MAX_S + 1):
+        with pytest.raises(InvalidRequest):
+            catalog.rotate_signing_secret("crm", seconds)
 
 
 def test_generation_grows_with_every_change(catalog: Catalog) -> None:
@@ -165,6 +214,7 @@ def test_generation_grows_with_every_change(catalog: Catalog) -> None:
         lambda: catalog.revoke("reader"),
         lambda: catalog.save_definitions(Definitions(sources=(Source("app"),)), "ann"),
         lambda: catalog.signing_secret("crm"),
+        lambda: catalog.rotate_signing_secret("crm", 60),
     ):
         change()
         seen.append(catalog.generation())

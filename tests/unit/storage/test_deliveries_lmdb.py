@@ -58,6 +58,17 @@ def test_a_payload_lives_as_long_as_its_row(tmp_path: Path) -> None:
     store.close()
 
 
+def test_parked_rows_of_long_ago(tmp_path: Path) -> None:
+    """The oldest come first, as far as they were parked before an instant."""
+    store = DeliveryStore(tmp_path / "d")
+    rows = [row(n, "parked", parked_at_ms=n * 100) for n in (1, 2, 3, 4)]
+    store.write([progress(9, [], rows), progress(9, [], [row(1, "parked")], "crm2")], 9, ["crm"])
+    assert [r.key for r in store.parked_before("crm", 300, 9)] == ["k1", "k2"]
+    assert [r.key for r in store.parked_before("crm", 999, 3)] == ["k1", "k2", "k3"]
+    assert store.parked_before("none", 999, 3) == []
+    store.close()
+
+
 def test_destinations_do_not_mix(tmp_path: Path) -> None:
     """Rows of `a` and `ab` stay apart though one name begins with the other."""
     store = DeliveryStore(tmp_path / "d")

@@ -4,6 +4,8 @@ Subclass `LogConformance` in a test module and give it a fixture `log`: an `AnyL
 handles on one and the same log, as other processes would have them.
 """
 
+import os
+import select
 import threading
 from itertools import count
 from typing import Protocol
@@ -68,6 +70,17 @@ class LogConformance:
         sent = [b"first", b"", b"\x00\x00", bytes(range(256)), "jä".encode(), b"last"]
         assert log.writer().append({0: sent}) == {0: 0}
         assert log.reader().read(0, 0, EVERYTHING) == [Record(i, data) for i, data in enumerate(sent)]
+
+    def test_a_watch_tells_of_appends(self, log: AnyLog) -> None:
+        """A watch can be read from after another handle's append to one of its partitions; an engine may have none."""
+        writer = log.writer(3)
+        watch = log.reader().watch([0, 2])
+        if watch is None:
+            return
+        writer.append({2: records("a")})
+        readable, _, _ = select.select([watch], [], [], 60)
+        assert readable
+        os.close(watch)
 
     def test_an_append_answers_with_the_first_offset_of_each_partition(self, log: AnyLog) -> None:
         """Partitions count for themselves; a partition without records is not in the answer."""
