@@ -10,7 +10,7 @@ from onefold.ports import State
 AT_ONCE_S = 0.001
 """Looks follow each other no sooner, however many commits there are."""
 SELDOM_S = 1.0
-"""However quiet it is, somebody looks this often: a sign may come a moment before what it tells of can be seen."""
+"""However quiet it is, somebody looks this often."""
 NO_SIGN_S = 0.01
 """The same, where there are no signs."""
 UNASKED_S = 5.0
@@ -97,18 +97,15 @@ class Rest:
 class Bell:
     """For one follower in one event loop: look, `rest`, look again."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, seldom_s: float = SELDOM_S) -> None:
         self._watch = state.watch()
-        self._seldom_s = NO_SIGN_S if self._watch is None else SELDOM_S
-        self._wait_s = AT_ONCE_S
+        self._seldom_s = seldom_s
 
     async def rest(self, *, found: bool) -> None:
-        """After a look: until there is a sign, or a while, which doubles with each look that `found` nothing."""
+        """After a look: for a moment where it `found` anything, else until there is a sign, or a while."""
         await asyncio.sleep(AT_ONCE_S)
-        if found or await self._heard():
-            self._wait_s = AT_ONCE_S
-        else:
-            self._wait_s = min(self._seldom_s, 2 * self._wait_s)
+        if not found:
+            await self._heard()
 
     def close(self) -> None:
         """Let go of the watch."""
@@ -116,21 +113,21 @@ class Bell:
             os.close(self._watch)
             self._watch = None
 
-    async def _heard(self) -> bool:
-        """Wait for a sign; False: none came."""
+    async def _heard(self) -> None:
+        """Wait for a sign, which comes after what it tells of."""
         if self._watch is None:
-            await asyncio.sleep(self._wait_s)
-            return False
+            await asyncio.sleep(NO_SIGN_S)
+            return
         loop, sign = asyncio.get_running_loop(), asyncio.Event()
         loop.add_reader(self._watch, sign.set)
         try:
-            async with asyncio.timeout(self._wait_s):
+            async with asyncio.timeout(self._seldom_s):
                 await sign.wait()
         except TimeoutError:
-            return False
+            return
         finally:
             loop.remove_reader(self._watch)
-        return _emptied(self._watch)
+        _emptied(self._watch)
 
 
 def _emptied(watch: int | None) -> bool:
