@@ -16,7 +16,7 @@ from onefold.model.effect import AnyEffect
 from onefold.model.quarantined import Quarantined
 from onefold.model.rules import Rules
 from onefold.ports import Commit, Loaded
-from onefold.storage import file_watch, lmdb_env, state_commit, state_migrations, state_tables
+from onefold.storage import file_watch, lmdb_env, state_commit, state_tables
 from onefold.storage.lmdb_env import Txn
 from onefold.storage.messages_lmdb import MessageIndex, Picture, stored_messages
 from onefold.storage.state_commit import TOUCHED_KEPT
@@ -30,6 +30,9 @@ MOVE_COMMITS = 1_000
 TRIM_COMMITS = 1_000
 """Commits whose effects one transaction forgets; trimming must not keep the worker waiting."""
 
+MIGRATIONS: Mapping[int, state_tables.Migration] = {}
+"""Format → what makes it the next; the first writer who opens an older state runs it."""
+
 
 class Options(NamedTuple):
     """What may differ from state to state."""
@@ -41,7 +44,7 @@ class Options(NamedTuple):
     move_commits: int = MOVE_COMMITS
     scratch: bool = False
     """It is thrown away when it is closed: nothing waits for the disk."""
-    migrations: Mapping[int, state_tables.Migration] = state_migrations.MIGRATIONS
+    migrations: Mapping[int, state_tables.Migration] = MIGRATIONS
 
 
 class StateStats(NamedTuple):

@@ -17,7 +17,7 @@ from onefold.model.changes import Cursor
 from onefold.model.quarantined import Quarantined
 from onefold.storage.lmdb_env import Txn
 
-FORMAT = 2
+FORMAT = 3
 """The layout that this code reads and writes."""
 GENERATIONS_MAX = 32
 """Generations of messages alive at once; a partition that lags further than these loses its oldest."""
@@ -169,6 +169,11 @@ def prepare(
         write_head(txn, tables, Head(generation_ms))
     else:
         for version in range(int(found), FORMAT):
+            if version not in migrations:
+                raise StorageError(
+                    f"the state has format {version}, of a version before the first release, which cannot be carried "
+                    "over: move the data directory away and begin with a new one"
+                )
             migrations[version](txn, tables, slots)
     txn.put(_FORMAT, b"%d" % FORMAT, db=tables.meta)
 

@@ -238,30 +238,14 @@ def test_an_older_format_is_migrated_by_a_writer(path: Path) -> None:
     assert ran == [1]
 
 
-def test_a_state_of_format_1_keeps_its_messages(path: Path) -> None:
-    """Format 1 kept messages without slices; whether moved or waiting, they are found after the migration."""
-    asked = [message(n) for n in range(400)]
-    with closing(LmdbState(path, options=SMALL._replace(move_messages=100))) as state:
-        for offset in range(20):
-            commit(state, offset=offset, messages={message(offset * 15 + n): NOW_MS + offset for n in range(15)})
-        before, seen = state.digest(), state.load((), (), asked).seen
-    with lmdb.open(str(path), max_dbs=len(state_tables.NAMES)) as env, env.begin(write=True) as txn:
-        tables = state_tables.Tables._make(
-            env.open_db(n, txn) for n in state_tables.NAMES[: len(state_tables.Tables._fields)]
-        )
-        head = state_tables.read_head(txn, tables)
-        old = [head.generation_ms, head.number, head.moved, 0, head.generations, head.times]
-        txn.put(b"head", state_tables.encode(old), db=tables.meta)
-        for key, value in list(txn.cursor(tables.recent)):
-            txn.put(key, state_tables.encode(state_tables.decode_arrived(value).messages), db=tables.recent)
-        txn.drop(tables.filters, delete=False)
+def test_a_format_that_nothing_carries_over_is_refused_untouched(path: Path) -> None:
+    """A state from before the first release is left as it was, and the error says what to do."""
+    LmdbState(path, options=SMALL).close()
     set_format(path, 1)
-    with closing(LmdbState(path, options=SMALL)) as state:
-        assert state.load((), (), asked).seen == seen
-        assert state.digest() == before
-        for offset in range(20, 60):
-            commit(state, offset=offset)
-        assert state.load((), (), asked).seen == seen
+    before = (path / "data.mdb").read_bytes()
+    with pytest.raises(StorageError, match="begin with a new one"):
+        LmdbState(path, options=SMALL)
+    assert (path / "data.mdb").read_bytes() == before
 
 
 def test_no_commit_moves_much_more_than_it_adds(path: Path) -> None:
