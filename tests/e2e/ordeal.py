@@ -263,9 +263,10 @@ class Ordeal:
         """Put these definitions into force, as users do."""
         workspace = self._place / "workspace"
         workspace.mkdir(exist_ok=True)
-        hook = {"kind": "webhook", "url": self._url, "allow_private": True, "timeout_s": 2}
+        hook = {"kind": "webhook", "url": self._url, "timeout_s": 2}
         wants = {"events": [EVENT], "audiences": ["*"], "effects": list(EFFECTS)}
         whole = {"traits": TRAITS, "audiences": dict(audiences), "destinations": {DESTINATION: hook | wants}}
+        whole["allow_private_hosts"] = ["127.0.0.1"]
         (workspace / "shop.yaml").write_text(json.dumps(whole))
         await self._command("apply", str(workspace), "--yes")
 
