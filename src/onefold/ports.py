@@ -55,9 +55,10 @@ class LogReader(Protocol):
         ...
 
     def watch(self, partitions: Iterable[int]) -> int | None:
-        """A file descriptor that can be read from when one of these may have new records; None: look now and then.
+        """A file descriptor that can be read from once one of these has new records; None: look now and then.
 
-        It says too much rather than too little. Who has it empties it before looking, and closes it.
+        It says too much rather than too little, and nothing before it is so. Who has it empties it before looking, and
+        closes it.
         """
         ...
 

@@ -17,8 +17,6 @@ UNASKED_S = 5.0
 """The same, where signs come only after what they tell of."""
 UNTOLD_S = 0.004
 """The same, for who must be quick without any signs."""
-_LONGER = 16
-"""A look that comes a little early comes again soon, but not often: each costs a millisecond where it is quiet."""
 _READ_BYTES = 4096
 
 
@@ -62,7 +60,6 @@ class Rest:
         self._ear, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._watches: list[int] = []
         self._seldom_s = SELDOM_S
-        self._wait_s = AT_ONCE_S
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._ear, selectors.EVENT_READ)
 
@@ -76,11 +73,9 @@ class Rest:
                 self._selector.register(watch, selectors.EVENT_READ)
 
     def rest(self, at_most_s: float) -> None:
-        """After a look in vain: until there is a sign, or a while, which grows with each look that follows none."""
-        heard = self._selector.select(max(AT_ONCE_S, min(self._wait_s, at_most_s)))
-        for key, _ in heard:
+        """After a look in vain: until there is a sign; so long at most, but never for long without a look."""
+        for key, _ in self._selector.select(max(AT_ONCE_S, min(self._seldom_s, at_most_s))):
             _emptied(key.fd)
-        self._wait_s = AT_ONCE_S if heard else min(self._seldom_s, _LONGER * self._wait_s)
 
     def wake(self) -> None:
         """End the rest. May be called by any thread, and by a signal's handler."""

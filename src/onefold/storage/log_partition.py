@@ -96,7 +96,7 @@ class Partition:
 
     @property
     def file(self) -> Path:
-        """What every append writes to."""
+        """What is written to when an append is done."""
         return self._env.file
 
     @staticmethod

@@ -65,36 +65,30 @@ def test_a_write_ends_the_rest_of_a_thread(tmp_path: Path) -> None:
         rest.hear(file_watch.written(*files[:2]), file_watch.written(files[2]))
         told: list[Callable[[], object]] = [*(partial(file.write_text, "news") for file in files), rest.wake]
         for news in told:
-            rest._wait_s = rest._seldom_s = 3_600.0
+            rest._seldom_s = 3_600.0
             teller = threading.Timer(0.01, news)
             teller.start()
             rest.rest(3_600.0)
             teller.join()
-            assert rest._wait_s == bell.AT_ONCE_S
 
 
-@linux
-def test_rests_of_a_thread_grow(tmp_path: Path) -> None:
-    """Without a sign the next look comes soon, then seldom; or when something is due, if that is sooner."""
+def test_a_rest_without_a_sign_is_no_longer_than_asked_for(tmp_path: Path) -> None:
+    """What is due sooner than a sign ends it, also where it is overdue."""
     file = tmp_path / "file"
     file.touch()
-    assert rests(file_watch.written(file)) == [0.016, 0.256, bell.SELDOM_S, bell.SELDOM_S]
-
-
-def test_rests_of_a_thread_without_signs_are_short() -> None:
-    """Where only looking tells, looks follow each other every few milliseconds."""
-    assert rests(None) == [bell.UNTOLD_S] * 4
-
-
-def rests(watch: int | None) -> list[float]:
-    """How long a loop would rest after each of a few looks, between which there is always something due at once."""
     with contextlib.closing(Rest()) as rest:
-        rest.hear(watch)
-        waits = []
-        for _ in range(4):
-            rest.rest(0.0)
-            waits.append(rest._wait_s)
-        return waits
+        rest.hear(file_watch.written(file))
+        rest._seldom_s = 3_600.0
+        for due_s in (0.002, 0.0, -60.0):
+            rest.rest(due_s)
+
+
+def test_a_rest_without_a_watch_is_short() -> None:
+    """Where one of the watches is missing only looking tells, every few milliseconds."""
+    with contextlib.closing(Rest()) as rest:
+        rest.hear(None)
+        assert rest._seldom_s == bell.UNTOLD_S
+        rest.rest(3_600.0)
 
 
 @linux

@@ -74,12 +74,14 @@ class LogConformance:
     def test_a_watch_tells_of_appends(self, log: AnyLog) -> None:
         """A watch can be read from after another handle's append to one of its partitions; an engine may have none."""
         writer = log.writer(3)
-        watch = log.reader().watch([0, 2])
+        reader = log.reader()
+        watch = reader.watch([0, 2])
         if watch is None:
             return
         writer.append({2: records("a")})
         readable, _, _ = select.select([watch], [], [], 60)
         assert readable
+        assert named(reader.read(2, 0, EVERYTHING)) == ["a"]
         os.close(watch)
 
     def test_an_append_answers_with_the_first_offset_of_each_partition(self, log: AnyLog) -> None:
