@@ -93,17 +93,26 @@ class _Shared:
         with ExitStack() as unless_opened:
             unless_opened.callback(self.env.close)
             assert _flags(scratch=self.scratch).items() <= self.env.flags().items(), self.env.flags()
-            if self.inspect:
-                self.inspect(self.env)
-            try:
-                self.dbs = [self.env.open_db(name, create=not self.readonly) for name in self.names]
-            except lmdb.NotFoundError as error:
-                raise NotFoundError(f"{self.path}: nothing was written here yet") from error
+            while True:
+                try:
+                    self._open_tables()
+                except lmdb.MapResizedError:  # by another process, since the file was opened
+                    self.env.set_mapsize(0)
+                else:
+                    break
             unless_opened.pop_all()
         self.page_bytes: int = self.env.stat()["psize"]
         self.env.reader_check()
         if self.bell < 0 and not self.readonly:
             self.bell = os.open(self.path / _BELL, os.O_WRONLY | os.O_CREAT, 0o600)
+
+    def _open_tables(self) -> None:
+        if self.inspect:
+            self.inspect(self.env)
+        try:
+            self.dbs = [self.env.open_db(name, create=not self.readonly) for name in self.names]
+        except lmdb.NotFoundError as error:
+            raise NotFoundError(f"{self.path}: nothing was written here yet") from error
 
     def ring(self) -> None:
         # The commit is on disk: nothing that fails here may pass for its failure. Followers look now and then anyway.

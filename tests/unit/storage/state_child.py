@@ -59,6 +59,13 @@ def fill(state: LmdbState, limit_bytes: int) -> None:
     print(done, flush=True)  # noqa: T201 - as above
 
 
+def grow(state: LmdbState, until: int) -> None:
+    """Commit so many profiles of 50,000 bytes."""
+    for offset in range(1, until + 1):
+        data = {profile_id(0, offset << 16): b"x" * 50_000}
+        state.commit(changes(offset=offset, profiles=data), state.load((), (), ()), data)
+
+
 def survive(state: LmdbState, until: int) -> None:
     """Commit, and try again what failed; say each commit, and each failure."""
     for offset in range(1, until + 1):
@@ -87,7 +94,7 @@ def main() -> None:
     what, path, *numbers = sys.argv[1:]
     options = Options(map_bytes=1 << 20, move_messages=20)
     state = LmdbState(Path(path), readonly=what == "hold", options=options)
-    {"write": write, "fill": fill, "hold": hold, "survive": survive}[what](state, *map(int, numbers))  # type: ignore[operator]
+    {"write": write, "fill": fill, "hold": hold, "grow": grow, "survive": survive}[what](state, *map(int, numbers))  # type: ignore[operator]
     state.close()
 
 

@@ -205,6 +205,23 @@ def test_a_reader_of_a_state_that_is_being_made_finds_none(path: Path) -> None:
     LmdbState(path, readonly=True).close()
 
 
+def test_a_state_that_another_process_lets_outgrow_the_map_is_opened(path: Path) -> None:
+    """Where it grows between the opening of the file and of its tables, the newcomer follows."""
+    LmdbState(path, options=SMALL).close()
+
+    grown: list[int] = []
+
+    def grow(_: lmdb.Environment) -> None:
+        if not grown:
+            with child("grow", path, 4 * SMALL.map_bytes // 50_000) as grower:
+                grown.append(grower.wait(60))
+
+    options = lmdb_env.Options(state_tables.NAMES, map_bytes=SMALL.map_bytes, inspect=grow)
+    with closing(lmdb_env.Environment(path, options)) as env, env.read() as txn:
+        assert txn.stat(env.dbs[state_tables.NAMES.index(b"profiles")])["entries"] > 0
+    assert grown == [0]
+
+
 def test_a_reader_does_not_write(path: Path) -> None:
     """A state that was opened for reading refuses to commit."""
     LmdbState(path, options=SMALL).close()
