@@ -100,6 +100,7 @@ def replay(reader: LogReader, live: State, into: State, progress: Progress) -> i
             )
     folding = Folding(reader, into, Programs(_in_the_log))
     total, done = sum(ends.values()), 0
+    progress(done, total)
     for partition, until in _order(live, ends):
         while folding.cursor(partition).offset < until:
             done += folding.advance(partition, STEP_MAX_EVENTS, until)
