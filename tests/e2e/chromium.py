@@ -4,6 +4,7 @@ import json
 import queue
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Mapping
@@ -22,6 +23,14 @@ def unavailable() -> str:
     return "" if _binary() else "needs Chromium; `make test-services` installs it where it may"
 
 
+class _Server(ThreadingHTTPServer):
+    """A page that goes away does not read its answers to the end."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class Site:
     """A web site on a port of this machine, of another origin (`localhost`) than the platform (127.0.0.1).
 
@@ -35,7 +44,7 @@ class Site:
         self.policy = policy
         self._told: queue.Queue[dict[str, Any]] = queue.Queue()
         self._turns = threading.Semaphore(0)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (_Answers,), {"site": self}))
+        self._server = _Server(("127.0.0.1", 0), type("Bound", (_Answers,), {"site": self}))
         self._server.daemon_threads = True
         self.url = f"http://localhost:{self._server.server_port}"
 
