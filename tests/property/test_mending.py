@@ -13,14 +13,16 @@ from onefold.ports import Loaded
 from onefold.runtime.folding import Folding
 from onefold.runtime.programs import Programs
 from onefold.testing.memory_state import MemoryState
-from onefold.testing.world import World
+from onefold.testing.world import World, track
 from tests.property.test_step import DEFINITIONS, life
 
 
 class Overtaken:
     """A worker's handle on a state in which, just before each of its commits, somebody else has a turn."""
 
-    def __init__(self, state: MemoryState, meanwhile: Callable[[], None], note: Callable[[Cursor, int], None]) -> None:
+    def __init__(
+        self, state: MemoryState, meanwhile: Callable[[], object], note: Callable[[Cursor, int], None]
+    ) -> None:
         self._state = state
         self._meanwhile = meanwhile
         self._note = note
@@ -96,3 +98,21 @@ def test_conflicts_are_mended() -> None:
         mended += slow.mended
         conflicts += slow.conflicts
     assert mended > conflicts // 2 > 100, (mended, conflicts)
+
+
+def test_an_old_message_keeps_no_commit_from_being_mended() -> None:
+    """A message that came again after the window is no news of another worker, and is folded like any other."""
+    state = MemoryState()
+    world = World(DEFINITIONS, partitions=2, state=state, rules=Rules(dedupe_window_ms=1_000))
+    event = track("Order Completed", user="u1", message="again")
+    world.send(event)
+    world.fold()
+    world.now_ms += 5_000
+    world.send(event)
+    world.send(track("Order Completed", user="u1", message="elsewhere"), partition=1)
+    other = Folding(world.reader, state.another(), Programs(_defined), alone=False)
+    mine: Any = Overtaken(state, lambda: [other.advance(1)], lambda _cursor, _partition: None)
+    slow = Folding(world.reader, mine, Programs(_defined), alone=False)
+    slow.advance(0)
+    assert (slow.conflicts, slow.mended) == (1, 1)
+    assert world.profile("user_id:u1").events == 3

@@ -64,13 +64,14 @@ class Batch(Struct):
     refused: list[Refused]
     """Both lists are in the order of positions, and belong into one order."""
 
-    def people(self) -> list[Who]:
-        """Whose events these are, each once as far as one may tell from the outside."""
-        return list({id(incoming.who): incoming.who for incoming in self.incoming}.values())
-
     def messages(self) -> list[bytes]:
         """The fingerprint of every message in the batch."""
         return [incoming.fingerprint for incoming in self.incoming]
+
+
+def people_of(events: Iterable[Incoming]) -> list[Who]:
+    """Whose these events are, each once as far as one may tell from the outside."""
+    return list({id(incoming.who): incoming.who for incoming in events}.values())
 
 
 def read(partition: int, before: Cursor, entries: Iterable[tuple[int, Received | Unreadable]], finder: Finder) -> Batch:

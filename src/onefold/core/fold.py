@@ -35,12 +35,12 @@ def fold(run: Run, profile: Profile, incoming: Incoming) -> None:
     handlers = run.program.handlers
     put, on, triggers = handlers[name] if name in handlers else handlers["*"]
     if event.type in _DECLARING and (declared := _declare_all(profile, incoming)):
+        run.changed.update(declared)
         if not run.program.dependents.keys().isdisjoint(declared):
             if put is not None:
                 put(profile, event, at_ms, incoming.fingerprint, now_ms)
-            run.judge(profile, (*triggers, *declared), "event", declared)
+            run.judge(profile, (*triggers, *declared), "event")
             return
-        run.changed.update(declared)
     if on is not None:
         on(profile, event, at_ms, incoming.fingerprint, now_ms, seen, run.changed, run.moves)
     if run.changed or run.moves:

@@ -87,18 +87,15 @@ class Who(Struct, gc=False):
     owner: int = 0
     """The profile that has all of these, or one that is gone; 0: there was none when somebody looked last."""
 
-    def settle(self, profile: Profile | None) -> bool:
+    def settle(self, profile: Profile) -> bool:
         """Say whose this may be; whether all identifiers are that profile's."""
-        if profile is not None:
-            known = profile.identifiers
-            for identifier in self.identifiers:
-                if identifier not in known:
-                    break
-            else:
-                self.owner = profile.id
-                return True
-        self.owner = 0
-        return False
+        known = profile.identifiers
+        for identifier in self.identifiers:
+            if identifier not in known:
+                self.owner = 0
+                return False
+        self.owner = profile.id
+        return True
 
 
 class Finder:

@@ -35,13 +35,17 @@ def step(run: Run, batch: Batch, view: View) -> None:
         while bad.position < incoming.position:
             refuse(run, bad)
             bad = next(refused)
-        run.position, run.now_ms, run.n = incoming.position, incoming.received_ms, 0
-        if admit(run, incoming):
-            fold(run, resolve(run, incoming), incoming)
+        _take(run, incoming)
     while bad is not _NO_MORE:
         refuse(run, bad)
         bad = next(refused)
     run.count("received", len(batch.incoming) + len(batch.refused))
+
+
+def _take(run: Run, incoming: Incoming) -> None:
+    run.at(incoming.position, incoming.received_ms)
+    if admit(run, incoming):
+        fold(run, resolve(run, incoming), incoming)
 
 
 def step_again(run: Run, incoming: Iterable[Incoming], view: View) -> None:
@@ -49,9 +53,7 @@ def step_again(run: Run, incoming: Iterable[Incoming], view: View) -> None:
     run.see(view)
     for each in incoming:
         del run.messages[each.fingerprint]
-        run.position, run.now_ms, run.n = each.position, each.received_ms, 0
-        if admit(run, each):
-            fold(run, resolve(run, each), each)
+        _take(run, each)
     run.effects.sort(key=attrgetter("position", "n"))
 
 

@@ -22,15 +22,8 @@ _UNIQUE_PREFIX = UNIQUE_NAMESPACE + ":"
 
 def resolve(run: Run, incoming: Incoming) -> Profile:
     """The profile that the event belongs to, with every identifier that may be linked."""
-    owner = incoming.who.owner
-    profile = run.profiles.get(owner)
-    if profile is None:
-        return _link(run, incoming)
-    if owner not in run.touched:
-        run.touch(profile)
-    if profile.due_ms <= run.now_ms:
-        bring_to_present(run, profile)
-    return profile
+    profile = run.profiles.get(incoming.who.owner)
+    return _link(run, incoming) if profile is None else _take(run, profile)
 
 
 def _link(run: Run, incoming: Incoming) -> Profile:
@@ -60,19 +53,18 @@ def _own_profile(run: Run, incoming: Incoming) -> tuple[Profile, str]:
     found = incoming.who.identifiers
     first = run.owners.get(found[0])
     if first is not None:
-        return _take(run, first), found[0]
+        return _take(run, run.profiles[first]), found[0]
     unique = user_ids(identifier for identifier in found if identifier not in run.owners)
     for identifier in found[1:]:
         owner = run.owners.get(identifier)
         if owner is not None and _may_join(run.profiles[owner], unique):
-            return _take(run, owner), identifier
+            return _take(run, run.profiles[owner]), identifier
     return _create(run, incoming), found[0]
 
 
-def _take(run: Run, owner: int) -> Profile:
+def _take(run: Run, profile: Profile) -> Profile:
     """A profile of the view, brought to the present."""
-    profile = run.profiles[owner]
-    if owner not in run.touched:
+    if profile.id not in run.touched:
         run.touch(profile)
     if profile.due_ms <= run.now_ms:
         bring_to_present(run, profile)
@@ -116,7 +108,7 @@ def _join(run: Run, profile: Profile, identifier: str, incoming: Incoming) -> Pr
     if (rule := _forbids(profile, other.identifiers)) is not None:
         _refuse(run, profile, identifier, incoming, rule)
         return profile
-    merged = absorb(run, profile, _take(run, owner), incoming.who.identifiers[0], identifier)
+    merged = absorb(run, profile, _take(run, other), incoming.who.identifiers[0], identifier)
     _keep_evidence(run, merged, identifier, incoming)
     return merged
 

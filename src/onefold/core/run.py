@@ -1,7 +1,7 @@
 """What the step gathers while it goes through the batches of a commit; at the end it is their `Changes`."""
 
 from collections import defaultdict
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable
 from typing import Any
 
 from msgspec import structs
@@ -75,12 +75,8 @@ class Run:
         """Add to one of the partition's counts."""
         self.counts[name] = self.counts.get(name, 0) + n
 
-    def judge(
-        self, profile: Profile, triggers: Iterable[Trigger], reason: str, declared: Mapping[str, Any] | None = None
-    ) -> None:
-        """Judge what these triggers may have changed, and tell, together with declared traits that changed."""
-        if declared:
-            self.changed.update(declared)
+    def judge(self, profile: Profile, triggers: Iterable[Trigger], reason: str) -> None:
+        """Judge what these triggers may have changed, and tell, together with what is to be told already."""
         self.program.judge_some(triggers, profile, self.now_ms, self.changed, self.moves)
         self.tell(profile, reason)
 

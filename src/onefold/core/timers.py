@@ -21,7 +21,7 @@ def wake(run: Run, profile: Profile) -> None:
         window = slots[key]
         if windows.expire(window, now_ms, slot.within_ms, slot.monoid):
             triggers.append(key)
-            if not window[3]:
+            if not windows.size(window):
                 del slots[key]
                 continue
         profile.due_ms = min(profile.due_ms, windows.next_expiry_ms(window, slot.within_ms))

@@ -238,11 +238,10 @@ def _favour(value: Any, at: int, tie: bytes) -> list[Any] | None:
 def _add_favours(a: list[Any], b: list[Any]) -> list[Any]:
     """[most frequent so far, tally]: one more value can only put itself first."""
     best, tally = a
-    crowded = len(tally) + len(b[1]) > UNIQUE_VALUES_MAX
     _add_tallies(tally, b[1])
-    if crowded or len(b[1]) > 1:
+    if len(b[1]) > 1 or best not in tally:
         a[0] = _favourite(tally)
-    elif (key := b[0]) != best and _before(tally, key, best):
+    elif (key := b[0]) in tally and key != best and _before(tally, key, best):
         a[0] = key
     return a
 

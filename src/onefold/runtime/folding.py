@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import msgspec
 
 from onefold.core import pipeline
-from onefold.core.batch import Batch, Unreadable, read
+from onefold.core.batch import Batch, Unreadable, people_of, read
 from onefold.core.identifiers import Finder, Who
 from onefold.core.pipeline import Place
 from onefold.core.run import Run
@@ -109,7 +109,7 @@ class Folding:
                 batch = self._next_batch(program, cursor, partition, records[taken:], max_events - events)
                 if batch is None:
                     break
-                view = self._load(pending, batch.people(), (), batch.messages())
+                view = self._load(pending, people_of(batch.incoming), (), batch.messages())
                 pipeline.step(pending.run, batch, view)
                 self._forget(pending.run.absorbed)
                 if self._contested:
@@ -141,7 +141,8 @@ class Folding:
         newest, changed = self._state.touched_since(pending.snapshot)
         if changed is None or self._state.cursor(run.partition) != pending.before:
             return False
-        if self._state.load((), (), run.messages).seen:
+        seen = self._state.load((), (), run.messages).seen
+        if any(pending.seen.get(message) != at_ms for message, at_ms in seen.items()):
             return False
         people = run.concerned(changed)
         self._forget(changed.profiles)
@@ -151,7 +152,7 @@ class Folding:
             pending.encoded.pop(profile_id, None)
         positions = run.retract(people)
         again = [each for batch in pending.batches for each in batch.incoming if each.position in positions]
-        view = self._load(pending, {id(each.who): each.who for each in again}.values(), (), ())
+        view = self._load(pending, people_of(again), (), ())
         pipeline.step_again(run, again, view)
         self._forget(run.absorbed)
         self.mended += 1
@@ -242,38 +243,43 @@ class Folding:
         self, pending: "_Pending", people: Iterable[Who], wanted: Collection[int], messages: Collection[bytes]
     ) -> View:
         """The view of a batch: from memory, and from the state where that has more to say."""
-        run, recent = pending.run, self._profiles
+        run = pending.run
         here: dict[int, Profile] = {}
         names: list[str] = []
         for who in people:
-            owner = who.owner
-            profile = (recent.get(owner) or run.touched.get(owner)) if owner else None
-            if who.settle(profile):
-                here[owner] = profile  # type: ignore[assignment]  # settled: there is one
+            profile = self._remembered(run, who.owner) if who.owner else None
+            if profile is not None and who.settle(profile):
+                here[profile.id] = profile
             else:
+                who.owner = 0
                 names += who.identifiers
         moved = run.moved
         owners = {name: moved[name] for name in names if name in moved} if moved else {}
         missing = []
         for profile_id in {*owners.values(), *wanted}:
-            profile = recent.get(profile_id) or run.touched.get(profile_id)
+            profile = self._remembered(run, profile_id)
             if profile is None:
                 missing.append(profile_id)
             else:
                 here[profile_id] = profile
         unknown = [name for name in names if name not in owners] if owners else names
-        loaded = self._state.load(unknown, missing, messages, recent)
+        loaded = self._state.load(unknown, missing, messages, self._profiles)
         owners |= loaded.identifiers
         for profile_id in {*loaded.identifiers.values(), *loaded.profiles}:
-            profile = recent.get(profile_id) or run.touched.get(profile_id)
+            profile = self._remembered(run, profile_id)
             if profile is None:
                 profile = profiles.decode(loaded.profiles[profile_id])
-                recent.put(profile_id, profile)
+                self._profiles.put(profile_id, profile)
             here[profile_id] = profile
+        pending.seen |= loaded.seen
         if admitted := run.messages.keys() & set(messages):
             loaded.seen.update((message, run.messages[message]) for message in admitted)
         pending.reads(loaded.identifiers, {*here, *wanted} if wanted else here)
         return View(owners, here, loaded.seen)
+
+    def _remembered(self, run: Run, profile_id: int) -> Profile | None:
+        profile = self._profiles.get(profile_id)
+        return run.touched.get(profile_id) if profile is None else profile
 
     def _commit(self, pending: "_Pending", changes: Changes) -> None:
         encode, encoded = profiles.encode, pending.encoded
@@ -298,6 +304,8 @@ class _Pending:
         self._identifiers: dict[str, int] = {}
         self.read: dict[int, bytes] = {}
         """Profiles that the commit has read."""
+        self.seen: dict[bytes, int] = {}
+        """Messages of the commit that were admitted before, and when: others must not have admitted them since."""
         self.encoded: dict[int, bytes] = {}
         """Profiles as they are to be committed, from an attempt that met a conflict."""
         self.run = run
@@ -309,4 +317,4 @@ class _Pending:
 
     def loaded(self) -> Loaded:
         """All reads, as of the snapshot from before the first."""
-        return Loaded(self.snapshot, self._identifiers, self.read, {})
+        return Loaded(self.snapshot, self._identifiers, self.read, self.seen)

@@ -1,7 +1,7 @@
 """The collector of cycles is off while a log is folded.
 
 A step makes no cycles (`tests/property/test_heap.py`), so that nothing is left to be found; looking for some reads the
-memory of every person that is remembered, which takes a sixth of the time and, now and then, a second at once.
+memory of every person that is remembered, which costs time all along and, now and then, much of it at once.
 """
 
 import gc

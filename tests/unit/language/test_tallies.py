@@ -52,3 +52,17 @@ def test_an_estimate_is_near() -> None:
     """Past the exact values the number of distinct ones is estimated, within a few percent."""
     assert TALLY.result(tally(list(range(900)))) == 900
     assert abs(TALLY.result(tally(list(range(20_000)))) - 20_000) < 2_000
+
+
+@pytest.mark.parametrize("distinct", [5, 1_000, 1_200])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_most_frequent_is_that_of_the_whole_sample(distinct: int, seed: int) -> None:
+    """Kept up event by event, also while the sample drops values, it is the first of all that are left."""
+    chance = random.Random(seed)
+    values = [chance.randrange(distinct) for _ in range(3 * distinct)]
+    favour = MONOIDS["most_frequent"]
+    states = [state for value in values if (state := favour.lift(value, 0, b"")) is not None]
+    kept = counts(tally(values))
+    best = max(kept, key=lambda key: (kept[key], -int(key[1:])))
+    assert favour.result(reduce(favour.combine, states)) == int(best[1:])
+    assert favour.result(favour.total([favour.lift(value, 0, b"") for value in values])) == int(best[1:])
