@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
+from onefold.language import nodes as n
 from onefold.language.check import checked
 from onefold.language.compile_python import compile_definitions
 from onefold.model import profile as profiles
 from onefold.model.definitions import Definitions
 from onefold.model.effect import Entered, Left
 from onefold.model.profile import Profile
-from onefold.testing.world import World, define
+from onefold.testing.world import World, define, track
 from tests.property.test_step import life
 
 TRAITS = {
@@ -79,6 +80,18 @@ def _profile(world: World, profile_id: int) -> Profile:
     data = world.state.profile(profile_id)
     assert data is not None
     return profiles.decode(data)
+
+
+def test_a_trait_may_be_named_like_a_slot() -> None:
+    """Whatever a trait is called, its audiences follow its value and no aggregate's."""
+    key = n.slot(n.Aggregate(0, "count", "Order Completed"))
+    few = {f"few_{at}": f'count("Order Completed") >= {at}' for at in range(1, 4)}
+    much = {f"much_{at}": f"{key} >= {at}" for at in (50, 100, 150)}
+    world = World(define({key: 'sum("Order Completed", properties.revenue)'}, few | much))
+    for message in ("a", "b"):
+        world.send(track("Order Completed", user="1", message=message, properties={"revenue": 60}))
+    world.fold()
+    assert world.person("user_id:1").audiences == ("few_1", "few_2", "much_100", "much_50")
 
 
 def test_groups_are_used() -> None:

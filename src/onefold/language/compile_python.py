@@ -14,7 +14,7 @@ from onefold.language import values, windows
 from onefold.language.aggregates import MONOIDS
 from onefold.language.check import Checked
 from onefold.language.excerpt import decoder
-from onefold.language.groups import Branch, branches, crossings, gates
+from onefold.language.groups import Branch, branches, crossings, gates, of_trait
 from onefold.language.program import FIRST_SEEN, LAST_SEEN, NOW, SEEN, Handler, Program, Slot, Trigger
 from onefold.language.source import EventScope, ProfileScope, before, moving, slot_value
 from onefold.limits import WINDOW_PANES_MAX
@@ -216,7 +216,7 @@ class _OnEvent:
         self._judged = [compiler.definitions[number] for number in numbers]
         self._scope = EventScope()
         self._flags: dict[Trigger, str] = {}
-        """What the event may change → the source that says whether it did; traits as `trait <name>`."""
+        """What the event may change → the source that says whether it did; traits as `of_trait`."""
         self._named: list[str] = []
         """Flags that are variables."""
 
@@ -350,14 +350,14 @@ class _OnEvent:
     def _guard(self, definition: _Definition) -> str:
         """The source that says whether any input of a definition has changed."""
         inputs = [self._flags.get(key) for key in definition.slots]
-        inputs += [self._flags.get(f"trait {name}") for name in definition.traits]
+        inputs += [self._flags.get(of_trait(name)) for name in definition.traits]
         inputs += [_SEEN_FLAGS.get(trigger) for trigger in definition.direct]
         return _any({each for each in inputs if each is not None})
 
     def _gate(self, index: int) -> Iterator[str]:
         """Judge the audiences of the trait's text, and first those of the text that it had before this event."""
         trait, open_ = self._compiler.gates[index].trait, "is str and (j := gate_{}.get({})): j(p, now, changed, moves)"
-        if (flag := self._flags.get(f"trait {trait}")) is not None:
+        if (flag := self._flags.get(of_trait(trait))) is not None:
             yield f"if {flag} and type(g{index}) " + open_.format(index, f"g{index}")
         yield f"if type(v := c.get({trait!r})) " + open_.format(index, "v")
 
@@ -365,9 +365,9 @@ class _OnEvent:
         """What follows where a trait has a new value."""
         lines = []
         if any(definition.name in other.traits for other in self._judged):
-            lines.append(f"{self._flag(f'trait {definition.name}')} = True")
-        if definition.name in self._compiler.crossings:
-            lines.append(f"crossings[{definition.name!r}].move(o, v, now, a, moves)")
+            lines.append(f"{self._flag(of_trait(definition.name))} = True")
+        if (given := of_trait(definition.name)) in self._compiler.crossings:
+            lines.append(f"crossings[{given!r}].move(o, v, now, a, moves)")
         lines += [f"g{i} = o" for i, gate in enumerate(self._compiler.gates) if gate.trait == definition.name]
         return lines
 

@@ -11,7 +11,12 @@ _TOGETHER_MIN = 3
 """So many definitions are quicker looked up than asked one by one."""
 
 Input = str
-"""What an audience compares: the key of a slot, or the name of a trait."""
+"""What an audience compares: the key of a slot, or `of_trait` of a trait's name, which no key can be."""
+
+
+def of_trait(name: str) -> Input:
+    """The trait of this name, as an input."""
+    return f"trait {name}"
 
 
 class Branch(NamedTuple):
@@ -91,4 +96,4 @@ def _test(node: n.Node) -> tuple[Input, str, int | float | str] | None:
         return None
     if op not in (("==",) if isinstance(literal, str) else ("<", "<=", ">", ">=")):
         return None
-    return (left.name if isinstance(left, n.TraitRef) else n.slot(left)), op, literal
+    return (of_trait(left.name) if isinstance(left, n.TraitRef) else n.slot(left)), op, literal
