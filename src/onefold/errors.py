@@ -79,6 +79,13 @@ class Conflict(StorageError):
     retry = True
 
 
+class Unavailable(StorageError):
+    """An engine on another machine cannot be reached, or did not answer in time; what was under way may have happened."""
+
+    code = "unavailable"
+    retry = True
+
+
 class StorageFull(StorageError):
     """The disk is full, or so nearly full that writing was refused. Nothing was lost; free space and go on."""
 
