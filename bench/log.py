@@ -15,9 +15,10 @@ from typing import NamedTuple
 
 import lmdb
 
+from onefold.ports import Retention
 from onefold.storage import log_chunk
 from onefold.storage.log_chunk import Header
-from onefold.storage.log_lmdb import LmdbLogReader, LmdbLogWriter, Retention
+from onefold.storage.log_lmdb import LmdbLogReader, LmdbLogWriter
 
 RECORD = b'{"type":"track","event":"Product Viewed"}'.ljust(500, b".")
 

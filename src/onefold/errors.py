@@ -80,7 +80,7 @@ class Conflict(StorageError):
 
 
 class Unavailable(StorageError):
-    """An engine on another machine cannot be reached, or did not answer in time; what was under way may have happened."""
+    """An engine on another machine cannot be reached or is too slow; what was under way may have happened."""
 
     code = "unavailable"
     retry = True

@@ -19,6 +19,13 @@ class Record(NamedTuple):
     data: bytes
 
 
+class Retention(NamedTuple):
+    """When the head of a partition may go; None sets no limit."""
+
+    age_ms: int | None = None
+    size_bytes: int | None = None
+
+
 class LogWriter(Protocol):
     """Appends to every partition. Any number of writers, in any process, may append side by side."""
 
@@ -34,6 +41,17 @@ class LogWriter(Protocol):
 
     def close(self) -> None:
         """Let go of files and connections."""
+        ...
+
+
+class TrimmingWriter(LogWriter, Protocol):
+    """A writer that also forgets what nobody needs."""
+
+    def trim(self, partition: int, before: int, retention: Retention) -> int:
+        """Remove records from the head of a partition: of those below `before` what `retention` lets go.
+
+        Returns how many are gone; less may go than could, as an engine removes what it wrote together.
+        """
         ...
 
 
@@ -64,6 +82,18 @@ class LogReader(Protocol):
 
     def close(self) -> None:
         """Let go of files and connections."""
+        ...
+
+
+class Assignment(Protocol):
+    """Which partitions are a worker's to fold."""
+
+    def partitions(self) -> frozenset[int]:
+        """Those that are now; they may change at any time. Costs nothing."""
+        ...
+
+    def close(self) -> None:
+        """Give them up."""
         ...
 
 

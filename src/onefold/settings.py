@@ -21,6 +21,17 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
 
     data: Path = Path("onefold-data")
     """The directory that holds everything."""
+    workspace: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,39}$")] = "default"
+    """Name of the workspace: of its Kafka topic (`onefold.<workspace>`) and SQL schema (`onefold_<workspace>`)."""
+    kafka: str = ""
+    """Bootstrap servers of the Kafka that keeps the log, as `host:9092,…`; empty: it lies in the data directory."""
+    kafka_options: dict[str, str] = {}
+    """Further options of the Kafka client (librdkafka's names), such as `security.protocol`; as a variable in JSON."""
+    database: str = ""
+    """URL of the PostgreSQL that keeps state, deliveries and catalog, as `postgresql://user:password@host/name`.
+
+    Empty: the data directory keeps them.
+    """
     host: str = "127.0.0.1"
     """Address to listen on; 0.0.0.0 to be reached from elsewhere."""
     port: int = 8090
@@ -83,6 +94,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """debug, info, warning or error."""
 
 
+_DEFAULTS = msgspec.structs.asdict(Settings())
+
+
 def load(flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
     """Settings from all four places; a flag of None was not given. Raises `SettingsError` naming the culprit."""
     flags = {k: v for k, v in (flags or {}).items() if v is not None}
@@ -93,7 +107,7 @@ def load(flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] = os
             values |= _read(file)
     for name in Settings.__struct_fields__:
         if (text := environ.get(_ENV_PREFIX + name.upper())) is not None:
-            values[name] = text
+            values[name] = _mapping(name, text) if isinstance(_DEFAULTS[name], dict) else text
     values |= flags
     values["data"] = data
     try:
@@ -107,6 +121,13 @@ def _read(file: Path) -> dict[str, Any]:
         return tomllib.loads(file.read_text())
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{file}: {error}") from error
+
+
+def _mapping(name: str, text: str) -> dict[str, str]:
+    try:
+        return msgspec.json.decode(text, type=dict[str, str])
+    except msgspec.MsgspecError as error:
+        raise SettingsError(f"{_ENV_PREFIX}{name.upper()} is not a JSON object of texts: {error}") from error
 
 
 def _path(kind: type, value: Any) -> Any:

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from onefold.errors import SettingsError
-from onefold.ports import LogReader
+from onefold.ports import LogReader, TrimmingWriter
 from onefold.storage.log_lmdb import LmdbLogReader, LmdbLogWriter
 from onefold.testing.clock import ManualClock
-from onefold.testing.conformance.log import EVERYTHING, AnyLog, LogConformance, TrimmingWriter
+from onefold.testing.conformance.log import EVERYTHING, AnyLog, LogConformance
 from onefold.testing.memory_log import MemoryLog
 
 APPENDER = """

@@ -415,7 +415,6 @@ def test_a_dead_destination_lets_go_of_effects_and_log(world: World, stuck: str)
     """
     clock = Later()
     settings = Settings(data=world.directory.path, effects_retention_s=60, log_retention_bytes=0)
-    retention = Retention(settings, world.directory, world.log, world.state, clock)
     people = [person(n) for n in range(limits.DELIVERY_LANES_MAX // 19 if stuck == "full" else 2)]
     total = 20 * len(people)
 
@@ -428,6 +427,7 @@ def test_a_dead_destination_lets_go_of_effects_and_log(world: World, stuck: str)
                     world.emit(people)
                 if stuck in ("dead", "disabled"):
                     await until(lambda: bool(store.counts()) and closes(store).get("pending") == total)
+                retention = Retention(settings, world.log, world.state, store.low_water, clock)
                 if stuck == "disabled":
                     world.define(hook(receiver, enabled=False))
                     await asyncio.sleep(0.6)

@@ -12,7 +12,6 @@ from onefold.model.entry import Outgoing, encode
 from onefold.model.position import position
 from onefold.runtime.retention import Retention
 from onefold.settings import Settings
-from onefold.storage.deliveries_lmdb import DeliveryStore
 from onefold.storage.directory import DataDirectory
 from onefold.storage.log_lmdb import LmdbLogReader, LmdbLogWriter
 from onefold.storage.state_lmdb import LmdbState
@@ -42,16 +41,8 @@ def test_what_is_old_and_taken_is_forgotten(commits: list[tuple[int, list[int]]]
         made = [_commit(log, state, partition, _instants(at_ms, partition, gaps)) for partition, gaps in commits]
         with_effects = {number: found for number, found in made if found}
         clock.advance(later_ms)
-        store = DeliveryStore(directory.deliveries)
-        store.write([], taken, [])
-        store.close()
-        Retention(
-            Settings(data=directory.path, effects_retention_s=KEPT_MS // 1000, log_retention_bytes=0),
-            directory,
-            log,
-            state,
-            clock,
-        ).trim()
+        chosen = Settings(data=directory.path, effects_retention_s=KEPT_MS // 1000, log_retention_bytes=0)
+        Retention(chosen, log, state, lambda: taken, clock).trim()
         old_ms = clock.now_ms() - KEPT_MS
         stays = (n for n, found in with_effects.items() if n > taken or max(each.at_ms for each in found) > old_ms)
         first = min(stays, default=1 << 62)

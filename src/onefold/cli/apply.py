@@ -8,11 +8,9 @@ from rich.markup import escape
 from onefold.cli.check import Workspace, summary
 from onefold.cli.options import AsJson, Data, Yes, settings
 from onefold.cli.printing import agree, out, print_json
-from onefold.clock import SystemClock
 from onefold.runtime.difference import difference
 from onefold.runtime.workspace import load_workspace
-from onefold.storage.catalog import Catalog
-from onefold.storage.directory import DataDirectory
+from onefold.storage.place import Place
 
 _STYLES = {"+": "green", "-": "red", "~": "yellow"}
 
@@ -34,8 +32,7 @@ def apply(workspace: Workspace, data: Data = None, *, yes: Yes = False, as_json:
         onefold apply . --yes --json
     """
     wanted = load_workspace(workspace)
-    place = DataDirectory.open(settings(data).data)
-    catalog = Catalog(place.catalog, SystemClock())
+    catalog = Place.open(settings(data)).catalog()
     try:
         old = catalog.definitions()
         changes = difference(old, wanted)

@@ -112,7 +112,7 @@ def replay(
 
 @contextmanager
 def _store(data: Path | None, *, readonly: bool = True) -> Iterator[DeliveryStore]:
-    store = DeliveryStore(opening.directory(settings(data).data).deliveries, readonly=readonly)
+    store = opening.place(settings(data)).deliveries(readonly=readonly)
     try:
         yield store
     finally:

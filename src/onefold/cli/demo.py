@@ -18,7 +18,6 @@ from rich.live import Live
 from onefold.cli import exits
 from onefold.cli.options import AsJson, settings
 from onefold.cli.printing import err, out, print_json
-from onefold.clock import SystemClock
 from onefold.demo import screen
 from onefold.demo.client import Target
 from onefold.demo.measures import Measures
@@ -29,8 +28,8 @@ from onefold.model.definitions import Definitions, Destination
 from onefold.runtime import supervisor
 from onefold.runtime.workspace import load_workspace
 from onefold.settings import Settings
-from onefold.storage.catalog import Catalog
 from onefold.storage.directory import DataDirectory
+from onefold.storage.place import Place
 
 LOG_FILE = "demo.log"
 PROBES = "latency_probe"
@@ -183,7 +182,7 @@ async def _address(settings: Settings, process: asyncio.subprocess.Process) -> s
 
 def _prepare(settings: Settings, definitions: Definitions, url: str) -> tuple[str, str, list[str]]:
     """Put the workspace into force with its webhooks sent to us: write key, secret key, signing secrets."""
-    catalog = Catalog(DataDirectory.open(settings.data).catalog, SystemClock())
+    catalog = Place.open(settings).catalog()
     try:
         sent = [replace(one, url=url) for one in definitions.destinations]
         probes = Destination(PROBES, url=url, events=(PROBE_EVENT,))

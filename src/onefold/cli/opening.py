@@ -1,17 +1,17 @@
 """How verbs open a data directory: for reading, beside a platform that runs or without one."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from onefold.cli.options import settings
 from onefold.clock import SystemClock
 from onefold.errors import NotFoundError, StorageError
 from onefold.server.engines import Engines
+from onefold.settings import Settings
 from onefold.storage.catalog import Catalog
 from onefold.storage.directory import DataDirectory
-from onefold.storage.log_lmdb import LmdbLogReader
-from onefold.storage.state_lmdb import LmdbState
+from onefold.storage.place import Place
 
 
 def directory(data: Path) -> DataDirectory:
@@ -22,10 +22,18 @@ def directory(data: Path) -> DataDirectory:
         raise StorageError(str(error)) from error
 
 
+def place(chosen: Settings) -> Place:
+    """The place of these settings, which is there already. Raises `StorageError` with what to do where it is not."""
+    try:
+        return Place.open(chosen, create=False)
+    except NotFoundError as error:
+        raise StorageError(str(error)) from error
+
+
 @contextmanager
 def catalog(data: Path | None) -> Iterator[Catalog]:
     """The catalog of a data directory, for reading and writing."""
-    opened = Catalog(directory(settings(data).data).catalog, SystemClock())
+    opened = place(settings(data)).catalog()
     try:
         yield opened
     finally:
@@ -36,12 +44,10 @@ def catalog(data: Path | None) -> Iterator[Catalog]:
 def engines(data: Path | None) -> Iterator[Engines]:
     """Everything in a data directory, opened for reading."""
     chosen = settings(data)
-    place = directory(chosen.data)
-    with catalog(chosen.data) as names:
-        log = LmdbLogReader(place.log)
-        state = LmdbState(place.state, readonly=True)
-        try:
-            yield Engines(chosen, SystemClock(), place, names, log, state)
-        finally:
-            state.close()
-            log.close()
+    opened = place(chosen)
+    with (
+        closing(opened.catalog()) as names,
+        closing(opened.log_reader()) as log,
+        closing(opened.state(readonly=True)) as state,
+    ):
+        yield Engines(chosen, SystemClock(), opened, names, log, state)

@@ -38,8 +38,7 @@ from onefold.settings import Settings
 from onefold.storage.catalog import Catalog
 from onefold.storage.deliveries_lmdb import DeliveryStore
 from onefold.storage.directory import DataDirectory
-from onefold.storage.log_lmdb import LmdbLogReader
-from onefold.storage.state_lmdb import LmdbState
+from onefold.storage.place import Place
 
 FLUSH_S = 0.1
 CATALOG_S = 0.25
@@ -273,25 +272,26 @@ async def _run(settings: Settings) -> None:
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    clock = SystemClock()
-    directory = DataDirectory.open(settings.data)
-    with _lock_file(directory) as lock:
+    place = Place.open(settings)
+    with _lock_file(place.directory) as lock:
         if await _alone(lock, stop):
-            await _deliver(settings, directory, clock, stop)
+            await _deliver(place, stop)
 
 
-async def _deliver(settings: Settings, directory: DataDirectory, clock: Clock, stop: asyncio.Event) -> None:
-    opened = await _opened(directory, stop)
+async def _deliver(place: Place, stop: asyncio.Event) -> None:
+    settings, clock = place.settings, SystemClock()
+    opened = await _opened(place, stop)
     if opened is None:
         return
-    state, reader = opened
-    with contextlib.closing(state), contextlib.closing(reader):
-        catalog = Catalog(directory.catalog, clock)
-        with contextlib.closing(catalog), contextlib.closing(DeliveryStore(directory.deliveries)) as store:
-            log.info("delivering", data=str(settings.data))
-            patience = Patience(settings.pending_retention_s * 1000, settings.parked_retention_s * 1000)
-            await Deliverer(Stores(state, reader, catalog, store), clock, patience).run(stop)
-            log.info("stopped")
+    with contextlib.ExitStack() as stack:
+        state = stack.enter_context(contextlib.closing(opened[0]))
+        reader = stack.enter_context(contextlib.closing(opened[1]))
+        catalog = stack.enter_context(contextlib.closing(place.catalog(clock)))
+        store = stack.enter_context(contextlib.closing(place.deliveries()))
+        log.info("delivering", place=place.name)
+        patience = Patience(settings.pending_retention_s * 1000, settings.parked_retention_s * 1000)
+        await Deliverer(Stores(state, reader, catalog, store), clock, patience).run(stop)
+        log.info("stopped")
 
 
 @contextlib.contextmanager
@@ -320,16 +320,16 @@ async def _alone(lock: int, stop: asyncio.Event) -> bool:
     return False
 
 
-async def _opened(directory: DataDirectory, stop: asyncio.Event) -> tuple[LmdbState, LmdbLogReader] | None:
+async def _opened(place: Place, stop: asyncio.Event) -> tuple[State, LogReader] | None:
     """State and log, once others have made them; None: told to stop before that."""
     while not stop.is_set():
         try:
-            state = LmdbState(directory.state, readonly=True)
+            state = place.state(readonly=True)
         except NotFoundError:
             await asyncio.sleep(_WAIT_S)
             continue
         try:
-            return state, LmdbLogReader(directory.log)
+            return state, place.log_reader()
         except NotFoundError:
             state.close()
             await asyncio.sleep(_WAIT_S)

@@ -4,7 +4,7 @@ A record may go once it is folded and delivered; a commit's effects once every d
 effects hardly more is read than the first of each commit: within a partition instants and positions of effects ascend.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 import structlog
@@ -13,13 +13,9 @@ from onefold.clock import Clock
 from onefold.errors import StorageError
 from onefold.model import effect
 from onefold.model.position import split
-from onefold.ports import Commit
+from onefold.ports import Commit, State, TrimmingWriter
+from onefold.ports import Retention as LogRetention
 from onefold.settings import Settings
-from onefold.storage.deliveries_lmdb import DeliveryStore
-from onefold.storage.directory import DataDirectory
-from onefold.storage.log_lmdb import LmdbLogWriter
-from onefold.storage.log_partition import Retention as LogRetention
-from onefold.storage.state_lmdb import LmdbState
 
 _EVERY_S = 10.0
 _LOOK_BYTES = 256 * 1024
@@ -30,15 +26,16 @@ log = structlog.get_logger("retention")
 
 
 class Retention:
-    """Runs in the first worker, which writes log and state anyway."""
+    """Runs in the worker of the first partition, which writes log and state anyway."""
 
     def __init__(
-        self, settings: Settings, directory: DataDirectory, writer: LmdbLogWriter, state: LmdbState, clock: Clock
+        self, settings: Settings, writer: TrimmingWriter, state: State, taken: Callable[[], int], clock: Clock
     ) -> None:
+        """`taken`: no destination needs effects of commits up to this one again."""
         self._settings = settings
         self._writer = writer
         self._state = state
-        self._directory = directory
+        self._taken = taken
         self._clock = clock
         self._next_s = clock.monotonic_s() + _EVERY_S
 
@@ -78,13 +75,6 @@ class Retention:
             before = commit.number + 1
         # What comes before another commit of its partition is as old as that one's first effect, or older.
         return min([before, *(one.number for one in latest.values() if effect.decode(one.effects)[-1].at_ms > old_ms)])
-
-    def _taken(self) -> int:
-        store = DeliveryStore(self._directory.deliveries, readonly=True)
-        try:
-            return store.low_water()
-        finally:
-            store.close()
 
     def _look(self) -> Iterator[Commit]:
         after = 0

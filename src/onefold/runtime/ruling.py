@@ -6,8 +6,7 @@ from onefold.model.entry import Ruled
 from onefold.model.rules import Rules
 from onefold.ports import LogReader, LogWriter
 from onefold.settings import Settings
-from onefold.storage.directory import DataDirectory
-from onefold.storage.log_lmdb import LmdbLogReader, LmdbLogWriter, partitions_for
+from onefold.storage.place import Place
 
 
 def rules_of(settings: Settings) -> Rules:
@@ -29,16 +28,16 @@ def begin(reader: LogReader, writer: LogWriter, rules: Rules, clock: Clock) -> N
     writer.append({partition: [record] for partition in empty})
 
 
-def begin_log(directory: DataDirectory, settings: Settings, clock: Clock) -> None:
-    """`begin` in the log of a data directory, which is made where it is missing. Before any role is started.
+def begin_log(place: Place, clock: Clock) -> None:
+    """`begin` in the log of this place, which is made where it is missing. Before anything is appended.
 
-    Raises as `LmdbLogWriter` does.
+    Raises as `Place.log_writer` does.
     """
-    writer = LmdbLogWriter(directory.log, partitions_for(directory.log, settings))
+    writer = place.log_writer(clock)
     try:
-        reader = LmdbLogReader(directory.log)
+        reader = place.log_reader()
         try:
-            begin(reader, writer, rules_of(settings), clock)
+            begin(reader, writer, rules_of(place.settings), clock)
         finally:
             reader.close()
     finally:

@@ -29,8 +29,8 @@ from onefold.errors import StorageError
 from onefold.runtime import logs
 from onefold.runtime.ruling import begin_log
 from onefold.settings import Settings
-from onefold.storage.catalog import Catalog
 from onefold.storage.directory import DataDirectory
+from onefold.storage.place import Place
 
 LOCK_FILE = "serve.lock"
 STOP_WITHIN_S = 10.0
@@ -76,16 +76,16 @@ def serve(settings: Settings, announce: Callable[[Settings, FirstKeys | None], N
     Raises `StorageError` where another process serves this directory or the port is taken.
     """
     logs.configure(settings.log_level, role="serve")
-    directory = DataDirectory.open(settings.data)
-    with lock(settings, directory.path) as held:
-        begin_log(directory, held, SystemClock())
-        keys = first_run(directory, SystemClock())
+    place = Place.open(settings)
+    with lock(settings, DataDirectory.open(settings.data).path) as held:
+        begin_log(place, SystemClock())
+        keys = first_run(place, SystemClock())
         return asyncio.run(_serve(held, lambda: announce(held, keys)))
 
 
-def first_run(directory: DataDirectory, clock: Clock) -> FirstKeys | None:
+def first_run(place: Place, clock: Clock) -> FirstKeys | None:
     """Make the source `default` and the secret key `admin` in an empty catalog; None where there are some."""
-    catalog = Catalog(directory.catalog, clock)
+    catalog = place.catalog(clock)
     try:
         made = catalog.bootstrap()
     finally:

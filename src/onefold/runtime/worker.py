@@ -3,19 +3,21 @@
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from typing import NamedTuple, Protocol
 
 import msgspec
 import structlog
 
 from onefold.clock import Clock, SystemClock
-from onefold.errors import SettingsError
+from onefold.errors import Conflict, Unavailable
+from onefold.limits import NEVER_MS
 from onefold.model import entry as entries
 from onefold.model.changes import Cursor
 from onefold.model.definitions import Definitions
 from onefold.model.entry import Defined, Ruled, Sweep, Tick
 from onefold.model.rules import Rules, fingerprint
-from onefold.ports import LogReader, LogWriter, State
+from onefold.ports import Assignment, LogReader, LogWriter, State
 from onefold.runtime.bell import Rest, Signs
 from onefold.runtime.folding import Folding
 from onefold.runtime.heap import without_collector
@@ -23,12 +25,12 @@ from onefold.runtime.programs import Programs
 from onefold.runtime.retention import Retention
 from onefold.runtime.ruling import rules_of
 from onefold.settings import Settings
-from onefold.storage.catalog import Catalog
-from onefold.storage.directory import DataDirectory
-from onefold.storage.log_lmdb import LmdbLogReader, LmdbLogWriter, partitions_for
-from onefold.storage.state_lmdb import LmdbState
+from onefold.storage.place import Place
 
 _CATALOG_POLL_S = 0.2
+_AWAY_FIRST_S = 0.1
+_AWAY_MAX_S = 2.0
+"""Between turns while an engine is away."""
 _RECURSION_LIMIT = 10_000
 """Deeper than any event that collect admits, so that none is poison here."""
 
@@ -63,17 +65,20 @@ class Engines(NamedTuple):
 class Worker:
     """Folds partitions; one turn does what there is to do and says whether there was anything."""
 
-    def __init__(self, partitions: list[int], engines: Engines, rules: Rules, clock: Clock) -> None:
-        self._partitions = partitions
+    def __init__(self, assignment: Assignment, engines: Engines, rules: Rules, clock: Clock) -> None:
+        self._assignment = assignment
+        self._reader = engines.reader
         self._writer = engines.writer
         self._state = engines.state
         self._catalog = engines.catalog
         self._clock = clock
-        alone = len(partitions) == engines.reader.partitions
+        alone = len(assignment.partitions()) == engines.reader.partitions
         self._folding = Folding(engines.reader, engines.state, Programs(engines.catalog.definitions), alone=alone)
         self._rules = rules
-        self._backlogs = {partition: engines.reader.ends(partition)[1] for partition in partitions}
-        """Partition → where it ended when we started, until our rules were said there or found in force at its end."""
+        self._backlogs: dict[int, int] = {}
+        """Partition → where it ended when it became ours, until our rules were said there or found in force there."""
+        self._partitions: frozenset[int] = frozenset()
+        """Those of the turn under way."""
         self._generation = -1
         self._defined = Signs(engines.catalog.watch(), _CATALOG_POLL_S)
         self._version = 0
@@ -88,22 +93,39 @@ class Worker:
     def turn(self) -> int:
         """Fold what has arrived in each partition; returns how many records were taken."""
         self._poll_catalog()
+        self._take_over(self._assignment.partitions())
         taken = 0
-        for partition in self._partitions:
+        for partition in sorted(self._partitions):
             if (entry := self._caused_by_time(partition)) is not None:
                 first = self._writer.append({partition: [entries.encode(entry)]})
                 self._written[partition] = first[partition]
             taken += self._folding.advance(partition)
         return taken
 
+    @property
+    def owns_first(self) -> bool:
+        """Whether the first partition is ours: what one worker is to do for all, its worker does."""
+        return 0 in self._partitions
+
     def quiet_s(self) -> float:
         """For how long there is nothing to do, if nothing arrives; not above 0 where a timer is due."""
-        due_ms = min(self._state.next_due_ms(partition) for partition in self._partitions)
+        due_ms = min((self._state.next_due_ms(partition) for partition in self._partitions), default=NEVER_MS)
         return (due_ms - self._clock.now_ms()) / 1000
 
     def close(self) -> None:
         """Let go of the watch."""
         self._defined.close()
+
+    def _take_over(self, partitions: frozenset[int]) -> None:
+        """These are ours from now on. Of others nothing is remembered: they may come back after somebody had them."""
+        if partitions == self._partitions:
+            return
+        for partition in partitions - self._partitions:
+            self._backlogs[partition] = self._reader.ends(partition)[1]
+        for partition in self._partitions - partitions:
+            self._backlogs.pop(partition, None)
+            self._written.pop(partition, None)
+        self._partitions = partitions
 
     def _poll_catalog(self) -> None:
         if not self._defined.due(self._clock.monotonic_s()):
@@ -142,43 +164,49 @@ class Worker:
         return other
 
 
-def loop(worker: Worker, retention: Retention | None, rest: Rest, stopped: Callable[[], bool]) -> None:
-    """Turn until stopped; where nothing was there, rest until there may be something, or a timer is due."""
+def loop(worker: Worker, retention: Retention, rest: Rest, stopped: Callable[[], bool]) -> None:
+    """Turn until stopped; where nothing was there, rest until there may be something, or a timer is due.
+
+    While an engine on another machine is away nothing is folded, and nothing is lost: the turn is tried again.
+    """
+    wait_s = _AWAY_FIRST_S
     while not stopped():
-        taken = worker.turn()
-        if retention is not None:
-            retention.now_and_then()
+        try:
+            taken = worker.turn()
+            if worker.owns_first:
+                retention.now_and_then()
+            quiet_s = 0.0 if taken else worker.quiet_s()
+        except (Unavailable, Conflict) as error:
+            log.warning("cannot fold just now; trying again", code=error.code, reason=str(error), wait_s=wait_s)
+            rest.rest(wait_s)
+            wait_s = min(_AWAY_MAX_S, 2 * wait_s)
+            continue
+        wait_s = _AWAY_FIRST_S
         if not taken:
-            rest.rest(worker.quiet_s())
+            rest.rest(quiet_s)
 
 
 def run(settings: Settings, index: int) -> None:
-    """The worker role: folds each partition whose number is `index` modulo the number of workers, until SIGTERM."""
+    """The worker role: folds its share of the partitions (`Place.share`) until SIGTERM."""
     sys.setrecursionlimit(_RECURSION_LIMIT)
     rest = Rest()
     stopped = _stop_signals(rest)
-    directory = DataDirectory.open(settings.data)
-    clock = SystemClock()
-    writer = LmdbLogWriter(directory.log, partitions_for(directory.log, settings))
-    reader = LmdbLogReader(directory.log)
-    state = LmdbState(directory.state)
-    catalog = Catalog(directory.catalog, clock)
-    partitions = [partition for partition in range(writer.partitions) if partition % settings.workers == index]
-    if not partitions:
-        raise SettingsError(
-            f"the log has {writer.partitions} partitions, too few for {settings.workers} workers: start fewer; the "
-            "number of partitions is fixed when a data directory is made (`onefold serve --partitions`)"
-        )
-    rest.hear(reader.watch(partitions), catalog.watch())
-    log.info("worker started", partitions=partitions)
-    worker = Worker(partitions, Engines(reader, writer, state, catalog), rules_of(settings), clock)
-    retention = Retention(settings, directory, writer, state, clock) if index == 0 else None
-    try:
+    place, clock = Place.open(settings), SystemClock()
+    with ExitStack() as stack:
+        writer = stack.enter_context(closing(place.log_writer(clock)))
+        reader, assignment = place.share(index)
+        stack.enter_context(closing(reader))
+        stack.enter_context(closing(assignment))
+        state = stack.enter_context(closing(place.state()))
+        deliveries = stack.enter_context(closing(place.deliveries(readonly=True)))
+        catalog = stack.enter_context(closing(place.catalog(clock)))
+        stack.callback(rest.close)
+        rest.hear(reader.watch(assignment.partitions()), catalog.watch())
+        engines = Engines(reader, writer, state, catalog)
+        worker = stack.enter_context(closing(Worker(assignment, engines, rules_of(settings), clock)))
+        log.info("worker started", partitions=sorted(assignment.partitions()))
         with without_collector():
-            loop(worker, retention, rest, stopped)
-    finally:
-        for part in (worker, rest, state, reader, writer):
-            part.close()
+            loop(worker, Retention(settings, writer, state, deliveries.low_water, clock), rest, stopped)
         log.info("worker stopped", conflicts=worker.conflicts)
 
 

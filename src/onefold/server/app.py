@@ -29,6 +29,7 @@ from onefold.clock import SystemClock
 from onefold.collect.app import Collector
 from onefold.errors import NotFoundError, OnefoldError
 from onefold.limits import API_BODY_MAX_BYTES, CONNECTIONS_MAX, HEADER_TIMEOUT_MS, TAIL_SEND_TIMEOUT_S
+from onefold.ports import LogWriter, State
 from onefold.runtime.supervisor import url
 from onefold.server import (
     audiences,
@@ -51,11 +52,7 @@ from onefold.server.route import known_parameters
 from onefold.server.tail import Tail
 from onefold.server.traffic import Receive, Send, Traffic
 from onefold.settings import Settings
-from onefold.storage.catalog import Catalog
-from onefold.storage.deliveries_lmdb import DeliveryStore
-from onefold.storage.directory import DataDirectory
-from onefold.storage.log_lmdb import LmdbLogReader, LmdbLogWriter, partitions_for
-from onefold.storage.state_lmdb import LmdbState
+from onefold.storage.place import Place
 
 BACKLOG = 1_024
 """Connections that wait to be accepted."""
@@ -181,7 +178,7 @@ class Onefold:
     async def _watch(self) -> None:
         while True:
             try:
-                self._pressure.check()
+                await asyncio.to_thread(self._pressure.check)
                 await asyncio.to_thread(self.keyring.refresh)
             except OnefoldError as error:
                 _log.warning("cannot look at keys and pressure", code=error.code, reason=str(error))
@@ -281,29 +278,23 @@ def _stop(app: Onefold, server: Any) -> None:
     server.stop()
 
 
-def _open(settings: Settings, closing: contextlib.ExitStack) -> tuple[Engines, LmdbLogWriter]:
-    """Open every engine; the log and the state are made where this process comes first."""
-    clock = SystemClock()
-    directory = DataDirectory.open(settings.data)
-    catalog = Catalog(directory.catalog, clock)
-    closing.callback(catalog.close)
-    writer = LmdbLogWriter(directory.log, partitions_for(directory.log, settings), clock)
-    closing.callback(writer.close)
-    reader = LmdbLogReader(directory.log)
-    closing.callback(reader.close)
-    state = _open_state(directory)
-    closing.callback(state.close)
-    deliveries_store = DeliveryStore(directory.deliveries, clock=clock)
-    closing.callback(deliveries_store.close)
-    return Engines(settings, clock, directory, catalog, reader, state, deliveries_store), writer
+def _open(settings: Settings, stack: contextlib.ExitStack) -> tuple[Engines, LogWriter]:
+    """Open every engine; what is missing is made where this process comes first."""
+    place, clock = Place.open(settings), SystemClock()
+    catalog = stack.enter_context(contextlib.closing(place.catalog(clock)))
+    writer = stack.enter_context(contextlib.closing(place.log_writer(clock)))
+    reader = stack.enter_context(contextlib.closing(place.log_reader()))
+    state = stack.enter_context(contextlib.closing(_open_state(place)))
+    store = stack.enter_context(contextlib.closing(place.deliveries(clock=clock)))
+    return Engines(settings, clock, place, catalog, reader, state, store), writer
 
 
-def _open_state(directory: DataDirectory) -> LmdbState:
+def _open_state(place: Place) -> State:
     try:
-        return LmdbState(directory.state, readonly=True)
+        return place.state(readonly=True)
     except NotFoundError:
-        LmdbState(directory.state).close()
-        return LmdbState(directory.state, readonly=True)
+        place.state().close()
+        return place.state(readonly=True)
 
 
 _NOWHERE = msgspec.json.encode(refusals.Problem("not_found", "Not Found"))

@@ -12,7 +12,7 @@ from onefold.ports import LogReader, State
 from onefold.settings import Settings
 from onefold.storage.catalog import Catalog
 from onefold.storage.deliveries_lmdb import DeliveryStore
-from onefold.storage.directory import DataDirectory
+from onefold.storage.place import Place
 
 
 class Engines(Struct, frozen=True):
@@ -20,7 +20,7 @@ class Engines(Struct, frozen=True):
 
     settings: Settings
     clock: Clock
-    directory: DataDirectory
+    place: Place
     catalog: Catalog
     log: LogReader
     state: State

@@ -88,8 +88,9 @@ class Metrics:
         yield family
 
     def _disk(self) -> Iterator[Metric]:
-        free = self._engines.directory.free_bytes()
-        yield GaugeMetricFamily("onefold_disk_free_bytes", "Free disk where the data lies", value=free)
+        free = self._engines.place.free_bytes()
+        if free is not None:
+            yield GaugeMetricFamily("onefold_disk_free_bytes", "Free disk where the data lies", value=free)
 
 
 def _requests(traffic: Traffic) -> Iterator[Metric]:

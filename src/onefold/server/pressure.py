@@ -44,7 +44,8 @@ class Pressure:
     def _look(self) -> Overloaded | None:
         settings = self._engines.settings
         try:
-            if (free := self._engines.directory.free_bytes()) < settings.disk_reserve_bytes:
+            free = self._engines.place.free_bytes()
+            if free is not None and free < settings.disk_reserve_bytes:
                 return Overloaded(f"the disk is nearly full: {free} bytes left", retry_after_s=30)
             if (behind := behind_events(self._engines)) > settings.behind_max_events:
                 return Overloaded(f"the workers are about {behind} events behind", retry_after_s=10)

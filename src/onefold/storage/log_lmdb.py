@@ -13,13 +13,11 @@ from pathlib import Path
 from onefold.clock import Clock, SystemClock
 from onefold.errors import NotFoundError, SettingsError
 from onefold.limits import PARTITIONS_MAX
-from onefold.ports import Record
+from onefold.ports import Record, Retention
 from onefold.settings import Settings
 from onefold.storage import file_watch, log_chunk
 from onefold.storage.lmdb_env import translated
-from onefold.storage.log_partition import Identity, Partition, Retention
-
-__all__ = ["LmdbLogReader", "LmdbLogWriter", "Retention"]
+from onefold.storage.log_partition import Identity, Partition
 
 _COUNT_FILE = "partitions"
 """Written last when a log is made: while it is absent, making the log has not ended."""

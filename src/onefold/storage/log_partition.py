@@ -17,7 +17,7 @@ from xxhash import xxh3_64_intdigest
 
 from onefold.errors import Damaged, NotFoundError, SettingsError, StorageError, TooNew
 from onefold.limits import MIB
-from onefold.ports import Record
+from onefold.ports import Record, Retention
 from onefold.storage import lmdb_file, log_chunk
 from onefold.storage.lmdb_env import Environment, Options, Txn
 from onefold.storage.log_chunk import Header
@@ -45,13 +45,6 @@ class Identity(NamedTuple):
     partition: int
     partitions: int
     floor: int = 0
-
-
-class Retention(NamedTuple):
-    """What the log may forget: chunks older than `age_ms`, and the oldest while it holds over `size_bytes`."""
-
-    age_ms: int | None = None
-    size_bytes: int | None = None
 
 
 class _Tail(NamedTuple):

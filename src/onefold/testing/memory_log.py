@@ -11,8 +11,7 @@ from typing import NamedTuple
 from onefold.clock import Clock
 from onefold.errors import NotFoundError, SettingsError
 from onefold.limits import PARTITIONS_MAX
-from onefold.ports import Record
-from onefold.storage.log_partition import Retention
+from onefold.ports import Record, Retention
 from onefold.testing.clock import ManualClock
 
 

@@ -19,6 +19,7 @@ from onefold.model.rules import Rules
 from onefold.runtime.ruling import begin, rules_of
 from onefold.runtime.worker import Engines, Worker
 from onefold.settings import Settings
+from onefold.storage.assignment import FixedAssignment
 from onefold.testing.clock import ManualClock
 from onefold.testing.memory_log import MemoryLog
 from onefold.testing.simulation_collect import Collect
@@ -291,7 +292,7 @@ class Simulation:
             log = FaultyLog(self.log, self.fate, name)
             state = self.state.handle(self.fate, name)
             rules = self.chance.choice(RULINGS)
-            return Worker(own, Engines(log, log, state, self.catalog), rules, self.clock)
+            return Worker(FixedAssignment(own), Engines(log, log, state, self.catalog), rules, self.clock)
 
         return start
 

@@ -26,7 +26,7 @@ from onefold.runtime.supervisor import (
     running,
 )
 from onefold.settings import Settings
-from onefold.storage.directory import DataDirectory
+from onefold.storage.place import Place
 
 OBEDIENT = "import signal; signal.sigwait([signal.SIGTERM])"
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); signal.pause()"
@@ -161,12 +161,12 @@ def test_the_next_platform_waits_for_the_port_of_orphans(tmp_path: Path) -> None
 
 def test_the_first_run_makes_keys_once(tmp_path: Path) -> None:
     """An empty directory gets one source and one admin key; a second start makes nothing."""
-    directory = DataDirectory.open(tmp_path / "data")
-    keys = first_run(directory, SystemClock())
+    place = Place.open(Settings(data=tmp_path / "data"))
+    keys = first_run(place, SystemClock())
     assert keys is not None
     assert keys.write_key.startswith("wk_")
     assert keys.secret_key.startswith("sk_")
-    assert first_run(directory, SystemClock()) is None
+    assert first_run(place, SystemClock()) is None
 
 
 def _alive(pid: int) -> bool:

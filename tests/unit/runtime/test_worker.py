@@ -21,8 +21,11 @@ from onefold.model.definitions import Audience, Definitions
 from onefold.model.entry import Defined, Outgoing, Ruled, Sweep, Tick
 from onefold.model.rules import Rules
 from onefold.runtime.bell import Rest
+from onefold.runtime.retention import Retention
 from onefold.runtime.ruling import begin
 from onefold.runtime.worker import Engines, Worker, loop
+from onefold.settings import Settings
+from onefold.storage.assignment import FixedAssignment
 from onefold.storage.catalog import Catalog
 from onefold.storage.log_lmdb import LmdbLogReader, LmdbLogWriter
 from onefold.storage.state_lmdb import LmdbState
@@ -45,7 +48,8 @@ class Bench:
 
     def another(self, rules: Rules, state: MemoryState | None = None) -> Worker:
         """A worker that starts with these rules, on the same engines or another handle on the state."""
-        return Worker([0], Engines(self.log, self.log, state or self.state, self.catalog), rules, self.clock)
+        engines = Engines(self.log, self.log, state or self.state, self.catalog)
+        return Worker(FixedAssignment([0]), engines, rules, self.clock)
 
     def send(self, count: int = 1) -> None:
         """Events of one person, a record each."""
@@ -137,8 +141,9 @@ def test_a_resting_worker_hears_of_news(tmp_path: Path) -> None:
         rest.hear(reader.watch([0, 1]), catalog.watch())
         rest._seldom_s = 3_600.0
         stop = threading.Event()
-        worker = Worker([0, 1], Engines(reader, writer, state, catalog), Rules(), clock)
-        folding = threading.Thread(target=loop, args=(worker, None, rest, stop.is_set))
+        worker = Worker(FixedAssignment([0, 1]), Engines(reader, writer, state, catalog), Rules(), clock)
+        retention = Retention(Settings(), writer, state, lambda: 0, clock)
+        folding = threading.Thread(target=loop, args=(worker, retention, rest, stop.is_set))
         folding.start()
         watch = state.watch()
         assert watch is not None

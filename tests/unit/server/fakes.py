@@ -21,9 +21,8 @@ from onefold.server.app import build
 from onefold.server.auth import Keyring
 from onefold.server.engines import Engines
 from onefold.settings import Settings
-from onefold.storage.catalog import Catalog
 from onefold.storage.deliveries_lmdb import DeliveryStore
-from onefold.storage.directory import DataDirectory
+from onefold.storage.place import Place
 from onefold.testing.memory_state import MemoryState
 
 T0 = 1_700_000_000_000
@@ -154,9 +153,10 @@ def entered(n: int) -> AnyEffect:
 
 def engines(path: Path, **changed: Any) -> Engines:
     """Engines over the fakes, with a real catalog."""
-    directory = DataDirectory.open(path / "data")
+    settings = Settings(data=path / "data", disk_reserve_bytes=1)
+    place = Place.open(settings)
     clock = SystemClock()
-    catalog = Catalog(directory.catalog, clock)
+    catalog = place.catalog(clock)
     catalog.save_definitions(
         Definitions(
             traits=(Trait("orders", 'count("Bought")'),), audiences=(Audience("buyers", "orders > 0", "Who buys"),)
@@ -164,13 +164,13 @@ def engines(path: Path, **changed: Any) -> Engines:
         "test",
     )
     parts: dict[str, Any] = {
-        "settings": Settings(data=directory.path, disk_reserve_bytes=1),
+        "settings": settings,
         "clock": clock,
-        "directory": directory,
+        "place": place,
         "catalog": catalog,
         "log": FakeLog(),
         "state": state(),
-        "deliveries": deliveries(directory.deliveries),
+        "deliveries": deliveries(place.directory.deliveries),
     }
     return Engines(**(parts | changed))
 

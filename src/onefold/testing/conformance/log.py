@@ -14,19 +14,10 @@ import pytest
 
 from onefold.errors import NotFoundError, SettingsError
 from onefold.limits import RECORD_MAX_BYTES
-from onefold.ports import LogReader, LogWriter, Record
-from onefold.storage.log_partition import Retention
+from onefold.ports import LogReader, Record, Retention, TrimmingWriter
 from onefold.testing.clock import ManualClock
 
 EVERYTHING = 1 << 30
-
-
-class TrimmingWriter(LogWriter, Protocol):
-    """A writer of an engine that keeps its own retention (others, such as Kafka, leave it to the broker)."""
-
-    def trim(self, partition: int, before: int, retention: Retention) -> int:
-        """Remove whole chunks from the head; returns how many records."""
-        ...
 
 
 class AnyLog(Protocol):
