@@ -36,6 +36,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """Address to listen on; 0.0.0.0 to be reached from elsewhere."""
     port: int = 8090
     """Port of collect and of the API; 0: any free one."""
+    health_port: int = 0
+    """Port of `/healthz` and `/readyz` of a worker or deliver role that is started by itself; 0: there is none."""
     partitions: int = 0
     """Partitions of the log, fixed when it is made; 0: those that it has, or in a new one as many as workers."""
     workers: int = 1

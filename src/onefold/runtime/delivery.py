@@ -34,6 +34,7 @@ from onefold.runtime.bell import Bell, Signs
 from onefold.runtime.delivery_payload import Payloads
 from onefold.runtime.delivery_runner import Patience, Runner, Sources
 from onefold.runtime.delivery_tail import Tail
+from onefold.runtime.pulse import Pulse, told
 from onefold.settings import Settings
 from onefold.storage.catalog import Catalog
 from onefold.storage.deliveries_lmdb import DeliveryStore
@@ -80,9 +81,16 @@ class Wanted(NamedTuple):
 class Deliverer:
     """All destinations of one workspace."""
 
-    def __init__(self, stores: Stores, clock: Clock, patience: Patience = Patience()) -> None:  # noqa: B008 - frozen
+    def __init__(
+        self,
+        stores: Stores,
+        clock: Clock,
+        patience: Patience = Patience(),  # noqa: B008 - frozen
+        pulse: Pulse | None = None,
+    ) -> None:
         self._stores = stores
         self._clock = clock
+        self._pulse = pulse or Pulse(clock)
         tail = Tail(stores.state)
         self._sources = Sources(tail, Payloads(stores.state, stores.log), stores.deliveries, clock, patience)
         self._runners: dict[str, Runner] = {}
@@ -146,6 +154,7 @@ class Deliverer:
                         expired_s = now_s
                         self._expire()
                 marked_s = now_s if due else marked_s
+                self._pulse.beat()
                 await asyncio.sleep(FLUSH_S)
 
     def _expire(self) -> None:
@@ -272,13 +281,13 @@ async def _run(settings: Settings) -> None:
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    place = Place.open(settings)
-    with _lock_file(place.directory) as lock:
-        if await _alone(lock, stop):
-            await _deliver(place, stop)
+    place, pulse = Place.open(settings), Pulse(SystemClock())
+    with told(pulse, settings.host, settings.health_port), _lock_file(place.directory) as lock:
+        if await _alone(lock, pulse, stop):
+            await _deliver(place, pulse, stop)
 
 
-async def _deliver(place: Place, stop: asyncio.Event) -> None:
+async def _deliver(place: Place, pulse: Pulse, stop: asyncio.Event) -> None:
     settings, clock = place.settings, SystemClock()
     opened = await _opened(place, stop)
     if opened is None:
@@ -290,7 +299,7 @@ async def _deliver(place: Place, stop: asyncio.Event) -> None:
         store = stack.enter_context(contextlib.closing(place.deliveries()))
         log.info("delivering", place=place.name)
         patience = Patience(settings.pending_retention_s * 1000, settings.parked_retention_s * 1000)
-        await Deliverer(Stores(state, reader, catalog, store), clock, patience).run(stop)
+        await Deliverer(Stores(state, reader, catalog, store), clock, patience, pulse).run(stop)
         log.info("stopped")
 
 
@@ -304,7 +313,7 @@ def _lock_file(directory: DataDirectory) -> Iterator[int]:
         os.close(lock)
 
 
-async def _alone(lock: int, stop: asyncio.Event) -> bool:
+async def _alone(lock: int, pulse: Pulse, stop: asyncio.Event) -> bool:
     """Hold the lock, once nobody else does. False: told to stop before that."""
     told = False
     while not stop.is_set():
@@ -314,6 +323,7 @@ async def _alone(lock: int, stop: asyncio.Event) -> bool:
             if not told:
                 log.warning("another deliver role is still at work here; waiting for its end")
             told = True
+            pulse.beat()
             await asyncio.sleep(_WAIT_S)
         else:
             return True

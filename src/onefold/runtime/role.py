@@ -1,4 +1,4 @@
-"""One role in this process: what the supervisor starts, and what someone who runs roles by hand starts too.
+"""One role in this process: what the supervisor starts, and what the verbs of the roles start.
 
 A module of its own that a process can run (`python -m onefold.runtime.role worker --index 0`), so that a role loads
 what it needs and none of the command line.
@@ -13,23 +13,26 @@ from onefold.runtime import logs, supervisor
 from onefold.settings import Settings
 
 ROLES = {
-    "http": "onefold.server.app",
-    "worker": "onefold.runtime.worker",
-    "deliver": "onefold.runtime.delivery",
+    "http": "onefold.server.app:run",
+    "collect": "onefold.server.app:run_collect",
+    "api": "onefold.server.app:run_api",
+    "worker": "onefold.runtime.worker:run",
+    "deliver": "onefold.runtime.delivery:run",
 }
-"""Role → the module whose `run` is that role's life; only the one that is wanted is loaded."""
+"""Role → the function that is that role's life; only the module that is wanted is loaded. `http`: collect and API."""
 
 INDEXED = {"worker"}
 """Roles of which each process has its own share."""
 
 
-def run(name: str, settings: Settings, index: int) -> None:
+def run(name: str, settings: Settings, index: int = 0) -> None:
     """Be this role until SIGTERM. Raises what the role raises; `SettingsError` for an unknown name."""
     if name not in ROLES:
         raise SettingsError(f"unknown role {name!r}; there are: {', '.join(ROLES)}")
     logs.configure(settings.log_level, role=f"{name}-{index}")
-    module = import_module(ROLES[name])
-    module.run(settings, index) if name in INDEXED else module.run(settings)
+    module, _, function = ROLES[name].partition(":")
+    live = getattr(import_module(module), function)
+    live(settings, index) if name in INDEXED else live(settings)
 
 
 def main() -> None:

@@ -22,8 +22,9 @@ from onefold.runtime.bell import Rest, Signs
 from onefold.runtime.folding import Folding
 from onefold.runtime.heap import without_collector
 from onefold.runtime.programs import Programs
+from onefold.runtime.pulse import Pulse, told
 from onefold.runtime.retention import Retention
-from onefold.runtime.ruling import rules_of
+from onefold.runtime.ruling import begin, rules_of
 from onefold.settings import Settings
 from onefold.storage.place import Place
 
@@ -164,7 +165,7 @@ class Worker:
         return other
 
 
-def loop(worker: Worker, retention: Retention, rest: Rest, stopped: Callable[[], bool]) -> None:
+def loop(worker: Worker, retention: Retention, rest: Rest, pulse: Pulse, stopped: Callable[[], bool]) -> None:
     """Turn until stopped; where nothing was there, rest until there may be something, or a timer is due.
 
     While an engine on another machine is away nothing is folded, and nothing is lost: the turn is tried again.
@@ -178,9 +179,11 @@ def loop(worker: Worker, retention: Retention, rest: Rest, stopped: Callable[[],
             quiet_s = 0.0 if taken else worker.quiet_s()
         except (Unavailable, Conflict) as error:
             log.warning("cannot fold just now; trying again", code=error.code, reason=str(error), wait_s=wait_s)
+            pulse.beat(f"{error.code}: {error}")
             rest.rest(wait_s)
             wait_s = min(_AWAY_MAX_S, 2 * wait_s)
             continue
+        pulse.beat()
         wait_s = _AWAY_FIRST_S
         if not taken:
             rest.rest(quiet_s)
@@ -192,11 +195,14 @@ def run(settings: Settings, index: int) -> None:
     rest = Rest()
     stopped = _stop_signals(rest)
     place, clock = Place.open(settings), SystemClock()
+    pulse = Pulse(clock)
     with ExitStack() as stack:
+        stack.enter_context(told(pulse, settings.host, settings.health_port))
         writer = stack.enter_context(closing(place.log_writer(clock)))
         reader, assignment = place.share(index)
         stack.enter_context(closing(reader))
         stack.enter_context(closing(assignment))
+        begin(reader, writer, rules_of(settings), clock)
         state = stack.enter_context(closing(place.state()))
         deliveries = stack.enter_context(closing(place.deliveries(readonly=True)))
         catalog = stack.enter_context(closing(place.catalog(clock)))
@@ -206,7 +212,7 @@ def run(settings: Settings, index: int) -> None:
         worker = stack.enter_context(closing(Worker(assignment, engines, rules_of(settings), clock)))
         log.info("worker started", partitions=sorted(assignment.partitions()))
         with without_collector():
-            loop(worker, Retention(settings, writer, state, deliveries.low_water, clock), rest, stopped)
+            loop(worker, Retention(settings, writer, state, deliveries.low_water, clock), rest, pulse, stopped)
         log.info("worker stopped", conflicts=worker.conflicts)
 
 

@@ -9,7 +9,7 @@ import contextlib
 import gc
 import resource
 import signal
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping
 from typing import Any
 
 import msgspec
@@ -18,7 +18,7 @@ import uvloop
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
-from litestar import Litestar
+from litestar import Litestar, Router
 from litestar.datastructures import State as AppState
 from litestar.di import Provide
 from litestar.openapi.config import OpenAPIConfig
@@ -30,6 +30,7 @@ from onefold.collect.app import Collector
 from onefold.errors import NotFoundError, OnefoldError
 from onefold.limits import API_BODY_MAX_BYTES, CONNECTIONS_MAX, HEADER_TIMEOUT_MS, TAIL_SEND_TIMEOUT_S
 from onefold.ports import LogWriter, State
+from onefold.runtime.ruling import begin, rules_of
 from onefold.runtime.supervisor import url
 from onefold.server import (
     audiences,
@@ -74,11 +75,15 @@ ROUTERS = (
     sources.router,
 )
 
+HEALTH = (health.router, metrics.router)
+"""What each role with a port answers."""
+
 _PROFILES = b"/v1/profiles/"
 _TAIL = b"/v1/events/tail"
 _JSON = (b"content-type", b"application/json")
 _API = (b"/v1/profiles", b"/v1/audiences", b"/v1/events", b"/v1/sources", b"/v1/keys", b"/v1/definitions",
-        b"/v1/quarantine", b"/v1/deliveries", b"/metrics", b"/healthz", b"/readyz")  # fmt: skip
+        b"/v1/quarantine", b"/v1/deliveries")  # fmt: skip
+_HEALTH = (b"/metrics", b"/healthz", b"/readyz")
 
 _log = structlog.get_logger()
 
@@ -86,9 +91,12 @@ Scope = MutableMapping[str, Any]
 
 
 class Onefold:
-    """The ASGI app of the http role. `keyring` and `pressure` are what it shares with collect."""
+    """The ASGI app of the roles with a port. `keyring` and `pressure` are what it shares with collect."""
 
-    def __init__(self, engines: Engines, keyring: Keyring, pressure: Pressure, collect: Collector | None) -> None:
+    def __init__(
+        self, engines: Engines, keyring: Keyring, pressure: Pressure, collect: Collector | None, *, answers: bool = True
+    ) -> None:
+        """`answers`: with the API; without it only health and metrics are there, and collect."""
         self._engines = engines
         self._in_force = InForce(engines)
         self.keyring = keyring
@@ -96,7 +104,8 @@ class Onefold:
         self._tail = Tail(engines.state)
         self._collect = collect
         self._traffic = Traffic(collect, collect.rates.limited) if collect is not None else None
-        self.api = litestar(engines, keyring, self._tail, self._traffic)
+        self._answers = answers
+        self.api = litestar(engines, keyring, self._tail, self._traffic, ROUTERS if answers else HEALTH)
         self._pages: dict[bytes, tuple[bytes, bytes]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -108,21 +117,29 @@ class Onefold:
             return
         raw: bytes = scope.get("raw_path") or scope["path"].encode()
         raw = raw.partition(b"?")[0]
-        if raw.startswith(_PROFILES) and scope["method"] == "GET" and b"/" not in raw[len(_PROFILES) :]:
+        if raw in _HEALTH:
+            await self.api({**scope, "path": raw.decode("latin-1")}, receive, send)  # type: ignore[arg-type]
+        elif not self._answers:
+            await self._take(scope, receive, send)
+        elif raw.startswith(_PROFILES) and scope["method"] == "GET" and b"/" not in raw[len(_PROFILES) :]:
             await self._profile(scope, raw, send)
         elif raw.startswith(_API):
             send = _impatient(send) if raw.startswith(_TAIL) else send
             await self.api({**scope, "path": raw.decode("latin-1")}, receive, send)  # type: ignore[arg-type]
         elif raw in {b"/", b"/docs", b"/openapi.json"} and scope["method"] in {"GET", "HEAD"}:
             await self._page(scope, raw, send)
-        elif self._traffic is not None:
-            await self._traffic(scope, receive, send)
         else:
-            await _answer(send, 404, _NOWHERE, ())
+            await self._take(scope, receive, send)
 
     def close(self) -> None:
         """End the streams, so that the server can stop."""
         self._tail.close()
+
+    async def _take(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._traffic is not None:
+            await self._traffic(scope, receive, send)
+        else:
+            await _answer(send, 404, _NOWHERE, ())
 
     async def _profile(self, scope: Scope, raw: bytes, send: Send) -> None:
         try:
@@ -185,10 +202,12 @@ class Onefold:
             await asyncio.sleep(WATCH_S)
 
 
-def litestar(engines: Engines, keyring: Keyring, tail: Tail, traffic: Traffic | None) -> Litestar:
+def litestar(
+    engines: Engines, keyring: Keyring, tail: Tail, traffic: Traffic | None, routers: Iterable[Router] = ROUTERS
+) -> Litestar:
     """The API as Litestar knows it: every route, guarded, with one shape of error."""
     return Litestar(
-        route_handlers=list(ROUTERS),
+        route_handlers=list(routers),
         guards=[guard, known_parameters],
         dependencies={
             "engines": Provide(lambda: engines, sync_to_thread=False),
@@ -219,26 +238,42 @@ def litestar(engines: Engines, keyring: Keyring, tail: Tail, traffic: Traffic | 
     )
 
 
-def build(engines: Engines, collect: Callable[[Keyring, Pressure], Collector] | None = None) -> Onefold:
-    """The combined app. `collect` makes the collector from what it shares with the API; without it, only the API."""
+def build(
+    engines: Engines, collect: Callable[[Keyring, Pressure], Collector] | None = None, *, answers: bool = True
+) -> Onefold:
+    """The app. `collect` makes the collector from what it shares with the API; `answers`: with the API."""
     keyring = Keyring(engines.catalog)
     pressure = Pressure(engines)
-    return Onefold(engines, keyring, pressure, collect(keyring, pressure) if collect else None)
+    return Onefold(engines, keyring, pressure, collect(keyring, pressure) if collect else None, answers=answers)
 
 
 def run(settings: Settings) -> None:
-    """Be the http role: open the engines, serve until SIGTERM, let requests end, and close.
+    """Be the http role, collect and API on one port: serve until SIGTERM, let requests end, and close.
 
     Any number of these processes may share a port: the server listens with SO_REUSEPORT. Raises `TooNew`,
     `StorageError` and their kin where the engines cannot be opened.
     """
-    with contextlib.ExitStack() as closing:
-        engines, writer = _open(settings, closing)
+    _run(settings, collects=True, answers=True)
+
+
+def run_collect(settings: Settings) -> None:
+    """Be the collect role, as `run` without the API."""
+    _run(settings, collects=True, answers=False)
+
+
+def run_api(settings: Settings) -> None:
+    """Be the API's role, as `run` without collect."""
+    _run(settings, collects=False, answers=True)
+
+
+def _run(settings: Settings, *, collects: bool, answers: bool) -> None:
+    with contextlib.ExitStack() as stack:
+        engines, writer = _open(settings, stack)
 
         def collect(keyring: Keyring, pressure: Pressure) -> Collector:
             return Collector(writer, keyring.write_keys, settings, engines.clock, pressure)
 
-        app = build(engines, collect)
+        app = build(engines, collect if collects else None, answers=answers)
         # What is here now stays: a full collection that went through it would hold every request up for some 25 ms.
         gc.freeze()
         uvloop.run(_serve(app, settings))
@@ -285,6 +320,7 @@ def _open(settings: Settings, stack: contextlib.ExitStack) -> tuple[Engines, Log
     writer = stack.enter_context(contextlib.closing(place.log_writer(clock)))
     reader = stack.enter_context(contextlib.closing(place.log_reader()))
     state = stack.enter_context(contextlib.closing(_open_state(place)))
+    begin(reader, writer, rules_of(settings), clock)
     store = stack.enter_context(contextlib.closing(place.deliveries(clock=clock)))
     return Engines(settings, clock, place, catalog, reader, state, store), writer
 

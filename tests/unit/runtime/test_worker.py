@@ -21,6 +21,7 @@ from onefold.model.definitions import Audience, Definitions
 from onefold.model.entry import Defined, Outgoing, Ruled, Sweep, Tick
 from onefold.model.rules import Rules
 from onefold.runtime.bell import Rest
+from onefold.runtime.pulse import Pulse
 from onefold.runtime.retention import Retention
 from onefold.runtime.ruling import begin
 from onefold.runtime.worker import Engines, Worker, loop
@@ -143,7 +144,7 @@ def test_a_resting_worker_hears_of_news(tmp_path: Path) -> None:
         stop = threading.Event()
         worker = Worker(FixedAssignment([0, 1]), Engines(reader, writer, state, catalog), Rules(), clock)
         retention = Retention(Settings(), writer, state, lambda: 0, clock)
-        folding = threading.Thread(target=loop, args=(worker, retention, rest, stop.is_set))
+        folding = threading.Thread(target=loop, args=(worker, retention, rest, Pulse(clock), stop.is_set))
         folding.start()
         watch = state.watch()
         assert watch is not None
