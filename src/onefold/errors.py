@@ -80,10 +80,16 @@ class Conflict(StorageError):
 
 
 class Unavailable(StorageError):
-    """An engine on another machine cannot be reached, or did not answer in time; what was under way may have happened."""
+    """An engine on another machine cannot be reached or was too slow; what was under way may have happened."""
 
     code = "unavailable"
     retry = True
+
+
+class Superseded(StorageError):
+    """Another process has taken over what this one kept: what it still has in memory is old, and was not written."""
+
+    code = "superseded"
 
 
 class StorageFull(StorageError):
