@@ -108,6 +108,7 @@ class World:
         """The role in this process, over the same engines; yields its store."""
         stop = asyncio.Event()
         store = DeliveryStore(self.directory.deliveries)
+        assert store.try_hold()
         stores = Stores(self.state, LmdbLogReader(self.directory.log), self.catalog, store)
         task = asyncio.create_task(Deliverer(stores, clock or SystemClock(), patience).run(stop))
         try:

@@ -13,9 +13,9 @@ from onefold.cli.options import AsJson, Data, Limit, Yes, settings
 from onefold.cli.printing import agree, instant, out, print_json, table
 from onefold.errors import NotFoundError
 from onefold.model import position
-from onefold.model.delivery import Delivery
+from onefold.model.delivery import Delivery, Standing
+from onefold.ports import Deliveries
 from onefold.runtime.doctor import delivery_waits
-from onefold.storage.deliveries_lmdb import DeliveryStore, Standing
 
 _app = typer.Typer(
     help="Deliveries: how many, which are parked and why, and another try for those.", no_args_is_help=True
@@ -111,7 +111,7 @@ def replay(
 
 
 @contextmanager
-def _store(data: Path | None, *, readonly: bool = True) -> Iterator[DeliveryStore]:
+def _store(data: Path | None, *, readonly: bool = True) -> Iterator[Deliveries]:
     store = opening.place(settings(data)).deliveries(readonly=readonly)
     try:
         yield store
@@ -119,7 +119,7 @@ def _store(data: Path | None, *, readonly: bool = True) -> Iterator[DeliveryStor
         store.close()
 
 
-def _known(store: DeliveryStore, destination: str) -> None:
+def _known(store: Deliveries, destination: str) -> None:
     if destination not in (names := store.counts()):
         known = ", ".join(sorted(names)) or "none yet"
         raise NotFoundError(f"nothing was ever due to a destination {destination!r}; there are: {known}")
@@ -130,7 +130,7 @@ def _plain(one: Delivery) -> dict[str, Any]:
     return {**fields, "profile": position.show(one.profile) if one.profile else "", "payload": msgspec.Raw(one.payload)}
 
 
-def _held_up_by(store: DeliveryStore, name: str, standing: Standing) -> str:
+def _held_up_by(store: Deliveries, name: str, standing: Standing) -> str:
     return f"answered 410 Gone: {standing.off}" if standing.off else delivery_waits(store, name)
 
 

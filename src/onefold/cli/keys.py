@@ -9,7 +9,8 @@ from onefold.cli.options import AsJson, Data
 from onefold.cli.printing import err, instant, out, print_json, table
 from onefold.errors import NotFoundError
 from onefold.limits import SIGNING_OLD_VALID_MAX_S, SIGNING_OLD_VALID_S
-from onefold.storage.catalog import SCOPES, Catalog
+from onefold.model.catalog import SCOPES
+from onefold.ports import Catalog
 
 _app = typer.Typer(
     help="Secret keys of the API: list, create, revoke; and the secrets that sign webhooks: show, rotate.",

@@ -7,9 +7,9 @@ from pathlib import Path
 from onefold.cli.options import settings
 from onefold.clock import SystemClock
 from onefold.errors import NotFoundError, StorageError
+from onefold.ports import Catalog
 from onefold.server.engines import Engines
 from onefold.settings import Settings
-from onefold.storage.catalog import Catalog
 from onefold.storage.directory import DataDirectory
 from onefold.storage.place import Place
 

@@ -18,10 +18,10 @@ from onefold.clock import SystemClock
 from onefold.errors import InvalidRequest, NotFoundError, SettingsError, StorageError
 from onefold.limits import PAGE_MAX
 from onefold.model.quarantined import Quarantined
+from onefold.ports import Catalog
 from onefold.runtime import supervisor
 from onefold.server.engines import Engines
 from onefold.server.quarantine import answer, place_of
-from onefold.storage.catalog import Catalog
 
 _SHOWN_CHARS = 60
 

@@ -7,7 +7,8 @@ import typer
 from onefold.cli import opening
 from onefold.cli.options import AsJson, Data
 from onefold.cli.printing import out, print_json, table
-from onefold.storage.catalog import Catalog, SourceRow
+from onefold.model.catalog import SourceRow
+from onefold.ports import Catalog
 
 _app = typer.Typer(help="Sources and their write keys: list, create, enable, disable, rotate.", no_args_is_help=True)
 

@@ -4,16 +4,14 @@ It only reads the log, the state and the catalog; what it must remember goes int
 takes the newest effects whenever the state was written, `_keep_house` writes progress down, learns of changed
 definitions and works off replays. Each destination runs for itself (`delivery_runner`).
 
-The books are in memory and written whole, so one process keeps them at a time: a role that is started while another
-is still at work, as an orphan of a killed supervisor is, waits until that one has ended.
+The books are in memory and written whole, so one process keeps them at a time (`Deliveries.try_hold`): a role that is
+started while another is still at work stands by until that one has ended.
 """
 
 import asyncio
 import contextlib
-import fcntl
-import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple, TypeVar
@@ -23,22 +21,20 @@ import uvloop
 
 from onefold import registry
 from onefold.clock import Clock, SystemClock
-from onefold.errors import NotFoundError, OnefoldError, StorageError
+from onefold.errors import NotFoundError, OnefoldError, StorageError, Superseded, Unavailable
+from onefold.limits import BOOK_RENEW_S
 from onefold.model.definitions import Destination
 from onefold.model.delivery import Progress
 from onefold.model.host import spelled
 from onefold.model.signing import SigningSecret
+from onefold.ports import Catalog, Deliveries, LogReader, State
 from onefold.ports import Destination as Connector
-from onefold.ports import LogReader, State
 from onefold.runtime.bell import Bell, Signs
 from onefold.runtime.delivery_payload import Payloads
 from onefold.runtime.delivery_runner import Patience, Runner, Sources
 from onefold.runtime.delivery_tail import Tail
 from onefold.runtime.pulse import Pulse, told
 from onefold.settings import Settings
-from onefold.storage.catalog import Catalog
-from onefold.storage.deliveries_lmdb import DeliveryStore
-from onefold.storage.directory import DataDirectory
 from onefold.storage.place import Place
 
 FLUSH_S = 0.1
@@ -51,9 +47,12 @@ STOP_GRACE_S = 5.0
 """For how long attempts under way may end by themselves."""
 _AT_ONCE = 500
 """Parked deliveries that are replayed or forgotten between two flushes."""
+_STAND_BY_S = 0.25
+"""Between looks whether the book is free."""
+_AWAY_S = 0.5
+"""Between looks for an engine that is away."""
 _WAIT_S = 0.05
 """Between looks for what others are to make, or to let go of."""
-_LOCK_FILE = "deliver.lock"
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -65,7 +64,7 @@ class Stores(NamedTuple):
     state: State
     log: LogReader
     catalog: Catalog
-    deliveries: DeliveryStore
+    deliveries: Deliveries
 
 
 class Wanted(NamedTuple):
@@ -126,7 +125,13 @@ class Deliverer:
         bell = Bell(self._stores.state)
         try:
             while True:
-                if found := self._sources.tail.poll():
+                try:
+                    found = self._sources.tail.poll()
+                except Unavailable as error:
+                    log.warning("the state cannot be read; it is tried again", error=str(error))
+                    found = False
+                    await asyncio.sleep(_AWAY_S)
+                if found:
                     for runner in self._runners.values():
                         runner.wake()
                 await bell.rest(found=found)
@@ -137,7 +142,7 @@ class Deliverer:
     async def _keep_house(self) -> None:
         defined = Signs(self._stores.catalog.watch(), CATALOG_S)
         asked = Signs(self._stores.deliveries.watch(), FLUSH_S)
-        marked_s = expired_s = -MARK_S
+        marked_s = expired_s = renewed_s = -MARK_S
         with contextlib.closing(defined), contextlib.closing(asked):
             while True:
                 now_s, newest = self._clock.monotonic_s(), self._sources.tail.newest
@@ -146,6 +151,9 @@ class Deliverer:
                         defined.again()
                 elif defined.complete:
                     self._mark = max(self._mark, newest)
+                if now_s - renewed_s >= BOOK_RENEW_S:
+                    renewed_s = now_s
+                    await self._renew()
                 due = now_s - marked_s >= MARK_S
                 if await self._flush(force=due):
                     if self._asked or asked.due(now_s):
@@ -156,6 +164,15 @@ class Deliverer:
                 marked_s = now_s if due else marked_s
                 self._pulse.beat()
                 await asyncio.sleep(FLUSH_S)
+
+    async def _renew(self) -> None:
+        """Go on keeping the book. Raises `Superseded` where another keeps it by now: nothing more is to be sent."""
+        try:
+            await self._in_thread(self._stores.deliveries.renew)
+        except Superseded:
+            raise
+        except StorageError as error:
+            log.warning("the book cannot be reached", error=str(error), code=error.code)
 
     def _expire(self) -> None:
         """Comes right after a flush, while no replay is under way: what the store shows as parked is parked."""
@@ -231,6 +248,8 @@ class Deliverer:
         batch = list(self._unwritten)
         try:
             await self._in_thread(partial(self._stores.deliveries.write, batch, *standing))
+        except Superseded:
+            raise
         except StorageError as error:
             log.warning("progress cannot be written; it is tried again", error=str(error), code=error.code)
             return False
@@ -282,12 +301,12 @@ async def _run(settings: Settings) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     place, pulse = Place.open(settings), Pulse(SystemClock())
-    with told(pulse, settings.host, settings.health_port), _lock_file(place.directory) as lock:
-        if await _alone(lock, pulse, stop):
-            await _deliver(place, pulse, stop)
+    with told(pulse, settings.host, settings.health_port), contextlib.closing(place.deliveries()) as book:
+        if await _alone(book, pulse, stop):
+            await _deliver(place, book, pulse, stop)
 
 
-async def _deliver(place: Place, pulse: Pulse, stop: asyncio.Event) -> None:
+async def _deliver(place: Place, book: Deliveries, pulse: Pulse, stop: asyncio.Event) -> None:
     settings, clock = place.settings, SystemClock()
     opened = await _opened(place, stop)
     if opened is None:
@@ -296,37 +315,28 @@ async def _deliver(place: Place, pulse: Pulse, stop: asyncio.Event) -> None:
         state = stack.enter_context(contextlib.closing(opened[0]))
         reader = stack.enter_context(contextlib.closing(opened[1]))
         catalog = stack.enter_context(contextlib.closing(place.catalog(clock)))
-        store = stack.enter_context(contextlib.closing(place.deliveries()))
         log.info("delivering", place=place.name)
         patience = Patience(settings.pending_retention_s * 1000, settings.parked_retention_s * 1000)
-        await Deliverer(Stores(state, reader, catalog, store), clock, patience, pulse).run(stop)
+        await Deliverer(Stores(state, reader, catalog, book), clock, patience, pulse).run(stop)
         log.info("stopped")
 
 
-@contextlib.contextmanager
-def _lock_file(directory: DataDirectory) -> Iterator[int]:
-    """A file whose lock ends with the process, however that ends."""
-    lock = os.open(directory.path / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        yield lock
-    finally:
-        os.close(lock)
-
-
-async def _alone(lock: int, pulse: Pulse, stop: asyncio.Event) -> bool:
-    """Hold the lock, once nobody else does. False: told to stop before that."""
+async def _alone(book: Deliveries, pulse: Pulse, stop: asyncio.Event) -> bool:
+    """Keep the book, once nobody else does. False: told to stop before that."""
     told = False
     while not stop.is_set():
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if not told:
-                log.warning("another deliver role is still at work here; waiting for its end")
-            told = True
-            pulse.beat()
-            await asyncio.sleep(_WAIT_S)
+            if await asyncio.to_thread(book.try_hold):
+                return True
+        except Unavailable as error:
+            pulse.beat(f"{error.code}: {error}")
         else:
-            return True
+            pulse.beat()
+            if not told:
+                log.info("another deliver role is at work here; standing by")
+            told = True
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), _STAND_BY_S)
     return False
 
 

@@ -17,14 +17,13 @@ from onefold.model import delivery as deliveries
 from onefold.model.definitions import Destination
 from onefold.model.delivery import Delivery
 from onefold.model.effect import AnyEffect
+from onefold.ports import Deliveries, Outcome
 from onefold.ports import Destination as Connector
-from onefold.ports import Outcome
 from onefold.runtime.delivery_ledger import Ledger
 from onefold.runtime.delivery_line import Line
 from onefold.runtime.delivery_payload import Payloads, tag_of
 from onefold.runtime.delivery_select import Pick, Subscription
 from onefold.runtime.delivery_tail import Commit, Tail
-from onefold.storage.deliveries_lmdb import DeliveryStore
 
 _AT_ONCE = 200
 """Effects taken before others on the event loop have their turn: a few milliseconds."""
@@ -50,7 +49,7 @@ class Sources(NamedTuple):
 
     tail: Tail
     payloads: Payloads
-    store: DeliveryStore
+    store: Deliveries
     clock: Clock
     patience: Patience
 

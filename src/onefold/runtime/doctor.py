@@ -1,4 +1,4 @@
-"""`onefold doctor`: look at everything in a data directory and say what is wrong and what to do about it."""
+"""`onefold doctor`: look at everything that a workspace has and say what is wrong and what to do about it."""
 
 import stat
 from collections.abc import Callable, Iterator
@@ -6,14 +6,12 @@ from typing import Literal
 
 from msgspec import Struct
 
-from onefold.clock import SystemClock
 from onefold.errors import NotFoundError, OnefoldError
+from onefold.ports import Catalog, Deliveries, LogReader, State
 from onefold.runtime import supervisor
 from onefold.settings import Settings
-from onefold.storage.catalog import Catalog
-from onefold.storage.deliveries_lmdb import DeliveryStore
-from onefold.storage.directory import FORMAT, DataDirectory
-from onefold.storage.log_lmdb import LmdbLogReader
+from onefold.storage.directory import FORMAT
+from onefold.storage.place import Place
 from onefold.storage.state_lmdb import LmdbState
 
 Verdict = Literal["ok", "warn", "fail"]
@@ -37,21 +35,21 @@ class _Open(Struct):
     """What could be opened; the rest is None."""
 
     settings: Settings
-    directory: DataDirectory
+    place: Place
     catalog: Catalog | None = None
-    log: LmdbLogReader | None = None
-    state: LmdbState | None = None
-    deliveries: DeliveryStore | None = None
+    log: LogReader | None = None
+    state: State | None = None
+    deliveries: Deliveries | None = None
 
 
 def examine(settings: Settings) -> list[Finding]:
     """Look at everything; never raises for what it finds."""
     try:
-        directory = DataDirectory.open(settings.data, create=False)
+        place = Place.open(settings, create=False)
     except OnefoldError as error:
         return [Finding("directory", "fail", str(error), "name the right one with --data")]
-    found = [Finding("directory", "ok", f"{directory.path}, format {FORMAT}")]
-    opened = _Open(settings, directory)
+    found = [Finding("place", "ok", f"{place.name}, format {FORMAT}" if place.directory else place.name)]
+    opened = _Open(settings, place)
     try:
         found += _open_all(opened)
         for look in (_platform, _permissions, _disk, _events, _lag, _readers, _deliveries):
@@ -64,12 +62,12 @@ def examine(settings: Settings) -> list[Finding]:
 
 
 def _open_all(opened: _Open) -> Iterator[Finding]:
-    places = opened.directory
+    place = opened.place
     openers: dict[str, Callable[[], object]] = {
-        "catalog": lambda: Catalog(places.catalog, SystemClock()),
-        "log": lambda: LmdbLogReader(places.log),
-        "state": lambda: LmdbState(places.state, readonly=True),
-        "deliveries": lambda: DeliveryStore(places.deliveries, readonly=True),
+        "catalog": place.catalog,
+        "log": place.log_reader,
+        "state": lambda: place.state(readonly=True),
+        "deliveries": lambda: place.deliveries(readonly=True),
     }
     for name, opener in openers.items():
         try:
@@ -92,12 +90,16 @@ def _guarded(look: Callable[[_Open], Iterator[Finding]], opened: _Open) -> list[
 
 
 def _platform(opened: _Open) -> Iterator[Finding]:
-    running = supervisor.running(opened.directory.path)
+    if opened.place.directory is None:
+        return
+    running = supervisor.running(opened.place.directory.path)
     yield Finding("platform", "ok", f"runs at {running.url} (process {running.pid})" if running else "is stopped")
 
 
 def _permissions(opened: _Open) -> Iterator[Finding]:
-    path = opened.directory.path
+    if opened.place.directory is None:
+        return
+    path = opened.place.directory.path
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
         yield Finding("permissions", "warn", f"{path} is open to others ({mode:o})", f"chmod 700 {path}")
@@ -106,7 +108,9 @@ def _permissions(opened: _Open) -> Iterator[Finding]:
 
 
 def _disk(opened: _Open) -> Iterator[Finding]:
-    free, reserve = opened.directory.free_bytes(), opened.settings.disk_reserve_bytes
+    free, reserve = opened.place.free_bytes(), opened.settings.disk_reserve_bytes
+    if free is None:
+        return
     detail = f"{free / 1e9:,.1f} GB free, {reserve / 1e9:,.1f} GB in reserve"
     if free < reserve:
         yield Finding("disk", "fail", detail, "free some space: until then collect answers 503")
@@ -149,7 +153,7 @@ def _lag(opened: _Open) -> Iterator[Finding]:
 
 
 def _readers(opened: _Open) -> Iterator[Finding]:
-    if opened.state is None:
+    if not isinstance(opened.state, LmdbState):
         return
     stats = opened.state.stats().environment
     detail = f"{stats.readers} readers, the oldest {stats.oldest_reader_lag:,} commits behind"
@@ -159,7 +163,7 @@ def _readers(opened: _Open) -> Iterator[Finding]:
         yield Finding("readers", "ok", detail)
 
 
-def delivery_waits(store: DeliveryStore, destination: str) -> str:
+def delivery_waits(store: Deliveries, destination: str) -> str:
     """Why the oldest delivery that waits at a destination was not delivered yet; empty where none has failed."""
     for oldest in store.pending(destination, 1):
         if oldest.attempts:

@@ -9,7 +9,8 @@ from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
 
 from onefold.errors import Forbidden, Unauthorized
-from onefold.storage.catalog import Catalog, digest
+from onefold.model.catalog import digest
+from onefold.ports import Catalog
 
 PUBLIC = "public"
 """The scope of routes that need no key."""

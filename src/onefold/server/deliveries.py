@@ -10,11 +10,11 @@ from onefold.errors import NotFoundError, StorageError
 from onefold.limits import SIGNING_OLD_VALID_MAX_S, SIGNING_OLD_VALID_S
 from onefold.model import position
 from onefold.model.delivery import Delivery
+from onefold.ports import Deliveries
 from onefold.server import instants
 from onefold.server.engines import Engines, Given
 from onefold.server.instants import Instant
 from onefold.server.route import DEFAULT_LIMIT, After, Limit, page_after, page_next, read, segment, write
-from onefold.storage.deliveries_lmdb import DeliveryStore
 
 _SEQ_BOUND = 1 << 63
 
@@ -151,7 +151,7 @@ router = Router(
 )
 
 
-def _store(engines: Engines) -> DeliveryStore:
+def _store(engines: Engines) -> Deliveries:
     if engines.deliveries is None:
         raise StorageError("the delivery store is not open in this process")
     return engines.deliveries

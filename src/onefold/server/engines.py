@@ -8,10 +8,8 @@ from msgspec import Struct
 
 from onefold.clock import Clock
 from onefold.model.rules import Rules
-from onefold.ports import LogReader, State
+from onefold.ports import Catalog, Deliveries, LogReader, State
 from onefold.settings import Settings
-from onefold.storage.catalog import Catalog
-from onefold.storage.deliveries_lmdb import DeliveryStore
 from onefold.storage.place import Place
 
 
@@ -24,7 +22,7 @@ class Engines(Struct, frozen=True):
     catalog: Catalog
     log: LogReader
     state: State
-    deliveries: DeliveryStore | None = None
+    deliveries: Deliveries | None = None
     """The delivery store; None where this process could not open one."""
 
     def rules(self, partition: int = 0) -> Rules:

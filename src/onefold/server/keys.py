@@ -7,12 +7,12 @@ from litestar.params import JSONBody, Parameter
 from msgspec import Struct
 
 from onefold.errors import Forbidden
+from onefold.model.catalog import SecretKeyRow
 from onefold.server import instants
 from onefold.server.auth import Keyring, allows
 from onefold.server.engines import Given
 from onefold.server.instants import Instant
 from onefold.server.route import read, remove, segment, write
-from onefold.storage.catalog import SecretKeyRow
 
 
 class KeyAnswer(Struct):

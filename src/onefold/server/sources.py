@@ -7,11 +7,11 @@ from litestar.params import JSONBody, Parameter
 from msgspec import Struct
 
 from onefold.errors import NotFoundError
+from onefold.model.catalog import SourceRow
 from onefold.server import instants
 from onefold.server.engines import Given
 from onefold.server.instants import Instant
 from onefold.server.route import read, remove, segment, write
-from onefold.storage.catalog import SourceRow
 
 
 class SourceAnswer(Struct):

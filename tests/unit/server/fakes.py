@@ -170,7 +170,7 @@ def engines(path: Path, **changed: Any) -> Engines:
         "catalog": catalog,
         "log": FakeLog(),
         "state": state(),
-        "deliveries": deliveries(place.directory.deliveries),
+        "deliveries": deliveries(settings.data / "deliveries"),
     }
     return Engines(**(parts | changed))
 
