@@ -1,0 +1,109 @@
+"""Making a workspace's SQL schema and bringing it up to date, with Alembic, before anybody uses it.
+
+The schema's table `alembic_version` says what is there. Migrations are the modules of `migrations`; each names the one
+before it, and is one transaction together with all others that are due.
+"""
+
+from pathlib import Path
+
+import psycopg
+import sqlalchemy
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+from psycopg import errors
+
+from onefold.errors import NotFoundError, StorageError, TooNew
+from onefold.storage import postgres
+from onefold.storage.postgres import PATIENT, Address, Connection
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+_LOCK = 0x4F6E65666F6C64
+"""`Onefold`: the advisory lock under which schemas are made, one after the other."""
+_RACES = (errors.UniqueViolation, errors.DuplicateTable, errors.DuplicateSchema, errors.SerializationFailure)
+_ATTEMPTS = 5
+"""Without advisory locks, processes that start at once hinder each other, and all but one of them try again."""
+
+
+def newest() -> str:
+    """The revision that this code needs."""
+    head = _scripts().get_current_head()
+    assert head is not None
+    return head
+
+
+def migrate(url: str, schema: str) -> None:
+    """Make this schema, or bring it up to date; any number of processes may do so at once, and most find it done.
+
+    Raises `TooNew`, having changed nothing, where a newer Onefold made it; otherwise as `postgres.connect` does.
+    """
+    address = Address(url, schema, "onefold migrate", PATIENT)
+    connection = postgres.connect(address)
+    try:
+        with postgres.translated():
+            done = found_revision(connection) == newest()
+    finally:
+        connection.close()
+    if not done:
+        _make(address)
+
+
+def require_current(connection: Connection, schema: str) -> None:
+    """Raise `NotFoundError` where there is no such schema yet, `TooNew` or `StorageError` where it is another's."""
+    found = found_revision(connection)
+    if found is None:
+        raise NotFoundError(f"there is no schema {schema} yet; it is being made")
+    if found != newest():
+        raise StorageError(f"the schema {schema} is older than this Onefold; start the platform once to migrate it")
+
+
+def found_revision(connection: Connection) -> str | None:
+    """The revision of the schema that the connection is for; None: there is nothing. Raises `TooNew`."""
+    try:
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except errors.UndefinedTable:
+        return None
+    found = None if row is None else str(row[0])
+    if found is not None and found not in {script.revision for script in _scripts().walk_revisions()}:
+        raise TooNew(f"the database has format {found}; this Onefold knows up to {newest()}: please upgrade it")
+    return found
+
+
+def _make(address: Address) -> None:
+    engine = sqlalchemy.create_engine(
+        "postgresql+psycopg://", creator=lambda: _manual(postgres.connect(address)), poolclass=sqlalchemy.NullPool
+    )
+    for attempt in range(_ATTEMPTS):
+        try:
+            with engine.begin() as bound:
+                _upgrade(bound, address.schema)
+        except sqlalchemy.exc.DBAPIError as error:
+            if isinstance(error.orig, _RACES) and attempt < _ATTEMPTS - 1:
+                continue
+            if isinstance(error.orig, psycopg.Error):
+                raise postgres.translation(error.orig) from error
+            raise
+        else:
+            return
+
+
+def _upgrade(bound: sqlalchemy.Connection, schema: str) -> None:
+    """Run what is due, in the transaction that has begun; it is nothing where another process was faster."""
+    bound.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+    if not bound.exec_driver_sql("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema,)).first():
+        bound.exec_driver_sql(f'CREATE SCHEMA "{schema}"')
+    scripts = _scripts()
+    environment = EnvironmentContext(Config(), scripts, fn=lambda found, _: scripts._upgrade_revs("head", found))  # noqa: SLF001 - what Alembic's own `upgrade` does
+    with environment:
+        environment.configure(connection=bound, version_table_schema=schema)
+        environment.run_migrations()
+
+
+def _manual(connection: Connection) -> Connection:
+    """SQLAlchemy begins and ends the transactions."""
+    connection.autocommit = False
+    return connection
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory(str(MIGRATIONS), version_locations=[str(MIGRATIONS)])
