@@ -11,7 +11,7 @@ Needs `onefold[postgres]`, and says so when it is imported: other modules of the
 import re
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple, TypeVar
 
@@ -43,6 +43,7 @@ _INTERVAL_S = 0.1
 """How often a wait looks whether it has lasted too long."""
 
 Row = tuple[Any, ...]
+Cursor = psycopg.Cursor[Row]
 T = TypeVar("T")
 
 
@@ -58,7 +59,7 @@ class Timeouts(NamedTuple):
     idle_s: float = 10.0
     """What the server lets a transaction rest: a client that vanished holds its locks no longer."""
     answer_s: float = 20.0
-    """What we wait for an answer, and for a free connection of the pool: a server that stands still has no time-outs."""
+    """What we wait for an answer, and for a free connection: a server that stands still has no time-outs."""
 
 
 PATIENT = Timeouts(statement_s=0, lock_s=120, idle_s=0, answer_s=3_600)
@@ -88,6 +89,10 @@ class Connection(psycopg.Connection[Row]):
         except Silent:
             self.pgconn.finish()
             raise
+
+
+class Uncertain(Unavailable):
+    """The answer to a COMMIT was lost: it may have happened."""
 
 
 class Silent(psycopg.OperationalError):
@@ -145,6 +150,16 @@ def is_lost(connection: Connection) -> bool:
     return connection.closed or connection.pgconn.status != pq.ConnStatus.OK
 
 
+def executed(connection: Connection, statement: str, parameters: Sequence[Any] = ()) -> Cursor:
+    """Run a statement, prepared the first time and known by its text from then on; rows come in binary."""
+    return connection.cursor(binary=True).execute(statement.encode(), parameters, prepare=True)
+
+
+def fetched(connection: Connection, statement: str, parameters: Sequence[Any] = ()) -> list[Row]:
+    """All rows of a statement, as `executed` runs it."""
+    return executed(connection, statement, parameters).fetchall()
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """What psycopg raises within, as our own error."""
@@ -166,8 +181,8 @@ def translation(error: psycopg.Error) -> OnefoldError:
     if not state and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         advice = next((advice for sign, advice in _REFUSALS.items() if sign in text), "")
         return StorageError(f"{text}; {advice}") if advice else Unavailable(f"the database cannot be reached: {text}")
-    advice = next((advice for code, advice in _ADVICE.items() if state.startswith(code)), "")
-    return StorageError(f"the database refused what it was asked: {text} (SQLSTATE {state or 'none'}); {advice or 'see its log'}")
+    advice = next((advice for code, advice in _ADVICE.items() if state.startswith(code)), "look into its log")
+    return StorageError(f"the database refused what it was asked: {text} (SQLSTATE {state or 'none'}); {advice}")
 
 
 class Pool:
@@ -181,7 +196,7 @@ class Pool:
         self._closed = False
 
     def run(self, work: Callable[[Connection], T]) -> T:
-        """Do something that can be done twice, such as reading: once more where a connection that had rested was broken.
+        """Do what can be done twice, or raises `Uncertain`: once more where a connection that had rested was broken.
 
         So a restart of the server costs nothing, if it is back. Raises `Unavailable` where it is not, or where all
         connections are in use for too long; all else that `translated` does.
@@ -207,7 +222,7 @@ class Pool:
             with translated():
                 return work(connection)
         except Unavailable as error:
-            if again and is_lost(connection) and not isinstance(error.__cause__, Silent):
+            if again and is_lost(connection) and not _is_final(error):
                 raise _Broken from error
             raise
         finally:
@@ -231,6 +246,11 @@ class Pool:
 
 class _Broken(Exception):
     """A connection that had rested turned out to be broken."""
+
+
+def _is_final(error: Unavailable) -> bool:
+    """Whether it must not be tried again: it may have been done, or took all the time there is."""
+    return isinstance(error, Uncertain) or isinstance(error.__cause__, Silent)
 
 
 def _parameters(address: Address, given: Mapping[str, Any]) -> dict[str, Any]:
