@@ -6,9 +6,7 @@ from typing import Any
 from onefold.errors import SettingsError
 
 LOGS = {"lmdb": "onefold.storage.log_lmdb"}
-STATES = {"lmdb": "onefold.storage.state_lmdb"}
-DELIVERIES = {"lmdb": "onefold.storage.deliveries_lmdb"}
-CATALOGS = {"sqlite": "onefold.storage.catalog_sqlite"}
+STATES = {"lmdb": "onefold.storage.state_lmdb", "postgres": "onefold.storage.state_postgres"}
 DESTINATIONS = {"webhook": "onefold.destinations.webhook"}
 
 

@@ -6,12 +6,12 @@ Keys are sorted before they are put: neighbours share pages, so the tree is walk
 from collections.abc import Mapping
 from typing import Any
 
-from onefold.errors import Conflict
 from onefold.limits import NEVER_MS
 from onefold.model import effect, rules
 from onefold.model.changes import Changes
 from onefold.model.position import home
 from onefold.ports import Loaded
+from onefold.storage import state_touched
 from onefold.storage.lmdb_env import Txn
 from onefold.storage.state_tables import (
     COUNT,
@@ -20,38 +20,27 @@ from onefold.storage.state_tables import (
     U64,
     Head,
     Tables,
-    Touched,
-    decode_touched,
     encode,
     member_prefix,
     rules_key,
 )
-
-TOUCHED_KEPT = 1_000
-"""Records of touched keys that are kept; a snapshot older than these conflicts."""
+from onefold.storage.state_touched import TOUCHED_KEPT, Touched
 
 
 def check(txn: Txn, tables: Tables, head: Head, batch: tuple[Changes, Loaded]) -> None:
     """Raise `Conflict` where a commit after the batch's snapshot touched what it read or writes; messages apart."""
     changes, loaded = batch
-    if not head.number - TOUCHED_KEPT <= loaded.snapshot <= head.number:
-        raise Conflict(f"snapshot {loaded.snapshot} is too far from {head.number}")
-    profiles = loaded.profiles.keys() | changes.profiles.keys() | changes.absorbed.keys() | changes.due.keys()
-    profiles |= set(loaded.identifiers.values())
-    identifiers = loaded.identifiers.keys() | changes.identifiers.keys()
-    for number in range(loaded.snapshot + 1, head.number + 1):
-        touched = read_touched(txn, tables, number)
-        if touched.partition == changes.partition:
-            raise Conflict(f"commit {number} moved the cursor of partition {changes.partition}")
-        if not profiles.isdisjoint(touched.profiles) or not identifiers.isdisjoint(touched.identifiers):
-            raise Conflict(f"commit {number} touched what this batch had loaded")
+    state_touched.require_told(loaded.snapshot, head.number)
+    numbers = range(loaded.snapshot + 1, head.number + 1)
+    records = ((number, read_touched(txn, tables, number)) for number in numbers)
+    state_touched.require_untouched(changes, loaded, records)
 
 
 def read_touched(txn: Txn, tables: Tables, number: int) -> Touched:
     """What this commit changed; it is one of the last TOUCHED_KEPT."""
     record = txn.get(U64.pack(number), db=tables.touched)
     assert record is not None
-    return decode_touched(record)
+    return state_touched.decode(record)
 
 
 def write(txn: Txn, tables: Tables, batch: tuple[Changes, int], encoded: Mapping[int, bytes]) -> None:
@@ -73,8 +62,7 @@ def write(txn: Txn, tables: Tables, batch: tuple[Changes, int], encoded: Mapping
     txn.put(bytes((changes.partition,)), encode(changes.cursor), db=tables.cursors)
     if changes.rules is not None:
         txn.put(rules_key(changes.cursor.rules), rules.encode(changes.rules), db=tables.meta)
-    touched = Touched(changes.partition, [*changes.profiles, *changes.absorbed], list(changes.identifiers))
-    txn.put(U64.pack(number), encode(touched), db=tables.touched, append=True)
+    txn.put(U64.pack(number), state_touched.record(changes), db=tables.touched, append=True)
     if number > TOUCHED_KEPT:
         txn.delete(U64.pack(number - TOUCHED_KEPT), db=tables.touched)
 

@@ -19,9 +19,9 @@ from onefold.ports import Commit, Loaded
 from onefold.storage import file_watch, lmdb_env, state_commit, state_tables
 from onefold.storage.lmdb_env import Txn
 from onefold.storage.messages_lmdb import MessageIndex, Picture, stored_messages
-from onefold.storage.state_commit import TOUCHED_KEPT
 from onefold.storage.state_digest import digest_of
 from onefold.storage.state_tables import COUNT, PLACE, TIMER, U64, U64_MAX, Arrived, Tables
+from onefold.storage.state_touched import TOUCHED_KEPT, is_told
 
 MOVE_MESSAGES = 400_000
 """Messages in which one round of moving is made; half as many, about 30 MB, wait in memory."""
@@ -118,7 +118,7 @@ class LmdbState:
         with self._env.read() as txn:
             tables = self._tables
             number = state_tables.read_head(txn, tables).number
-            if not number - TOUCHED_KEPT <= snapshot <= number:
+            if not is_told(snapshot, number):
                 return number, None
             changed = Changed(set(), set())
             for other in range(snapshot + 1, number + 1):

@@ -96,18 +96,9 @@ class Arrived(Struct, array_like=True):
     messages: dict[bytes, int]
 
 
-class Touched(Struct, array_like=True):
-    """What a commit changed, kept for a while so that later commits can tell whether they conflict with it."""
-
-    partition: int
-    profiles: list[int]
-    identifiers: list[str]
-
-
 _encoder = msgspec.msgpack.Encoder()
 encode = _encoder.encode
 decode_head = msgspec.msgpack.Decoder(Head).decode
-decode_touched = msgspec.msgpack.Decoder(Touched).decode
 decode_arrived = msgspec.msgpack.Decoder(Arrived).decode
 decode_cursor = msgspec.msgpack.Decoder(Cursor).decode
 decode_quarantined = msgspec.msgpack.Decoder(Quarantined).decode

@@ -18,8 +18,10 @@ CREATE TABLE profiles (profile bigint PRIMARY KEY, version bigint NOT NULL, data
 CREATE TABLE redirects (profile bigint PRIMARY KEY, survivor bigint NOT NULL);
 CREATE TABLE identifiers (identifier bytea PRIMARY KEY, profile bigint NOT NULL);
 CREATE TABLE timers (home smallint, due_ms bigint, profile bigint, PRIMARY KEY (home, due_ms, profile));
-CREATE TABLE members (audience bytea, profile bigint, entered_ms bigint NOT NULL, PRIMARY KEY (audience, profile));
-CREATE TABLE sizes (audience bytea PRIMARY KEY, size bigint NOT NULL);
+CREATE TABLE members (
+    audience text COLLATE "C", profile bigint, entered_ms bigint NOT NULL, PRIMARY KEY (audience, profile)
+);
+CREATE TABLE sizes (audience text COLLATE "C" PRIMARY KEY, size bigint NOT NULL);
 CREATE TABLE effects (number bigint PRIMARY KEY, "partition" smallint NOT NULL, data bytea NOT NULL);
 CREATE TABLE touched (number bigint PRIMARY KEY, data bytea NOT NULL);
 CREATE TABLE messages (fingerprint uuid PRIMARY KEY, at_ms bigint NOT NULL);
@@ -27,12 +29,15 @@ CREATE INDEX messages_at_ms ON messages (at_ms);
 CREATE TABLE quarantine (
     "partition" smallint, "position" bigint, data bytea NOT NULL, PRIMARY KEY ("partition", "position")
 );
-CREATE TABLE counts ("partition" smallint, name bytea, amount bigint NOT NULL, PRIMARY KEY ("partition", name));
+CREATE TABLE counts (
+    "partition" smallint, name text COLLATE "C", amount bigint NOT NULL, PRIMARY KEY ("partition", name)
+);
 CREATE TABLE cursors (
     "partition" smallint PRIMARY KEY,
     log_offset bigint NOT NULL,
     now_ms bigint NOT NULL,
     forgotten_ms bigint NOT NULL,
+    profiles bigint NOT NULL,
     data bytea NOT NULL
 );
 CREATE TABLE rules (fingerprint bigint PRIMARY KEY, data bytea NOT NULL);

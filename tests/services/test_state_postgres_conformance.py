@@ -1,0 +1,18 @@
+"""The PostgreSQL state keeps the port's promises, on a real server: the suite of every state, unchanged."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+
+import pytest
+
+from onefold.storage.state_postgres import PostgresState
+from onefold.testing.conformance.state import OpenState, StateConformance
+
+pytestmark = pytest.mark.services
+
+
+class TestPostgresState(StateConformance):
+    @pytest.fixture
+    def open_state(self, postgres_url: str) -> Iterator[OpenState]:
+        with ExitStack() as stack:
+            yield lambda: stack.enter_context(closing(PostgresState(postgres_url)))
