@@ -86,6 +86,12 @@ class Unavailable(StorageError):
     retry = True
 
 
+class Superseded(StorageError):
+    """Another process has taken over what this one kept: what it still has in memory is old, and was not written."""
+
+    code = "superseded"
+
+
 class StorageFull(StorageError):
     """The disk is full, or so nearly full that writing was refused. Nothing was lost; free space and go on."""
 

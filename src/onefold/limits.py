@@ -102,6 +102,10 @@ DELIVERY_RETRY_AFTER_MAX_S = 3_600
 """A destination may ask for a longer wait, but not keep us from trying again for a day."""
 DELIVERY_DRAIN_S = 1.0
 """For how long an answer's body is read, only to use the connection again; its status has been seen by then."""
+BOOK_RENEW_S = 1.0
+"""How often the process that keeps the book of deliveries says that it is still there."""
+BOOK_LEASE_S = 5.0
+"""After so long without that, another process takes the book over: a few renewals may be late or lost."""
 BREAKER_FAILURES = 10
 BREAKER_PROBE_S = 5.0
 
@@ -127,4 +131,5 @@ assert DEFINITIONS_MAX_BYTES < RECORD_MAX_BYTES
 assert BATCH_MAX_EVENTS < RECORD_EVENTS_MAX
 assert IDENTIFIER_MAX_BYTES < 511
 assert sum(DELIVERY_RETRY_SCHEDULE_S) < DELIVERY_PENDING_S < DELIVERY_PARKED_S
+assert 3 * BOOK_RENEW_S < BOOK_LEASE_S
 assert STEP_MAX_EVENTS >= BATCH_MAX_EVENTS

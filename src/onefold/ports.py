@@ -1,4 +1,6 @@
-"""The seams: what the platform needs of a log, a state and a destination. Two engines stand behind each.
+"""The seams: what the platform needs of a log, a state, a book of deliveries, a catalog and a destination.
+
+Two engines stand behind each of the first four.
 
 Every hot call takes and gives a batch. All methods may raise `StorageError` and its kin (`errors.py`).
 """
@@ -6,10 +8,14 @@ Every hot call takes and gives a batch. All methods may raise `StorageError` and
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from onefold.model.catalog import SecretKeyRow, SourceRow, VersionRow
 from onefold.model.changes import Changed, Changes, Cursor
+from onefold.model.definitions import Definitions
+from onefold.model.delivery import Delivery, Kept, Progress, Request, Standing
 from onefold.model.effect import AnyEffect
 from onefold.model.quarantined import Quarantined
 from onefold.model.rules import Rules
+from onefold.model.signing import SigningSecret
 
 
 class Record(NamedTuple):
@@ -252,4 +258,209 @@ class Destination(Protocol):
 
     async def close(self) -> None:
         """Let go of connections."""
+        ...
+
+
+class Deliveries(Protocol):
+    """The book of the deliver role: progress, counts, and every delivery that waits for a retry or is parked.
+
+    One process keeps it at a time (`try_hold`). Any other may read it, and ask for replays.
+    """
+
+    # --- reading, from any process -------------------------------------------------------------------------
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Destination → counts up to its low-water mark: taken = delivered + pending + `parked.…` + `filtered.…`."""
+        ...
+
+    def standings(self) -> dict[str, Standing]:
+        """Destination → where it stands."""
+        ...
+
+    def lag(self, newest_commit: int) -> dict[str, int]:
+        """Destination that is followed → commits that are not wholly settled yet."""
+        ...
+
+    def low_water(self) -> int:
+        """No destination, and none that may yet be defined, needs effects of commits up to this one again."""
+        ...
+
+    def pending(self, destination: str, limit: int) -> list[Delivery]:
+        """The oldest deliveries that wait for a retry, or behind one, with their payloads."""
+        ...
+
+    def parked(self, destination: str, after: int, limit: int) -> list[Delivery]:
+        """Parked deliveries with seq > `after`, oldest first, with their payloads."""
+        ...
+
+    # --- asking for a replay, from any process -------------------------------------------------------------
+    def replay(self, destination: str | None, keys: Iterable[str] | None) -> int:
+        """Ask that parked deliveries be sent again, of one destination or all, all of them or those with these keys.
+
+        The deliver role does it: soon, or when it runs again. Also switches a destination on again that had
+        answered 410. Returns how many are parked now and meant. Raises `NotFoundError` for an unknown destination.
+        """
+        ...
+
+    # --- keeping the book ----------------------------------------------------------------------------------
+    def try_hold(self) -> bool:
+        """Keep the book from now on, where nobody else does; False: another does. Who keeps it already goes on.
+
+        It ends with `close` or with the process, at the latest `limits.BOOK_LEASE_S` after the process has stopped
+        to call `renew`. Comes before `mark` and `load`: what was read earlier, another may have written over since.
+        """
+        ...
+
+    def renew(self) -> None:
+        """Go on keeping it; to be called every `limits.BOOK_RENEW_S`.
+
+        Raises `Superseded` where another has taken it over or, as nobody can be asked, may have by now; `Unavailable`
+        where nobody can be asked yet.
+        """
+        ...
+
+    def write(self, changes: Iterable[Progress], mark: int, following: Iterable[str]) -> None:
+        """Write all of this in one durable transaction. Destinations not in `following` hold up nothing.
+
+        Raises `Superseded`, having written nothing, where another has taken the book over; `StorageError` and its
+        other kin: call again with the same, which changes nothing where it had been written after all.
+        """
+        ...
+
+    def finish(self, request: int) -> None:
+        """A replay is done, and written; one that was finished before stays so. Raises `Superseded` as `write`."""
+        ...
+
+    # --- for who keeps it ----------------------------------------------------------------------------------
+    def mark(self) -> int:
+        """The commit after which destinations begin that nobody has heard of yet."""
+        ...
+
+    def load(self, destination: str) -> Kept:
+        """What there is to go on from."""
+        ...
+
+    def payload(self, destination: str, seq: int) -> bytes:
+        """The payload of a pending or parked delivery."""
+        ...
+
+    def requests(self) -> dict[int, Request]:
+        """Replays that were asked for and are not done, oldest first."""
+        ...
+
+    def parked_rows(self, destination: str, request: Request, after: int, limit: int) -> list[Delivery]:
+        """Rows of parked deliveries with seq > `after` that a replay means, without payloads."""
+        ...
+
+    def parked_before(self, destination: str, at_ms: int, limit: int) -> list[Delivery]:
+        """Rows of the oldest deliveries, as far as they were parked before this instant, without payloads."""
+        ...
+
+    def watch(self) -> int | None:
+        """A file descriptor that can be read from once somebody has asked for a replay; None: look now and then.
+
+        It says too much rather than too little. Who has it empties it before looking, and closes it.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the book, of files and connections."""
+        ...
+
+
+class Catalog(Protocol):
+    """Sources, keys and versions of definitions. Any number of processes and threads may use it at once."""
+
+    # --- sources -------------------------------------------------------------------------------------------
+    def create_source(self, name: str, kind: str = "http") -> str:
+        """Create a source and return its write key. Raises `AlreadyExists`, `InvalidRequest`."""
+        ...
+
+    def sources(self) -> list[SourceRow]:
+        """All sources, by name."""
+        ...
+
+    def write_keys(self) -> dict[str, str]:
+        """Write key → name of its source; only those that are enabled."""
+        ...
+
+    def enable_source(self, name: str, *, enabled: bool) -> None:
+        """Let a source send, or stop it. Raises `NotFoundError`."""
+        ...
+
+    def rotate_write_key(self, name: str) -> str:
+        """Give a source a new write key; the old one stops at once. Raises `NotFoundError`."""
+        ...
+
+    # --- secret keys ---------------------------------------------------------------------------------------
+    def create_secret_key(self, name: str, scopes: Iterable[str]) -> str:
+        """Create a secret key and return it, this once only. Raises `AlreadyExists`, `InvalidRequest`."""
+        ...
+
+    def secret_keys(self) -> list[SecretKeyRow]:
+        """All secret keys, also revoked ones, oldest first."""
+        ...
+
+    def revoke(self, name: str) -> None:
+        """Make a secret key worthless, at once and for ever. Raises `NotFoundError`."""
+        ...
+
+    def digests(self) -> dict[bytes, frozenset[str]]:
+        """`model.catalog.digest(key)` → its scopes, of every key in force: what a server keeps in memory."""
+        ...
+
+    def authenticate(self, plain: str) -> frozenset[str] | None:
+        """The scopes of a secret key; None where it is unknown or revoked."""
+        ...
+
+    # --- definitions ---------------------------------------------------------------------------------------
+    def definitions(self, version: int | None = None) -> Definitions:
+        """That version of the definitions, or the latest; version 0 is empty. Raises `NotFoundError`."""
+        ...
+
+    def save_definitions(self, definitions: Definitions, author: str, *, base: int | None = None) -> Definitions:
+        """Keep these definitions as a new version and return them with its number; unchanged ones keep theirs.
+
+        Sources that they name are created, or changed to what they say; others stay. With `base`, raises
+        `Conflict` where the latest version is not (any more) that one.
+        """
+        ...
+
+    def versions(self) -> list[VersionRow]:
+        """All versions of the definitions, oldest first."""
+        ...
+
+    # --- signing secrets -----------------------------------------------------------------------------------
+    def signing_secret(self, destination: str) -> str:
+        """The secret that a destination's webhooks are signed with (Standard Webhooks); made on first use."""
+        ...
+
+    def signing_secrets(self, destination: str) -> tuple[SigningSecret, ...]:
+        """Every secret in force: the one above, made on first use, then former ones, the last to end first."""
+        ...
+
+    def rotate_signing_secret(self, destination: str, old_valid_s: int) -> str:
+        """Give a destination a new signing secret and return it; former ones stay in force so long at most.
+
+        Raises `InvalidRequest` where that would be too long, or too many at once.
+        """
+        ...
+
+    # --- the rest ------------------------------------------------------------------------------------------
+    def generation(self) -> int:
+        """A number that grows whenever anything here changes; one indexed read."""
+        ...
+
+    def watch(self) -> int | None:
+        """A file descriptor that can be read from when `generation` may have grown; None: look now and then.
+
+        It says too much rather than too little. Who has it empties it before asking, and closes it.
+        """
+        ...
+
+    def bootstrap(self) -> tuple[str, str] | None:
+        """On an empty catalog, make the source `default` and the secret key `admin` and return both keys; else None."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections."""
         ...

@@ -93,6 +93,25 @@ class Progress(Struct):
     """The URL that answered 410 Gone: nothing is sent there any more. Empty: none did."""
 
 
+class Standing(Struct, array_like=True):
+    """Where a destination stands. `following`: it holds up the trimming of effects."""
+
+    low_water: int = 0
+    counts: dict[str, int] = {}
+    off: str = ""
+    following: bool = True
+
+
+class Kept(Struct):
+    """What the store knows of one destination, for the role to go on from. Rows come without payloads."""
+
+    standing: Standing | None
+    """None: never heard of."""
+    pending: list[Delivery]
+    parked_ahead: list[Delivery]
+    """Parked deliveries of commits past the low-water mark."""
+
+
 def sequence(commit: int, index: int) -> int:
     """The `seq` of the effect at this place in this commit."""
     assert 0 <= index < 1 << _INDEX_BITS

@@ -96,11 +96,9 @@ class SqlCatalog:
     def revoke(self, name: str) -> None:
         """Make a secret key worthless, at once and for ever. Raises `NotFoundError`."""
         active = (tables.secret_keys.c.name == name) & tables.secret_keys.c.revoked_at_ms.is_(None)
+        change = tables.secret_keys.update().where(active).values(revoked_at_ms=self._clock.now_ms())
         with self._change() as connection:
-            done = connection.execute(
-                tables.secret_keys.update().where(active).values(revoked_at_ms=self._clock.now_ms())
-            )
-            if not done.rowcount:
+            if not _NAME.fullmatch(name) or not connection.execute(change).rowcount:
                 raise NotFoundError(f"there is no secret key named {name!r}")
 
     def digests(self) -> dict[bytes, frozenset[str]]:
@@ -249,6 +247,7 @@ class SqlCatalog:
 
     def _insert_source(self, connection: sa.Connection, name: str, kind: str, *, enabled: bool) -> str:
         _check_name(name)
+        _check_name(kind)
         if connection.scalar(sa.select(tables.sources.c.name).where(tables.sources.c.name == name)):
             raise AlreadyExists(f"there is a source named {name!r} already")
         row = SourceRow(name, kind, enabled, self._token("wk_"), self._clock.now_ms())
@@ -257,14 +256,14 @@ class SqlCatalog:
 
     def _update_source(self, name: str, **values: Any) -> None:
         with self._change() as connection:
-            if not connection.execute(
-                tables.sources.update().where(tables.sources.c.name == name).values(values)
-            ).rowcount:
+            change = tables.sources.update().where(tables.sources.c.name == name).values(values)
+            if not _NAME.fullmatch(name) or not connection.execute(change).rowcount:
                 raise NotFoundError(f"there is no source named {name!r}")
 
     def _upsert_sources(self, connection: sa.Connection, definitions: Definitions) -> None:
         known = set(connection.scalars(sa.select(tables.sources.c.name)))
         for source in definitions.sources:
+            _check_name(source.kind)
             if source.name not in known:
                 self._insert_source(connection, source.name, source.kind, enabled=source.enabled)
                 continue

@@ -5,45 +5,30 @@ queue in here that the role works off. Keys of deliveries are `destination NUL s
 payloads lie apart from the rows, because rows change with every attempt and payloads never.
 """
 
+import fcntl
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 
 from onefold.clock import Clock, SystemClock
-from onefold.errors import NotFoundError, StorageError
+from onefold.errors import NotFoundError, StorageError, Superseded
 from onefold.model import delivery as deliveries
-from onefold.model.delivery import Delivery, Progress, Request
+from onefold.model.delivery import Delivery, Kept, Progress, Request, Standing
 from onefold.storage import file_watch
 from onefold.storage.lmdb_env import Environment, Options, Txn
+
+__all__ = ["DeliveryStore", "Kept", "Standing"]
 
 T = TypeVar("T")
 
 _TABLES = ("standings", "pending", "parked", "payloads", "replays", "meta")
 _MARK = b"mark"
-
-
-class Standing(Struct, array_like=True):
-    """Where a destination stands. `following`: it holds up the trimming of effects."""
-
-    low_water: int = 0
-    counts: dict[str, int] = {}
-    off: str = ""
-    following: bool = True
-
-
-class Kept(Struct):
-    """What the store knows of one destination, for the role to go on from. Rows come without payloads."""
-
-    standing: Standing | None
-    """None: never heard of."""
-    pending: list[Delivery]
-    parked_ahead: list[Delivery]
-    """Parked deliveries of commits past the low-water mark."""
+_HOLDER_FILE = "holder"
 
 
 _standing_encoder = msgspec.msgpack.Encoder()
@@ -59,6 +44,7 @@ class DeliveryStore:
         self._readonly = readonly
         self._clock = clock or SystemClock()
         self._opened: Environment | None = None
+        self._hold: int | None = None
         if not readonly:
             self._env()
 
@@ -102,6 +88,22 @@ class DeliveryStore:
         request = Request(self._clock.now_ms(), destination, None if keys is None else frozenset(keys))
         return self._write(lambda txn: self._ask(txn, request))
 
+    # --- keeping the book ------------------------------------------------------------------------------------
+    def try_hold(self) -> bool:
+        """Keep the book from now on, where nobody else does. The lock is a file's: it ends with `close` or the process.
+
+        Nobody takes it from a process that is there, so one that was paused may go on.
+        """
+        self._must_write()
+        if self._hold is None:
+            self._hold = _locked(self._path / _HOLDER_FILE)
+        return self._hold is not None
+
+    def renew(self) -> None:
+        """Raises `Superseded` where this handle does not keep the book."""
+        if self._hold is None:
+            raise Superseded(f"{self._path}: this process does not keep the book of deliveries")
+
     # --- for the deliver role --------------------------------------------------------------------------------
     def mark(self) -> int:
         """The commit after which destinations begin that nobody has heard of yet."""
@@ -129,8 +131,10 @@ class DeliveryStore:
     def write(self, changes: Iterable[Progress], mark: int, following: Iterable[str]) -> None:
         """Write all of this in one durable transaction. Destinations not in `following` hold up nothing.
 
-        Raises `StorageFull` or `StorageError`, having written nothing: call again with the same.
+        Raises `StorageFull` or `StorageError`, having written nothing: call again with the same; `Superseded` where
+        another keeps the book. Where nobody does, the first to write begins to.
         """
+        self._held()
         rows, followed = list(changes), set(following)
 
         def body(txn: Txn) -> None:
@@ -156,7 +160,8 @@ class DeliveryStore:
         return file_watch.written(self._env().file)
 
     def finish(self, request: int) -> None:
-        """A replay is done, and written."""
+        """A replay is done, and written. Raises `Superseded` as `write`."""
+        self._held()
         self._write(lambda txn: txn.delete(request.to_bytes(8, "big"), db=self._db("replays")))
 
     def parked_rows(self, destination: str, request: Request, after: int, limit: int) -> list[Delivery]:
@@ -181,12 +186,19 @@ class DeliveryStore:
         return found
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Let go of the book and of the files."""
+        if self._hold is not None:
+            os.close(self._hold)
+            self._hold = None
         if self._opened:
             self._opened.close()
             self._opened = None
 
     # --- within ----------------------------------------------------------------------------------------------
+    def _held(self) -> None:
+        if not self.try_hold():
+            raise Superseded(f"{self._path}: another process keeps the book of deliveries")
+
     def _env(self) -> Environment:
         if self._opened is None:
             names = tuple(name.encode() for name in _TABLES)
@@ -207,9 +219,12 @@ class DeliveryStore:
         with env.read() as txn:
             yield txn
 
-    def _write(self, body: Callable[[Txn], T]) -> T:
+    def _must_write(self) -> None:
         if self._readonly:
             raise StorageError(f"{self._path}: opened for reading only")
+
+    def _write(self, body: Callable[[Txn], T]) -> T:
+        self._must_write()
         return self._env().write(body)
 
     def _ask(self, txn: Txn, request: Request) -> int:
@@ -288,3 +303,17 @@ class DeliveryStore:
 
 def _key(destination: str, seq: int) -> bytes:
     return destination.encode() + b"\0" + seq.to_bytes(10, "big")
+
+
+def _locked(file: Path) -> int | None:
+    """A descriptor of this file with its lock; None: another has the lock."""
+    try:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StorageError(f"{file}: {error.strerror or error}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
