@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from onefold.errors import Superseded, Unavailable
-from onefold.storage import postgres, postgres_migration
+from onefold.storage import postgres
 from onefold.storage.deliveries_postgres import PostgresDeliveries
 from onefold.storage.postgres import Address
 from onefold.testing.conformance.deliveries import DeliveriesConformance, OpenBook, held, progress, row, until
@@ -132,15 +132,6 @@ def test_a_killed_holder_is_followed_after_the_lease(postgres_url: str) -> None:
         assert time.monotonic() - killed_s > 0.8 * LEASE_S
         assert book.mark() in {int(said[-1]), int(said[-1]) + 1}
         assert [each.key for each in book.pending("crm", 10_000)] == [f"k{n}" for n in range(1, book.mark() + 1)]
-
-
-@pytest.fixture
-def mortal() -> Iterator[tuple[PostgresServer, str]]:
-    """A server of the test's own, and the URL of a migrated database there."""
-    with PostgresServer() as server:
-        url = server.create_database()
-        postgres_migration.migrate(url, SCHEMA)
-        yield server, url
 
 
 def test_a_server_that_is_killed_loses_nothing(mortal: tuple[PostgresServer, str]) -> None:
