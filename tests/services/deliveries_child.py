@@ -12,10 +12,8 @@ from functools import partial
 from typing import Any
 
 from onefold.errors import Superseded, Unavailable
-from onefold.storage.deliveries_postgres import PostgresDeliveries
-from onefold.storage.postgres import Address
+from onefold.storage.deliveries_postgres import Options, PostgresDeliveries
 from onefold.testing.conformance.deliveries import progress, row
-from tests.services.conftest import SCHEMA
 
 
 def say(word: object) -> None:
@@ -63,7 +61,7 @@ def renew(book: PostgresDeliveries) -> None:
 def main() -> None:
     """Keep the book, do what the first argument says, and tell of being superseded."""
     what, url, lease_s = sys.argv[1:]
-    book = PostgresDeliveries(Address(url, SCHEMA), lease_s=float(lease_s))
+    book = PostgresDeliveries(url, options=Options(lease_s=float(lease_s)))
     assert book.try_hold()
     say("held")
     try:

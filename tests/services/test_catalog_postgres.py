@@ -18,8 +18,8 @@ from alembic.migration import MigrationContext
 from onefold.clock import SystemClock
 from onefold.errors import AlreadyExists, StorageError, Unavailable
 from onefold.model.definitions import Definitions, Trait
-from onefold.storage import catalog_tables, postgres, postgres_migration
-from onefold.storage.catalog_postgres import PostgresCatalog
+from onefold.storage import catalog_tables, postgres
+from onefold.storage.catalog_postgres import Options, PostgresCatalog
 from onefold.storage.postgres import Address, Timeouts
 from onefold.testing.conformance.catalog import CatalogConformance, OpenCatalog
 from onefold.testing.servers.postgres import PostgresServer
@@ -35,9 +35,8 @@ from onefold.clock import SystemClock
 from onefold.errors import Conflict
 from onefold.model.definitions import Definitions, Source, Trait
 from onefold.storage.catalog_postgres import PostgresCatalog
-from onefold.storage.postgres import Address
-_, url, schema, name = sys.argv
-catalog = PostgresCatalog(Address(url, schema), SystemClock())
+_, url, name = sys.argv
+catalog = PostgresCatalog(url, SystemClock())
 done = 0
 while done < 40:
     base = catalog.definitions().version
@@ -50,19 +49,19 @@ while done < 40:
 
 def opened(url: str) -> PostgresCatalog:
     """A handle on the catalog."""
-    return PostgresCatalog(Address(url, SCHEMA), SystemClock())
+    return PostgresCatalog(url, SystemClock())
 
 
 class TestPostgresCatalog(CatalogConformance):
     @pytest.fixture
     def open_catalog(self, postgres_url: str) -> Iterator[OpenCatalog]:
         with ExitStack() as stack:
-            yield lambda clock: stack.enter_context(closing(PostgresCatalog(Address(postgres_url, SCHEMA), clock)))
+            yield lambda clock: stack.enter_context(closing(PostgresCatalog(postgres_url, clock)))
 
 
 def test_processes_that_apply_at_once_make_each_version_once(postgres_url: str) -> None:
     """Every version that one was told of is its own, and each change has grown the generation."""
-    command = [sys.executable, "-c", APPLIER, postgres_url, SCHEMA]
+    command = [sys.executable, "-c", APPLIER, postgres_url]
     with closing(opened(postgres_url)) as catalog:
         before = catalog.generation()
         children = [subprocess.Popen([*command, name], stdout=subprocess.PIPE, text=True) for name in "ab"]
@@ -148,7 +147,7 @@ def test_a_server_that_stands_still_is_given_up_in_time(mortal: tuple[PostgresSe
     """Neither reading nor changing waits for ever, and afterwards all is as before."""
     server, url = mortal
     hasty = Timeouts(connect_s=2, statement_s=1, lock_s=1, idle_s=1, answer_s=1)
-    with closing(PostgresCatalog(Address(url, SCHEMA, timeouts=hasty), SystemClock())) as catalog:
+    with closing(PostgresCatalog(url, SystemClock(), options=Options(timeouts=hasty))) as catalog:
         catalog.create_source("a")
         server.pause()
         try:
@@ -164,7 +163,7 @@ def test_a_change_that_others_hold_up_is_given_up_in_time(postgres_url: str) -> 
     """Somebody's forgotten transaction in the catalog keeps nobody waiting for ever."""
     hasty = Timeouts(lock_s=0.5)
     with (
-        closing(PostgresCatalog(Address(postgres_url, SCHEMA, timeouts=hasty), SystemClock())) as catalog,
+        closing(PostgresCatalog(postgres_url, SystemClock(), options=Options(timeouts=hasty))) as catalog,
         postgres.connect(Address(postgres_url, SCHEMA)) as other,
         other.transaction(force_rollback=True),
     ):
@@ -178,23 +177,17 @@ def test_what_cannot_be_reached_says_so(postgres_url: str) -> None:
     """Where nobody listens it is `Unavailable`; where the server refuses, the message says what to do."""
     refused = postgres_url.replace("onefold:", "nobody:")
     nowhere = "postgresql://onefold:x@127.0.0.1:1/test"
-    with closing(opened(nowhere)) as catalog, pytest.raises(Unavailable, match="cannot be reached"):
-        catalog.definitions()
-    with closing(opened(refused)) as catalog, pytest.raises(StorageError, match="check user and password"):
-        catalog.definitions()
-    with closing(PostgresCatalog(Address(postgres_url, "onefold_other"), SystemClock())) as catalog:
-        with pytest.raises(StorageError, match="start the platform once"):
-            catalog.definitions()
-        postgres_migration.migrate(postgres_url, "onefold_other")
-        assert catalog.definitions() == Definitions()
+    with pytest.raises(Unavailable, match="cannot be reached"):
+        opened(nowhere)
+    with pytest.raises(StorageError, match="check user and password"):
+        opened(refused)
 
 
 def test_workspaces_never_see_each_other(postgres_url: str) -> None:
     """Two schemas of one database are two catalogs, also in what they tell of."""
-    postgres_migration.migrate(postgres_url, "onefold_other")
     with (
         closing(opened(postgres_url)) as mine,
-        closing(PostgresCatalog(Address(postgres_url, "onefold_other"), SystemClock())) as other,
+        closing(PostgresCatalog(postgres_url, SystemClock(), "other")) as other,
     ):
         watch = other.watch()
         assert watch is not None

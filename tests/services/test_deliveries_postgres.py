@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from onefold.errors import Superseded, Unavailable
+from onefold.errors import NotFoundError, StorageError, Superseded, Unavailable
 from onefold.storage import postgres
-from onefold.storage.deliveries_postgres import PostgresDeliveries
+from onefold.storage.deliveries_postgres import Options, PostgresDeliveries
 from onefold.storage.postgres import Address
 from onefold.testing.conformance.deliveries import DeliveriesConformance, OpenBook, held, progress, row, until
 from onefold.testing.servers.postgres import PostgresServer
@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 
 def opened(url: str, lease_s: float = LEASE_S) -> PostgresDeliveries:
     """A handle on the book."""
-    return PostgresDeliveries(Address(url, SCHEMA), lease_s=lease_s)
+    return PostgresDeliveries(url, options=Options(lease_s=lease_s))
 
 
 class Child:
@@ -86,6 +86,16 @@ class TestPostgresDeliveries(DeliveriesConformance):
         with pytest.raises(Superseded):
             book.renew()
         assert (book.mark(), book.counts()) == (0, {})
+
+    def test_who_only_reads_writes_nothing(self, postgres_url: str) -> None:
+        """A handle for reading finds what there is, makes no schema, and can neither keep the book nor ask."""
+        with closing(PostgresDeliveries(postgres_url, readonly=True)) as reader:
+            assert (reader.counts(), reader.low_water()) == ({}, 0)
+            for write in (lambda: reader.replay("crm", None), reader.try_hold, lambda: reader.write([], 1, [])):
+                with pytest.raises(StorageError):
+                    write()
+        with pytest.raises(NotFoundError):
+            PostgresDeliveries(postgres_url, "other", readonly=True)
 
 
 @pytest.mark.parametrize("what", ["write", "renew"])

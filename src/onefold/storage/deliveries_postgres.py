@@ -6,8 +6,9 @@ Who keeps the book is `deliveries_lease`'s business, what a write comes to `deli
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import takewhile
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -17,10 +18,10 @@ from onefold.errors import NotFoundError, StorageError
 from onefold.limits import BOOK_LEASE_S
 from onefold.model import delivery as deliveries
 from onefold.model.delivery import Delivery, Kept, Progress, Request, Standing
-from onefold.storage import postgres, postgres_signs
+from onefold.storage import postgres, postgres_migration, postgres_signs
 from onefold.storage.deliveries_batch import Batch, as_bytes, as_text, decode_standing
 from onefold.storage.deliveries_lease import Lease
-from onefold.storage.postgres import Address, Connection, Pool
+from onefold.storage.postgres import DEFAULT_WORKSPACE, Address, Connection, Pool, Timeouts
 from onefold.storage.postgres_signs import Signs
 
 POOL_SIZE = 4
@@ -53,17 +54,44 @@ AND (%(all)s OR key = ANY(%(keys)b::bytea[]))
 _request_decoder = msgspec.msgpack.Decoder(Request)
 
 
-class PostgresDeliveries:
-    """The book in a workspace's schema, which `postgres_migration.migrate` has made, for any number of handles."""
+class Options(NamedTuple):
+    """How to reach the server, and for how long the book is kept without a sign of life."""
 
-    def __init__(self, address: Address, clock: Clock | None = None, lease_s: float = BOOK_LEASE_S) -> None:
-        """Nothing is asked yet: what cannot be reached is `Unavailable` at the first question."""
+    role: str = "onefold deliveries"
+    """Shown as application_name in `pg_stat_activity`."""
+    timeouts: Timeouts = Timeouts()
+    lease_s: float = BOOK_LEASE_S
+
+
+class PostgresDeliveries:
+    """`ports.Deliveries` in a workspace's schema. Any number of handles may be open; any thread may use one."""
+
+    def __init__(
+        self,
+        url: str,
+        workspace: str = DEFAULT_WORKSPACE,
+        *,
+        readonly: bool = False,
+        clock: Clock | None = None,
+        options: Options | None = None,
+    ) -> None:
+        """Open, making or migrating the workspace's schema unless `readonly`.
+
+        Raises `TooNew`, having written nothing, where a newer Onefold made it; `NotFoundError` where there is nothing
+        yet to read; and as `postgres.connect` does.
+        """
+        role, timeouts, lease_s = options or Options()
+        address = Address(url, postgres.schema_of(workspace), role, timeouts._replace(idle_s=lease_s))
         self._clock = clock or SystemClock()
+        self._readonly = readonly
         self._channel = f"{address.schema}_deliveries"
         self._signs = Signs(address, self._channel)
         self._lease = Lease(address, self._clock, lease_s)
-        patient = address._replace(timeouts=address.timeouts._replace(idle_s=lease_s))
-        self._pool = Pool(lambda: postgres.connect(patient), patient.timeouts.answer_s, POOL_SIZE)
+        self._pool = Pool(lambda: postgres.connect(address), timeouts.answer_s, POOL_SIZE)
+        if readonly:
+            self._pool.run(partial(postgres_migration.require_current, schema=address.schema))
+        else:
+            postgres_migration.migrate(url, address.schema)
 
     # --- reading, from any process ---------------------------------------------------------------------------
     def counts(self) -> dict[str, dict[str, int]]:
@@ -100,6 +128,7 @@ class PostgresDeliveries:
         The deliver role does it: soon, or when it runs again. Also switches a destination on again that had
         answered 410. Returns how many are parked now and meant. Raises `NotFoundError` for an unknown destination.
         """
+        self._must_write()
         request = Request(self._clock.now_ms(), destination, None if keys is None else frozenset(keys))
         meant = self._pool.run(lambda connection: _ask(connection, request))
         with suppress(StorageError):
@@ -112,6 +141,7 @@ class PostgresDeliveries:
 
         Never waits for the one who keeps it. A handle that was `Superseded` may stand in line again.
         """
+        self._must_write()
         return self._lease.try_hold()
 
     def renew(self) -> None:
@@ -186,6 +216,10 @@ class PostgresDeliveries:
         self._pool.close()
 
     # --- within ----------------------------------------------------------------------------------------------
+    def _must_write(self) -> None:
+        if self._readonly:
+            raise StorageError("the book of deliveries was opened for reading only")
+
     def _all(self, query: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[postgres.Row]:
         return self._pool.run(lambda connection: connection.execute(query.encode(), values).fetchall())
 
