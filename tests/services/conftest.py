@@ -31,3 +31,12 @@ def postgres_url(postgres_server: PostgresServer, migrated_database: str) -> Ite
     url = postgres_server.create_database(migrated_database)
     yield url
     postgres_server.drop_database(url)
+
+
+@pytest.fixture
+def mortal() -> Iterator[tuple[PostgresServer, str]]:
+    """A server of the test's own, and the URL of a migrated database there."""
+    with PostgresServer() as server:
+        url = server.create_database()
+        postgres_migration.migrate(url, SCHEMA)
+        yield server, url

@@ -7,26 +7,43 @@ is what the one before them has left, as every statement sees what was committed
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from typing import NamedTuple
 
 import psycopg
 import sqlalchemy as sa
 
 from onefold.clock import Clock
 from onefold.errors import OnefoldError, StorageError, Unavailable
-from onefold.storage import postgres, postgres_signs
+from onefold.storage import postgres, postgres_migration, postgres_signs
 from onefold.storage.catalog_sql import SqlCatalog
-from onefold.storage.postgres import Address
+from onefold.storage.postgres import DEFAULT_WORKSPACE, Address, Timeouts
 from onefold.storage.postgres_signs import Signs
 
 POOL_SIZE = 2
 """Connections that stay open; under load there are as many more as `postgres.POOL_SIZE` allows."""
 
 
-class PostgresCatalog(SqlCatalog):
-    """The catalog in a workspace's schema, which `postgres_migration.migrate` has made."""
+class Options(NamedTuple):
+    """How to reach the server."""
 
-    def __init__(self, address: Address, clock: Clock) -> None:
-        """Nothing is asked yet: what cannot be reached is `Unavailable` at the first question."""
+    role: str = "onefold catalog"
+    """Shown as application_name in `pg_stat_activity`."""
+    timeouts: Timeouts = Timeouts()
+
+
+class PostgresCatalog(SqlCatalog):
+    """The catalog of a workspace. Any number of handles may be open; each has a few connections."""
+
+    def __init__(
+        self, url: str, clock: Clock, workspace: str = DEFAULT_WORKSPACE, *, options: Options | None = None
+    ) -> None:
+        """Open, making or migrating the workspace's schema.
+
+        Raises `TooNew`, having written nothing, where a newer Onefold made it, and as `postgres.connect` does.
+        """
+        found = options or Options()
+        address = Address(url, postgres.schema_of(workspace), found.role, found.timeouts)
+        postgres_migration.migrate(url, address.schema)
         super().__init__(_Server(address), clock)
 
 

@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-Text = sa.String().with_variant(sa.String(collation="C"), "postgresql")
+Text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 """Text in the order of its code points, whatever the database thinks of letters."""
 
 SCHEMA = 1

@@ -9,6 +9,7 @@ import os
 import select
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
 import pytest
@@ -232,6 +233,19 @@ class DeliveriesConformance:
         held(other).write([progress(2, [], [])], 2, [])
         other.finish(next(iter(other.requests())))
         assert (other.mark(), other.requests()) == (2, {})
+
+    def test_of_many_who_stand_in_line_one_gets_the_book(self, open_book: OpenBook) -> None:
+        """However many ask in the moment in which it becomes free."""
+        books = [open_book() for _ in range(6)]
+        held(books.pop()).close()
+        with ThreadPoolExecutor(5) as pool:
+            while books:
+                got = list(pool.map(lambda book: book.try_hold(), books))
+                assert sum(got) == 1
+                holder = books[got.index(True)]
+                holder.write([progress(1, [row(1)], [])], 1, [])
+                holder.close()
+                books.remove(holder)
 
     def test_who_renews_keeps_the_book(self, open_book: OpenBook, lease_s: float | None) -> None:
         """For as long as it says that it is there, nobody takes it."""
