@@ -5,7 +5,7 @@ from typing import Any
 
 from onefold.errors import SettingsError
 
-LOGS = {"lmdb": "onefold.storage.log_lmdb"}
+LOGS = {"lmdb": "onefold.storage.log_lmdb", "kafka": "onefold.storage.log_kafka"}
 STATES = {"lmdb": "onefold.storage.state_lmdb"}
 DESTINATIONS = {"webhook": "onefold.destinations.webhook"}
 

@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from onefold.errors import SettingsError, Unavailable
 
@@ -66,8 +66,8 @@ class KafkaCluster:
         """Where broker `n` has its partitions, each a folder `<topic>-<partition>`."""
         return self._brokers[n].directory
 
-    def start(self) -> "KafkaCluster":
-        """Start all brokers and return when each of them serves. Raises `Unavailable` with the log of one that fails."""
+    def start(self) -> Self:
+        """Start all brokers and return when each serves. Raises `Unavailable` with the log of one that fails."""
         home = _home()
         self._scratch = tempfile.TemporaryDirectory(prefix="onefold-kafka-")
         ports = _free_ports(2 * self._count)
@@ -111,7 +111,7 @@ class KafkaCluster:
         """Let broker `n` go on."""
         os.kill(self._brokers[n].pid, signal.SIGCONT)
 
-    def __enter__(self) -> "KafkaCluster":
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *_: object) -> None:
@@ -172,8 +172,9 @@ class _Broker:
         """Start the process, with another that kills it should ours end without having done so."""
         command = _command(self._home, self._jvm, self._settings)
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        self._guard = subprocess.Popen(["sh", "-c", f"read -r _; kill -KILL {self.pid}"], stdin=subprocess.PIPE)
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: S603 - ours
+        guard = ["/bin/sh", "-c", f"read -r _; kill -KILL {self.pid}"]
+        self._guard = subprocess.Popen(guard, stdin=subprocess.PIPE)  # noqa: S603 - ours
 
     def listens(self) -> bool:
         """Whether it takes connections. Raises `Unavailable` where the process has ended."""
@@ -240,7 +241,7 @@ def _fill(home: Path) -> None:
 
 def _fetch(directory: Path) -> None:
     copy = ["dependency:copy-dependencies", f"-DoutputDirectory={directory}", "-DincludeScope=runtime"]
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603 - ours
         [_program("mvn"), "--batch-mode", "--quiet", "--file", str(_POM), *copy],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
@@ -257,7 +258,8 @@ def _archive(home: Path) -> None:
         broker.make(f"0@127.0.0.1:{ports[1]}", 1)
         command = _command(home, Jvm(), Path(scratch) / "server.properties", f"-XX:ArchiveClassesAtExit={draft}")
         command.remove(f"-XX:SharedArchiveFile={home / 'classes.jsa'}")
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        quiet = subprocess.DEVNULL
+        process = subprocess.Popen(command, stdout=quiet, stderr=quiet)  # noqa: S603 - ours
         deadline_s = time.monotonic() + START_WITHIN_S
         while process.poll() is None and not broker.listens() and time.monotonic() < deadline_s:
             time.sleep(_POLL_S)
