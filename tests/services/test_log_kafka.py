@@ -6,10 +6,10 @@ from itertools import count
 
 import pytest
 
-from onefold.ports import LogReader, Retention
+from onefold.ports import LogReader, Retention, TrimmingWriter
 from onefold.storage.log_kafka import KafkaLogReader, KafkaLogWriter, KafkaOptions
 from onefold.testing.clock import ManualClock
-from onefold.testing.conformance.log import AnyLog, LogConformance, TrimmingWriter, records
+from onefold.testing.conformance.log import AnyLog, LogConformance, records
 from onefold.testing.servers.kafka import KafkaCluster
 
 pytestmark = pytest.mark.services
