@@ -1,1 +1,1 @@
-"""Real servers for tests and measurements, each started on a free port of 127.0.0.1 and removed without a trace."""
+"""Real servers for tests, benchmarks and demonstrations: each on free ports of 127.0.0.1, gone without a trace."""

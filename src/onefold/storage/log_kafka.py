@@ -1,0 +1,194 @@
+"""The log on the Kafka protocol: one topic a workspace, `onefold.<workspace>`, whose offsets are the log's.
+
+Nothing here uses transactions, and the topic is never compacted, so that offsets are contiguous. How the topic is made
+and why an acknowledgement means durable: `log_kafka_topic`.
+"""
+
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from onefold.clock import Clock, SystemClock
+from onefold.errors import NotFoundError, SettingsError, StorageError
+from onefold.limits import COLLECT_QUEUE_MAX_BYTES, KIB, PARTITIONS_MAX, RECORD_MAX_BYTES
+from onefold.ports import Record, Retention
+from onefold.storage import log_kafka_topic
+from onefold.storage.log_kafka_client import MESSAGE_MAX_BYTES, KafkaOptions, Link, library
+from onefold.storage.log_kafka_lookup import Lookup
+from onefold.storage.log_kafka_topic import partitions_of
+
+if TYPE_CHECKING:
+    from confluent_kafka import KafkaError, Message, Producer
+
+__all__ = ["KafkaLogReader", "KafkaLogWriter", "KafkaOptions", "partitions_of"]
+
+BATCH_BYTES = 1_000 * KIB
+"""Of one partition's records that go out as one batch, which readers see whole."""
+_GATHER_MS = 1_000
+"""Records wait for each other until an append has handed all of them over, which takes far less."""
+_GRACE_S = 1.5
+"""librdkafka looks for records past their time once a second."""
+_FULL_POLL_S = 0.05
+
+
+class KafkaLogWriter:
+    """Appends to a workspace's log, made first where it is missing, and trims it. May be used by many threads."""
+
+    def __init__(self, options: KafkaOptions, partitions: int, clock: Clock | None = None) -> None:
+        """Connect. Raises `SettingsError` where the log has another number of partitions, `Unavailable`."""
+        if not 1 <= partitions <= PARTITIONS_MAX:
+            raise SettingsError(f"partitions is {partitions}; it must be from 1 to {PARTITIONS_MAX}")
+        self.partitions = partitions
+        self._link = Link(options)
+        self._clock = clock or SystemClock()
+        self._admin = log_kafka_topic.admin(self._link)
+        found = log_kafka_topic.make(self._link, self._admin, partitions)
+        if found != partitions:
+            raise SettingsError(
+                f"the log in the Kafka topic {options.topic} has {found} partitions, the settings say {partitions}: "
+                f"set `partitions` to {found}; to have another number, start with a new workspace"
+            )
+        self._appending = threading.Lock()
+        self._producer: Producer | None = self._connect()
+
+    def append(self, batches: Mapping[int, Sequence[bytes]]) -> dict[int, int]:
+        """As `LogWriter.append`: acknowledged by all replicas in sync.
+
+        A partition's records up to `BATCH_BYTES` are one batch, adjacent and seen together. Raises `Unavailable`
+        where an acknowledgement did not come in time, when the records may or may not be there, now or later.
+        """
+        runs = {partition: records for partition, records in batches.items() if records}
+        longest = max((len(record) for records in runs.values() for record in records), default=0)
+        if longest > RECORD_MAX_BYTES:
+            raise StorageError(f"a record of {longest} bytes; the log takes at most {RECORD_MAX_BYTES}")
+        if not runs:
+            return {}
+        # Whoever is before us gives up in time; more than one of them is a queue that does not move.
+        if not self._appending.acquire(timeout=self._link.options.timeout_s + _GRACE_S):
+            raise self._link.unavailable("append to the log")
+        try:
+            return self._append(runs)
+        finally:
+            self._appending.release()
+
+    def trim(self, partition: int, before: int, retention: Retention) -> int:
+        """Remove the head of a partition up to `before`, as far as it is old, and return how many records that were.
+
+        Old is what was written longer ago than `age_ms`. Size is the broker's to bound, by the topic's
+        `retention.bytes`, and `size_bytes` does nothing here: how large a partition is on disk no client is told.
+        """
+        if retention.age_ms is None:
+            return 0
+        until_ms = max(0, self._clock.now_ms() - retention.age_ms)
+        first = log_kafka_topic.first_of(self._link, self._admin, partition)
+        return log_kafka_topic.trim(self._link, self._admin, (partition, first, before), until_ms)
+
+    def close(self) -> None:
+        """Let go of the connections. May be called twice."""
+        with self._appending:
+            self._producer = None
+
+    def _append(self, runs: Mapping[int, Sequence[bytes]]) -> dict[int, int]:
+        producer = self._producer = self._producer or self._connect()
+        group = _Group(sum(map(len, runs.values())))
+        deadline_s = time.monotonic() + self._link.options.timeout_s + _GRACE_S
+        try:
+            with self._link.translated("append to the log"):
+                for partition, records in runs.items():
+                    self._produce(producer, partition, records, group)
+                # While a flush waits, nothing waits for company: what has gathered goes out at once.
+                producer.flush(max(0.0, deadline_s - time.monotonic()))
+        except BaseException:
+            self._abandon(producer)
+            raise
+        if group.waiting or group.error is not None:
+            self._abandon(producer)
+            if group.error is not None:
+                raise self._link.error(group.error, "append to the log")
+            raise self._link.unavailable("append to the log")
+        return group.firsts
+
+    def _produce(self, producer: "Producer", partition: int, records: Sequence[bytes], group: "_Group") -> None:
+        topic, now_ms = self._link.options.topic, self._clock.now_ms()
+        deadline_s = time.monotonic() + self._link.options.timeout_s
+        for record in records:
+            while True:
+                try:
+                    producer.produce(
+                        topic, record, partition=partition, timestamp=now_ms, on_delivery=group.acknowledge
+                    )
+                    break
+                except BufferError:  # Our own bound: a part is to be acknowledged before more is taken.
+                    if time.monotonic() > deadline_s:
+                        raise self._link.unavailable("append to the log") from None
+                    producer.flush(_FULL_POLL_S)
+
+    def _abandon(self, producer: "Producer") -> None:
+        """After a failure nothing that was under way may be tried again: the next append has a new producer."""
+        self._producer = None
+        producer.purge()
+
+    def _connect(self) -> "Producer":
+        settings = {
+            "enable.idempotence": True,
+            "acks": "all",
+            "linger.ms": _GATHER_MS,
+            "batch.size": BATCH_BYTES,
+            "batch.num.messages": 1_000_000,
+            "message.max.bytes": MESSAGE_MAX_BYTES,
+            "message.timeout.ms": int(self._link.options.timeout_s * 1000),
+            "compression.type": "lz4",
+            "queue.buffering.max.kbytes": (COLLECT_QUEUE_MAX_BYTES + 2 * RECORD_MAX_BYTES) // KIB,
+            "queue.buffering.max.messages": 1_000_000,
+        }
+        with self._link.translated("make a producer"):
+            return library("confluent_kafka").Producer(self._link.config(settings))  # type: ignore[no-any-return]
+
+
+class KafkaLogReader:
+    """Reads a workspace's log. May be used by many threads."""
+
+    def __init__(self, options: KafkaOptions) -> None:
+        """Connect. Raises `NotFoundError` where no log was made yet, `Unavailable`."""
+        self.partitions = partitions_of(options)
+        if not self.partitions:
+            raise NotFoundError(f"there is no log in the Kafka topic {options.topic} yet")
+        self._lookup = Lookup(options)
+
+    def read(self, partition: int, offset: int, max_bytes: int) -> list[Record]:
+        """As `LogReader.read`. Raises `Unavailable` where the brokers do not answer in time."""
+        return self._lookup.read(partition, offset, max_bytes)
+
+    def ends(self, partition: int) -> tuple[int, int]:
+        """As `LogReader.ends`."""
+        return self._lookup.ends(partition)
+
+    def watch(self, partitions: Iterable[int]) -> int | None:
+        """As `LogReader.watch`."""
+        del partitions
+        return None
+
+    def close(self) -> None:
+        """Let go of the connections. May be called twice."""
+        self._lookup.close()
+
+
+class _Group:
+    """The records of one append: how many are not answered yet, where each partition's begin, what went wrong."""
+
+    def __init__(self, records: int) -> None:
+        self.waiting = records
+        self.firsts: dict[int, int] = {}
+        self.error: KafkaError | None = None
+
+    def acknowledge(self, error: "KafkaError | None", message: "Message") -> None:
+        """One record's answer."""
+        self.waiting -= 1
+        if error is not None:
+            self.error = error
+            return
+        partition, offset = message.partition(), message.offset()
+        assert partition is not None
+        assert offset is not None
+        self.firsts[partition] = min(self.firsts.get(partition, offset), offset)
