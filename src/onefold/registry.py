@@ -6,7 +6,9 @@ from typing import Any
 from onefold.errors import SettingsError
 
 LOGS = {"lmdb": "onefold.storage.log_lmdb", "kafka": "onefold.storage.log_kafka"}
-STATES = {"lmdb": "onefold.storage.state_lmdb"}
+STATES = {"lmdb": "onefold.storage.state_lmdb", "postgres": "onefold.storage.state_postgres"}
+DELIVERIES = {"lmdb": "onefold.storage.deliveries_lmdb", "postgres": "onefold.storage.deliveries_postgres"}
+CATALOGS = {"sqlite": "onefold.storage.catalog_sqlite", "postgres": "onefold.storage.catalog_postgres"}
 DESTINATIONS = {"webhook": "onefold.destinations.webhook"}
 
 

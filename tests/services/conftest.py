@@ -1,10 +1,46 @@
-"""Servers that the tests of this folder share, each started once a session and only where a test asks for it."""
+"""Servers that the tests of this folder share: each is started once, by the first test that needs it."""
 
 from collections.abc import Iterator
 
 import pytest
 
+from onefold.storage import postgres_migration
 from onefold.testing.servers.kafka import KafkaCluster
+from onefold.testing.servers.postgres import PostgresServer
+
+SCHEMA = "onefold_default"
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL for tests that leave it as they found it; who kills or pauses one starts their own."""
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated_database(postgres_server: PostgresServer) -> str:
+    """The name of a database that has all tables and no rows: a template, to which nobody connects."""
+    url = postgres_server.create_database()
+    postgres_migration.migrate(url, SCHEMA)
+    return url.rpartition("/")[2]
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer, migrated_database: str) -> Iterator[str]:
+    """The URL of a database of the test's own, whose schema SCHEMA is migrated."""
+    url = postgres_server.create_database(migrated_database)
+    yield url
+    postgres_server.drop_database(url)
+
+
+@pytest.fixture
+def mortal() -> Iterator[tuple[PostgresServer, str]]:
+    """A server of the test's own, and the URL of a migrated database there."""
+    with PostgresServer() as server:
+        url = server.create_database()
+        postgres_migration.migrate(url, SCHEMA)
+        yield server, url
 
 
 @pytest.fixture(scope="session")

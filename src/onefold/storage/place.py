@@ -18,7 +18,10 @@ from onefold.storage.log_lmdb import LmdbLogReader, LmdbLogWriter
 from onefold.storage.state_lmdb import LmdbState
 
 if TYPE_CHECKING:
-    from onefold.storage.postgres import Address
+    from onefold.storage.log_kafka import KafkaOptions
+
+PARTITIONS = 8
+"""Of a Kafka topic that is made, where the settings do not say: as many workers can share it."""
 
 
 class Place:
@@ -28,7 +31,6 @@ class Place:
         self.settings = settings
         self.directory = directory
         """None where nothing lies in one."""
-        self._migrated = False
 
     @classmethod
     def open(cls, settings: Settings, *, create: bool = True) -> "Place":
@@ -49,11 +51,22 @@ class Place:
 
     def log_writer(self, clock: Clock | None = None) -> TrimmingWriter:
         """The log, made first where it is missing."""
+        settings = self.settings
+        if settings.kafka:
+            from onefold.storage import log_kafka
+
+            options = self._kafka()
+            partitions = settings.partitions or log_kafka.partitions_of(options) or PARTITIONS
+            return log_kafka.KafkaLogWriter(options, partitions, clock)
         path = self._here().log
         return LmdbLogWriter(path, log_lmdb.partitions_for(path, self.settings), clock or SystemClock())
 
     def log_reader(self) -> LogReader:
         """The log, for reading. Raises `NotFoundError` where it was not made yet."""
+        if self.settings.kafka:
+            from onefold.storage import log_kafka
+
+            return log_kafka.KafkaLogReader(self._kafka())
         return LmdbLogReader(self._here().log)
 
     def share(self, index: int) -> tuple[LogReader, Assignment]:
@@ -66,34 +79,37 @@ class Place:
 
     def state(self, *, readonly: bool = False) -> State:
         """The state. Raises `NotFoundError` where it was not made yet and is only to be read."""
+        settings = self.settings
+        if settings.database:
+            from onefold.storage.state_postgres import PostgresState
+
+            return PostgresState(settings.database, settings.workspace, readonly=readonly)
         return LmdbState(self._here().state, readonly=readonly)
 
     def deliveries(self, *, readonly: bool = False, clock: Clock | None = None) -> Deliveries:
         """The book of the deliver role."""
-        if self.settings.database:
+        settings = self.settings
+        if settings.database:
             from onefold.storage.deliveries_postgres import PostgresDeliveries
 
-            return PostgresDeliveries(self._database("deliveries"), clock or SystemClock())
+            return PostgresDeliveries(settings.database, settings.workspace, readonly=readonly, clock=clock)
         return DeliveryStore(self._here().deliveries, readonly, clock or SystemClock())
 
     def catalog(self, clock: Clock | None = None) -> Catalog:
         """Sources, keys and definitions, made first where they are missing."""
-        if self.settings.database:
+        settings = self.settings
+        if settings.database:
             from onefold.storage.catalog_postgres import PostgresCatalog
 
-            return PostgresCatalog(self._database("catalog"), clock or SystemClock())
+            return PostgresCatalog(settings.database, clock or SystemClock(), settings.workspace)
         return SqliteCatalog(self._here().catalog, clock or SystemClock())
 
     def _here(self) -> DataDirectory:
         assert self.directory is not None
         return self.directory
 
-    def _database(self, role: str) -> "Address":
-        """Where the tables are, made or migrated before anything is asked of them."""
-        from onefold.storage import postgres, postgres_migration
+    def _kafka(self) -> "KafkaOptions":
+        from onefold.storage.log_kafka import KafkaOptions
 
-        schema = postgres.schema_of(self.settings.workspace)
-        if not self._migrated:
-            postgres_migration.migrate(self.settings.database, schema)
-            self._migrated = True
-        return postgres.Address(self.settings.database, schema, f"onefold {role}")
+        settings = self.settings
+        return KafkaOptions(settings.kafka, settings.workspace, settings.kafka_options)
