@@ -113,6 +113,8 @@ class PostgresState:
         self._own: dict[int, None] = {}
         if readonly:
             self._readers.run(partial(postgres_migration.require_current, schema=schema))
+            if not self._read("SELECT number FROM head"):
+                raise NotFoundError("there is no state yet; it is being made")
         else:
             postgres_migration.migrate(url, schema)
             self._readers.run(self._prepare)
