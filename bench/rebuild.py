@@ -10,6 +10,8 @@ from bench.report import Bound, Row, table
 from bench.running import platform, send_all, until_folded
 from bench.workload import BATCH_EVENTS, World, definitions
 from onefold.runtime import replay
+from onefold.settings import Settings
+from onefold.storage.place import Place
 
 
 def measure(*, quick: bool) -> list[Row]:
@@ -41,7 +43,7 @@ def _share_a_second(data: Path) -> float:
     def mark(done: int, total: int) -> None:
         marks.append((done / total, time.perf_counter()))
 
-    found = replay.verify(data, mark)
+    found = replay.verify(Place.open(Settings(data=data)), mark)
     assert found.equal, found
     return (marks[-1][0] - marks[0][0]) / (marks[-1][1] - marks[0][1])
 

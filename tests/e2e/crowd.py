@@ -9,7 +9,7 @@ import base64
 import contextlib
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from random import Random
 from typing import Any, NamedTuple
@@ -148,9 +148,9 @@ class People:
 class Clients:
     """Some clients that share a supply of requests; each sends one after the other, and none gives up."""
 
-    def __init__(self, address: Address, people: People, chance: Random, pause_s: float) -> None:
-        """`pause_s` is what a client rests between requests, on average."""
-        self._address = address
+    def __init__(self, addresses: Sequence[Address], people: People, chance: Random, pause_s: float) -> None:
+        """Each client has one of the addresses; `pause_s` is what a client rests between requests, on average."""
+        self._addresses = addresses
         self._people = people
         self._chance = chance
         self._pause_s = pause_s
@@ -159,11 +159,9 @@ class Clients:
 
     async def run(self, clients: int) -> None:
         """Send until `stop`, and then until everything that was begun is acknowledged."""
-        timeout = aiohttp.ClientTimeout(total=_ANSWER_WITHIN_S)
-        key = base64.b64encode(f"{self._address.write_key}:".encode()).decode()
-        headers = {"authorization": f"Basic {key}", "content-type": "application/json"}
-        async with aiohttp.ClientSession(self._address.url, headers=headers, timeout=timeout) as session:
-            await asyncio.gather(*(self._send_all(session) for _ in range(clients)))
+        async with contextlib.AsyncExitStack() as stack:
+            sessions = [await stack.enter_async_context(_session(address)) for address in self._addresses]
+            await asyncio.gather(*(self._send_all(sessions[n % len(sessions)]) for n in range(clients)))
 
     def stop(self) -> None:
         """Begin nothing new."""
@@ -203,6 +201,12 @@ class Clients:
             f"{answer.status} {text} to {body!r}"
         )
         return True
+
+
+def _session(address: Address) -> aiohttp.ClientSession:
+    key = base64.b64encode(f"{address.write_key}:".encode()).decode()
+    headers = {"authorization": f"Basic {key}", "content-type": "application/json"}
+    return aiohttp.ClientSession(address.url, headers=headers, timeout=aiohttp.ClientTimeout(total=_ANSWER_WITHIN_S))
 
 
 def _any_good(messages: Iterable[Message]) -> bool:

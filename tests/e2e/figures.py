@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from statistics import median
 
-from tests.e2e.ordeal import Evidence, Kill
+from tests.e2e.evidence import Evidence, Kill
 
 
 def figures(evidence: Evidence, took_s: float) -> str:

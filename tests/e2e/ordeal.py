@@ -14,27 +14,22 @@ import json
 import os
 import select
 import signal
-import subprocess
-import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
-from typing import Any, Literal
+from typing import Literal
 
 from msgspec import Struct
 
-from onefold.limits import NEVER_MS
-from onefold.storage.deliveries_lmdb import DeliveryStore, Standing
-from onefold.storage.directory import DataDirectory
-from onefold.storage.log_lmdb import LmdbLogReader
-from onefold.storage.state_lmdb import LmdbState
-from onefold.testing.destinations import Received, Receiver, after, ok, reset, status
+from onefold.settings import Settings
+from onefold.testing.destinations import Receiver
 from tests.e2e.crowd import Address, Clients, People, Tally
+from tests.e2e.evidence import AUDIENCES, LATER_AUDIENCES, Evidence, Kill
 from tests.e2e.platform import Platform
+from tests.e2e.surroundings import Surroundings
 
 Victim = Literal["worker", "http", "deliver", "everything", "supervisor"]
 VICTIMS: tuple[Victim, ...] = ("worker", "worker", "worker", "http", "deliver", "deliver", "everything", "supervisor")
@@ -43,9 +38,6 @@ VICTIMS: tuple[Victim, ...] = ("worker", "worker", "worker", "http", "deliver", 
 CLIENTS = 12
 PAUSE_S = 0.1
 """Between the requests of a client, on average: enough in all that every process is at work, and none overworked."""
-FAILING = 0.01
-FAILURES = (status(500), status(503), status(429), reset(), after(0.3, status(500)), after(3.0))
-"""The last one answers when nobody listens any more: its attempts end after two seconds."""
 AT_ONCE = 0.3
 STARTING_AGAIN = 0.3
 PAUSED = 0.5
@@ -54,31 +46,6 @@ ROLE_WITHIN_S = 30.0
 """The supervisor waits at most ten seconds before it starts a role again."""
 ORPHAN_WITHIN_S = 30.0
 REST_WITHIN_S = 240.0
-COMMAND_WITHIN_S = 600.0
-MEMORY = Path("/dev/shm")
-"""A replay commits as often as the live platform did; what it writes is thrown away, and need not wait for a disk."""
-
-TRAITS = {
-    "orders": 'count("Order Completed")',
-    "revenue": 'sum("Order Completed", properties.revenue)',
-    "largest": 'max("Order Completed", properties.revenue)',
-    "favourite": 'most_frequent("*", properties.category)',
-    "categories": 'unique("*", properties.category)',
-    "first_category": 'first("*", properties.category)',
-    "last_category": 'last("*", properties.category)',
-    "orders_2s": 'count("Order Completed", within="2s")',
-}
-AUDIENCES = {
-    "buyers": "orders > 0",
-    "pros": 'traits.plan == "pro"',
-    "busy": "orders_2s >= 2",
-    "silent": 'last_seen < ago("3s")',
-}
-LATER_AUDIENCES = {"loyal": "orders >= 3 and revenue > 30"}
-"""Defined in the midst of it, over traits that were there from the beginning."""
-EVENT = "Order Completed"
-EFFECTS = ("created", "merged")
-DESTINATION = "crm"
 
 
 class Plan(Struct, frozen=True):
@@ -89,40 +56,6 @@ class Plan(Struct, frozen=True):
     workers: int
 
 
-class Kill(Struct):
-    """Who was killed, and when; `time.monotonic()`."""
-
-    victim: str
-    at_s: float
-
-
-class Hook(Struct):
-    """A webhook that the receiver has answered with 2xx."""
-
-    key: str
-    payload: dict[str, Any]
-    at_s: float
-
-
-class Evidence(Struct):
-    """What an ordeal leaves behind, beside the data directory."""
-
-    data: Path
-    tally: Tally
-    kills: list[Kill] = []
-    hooks: list[Hook] = []
-    failed_hooks: int = 0
-    starts: int = 1
-    orphans_s: list[float] = []
-    """For how long each orphan outlived its supervisor, or its pause."""
-    stop_code: int = -1
-    replay: dict[str, Any] = {}
-    doctor: list[dict[str, Any]] = []
-    doctor_beside: list[dict[str, Any]] = []
-    """What `onefold doctor` said while the platform was still running."""
-    stderr: list[str] = []
-
-
 class Ordeal:
     """One run of a plan in an empty directory."""
 
@@ -130,41 +63,41 @@ class Ordeal:
         self._plan = plan
         self._place = place
         self._chance = self._random("kills")
-        self._moods = self._random("receiver")
         self._platform = Platform(place / "data", "--workers", str(plan.workers))
         self._orphans: list[_Orphan] = []
         self._url = ""
-        self.evidence = Evidence(place / "data", Tally())
+        self.evidence = Evidence(Settings(data=place / "data"), Tally())
+        self._around = Surroundings(plan.seed, place, self.evidence)
 
     async def run(self) -> Evidence:
         """Live through all kills, come to rest, stop, and let the command look at what is left."""
-        async with Receiver(self._mood) as receiver:
+        async with Receiver(self._around.mood) as receiver:
             self._url = receiver.url
             try:
                 await asyncio.to_thread(self._platform.start)
-                await self._apply(AUDIENCES)
-                await asyncio.to_thread(self._until, self._in_force, REST_WITHIN_S)
+                await self._around.apply(AUDIENCES, self._url)
+                await asyncio.to_thread(self._around.until, self._in_force, REST_WITHIN_S)
                 await self._load()
-                await asyncio.to_thread(self._until, self._at_rest, REST_WITHIN_S)
-                self.evidence.doctor_beside = await self._command("doctor")
+                await asyncio.to_thread(self._around.until, self._around.at_rest, REST_WITHIN_S)
+                self.evidence.doctor_beside = await self._around.command("doctor")
             finally:
                 self.evidence.stderr = list(self._platform.stderr)
                 self.evidence.stop_code = await asyncio.to_thread(self._platform.stop)
                 await asyncio.to_thread(self._bury)
-        self.evidence.doctor = await self._command("doctor")
-        self.evidence.replay = await self._command("replay", "--verify")
+        self.evidence.doctor = await self._around.command("doctor")
+        self.evidence.replay = await self._around.command("replay", "--verify")
         return self.evidence
 
     # --- killing -----------------------------------------------------------------------------------------------
     async def _load(self) -> None:
         """Clients send for as long as there is somebody to kill, and a little longer."""
         address = Address(self._platform.url, self._platform.write_key)
-        clients = Clients(address, People(self._random("people")), self._random("clients"), PAUSE_S)
+        clients = Clients([address], People(self._random("people")), self._random("clients"), PAUSE_S)
         self.evidence.tally = clients.tally
         sending = asyncio.create_task(clients.run(CLIENTS))
         for number, victim in enumerate(self._victims()):
             if number == self._plan.kills // 2:
-                await self._apply(AUDIENCES | LATER_AUDIENCES)
+                await self._around.apply(AUDIENCES | LATER_AUDIENCES, self._url)
             await self._delay(sending)
             if sending.done():
                 break
@@ -250,42 +183,6 @@ class Ordeal:
         self.evidence.orphans_s = [orphan.outlived_s() for orphan in self._orphans]
 
     # --- what surrounds the platform ---------------------------------------------------------------------------
-    async def _mood(self, request: Received, writer: asyncio.StreamWriter) -> None:
-        """A receiver that takes most of what comes."""
-        if self._moods.random() < FAILING:
-            self.evidence.failed_hooks += 1
-            await self._moods.choice(FAILURES)(request, writer)
-        else:
-            self.evidence.hooks.append(Hook(request.key, request.payload, request.at_s))
-            await ok(request, writer)
-
-    async def _apply(self, audiences: Mapping[str, str]) -> None:
-        """Put these definitions into force, as users do."""
-        workspace = self._place / "workspace"
-        workspace.mkdir(exist_ok=True)
-        hook = {"kind": "webhook", "url": self._url, "timeout_s": 2}
-        wants = {"events": [EVENT], "audiences": ["*"], "effects": list(EFFECTS)}
-        whole = {"traits": TRAITS, "audiences": dict(audiences), "destinations": {DESTINATION: hook | wants}}
-        whole["allow_private_hosts"] = ["127.0.0.1"]
-        (workspace / "shop.yaml").write_text(json.dumps(whole))
-        await self._command("apply", str(workspace), "--yes")
-
-    async def _command(self, *words: str) -> Any:
-        """What `onefold` prints as JSON, beside the platform or after it; a failure is for the checks to see."""
-        command = [sys.executable, "-m", "onefold", *words, "--data", str(self.evidence.data), "--json"]
-        scratch = {"TMPDIR": str(MEMORY)} if os.access(MEMORY, os.W_OK) else {}
-        run = partial(subprocess.run, capture_output=True, text=True, check=False, env=os.environ | scratch)
-        done = await asyncio.to_thread(run, command, timeout=COMMAND_WITHIN_S)
-        assert done.returncode in (0, 1), f"{words} ended with {done.returncode}: {done.stderr}"
-        assert done.stdout, f"{words} said nothing: {done.stderr}"
-        return json.loads(done.stdout.splitlines()[-1])
-
-    def _until(self, still: Callable[[], str], within_s: float) -> None:
-        deadline_s = time.monotonic() + within_s
-        while why := still():
-            assert time.monotonic() < deadline_s, f"not within {within_s} s: {why}"
-            time.sleep(0.1)
-
     def _in_force(self) -> str:
         """Which partitions do not have the first definitions yet."""
         key = {"authorization": f"Bearer {self._platform.secret_key}"}
@@ -293,24 +190,6 @@ class Ordeal:
         with urllib.request.urlopen(request, timeout=10) as answer:
             in_force = json.loads(answer.read())["in_force"]
         return "" if set(in_force) == {1} else f"in force: {in_force}"
-
-    def _at_rest(self) -> str:
-        """What is still to be folded, to happen by time alone, or to be delivered; empty: nothing."""
-        directory = DataDirectory.open(self.evidence.data)
-        with (
-            contextlib.closing(LmdbState(directory.state, readonly=True)) as state,
-            contextlib.closing(LmdbLogReader(directory.log)) as log,
-            contextlib.closing(DeliveryStore(directory.deliveries, readonly=True)) as deliveries,
-        ):
-            for partition in range(log.partitions):
-                cursor, end = state.cursor(partition), log.ends(partition)[1]
-                if cursor.offset < end or cursor.sweeping >= 0:
-                    return f"partition {partition} is folded up to {cursor} of {end}"
-                if state.next_due_ms(partition) != NEVER_MS:
-                    return f"a timer of partition {partition} is due at {state.next_due_ms(partition)}"
-            standing = deliveries.standings().get(DESTINATION, Standing())
-            untaken, pending = state.effects(standing.low_water, 1), deliveries.pending(DESTINATION, 1)
-            return f"to be delivered: {untaken or pending}; {standing}" if untaken or pending else ""
 
     def _random(self, what: str) -> Random:
         return Random(f"{what} {self._plan.seed}")

@@ -19,13 +19,11 @@ from onefold.model import effect as effects
 from onefold.model import profile as profiles
 from onefold.model.effect import Admitted, AnyEffect, Created, Entered, Left, Merged
 from onefold.model.profile import Profile
+from onefold.ports import LogReader, State
 from onefold.runtime.delivery_payload import TYPES, tag_of
-from onefold.storage.deliveries_lmdb import DeliveryStore
-from onefold.storage.directory import DataDirectory
-from onefold.storage.log_lmdb import LmdbLogReader
-from onefold.storage.state_lmdb import LmdbState
+from onefold.storage.place import Place
 from onefold.testing.world import Person, person_of
-from tests.e2e.ordeal import AUDIENCES, DESTINATION, EVENT, LATER_AUDIENCES, Evidence, Hook
+from tests.e2e.evidence import AUDIENCES, DESTINATION, EVENT, LATER_AUDIENCES, Evidence, Hook
 
 _EVERYTHING = 1 << 40
 
@@ -56,7 +54,7 @@ class Effect(NamedTuple):
 
 
 class Remains(Struct):
-    """What lies in the data directory after an ordeal."""
+    """What lies in log, state and book after an ordeal."""
 
     fact: Fact
     counts: dict[str, int]
@@ -69,12 +67,12 @@ class Remains(Struct):
 
 
 def look(evidence: Evidence) -> Remains:
-    """Read the data directory of a platform that has stopped."""
-    directory = DataDirectory.open(evidence.data, create=False)
+    """Read the data of a platform that has stopped."""
+    place = Place.open(evidence.settings, create=False)
     with (
-        contextlib.closing(LmdbState(directory.state, readonly=True)) as state,
-        contextlib.closing(LmdbLogReader(directory.log)) as log,
-        contextlib.closing(DeliveryStore(directory.deliveries, readonly=True)) as deliveries,
+        contextlib.closing(place.state(readonly=True)) as state,
+        contextlib.closing(place.log_reader()) as log,
+        contextlib.closing(place.deliveries(readonly=True)) as deliveries,
     ):
         return Remains(
             fact=read_log(log, evidence),
@@ -101,7 +99,7 @@ def check(evidence: Evidence, remains: Remains) -> list[str]:
     return [problem for part in parts for problem in part]
 
 
-def read_log(log: LmdbLogReader, evidence: Evidence) -> Fact:
+def read_log(log: LogReader, evidence: Evidence) -> Fact:
     """Every message in the log, whatever the platform made of it."""
     fact = Fact(Counter(), {}, 0)
     bad = 0
@@ -220,7 +218,7 @@ def _told(names: set[str], events: list[dict[str, Any]]) -> Told:
 
 
 # --- I4, I9 --------------------------------------------------------------------------------------------------
-def _wanted(state: LmdbState) -> list[Effect]:
+def _wanted(state: State) -> list[Effect]:
     """The effects that the destination has subscribed to, in the order in which they came to be."""
     tag = tag_of(DESTINATION)
     return [
@@ -310,7 +308,7 @@ def _commands(evidence: Evidence, partitions: int) -> Iterator[str]:
 
 
 # --- reading ---------------------------------------------------------------------------------------------------
-def _records(log: LmdbLogReader) -> Iterator[bytes]:
+def _records(log: LogReader) -> Iterator[bytes]:
     for partition in range(log.partitions):
         offset, end = log.ends(partition)
         while offset < end:
@@ -319,7 +317,7 @@ def _records(log: LmdbLogReader) -> Iterator[bytes]:
                 offset = record.offset + 1
 
 
-def _profiles(state: LmdbState, partitions: int) -> Iterator[Profile]:
+def _profiles(state: State, partitions: int) -> Iterator[Profile]:
     for partition in range(partitions):
         for profile_id in state.profile_ids(partition, 0, _EVERYTHING):
             data = state.profile(profile_id)

@@ -16,8 +16,9 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.e2e.evidence import Evidence
 from tests.e2e.figures import figures
-from tests.e2e.ordeal import VICTIMS, Evidence, Ordeal, Plan
+from tests.e2e.ordeal import VICTIMS, Ordeal, Plan
 from tests.e2e.reckoning import Remains, check, look
 
 FEW = len(VICTIMS)
@@ -55,10 +56,11 @@ def lived(plan: Plan, place: Path) -> Lived:
         evidence = asyncio.run(ordeal.run())
         remains = look(evidence)
     except Exception as error:
-        error.add_note("\n".join([*ordeal.evidence.stderr[-60:], f"the data is in {ordeal.evidence.data}", again]))
+        where = f"the data is in {ordeal.evidence.settings.data}"
+        error.add_note("\n".join([*ordeal.evidence.stderr[-60:], where, again]))
         raise
     problems = check(evidence, remains)
-    assert not problems, "\n".join([*problems, f"the data is in {evidence.data}", again])
+    assert not problems, "\n".join([*problems, f"the data is in {evidence.settings.data}", again])
     return Lived(evidence, remains, figures(evidence, time.monotonic() - began_s))
 
 

@@ -40,8 +40,7 @@ def replay(
     """
     if not verify:
         raise SettingsError("say `onefold replay --verify`: a replay compares, and never changes the live state")
-    place = settings(data).data
-    opening.directory(place)
+    place = opening.place(settings(data))
     columns = (TextColumn("folding"), BarColumn(), MofNCompleteColumn(), TextColumn("records"), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True) as progress:
         task = progress.add_task("folding", total=None)

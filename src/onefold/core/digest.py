@@ -10,13 +10,30 @@ from onefold.model.profile import Profile
 _encoder = msgspec.json.Encoder(order="deterministic")
 
 
+class PeopleDigest:
+    """A digest over all people; ids, times of merging and positions in the log are left out."""
+
+    def __init__(self) -> None:
+        self._people: list[bytes] = []
+
+    def add(self, profile: Profile) -> None:
+        """One more person."""
+        self._people.append(xxhash.xxh3_128_digest(_person(profile)))
+
+    def hex(self) -> str:
+        """The digest of those who were added, in whatever order."""
+        whole = xxhash.xxh3_128()
+        for person in sorted(self._people):
+            whole.update(person)
+        return whole.hexdigest()
+
+
 def digest_of_people(profiles: Iterable[Profile]) -> str:
-    """Hex digest over all people; ids, times of merging and positions in the log are left out."""
-    fingerprints = sorted(xxhash.xxh3_128_digest(_person(profile)) for profile in profiles)
-    whole = xxhash.xxh3_128()
-    for fingerprint in fingerprints:
-        whole.update(fingerprint)
-    return whole.hexdigest()
+    """The digest of these people, in hex."""
+    digest = PeopleDigest()
+    for profile in profiles:
+        digest.add(profile)
+    return digest.hex()
 
 
 def _person(profile: Profile) -> bytes:

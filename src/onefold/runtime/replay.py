@@ -1,29 +1,30 @@
 """Replay: fold the whole log again into a scratch state, and hold the result against the live one (I2)."""
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
+from typing import NamedTuple
 
 from msgspec import Struct
 
-from onefold.core.digest import digest_of_people
+from onefold.core.digest import PeopleDigest
 from onefold.errors import NotFoundError
 from onefold.limits import STEP_MAX_EVENTS
 from onefold.model import profile as profiles
 from onefold.model.definitions import Definitions
 from onefold.model.position import split
-from onefold.model.profile import Profile
 from onefold.ports import LogReader, State
 from onefold.runtime.folding import Folding
 from onefold.runtime.heap import without_collector
 from onefold.runtime.programs import Programs
-from onefold.storage.directory import DataDirectory
-from onefold.storage.log_lmdb import LmdbLogReader
+from onefold.storage.place import Place
+from onefold.storage.state_digest import digest_of
 from onefold.storage.state_lmdb import LmdbState, Options
+from onefold.storage.state_tables import decode_cursor
 
-_PAGE = 10_000
 _COMMITS = 256
 
 Progress = Callable[[int, int], None]
@@ -51,46 +52,77 @@ class Verification(Struct):
         return self.people_live == self.people_replayed
 
 
-def verify(data: Path, progress: Progress) -> Verification:
-    """Replay the log of a data directory, running or stopped, up to where a copy of its state has come.
+def verify(place: Place, progress: Progress) -> Verification:
+    """Replay the log of a platform, running or stopped, up to where its state has come when this begins.
 
-    Raises `NotFoundError` where retention has already removed the beginning of the log.
+    Wherever log and state lie, the replay folds into a scratch directory. Raises `NotFoundError` where retention has
+    already removed the beginning of the log.
     """
-    directory = DataDirectory.open(data, create=False)
-    reader = LmdbLogReader(directory.log)
-    with tempfile.TemporaryDirectory(prefix="onefold-replay-") as scratch:
-        live = _snapshot(directory, Path(scratch) / "live")
+    with tempfile.TemporaryDirectory(prefix="onefold-replay-") as scratch, ExitStack() as stack:
+        reader = stack.enter_context(closing(place.log_reader()))
+        live = stack.enter_context(closing(_still(place, Path(scratch) / "live")))
         replayed = LmdbState(Path(scratch) / "replayed", options=Options(scratch=True))
-        try:
-            with without_collector():
-                records = replay(reader, live, replayed, progress)
-            return Verification(
-                records=records,
-                events=replayed.counts().get("received", 0),
-                live=live.digest(),
-                replayed=replayed.digest(),
-                people_live=_people(live, reader.partitions),
-                people_replayed=_people(replayed, reader.partitions),
-            )
-        finally:
-            live.close()
-            replayed.close()
-            reader.close()
+        stack.callback(replayed.close)
+        picture = _picture(live)
+        with without_collector():
+            records = replay(reader, live, replayed, progress, picture.ends)
+        again = _picture(replayed)
+        return Verification(
+            records=records,
+            events=replayed.counts().get("received", 0),
+            live=picture.digests,
+            replayed=again.digests,
+            people_live=picture.people,
+            people_replayed=again.people,
+        )
 
 
-def _snapshot(directory: DataDirectory, target: Path) -> LmdbState:
-    """A copy of the live state, so that folding may go on meanwhile."""
-    state = LmdbState(directory.state, readonly=True)
+class _Picture(NamedTuple):
+    """What one snapshot of a state holds."""
+
+    digests: dict[str, str]
+    people: str
+    ends: dict[int, int]
+    """Partition → how far it is folded."""
+
+
+def _picture(state: State) -> _Picture:
+    """All of it from one pass over the items, so that a state may move on meanwhile."""
+    people = PeopleDigest()
+    ends: dict[int, int] = {}
+
+    def seen() -> Iterator[tuple[str, bytes, bytes]]:
+        for part, key, value in state.items():
+            if part == "profiles":
+                people.add(profiles.decode(value))
+            elif part == "cursors":
+                ends[key[0]] = decode_cursor(value).offset
+            yield part, key, value
+
+    return _Picture(digest_of(seen()), people.hex(), ends)
+
+
+def _still(place: Place, target: Path) -> State:
+    """The live state, or where it lies in a directory a copy: whoever reads a picture there holds up its writer."""
+    live = place.state(readonly=True)
+    if not isinstance(live, LmdbState):
+        return live
     try:
-        state.backup(target)
+        live.backup(target)
     finally:
-        state.close()
+        live.close()
     return LmdbState(target, readonly=True)
 
 
-def replay(reader: LogReader, live: State, into: State, progress: Progress) -> int:
-    """Fold the log into an empty state, partition by partition in the order in which `live` committed them."""
-    ends = {partition: live.cursor(partition).offset for partition in range(reader.partitions)}
+def replay(
+    reader: LogReader, live: State, into: State, progress: Progress, ends: Mapping[int, int] | None = None
+) -> int:
+    """Fold the log into an empty state, partition by partition in the order in which `live` committed them.
+
+    `ends`: how far each partition is to be folded; as far as it is now, where it is not given.
+    """
+    if ends is None:
+        ends = {partition: live.cursor(partition).offset for partition in range(reader.partitions)}
     for partition in ends:
         first, _ = reader.ends(partition)
         if first > 0:
@@ -112,14 +144,14 @@ def _in_the_log(version: int) -> Definitions:
     raise NotFoundError(f"definitions version {version} are in force, but no entry of the log has them")
 
 
-def _order(live: State, ends: dict[int, int]) -> Iterator[tuple[int, int]]:
-    """(partition, offset to fold up to), as the live effects tell in what order partitions were committed.
+def _order(live: State, ends: Mapping[int, int]) -> Iterator[tuple[int, int]]:
+    """(partition, offset to fold up to), as the live effects tell in what order partitions committed.
 
     What a partition committed in a row is one step here: a replay's commits cost as much as live ones.
     """
     commits = _commits(live) if len(ends) > 1 else iter(())
     for partition, row in groupby(commits, key=itemgetter(0)):
-        yield partition, max(until for _, until in row)
+        yield partition, min(ends.get(partition, 0), max(until for _, until in row))
     yield from ends.items()
 
 
@@ -130,17 +162,3 @@ def _commits(live: State) -> Iterator[tuple[int, int]]:
         for _, partition, effects in commits:
             yield partition, max(split(effect.position)[0] for effect in effects) + 1
         after = commits[-1][0]
-
-
-def _people(state: State, partitions: int) -> str:
-    return digest_of_people(_all_profiles(state, partitions))
-
-
-def _all_profiles(state: State, partitions: int) -> Iterator[Profile]:
-    for partition in range(partitions):
-        after = 0
-        while ids := state.profile_ids(partition, after, _PAGE):
-            loaded = state.load((), ids, ())
-            for data in loaded.profiles.values():
-                yield profiles.decode(data)
-            after = ids[-1]

@@ -14,6 +14,7 @@ from contextlib import closing
 from functools import partial
 from typing import Any, NamedTuple
 
+from onefold.errors import NotFoundError
 from onefold.limits import DEDUPE_WINDOW_MS, NEVER_MS
 from onefold.model import effect, rules
 from onefold.model.changes import Changed, Changes, Cursor
