@@ -1,5 +1,6 @@
 """The book of deliveries on a real PostgreSQL: the port's promises, also where its holder or its server breaks off."""
 
+import itertools
 import os
 import random
 import signal
@@ -151,9 +152,11 @@ def test_a_server_that_is_killed_loses_nothing(mortal: tuple[PostgresServer, str
     with closing(opened(url, lease_s=30.0)) as book:
         held(book)
         for _ in range(6):
+            before = book.mark()
             killer = threading.Timer(chance.uniform(0, 0.05), server.kill)
             killer.start()
-            written = wrote_until_killed(book, killer)
+            written = wrote_until_killed(book, before)
+            killer.join()
             server.start()
             assert book.mark() in {written, written + 1}
             assert len(book.pending("crm", 10_000)) == book.counts().get("crm", {"taken": 0})["taken"] == book.mark()
@@ -162,16 +165,14 @@ def test_a_server_that_is_killed_loses_nothing(mortal: tuple[PostgresServer, str
         book.renew()
 
 
-def wrote_until_killed(book: PostgresDeliveries, killer: threading.Timer) -> int:
-    """The last number whose write was acknowledged; rows up to it are pending."""
-    n = book.mark()
-    while True:
+def wrote_until_killed(book: PostgresDeliveries, before: int) -> int:
+    """The last number whose write was acknowledged, of those after `before`; rows up to it are pending."""
+    for n in itertools.count(before + 1):
         try:
-            book.write([progress(n + 1, [row(k) for k in range(1, n + 2)], [])], n + 1, ["crm"])
+            book.write([progress(n, [row(k) for k in range(1, n + 1)], [])], n, ["crm"])
         except Unavailable:
-            killer.join()
-            return n
-        n += 1
+            return n - 1
+    raise AssertionError
 
 
 def test_a_server_that_stands_still_ends_the_hold_in_time(mortal: tuple[PostgresServer, str]) -> None:
