@@ -370,6 +370,9 @@ class Deliveries(Protocol):
 class Catalog(Protocol):
     """Sources, keys and versions of definitions. Any number of processes and threads may use it at once."""
 
+    tells_at_once: bool
+    """The sign of a change (`watch`) is there before the change is said to be made."""
+
     # --- sources -------------------------------------------------------------------------------------------
     def create_source(self, name: str, kind: str = "http") -> str:
         """Create a source and return its write key. Raises `AlreadyExists`, `InvalidRequest`."""

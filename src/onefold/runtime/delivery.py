@@ -107,7 +107,8 @@ class Deliverer:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver until `stop` is set; then end what is under way and write all progress down."""
-        tasks = [asyncio.create_task(part) for part in (self._follow(), self._keep_house(), _until(stop))]
+        parts = (self._follow(), self._keep_house(), self._keep_book(), _until(stop))
+        tasks = [asyncio.create_task(part) for part in parts]
         try:
             done, _ = await asyncio.wait([*tasks, self._broken], return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -142,18 +143,15 @@ class Deliverer:
     async def _keep_house(self) -> None:
         defined = Signs(self._stores.catalog.watch(), CATALOG_S)
         asked = Signs(self._stores.deliveries.watch(), FLUSH_S)
-        marked_s = expired_s = renewed_s = -MARK_S
+        marked_s = expired_s = -MARK_S
         with contextlib.closing(defined), contextlib.closing(asked):
             while True:
                 now_s, newest = self._clock.monotonic_s(), self._sources.tail.newest
                 if defined.due(now_s):
                     if not await self._poll_catalog(newest):
                         defined.again()
-                elif defined.complete:
+                elif defined.complete and self._stores.catalog.tells_at_once:
                     self._mark = max(self._mark, newest)
-                if now_s - renewed_s >= BOOK_RENEW_S:
-                    renewed_s = now_s
-                    await self._renew()
                 due = now_s - marked_s >= MARK_S
                 if await self._flush(force=due):
                     if self._asked or asked.due(now_s):
@@ -165,14 +163,14 @@ class Deliverer:
                 self._pulse.beat()
                 await asyncio.sleep(FLUSH_S)
 
-    async def _renew(self) -> None:
-        """Go on keeping the book. Raises `Superseded` where another keeps it by now: nothing more is to be sent."""
-        try:
-            await self._in_thread(self._stores.deliveries.renew)
-        except Superseded:
-            raise
-        except StorageError as error:
-            log.warning("the book cannot be reached", error=str(error), code=error.code)
+    async def _keep_book(self) -> None:
+        """Go on keeping the book, whatever else waits. Raises `Superseded` where another may keep it by now."""
+        while True:
+            try:
+                await asyncio.to_thread(self._stores.deliveries.renew)
+            except Unavailable as error:
+                log.warning("the book cannot be reached", error=str(error), code=error.code)
+            await asyncio.sleep(BOOK_RENEW_S)
 
     def _expire(self) -> None:
         """Comes right after a flush, while no replay is under way: what the store shows as parked is parked."""

@@ -34,6 +34,8 @@ class Options(NamedTuple):
 class PostgresCatalog(SqlCatalog):
     """The catalog of a workspace. Any number of handles may be open; each has a few connections."""
 
+    tells_at_once = False
+
     def __init__(
         self, url: str, clock: Clock, workspace: str = DEFAULT_WORKSPACE, *, options: Options | None = None
     ) -> None:

@@ -25,6 +25,8 @@ _BUSY_TIMEOUT_MS = 10_000
 class SqliteCatalog(SqlCatalog):
     """The catalog at a path."""
 
+    tells_at_once = True
+
     def __init__(self, path: Path, clock: Clock) -> None:
         """Open the database at `path`, made first if absent. Raises `StorageError`, `TooNew`."""
         self._file = _File(path)

@@ -53,7 +53,7 @@ class Place:
         """The log, made first where it is missing."""
         settings = self.settings
         if settings.kafka:
-            from onefold.storage import log_kafka
+            from onefold.storage import log_kafka  # lazily: an extra
 
             options = self._kafka()
             partitions = settings.partitions or log_kafka.partitions_of(options) or PARTITIONS
@@ -64,7 +64,7 @@ class Place:
     def log_reader(self) -> LogReader:
         """The log, for reading. Raises `NotFoundError` where it was not made yet."""
         if self.settings.kafka:
-            from onefold.storage import log_kafka
+            from onefold.storage import log_kafka  # lazily: an extra
 
             return log_kafka.KafkaLogReader(self._kafka())
         return LmdbLogReader(self._here().log)
@@ -81,7 +81,7 @@ class Place:
         """The state. Raises `NotFoundError` where it was not made yet and is only to be read."""
         settings = self.settings
         if settings.database:
-            from onefold.storage.state_postgres import PostgresState
+            from onefold.storage.state_postgres import PostgresState  # lazily: an extra
 
             return PostgresState(settings.database, settings.workspace, readonly=readonly)
         return LmdbState(self._here().state, readonly=readonly)
@@ -90,7 +90,7 @@ class Place:
         """The book of the deliver role."""
         settings = self.settings
         if settings.database:
-            from onefold.storage.deliveries_postgres import PostgresDeliveries
+            from onefold.storage.deliveries_postgres import PostgresDeliveries  # lazily: an extra
 
             return PostgresDeliveries(settings.database, settings.workspace, readonly=readonly, clock=clock)
         return DeliveryStore(self._here().deliveries, readonly, clock or SystemClock())
@@ -99,7 +99,7 @@ class Place:
         """Sources, keys and definitions, made first where they are missing."""
         settings = self.settings
         if settings.database:
-            from onefold.storage.catalog_postgres import PostgresCatalog
+            from onefold.storage.catalog_postgres import PostgresCatalog  # lazily: an extra
 
             return PostgresCatalog(settings.database, clock or SystemClock(), settings.workspace)
         return SqliteCatalog(self._here().catalog, clock or SystemClock())
@@ -109,7 +109,7 @@ class Place:
         return self.directory
 
     def _kafka(self) -> "KafkaOptions":
-        from onefold.storage.log_kafka import KafkaOptions
+        from onefold.storage.log_kafka import KafkaOptions  # lazily: an extra
 
         settings = self.settings
         return KafkaOptions(settings.kafka, settings.workspace, settings.kafka_options)
