@@ -1,25 +1,19 @@
 """The log on Kafka keeps the port's promises, over a real broker."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
-from itertools import count
 
 import pytest
 
-from onefold.ports import LogReader, Retention, TrimmingWriter
+from onefold.ports import LogReader, Record, Retention, TrimmingWriter
 from onefold.storage.log_kafka import KafkaLogReader, KafkaLogWriter, KafkaOptions
 from onefold.testing.clock import ManualClock
 from onefold.testing.conformance.log import AnyLog, LogConformance, records
 from onefold.testing.servers.kafka import KafkaCluster
+from tests.services.kafka_logs import fresh
 
 pytestmark = pytest.mark.services
-
-_workspaces = count()
-
-
-def fresh(cluster: KafkaCluster) -> KafkaOptions:
-    """A workspace that has no log yet."""
-    return KafkaOptions(cluster.bootstrap, f"test{next(_workspaces)}")
 
 
 class OnKafka:
@@ -45,11 +39,50 @@ class OnKafka:
         return reader
 
 
+class Followed:
+    """A reader that follows all partitions, and reads on until the end of the log or until no more fits."""
+
+    def __init__(self, reader: KafkaLogReader) -> None:
+        self.partitions = reader.partitions
+        self.ends = reader.ends
+        self.watch = reader.watch
+        self.close = reader.close
+        self._reader = reader
+        watch = reader.watch(range(reader.partitions))
+        assert watch is not None
+        os.close(watch)
+
+    def read(self, partition: int, offset: int, max_bytes: int) -> list[Record]:
+        """As `LogReader.read`."""
+        found = self._reader.read(partition, offset, max_bytes)
+        while found:
+            more = self._reader.read(partition, found[-1].offset + 1, max_bytes)
+            left = max_bytes - sum(len(record.data) for record in found)
+            if not more or len(more[0].data) > left:
+                break
+            for record in more:
+                left -= len(record.data)
+                if left >= 0:
+                    found.append(record)
+        return found
+
+
+class OnKafkaFollowed(OnKafka):
+    """The same, read by those who follow."""
+
+    def reader(self) -> LogReader:
+        """Another reader."""
+        reader = super().reader()
+        assert isinstance(reader, KafkaLogReader)
+        return Followed(reader)
+
+
+@pytest.mark.parametrize("kind", [OnKafka, OnKafkaFollowed])
 class TestKafkaLog(LogConformance):
     @pytest.fixture
-    def log(self, kafka: KafkaCluster) -> Iterator[AnyLog]:
+    def log(self, kafka: KafkaCluster, kind: type[OnKafka]) -> Iterator[AnyLog]:
         with ExitStack() as stack:
-            yield OnKafka(fresh(kafka), stack.enter_context)
+            yield kind(fresh(kafka), stack.enter_context)
 
     def test_trimming_never_passes_the_safe_offset(self, log: AnyLog) -> None:
         """Kafka removes record by record (DeleteRecords), so it removes the part of an append that everyone has read.

@@ -15,6 +15,7 @@ from onefold.limits import COLLECT_QUEUE_MAX_BYTES, KIB, PARTITIONS_MAX, RECORD_
 from onefold.ports import Record, Retention
 from onefold.storage import log_kafka_topic
 from onefold.storage.log_kafka_client import MESSAGE_MAX_BYTES, KafkaOptions, Link, library
+from onefold.storage.log_kafka_feed import Feed
 from onefold.storage.log_kafka_lookup import Lookup
 from onefold.storage.log_kafka_topic import partitions_of
 
@@ -25,8 +26,6 @@ __all__ = ["KafkaLogReader", "KafkaLogWriter", "KafkaOptions", "partitions_of"]
 
 BATCH_BYTES = 1_000 * KIB
 """Of one partition's records that go out as one batch, which readers see whole."""
-_GATHER_MS = 1_000
-"""Records wait for each other until an append has handed all of them over, which takes far less."""
 _GRACE_S = 1.5
 """librdkafka looks for records past their time once a second."""
 _FULL_POLL_S = 0.05
@@ -130,14 +129,16 @@ class KafkaLogWriter:
         producer.purge()
 
     def _connect(self) -> "Producer":
+        timeout_ms = int(self._link.options.timeout_s * 1000)
         settings = {
             "enable.idempotence": True,
             "acks": "all",
-            "linger.ms": _GATHER_MS,
+            # Records wait for each other until the append has handed all of them over.
+            "linger.ms": timeout_ms // 2,
             "batch.size": BATCH_BYTES,
             "batch.num.messages": 1_000_000,
             "message.max.bytes": MESSAGE_MAX_BYTES,
-            "message.timeout.ms": int(self._link.options.timeout_s * 1000),
+            "message.timeout.ms": timeout_ms,
             "compression.type": "lz4",
             "queue.buffering.max.kbytes": (COLLECT_QUEUE_MAX_BYTES + 2 * RECORD_MAX_BYTES) // KIB,
             "queue.buffering.max.messages": 1_000_000,
@@ -147,31 +148,58 @@ class KafkaLogWriter:
 
 
 class KafkaLogReader:
-    """Reads a workspace's log. May be used by many threads."""
+    """Reads a workspace's log. May be used by many threads.
+
+    Partitions that were given to `watch` are followed: they are fetched ahead of being read, and a read gives what has
+    come so far, up to `max_bytes`. Others are read wherever one asks.
+    """
 
     def __init__(self, options: KafkaOptions) -> None:
         """Connect. Raises `NotFoundError` where no log was made yet, `Unavailable`."""
         self.partitions = partitions_of(options)
         if not self.partitions:
             raise NotFoundError(f"there is no log in the Kafka topic {options.topic} yet")
-        self._lookup = Lookup(options)
+        self._options = options
+        self._opening = threading.Lock()
+        self._lookup: Lookup | None = None
+        self._feed: Feed | None = None
 
     def read(self, partition: int, offset: int, max_bytes: int) -> list[Record]:
         """As `LogReader.read`. Raises `Unavailable` where the brokers do not answer in time."""
-        return self._lookup.read(partition, offset, max_bytes)
+        if self._feed is not None and (found := self._feed.read(partition, offset, max_bytes)) is not None:
+            return found
+        return self._anywhere().read(partition, offset, max_bytes)
 
     def ends(self, partition: int) -> tuple[int, int]:
         """As `LogReader.ends`."""
-        return self._lookup.ends(partition)
+        return self._anywhere().ends(partition)
 
     def watch(self, partitions: Iterable[int]) -> int | None:
-        """As `LogReader.watch`."""
-        del partitions
-        return None
+        """As `LogReader.watch`. From now on these partitions are followed."""
+        watched = frozenset(partitions)
+        feed = self.feed()
+        feed.follow(watched, at_end=True)
+        return feed.watch(watched)
 
     def close(self) -> None:
         """Let go of the connections. May be called twice."""
-        self._lookup.close()
+        with self._opening:
+            for part in (self._feed, self._lookup):
+                if part is not None:
+                    part.close()
+            self._feed = self._lookup = None
+
+    def _anywhere(self) -> Lookup:
+        with self._opening:
+            self._lookup = self._lookup or Lookup(self._options)
+            return self._lookup
+
+    def feed(self) -> Feed:
+        """The partitions that are followed."""
+        lookup = self._anywhere()
+        with self._opening:
+            self._feed = self._feed or Feed(self._options, lookup)
+            return self._feed
 
 
 class _Group:

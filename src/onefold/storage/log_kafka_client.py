@@ -6,9 +6,9 @@ Where the library is missing, each function that needs it raises `SettingsError`
 import importlib
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
 
@@ -17,6 +17,8 @@ from onefold.limits import KIB, RECORD_MAX_BYTES
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, TopicPartition
+
+Answer = TypeVar("Answer")
 
 MESSAGE_MAX_BYTES = RECORD_MAX_BYTES + 64 * KIB
 """The largest record with what Kafka puts around it."""
@@ -112,13 +114,13 @@ class Link:
         """Ours for one of librdkafka's; `Unavailable` where it may pass."""
         name = error.name()
         if name in _DAMAGED:
-            return Damaged(f"Kafka topic {self.options.topic}: {error}; restore it from a replica or a backup")
+            return Damaged(f"Kafka topic {self.options.topic}: {error.str()}; restore it from a replica or a backup")
         if name == "_INVALID_ARG":
-            return SettingsError(f"Kafka does not take its properties: {error}")
+            return SettingsError(f"Kafka does not take its properties: {error.str()}")
         if name in _PASSING or error.retriable():
-            self.trouble = str(error)
+            self.trouble = self.trouble or error.str()
             return self.unavailable(doing)
-        return StorageError(f"Kafka at {self.options.bootstrap} could not {doing}: {error}")
+        return StorageError(f"Kafka at {self.options.bootstrap} could not {doing}: {error.str()}")
 
     def unavailable(self, doing: str) -> Unavailable:
         """What there is to say when the brokers did not answer in time."""
@@ -129,7 +131,7 @@ class Link:
         )
 
     def _hear(self, error: "KafkaError") -> None:
-        self.trouble = str(error)
+        self.trouble = error.str()
 
 
 def library(name: str) -> Any:
@@ -141,7 +143,10 @@ def library(name: str) -> Any:
 
 
 def consumer(link: Link, own: Mapping[str, Any]) -> "Consumer":
-    """A consumer that commits nothing by itself and never jumps over records that are gone."""
+    """A consumer that commits nothing by itself and never jumps over records that are gone.
+
+    For one thread at a time: while one waits in `poll`, calls of others wait too, for as long as it is called again.
+    """
     settings = {
         "group.id": f"onefold.{link.options.workspace}.readers",
         "enable.auto.commit": False,
@@ -156,34 +161,39 @@ def consumer(link: Link, own: Mapping[str, Any]) -> "Consumer":
 
 def ends_of(link: Link, asking: "Consumer", partitions: Iterable[int]) -> dict[int, int]:
     """The offset after the last record of each partition, which every acknowledged record lies below."""
-    waiting = set(partitions)
-    found: dict[int, int] = {}
-    deadline_s = time.monotonic() + link.options.timeout_s
+    places = [link.place(partition) for partition in partitions]
     doing = "say where the log ends"
-    while True:
-        with link.translated(doing):
-            left_s = max(0.001, deadline_s - time.monotonic())
-            answer = asking.offsets_for_times([link.place(partition) for partition in waiting], left_s)
-        found |= {place.partition: place.offset for place in answer if place.error is None}
-        waiting -= found.keys()
-        if not waiting:
-            return found
-        if time.monotonic() > deadline_s:
-            raise link.error(next(place.error for place in answer if place.error is not None), doing)
-        time.sleep(_RETRY_S)
+
+    def ask(within_s: float) -> dict[int, int]:
+        answer = asking.offsets_for_times(places, within_s)
+        for place in answer:
+            if place.error is not None:
+                raise link.error(place.error, doing)
+        return {place.partition: place.offset for place in answer}
+
+    return _answered(link, doing, ask)
 
 
 def bounds_of(link: Link, asking: "Consumer", partition: int) -> tuple[int, int]:
     """As `LogReader.ends`."""
+    place = link.place(partition)
+    return _answered(
+        link, "say where the log begins and ends", lambda within_s: asking.get_watermark_offsets(place, within_s)
+    )
+
+
+def _answered(link: Link, doing: str, ask: Callable[[float], Answer | None]) -> Answer:
+    """The first answer, of as many tries as there is time for: a leader may be about to change."""
     deadline_s = time.monotonic() + link.options.timeout_s
     while True:
+        left_s = deadline_s - time.monotonic()
         try:
-            with link.translated("say where the log begins and ends"):
-                left_s = max(0.001, deadline_s - time.monotonic())
-                bounds = asking.get_watermark_offsets(link.place(partition), left_s)
-            if bounds is not None:
-                return bounds
+            with link.translated(doing):
+                if (answer := ask(max(_RETRY_S, left_s))) is not None:
+                    return answer
         except Unavailable:
-            if time.monotonic() > deadline_s:
+            if left_s <= 0:
                 raise
+        if left_s <= 0:
+            raise link.unavailable(doing)
         time.sleep(_RETRY_S)

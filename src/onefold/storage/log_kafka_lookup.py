@@ -7,6 +7,7 @@ asks for one record mostly asks for its neighbours next.
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from onefold.errors import Damaged, NotFoundError
@@ -15,7 +16,7 @@ from onefold.ports import Record
 from onefold.storage.log_kafka_client import KafkaOptions, Link, bounds_of, consumer, ends_of
 
 if TYPE_CHECKING:
-    from confluent_kafka import Message
+    from confluent_kafka import KafkaError, Message
 
 CACHE_BYTES = 16 * MIB
 _FETCH_BYTES = 64 * KIB
@@ -44,6 +45,8 @@ class Lookup:
         self._cache = _Cache()
         self._at: tuple[int, int] | None = None
         """Where the consumer goes on, partition and offset; None: nowhere."""
+        self._broken: tuple[int, KafkaError] | None = None
+        """The offset of a batch that is damaged, of which librdkafka tells before it gives what comes before that."""
 
     def read(self, partition: int, offset: int, max_bytes: int) -> list[Record]:
         """As `LogReader.read`. What was fetched before retention removed it may still be given."""
@@ -57,7 +60,13 @@ class Lookup:
 
     def ends(self, partition: int) -> tuple[int, int]:
         """As `LogReader.ends`."""
-        return bounds_of(self._link, self._consumer, partition)
+        with self._lock:
+            return bounds_of(self._link, self._consumer, partition)
+
+    def last(self, partitions: Iterable[int]) -> dict[int, int]:
+        """Partition → the offset after its last record."""
+        with self._lock:
+            return ends_of(self._link, self._consumer, partitions)
 
     def close(self) -> None:
         """Leave the brokers."""
@@ -74,10 +83,18 @@ class Lookup:
         deadline_s = time.monotonic() + self._link.options.timeout_s
         self._move(partition, offset)
         while offset < end:
+            if self._broken is not None and offset >= self._broken[0]:
+                error = self._broken[1]
+                self._stop()
+                if found:
+                    return
+                raise self._link.error(error, _DOING)
             message = self._consumer.poll(max(0.0, deadline_s - time.monotonic()))
             if message is None:
                 self._stop()
                 raise self._link.unavailable(_DOING)
+            if self._tells_of_damage(message, offset):
+                continue
             record = self._record(message, partition, offset)
             self._cache.put(partition, record)
             room -= len(record.data)
@@ -111,19 +128,27 @@ class Lookup:
         self._at = (partition, offset + 1)
         return Record(offset, message.value() or b"")
 
+    def _tells_of_damage(self, message: "Message", offset: int) -> bool:
+        error, at = message.error(), message.offset()
+        if error is None or at is None or at < offset:
+            return False
+        self._broken = (at, error)
+        return True
+
     def _refuse_removed(self, partition: int, offset: int) -> None:
-        first, _ = self.ends(partition)
+        first, _ = bounds_of(self._link, self._consumer, partition)
         if offset < first:
             raise removed(partition, offset, first)
 
     def _move(self, partition: int, offset: int) -> None:
         if self._at != (partition, offset):
             self._at = (partition, offset)
+            self._broken = None
             with self._link.translated(_DOING):
                 self._consumer.assign([self._link.place(partition, offset)])
 
     def _stop(self) -> None:
-        self._at = None
+        self._at = self._broken = None
         self._consumer.unassign()
 
 

@@ -88,7 +88,11 @@ def admin(link: Link) -> "AdminClient":
 def _metadata(link: Link, administrator: "AdminClient") -> Any:
     """What is known of all topics: a question about one could make it, on some brokers."""
     with link.translated("say which topics there are"):
-        return administrator.list_topics(timeout=link.options.timeout_s)
+        try:
+            return administrator.list_topics(timeout=link.options.timeout_s)
+        except link.kafka.KafkaException:
+            administrator.poll(0)  # The link hears why.
+            raise
 
 
 def _count(link: Link, metadata: Any) -> int:

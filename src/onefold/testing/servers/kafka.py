@@ -103,6 +103,15 @@ class KafkaCluster:
         self._brokers[n].launch()
         self._until_served()
 
+    def mend(self) -> None:
+        """Start every broker that was killed, and let every one go on that was paused."""
+        for broker in self._brokers:
+            if broker.pid:
+                os.kill(broker.pid, signal.SIGCONT)
+            else:
+                broker.launch()
+        self._until_served()
+
     def pause(self, n: int) -> None:
         """Stop broker `n` as a machine that hangs: connections stay open, and nothing answers."""
         os.kill(self._brokers[n].pid, signal.SIGSTOP)
