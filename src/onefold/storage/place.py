@@ -70,10 +70,16 @@ class Place:
         return LmdbLogReader(self._here().log)
 
     def share(self, index: int) -> tuple[LogReader, Assignment]:
-        """The log for a worker, and which of its partitions are this worker's: each `workers`-th from `index` on.
+        """The log for a worker, and which of its partitions are this worker's.
 
+        Kafka shares them among the workers that are there; in a directory they are each `workers`-th from `index` on.
         Raises `SettingsError` where nothing is left for this index, `NotFoundError` where there is no log yet.
         """
+        if self.settings.kafka:
+            from onefold.storage.log_kafka_group import KafkaMembership  # lazily: an extra
+
+            membership = KafkaMembership(self._kafka())
+            return membership.reader, membership
         reader = self.log_reader()
         return reader, assignment.share(reader.partitions, self.settings.workers, index)
 

@@ -42,7 +42,6 @@ class Cluster:
                 "ONEFOLD_KAFKA": self.settings.kafka,
                 "ONEFOLD_DATABASE": self.settings.database,
                 "ONEFOLD_PARTITIONS": str(self._partitions),
-                "ONEFOLD_WORKERS": str(self._counts["worker"]),
             }
             self.place = Place.open(self.settings)
             catalog = self.place.catalog()
