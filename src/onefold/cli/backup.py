@@ -44,7 +44,7 @@ def backup(
         if verify:
             opened = backups.verify(target, SystemClock(), status.update)
         else:
-            manifest = backups.take(opening.directory(settings(data).data), target, SystemClock(), status.update)
+            manifest = backups.take(opening.directory(settings(data)), target, SystemClock(), status.update)
     if verify:
         said = f"[green]✓[/] checksums hold and it opens: {opened.profiles:,} profiles, {opened.records:,} records"
         print_json(asdict(opened)) if as_json else out.print(said)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from onefold.cli.options import settings
 from onefold.clock import SystemClock
-from onefold.errors import NotFoundError, StorageError
+from onefold.errors import NotFoundError, SettingsError, StorageError
 from onefold.ports import Catalog
 from onefold.server.engines import Engines
 from onefold.settings import Settings
@@ -14,12 +14,19 @@ from onefold.storage.directory import DataDirectory
 from onefold.storage.place import Place
 
 
-def directory(data: Path) -> DataDirectory:
-    """An existing data directory. Raises `StorageError` with what to do where there is none."""
-    try:
-        return DataDirectory.open(data, create=False)
-    except NotFoundError as error:
-        raise StorageError(str(error)) from error
+def directory(chosen: Settings) -> DataDirectory:
+    """The data directory that holds everything. Raises `StorageError` with what to do where there is none.
+
+    Raises `SettingsError` where the settings name other engines.
+    """
+    if chosen.kafka or chosen.database:
+        raise SettingsError(
+            "this command works on a data directory, and the settings name Kafka or PostgreSQL: docs/scaling.md says "
+            "what to do instead"
+        )
+    found = place(chosen).directory
+    assert found is not None
+    return found
 
 
 def place(chosen: Settings) -> Place:

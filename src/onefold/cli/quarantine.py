@@ -22,6 +22,7 @@ from onefold.ports import Catalog
 from onefold.runtime import supervisor
 from onefold.server.engines import Engines
 from onefold.server.quarantine import answer, place_of
+from onefold.settings import Settings
 
 _SHOWN_CHARS = 60
 
@@ -110,6 +111,9 @@ def replay(
         str, typer.Option("--from", "-f", metavar="FILE", help="JSON lines of mended events; `-`: standard input.")
     ] = "",
     source: Annotated[str, typer.Option("--source", "-s", help="The source of lines that do not name theirs.")] = "",
+    url: Annotated[
+        str, typer.Option("--url", metavar="URL", help="Where collect is; the platform on this data directory.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Send events again, mended or as they are, through collect of the running platform, and say how each fared.
@@ -129,10 +133,8 @@ def replay(
     """
     if not places and not file:
         raise SettingsError("say which: ids, or --from FILE with mended events")
-    path = settings(data).data
-    platform = supervisor.running(opening.directory(path).path)
-    if platform is None:
-        raise StorageError("the platform is stopped: start `onefold serve`, events are sent through its collect")
+    chosen = settings(data)
+    path, collect = chosen.data, url or _running(chosen)
     fates: list[Fate] = []
     fresh: dict[str, list[Fresh]] = defaultdict(list)
     for one in _wanted(path, places or [], file, source):
@@ -142,10 +144,18 @@ def replay(
             fresh[one.source].append(one)
     with opening.catalog(path) as catalog:
         for name, events in fresh.items():
-            fates += _sent(catalog, platform.url, name, events)
+            fates += _sent(catalog, collect, name, events)
     _report(fates, as_json=as_json)
     if any(fate.outcome != "accepted" for fate in fates):
         raise typer.Exit(exits.PROBLEM)
+
+
+def _running(chosen: Settings) -> str:
+    """Where the platform on this data directory takes events in."""
+    platform = supervisor.running(opening.directory(chosen).path)
+    if platform is None:
+        raise StorageError("the platform is stopped: start `onefold serve`, events are sent through its collect")
+    return platform.url
 
 
 def _wanted(path: Path, places: list[str], file: str, source: str) -> Iterator[Fresh | Fate]:
