@@ -6,7 +6,7 @@ NODE := tests/e2e/node
 FOR ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lint format test test-services demo bench docs clean
+.PHONY: help venv lint format test test-services demo cluster bench docs clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ test-services: venv ## tests with the real SDKs of Node and browsers, and with s
 
 demo: venv ## the platform, a simulated shop and a webhook receiver, live, for FOR seconds (20)
 	@$(BIN)/onefold demo --for $(FOR)
+
+cluster: venv ## Kafka, PostgreSQL and two of each role; parts are killed while a shop sends; FOR seconds (60)
+	@tests/e2e/install.sh servers
+	@$(BIN)/python -m onefold.testing.cluster_demo --for $(if $(filter file,$(origin FOR)),60,$(FOR))
 
 bench: venv ## measure what docs/performance.md claims
 	@$(BIN)/onefold bench $(ARGS)
