@@ -39,7 +39,9 @@ def screen(
     trouble = [Text(measures.trouble, style="bold red")] if measures.trouble else []
     story = [_story(measures, chapters)] if chapters else []
     incidents = [_incidents(measures)] if measures.incidents else []
-    return Group(Text.from_markup(title), Text(), top, *incidents, *story, *trouble, Text.from_markup(f"[dim]{hint}[/]"))
+    return Group(
+        Text.from_markup(title), Text(), top, *incidents, *story, *trouble, Text.from_markup(f"[dim]{hint}[/]")
+    )
 
 
 def line(measures: Measures) -> str:
@@ -76,7 +78,7 @@ def report(measures: Measures, console: Console) -> None:
         f" + {measures.quarantined.total():,} quarantined" + (f" [dim]({reasons})[/]" if reasons else "")
     )
     if measures.resent:
-        account += f"; {measures.resent:,} were refused or not answered meanwhile, and sent again"
+        account += f"\nmeanwhile requests with {measures.resent:,} events were refused or not answered, and sent again"
     rows = [
         ("account", account),
         (

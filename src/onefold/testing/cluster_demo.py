@@ -29,6 +29,7 @@ from onefold.runtime.workspace import load_workspace
 from onefold.testing.cluster import TWO_OF_EACH, Cluster
 from onefold.testing.cluster_account import Evidence, Line, account
 from onefold.testing.cluster_misfortunes import Misfortunes
+from onefold.testing.cluster_rest import come_to_rest
 
 BROKERS = 3
 _WHERE = "two each of collect, worker, deliver, api; 3 Kafka brokers; PostgreSQL"
@@ -61,7 +62,6 @@ def _run(options: Options) -> int:
         if out.is_terminal:
             stage.retell(measures, out)
         screen.report(measures, out)
-        cluster.roles.close()
         fine = _reckon(cluster, evidence, verified) and not measures.trouble
         if not fine:
             err.print(cluster.log.read_text(errors="replace")[-_LOG_SHOWN_CHARS:], markup=False)
@@ -79,6 +79,7 @@ async def _play(cluster: Cluster, options: Options) -> tuple[Measures, Evidence,
         play.on_sent, receiver.on_message = evidence.note, play.heard
         misfortunes = Misfortunes(cluster, measures, options.for_s or 0)
         await stage.perform(play, measures, Spectators(out, err, _WHERE), misfortunes.run)
+        await asyncio.to_thread(come_to_rest, cluster, options.settle_s)
     finally:
         await receiver.close()
     return measures, evidence, receiver.received
@@ -95,11 +96,8 @@ def _reckon(cluster: Cluster, evidence: Evidence, verified: Counter[str]) -> boo
     for line in account(cluster.place, evidence, verified):
         _show(line)
         closes &= line.closes
-    out.print(
-        "[green]✓ every account closes: nothing vanished, and the cluster made of the log what one machine makes of it[/]"
-        if closes
-        else "[bold red]✗ an account does not close[/]"
-    )
+    verdict = "[green]✓ every account closes: nothing vanished, and the embedded engine makes the same of the log[/]"
+    out.print(verdict if closes else "[bold red]✗ an account does not close[/]")
     return closes
 
 

@@ -26,6 +26,7 @@ class Misfortunes:
         self._measures = measures
         self._for_s = for_s
         self._away_s = min(_AWAY_MAX_S, _AWAY_SHARE * for_s)
+
     async def run(self, stopped: asyncio.Event) -> None:
         """Let all happen that still can before `stopped`; whoever was killed is back on return."""
         began_s = time.monotonic()
