@@ -1,12 +1,22 @@
 #!/usr/bin/env bash
-# What `make test-services` needs beyond Python: strace and Chromium (where we may install them) and the SDKs from npm.
+# What `make test-services` needs beyond Python: strace, Chromium, PostgreSQL, Java and Maven (where we may install
+# them) and the SDKs from npm. `install.sh servers`: only what starts Kafka and PostgreSQL, for `make cluster`.
 set -euo pipefail
 cd "$(dirname "$0")"
 
+has_postgres() {
+  command -v postgres >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null
+}
+
 missing=()
-command -v strace >/dev/null || missing+=(strace)
-command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
-  missing+=(chromium)
+has_postgres || missing+=(postgresql)
+command -v java >/dev/null || missing+=(default-jre-headless)
+command -v mvn >/dev/null || missing+=(maven)
+if [[ ${1:-} != servers ]]; then
+  command -v strace >/dev/null || missing+=(strace)
+  command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
+    missing+=(chromium)
+fi
 if ((${#missing[@]})) && command -v apt-get >/dev/null; then
   as_root=()
   if ((EUID != 0)); then as_root=(sudo -n); fi
@@ -15,9 +25,10 @@ if ((${#missing[@]})) && command -v apt-get >/dev/null; then
     "${apt[@]}" update
     "${apt[@]}" install -y --no-install-recommends "${missing[@]}" >/dev/null
   else
-    echo "not root, and no sudo: tests that need ${missing[*]} will fail" >&2
+    echo "not root, and no sudo: what needs ${missing[*]} will fail" >&2
   fi
 fi
+if [[ ${1:-} == servers ]]; then exit; fi
 
 if command -v npm >/dev/null; then
   (cd node && npm install --silent --no-save --no-package-lock --no-audit --no-fund --ignore-scripts)

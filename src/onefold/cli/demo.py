@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import signal
 import subprocess
 import sys
 import tempfile
@@ -13,17 +12,17 @@ from urllib.parse import urlsplit
 
 import typer
 from msgspec.structs import replace
-from rich.live import Live
 
 from onefold.cli import exits
 from onefold.cli.options import AsJson, settings
 from onefold.cli.printing import err, out, print_json
-from onefold.demo import screen
+from onefold.demo import screen, stage
 from onefold.demo.client import Target
 from onefold.demo.measures import Measures
 from onefold.demo.play import PROBE_EVENT, Options, Play, summary
 from onefold.demo.receiver import Receiver
-from onefold.errors import OnefoldError, StorageError
+from onefold.demo.stage import Spectators
+from onefold.errors import StorageError
 from onefold.model.definitions import Definitions, Destination
 from onefold.runtime import supervisor
 from onefold.runtime.workspace import load_workspace
@@ -34,8 +33,6 @@ from onefold.storage.place import Place
 LOG_FILE = "demo.log"
 PROBES = "latency_probe"
 KEY = "demo"
-FRAMES_PER_S = 4
-LINE_EVERY_S = 2.0
 STOP_WITHIN_S = 15.0
 _EXAMPLES = (Path(__file__).parents[1] / "examples", Path(__file__).parents[3] / "examples")
 
@@ -75,7 +72,7 @@ def demo(
 
         onefold demo --for 60 --json > summary.json
     """
-    definitions = load_workspace(workspace or _retail())
+    definitions = load_workspace(workspace or retail())
     options = Options(rate, for_s, seed)
     with _directory(data) as place:
         measures = asyncio.run(_demo(settings(place, {"port": port}), definitions, options, quiet=as_json))
@@ -83,7 +80,7 @@ def demo(
             print_json(summary(measures))
         else:
             if out.is_terminal:
-                _retell(measures)
+                stage.retell(measures, out)
             screen.report(measures, out)
         fine = measures.account_closes() and not measures.trouble
         if not fine:
@@ -98,57 +95,14 @@ async def _demo(settings: Settings, definitions: Definitions, options: Options, 
     receiver = Receiver()
     await receiver.start()
     try:
-        write_key, secret_key, receiver.secrets = _prepare(settings, definitions, receiver.url)
+        write_key, secret_key, receiver.secrets = prepare(settings, definitions, receiver.url)
         async with _platform(settings) as url:
-            play = Play(Target(url, write_key, secret_key), receiver, options, measures)
+            play = Play(Target((url,), (url,), write_key, secret_key), receiver, options, measures)
             receiver.on_message = play.heard
-            await _perform(play, measures, url, quiet=quiet)
+            await stage.perform(play, measures, Spectators(out, err, url, quiet))
     finally:
         await receiver.close()
     return measures
-
-
-async def _perform(play: Play, measures: Measures, url: str, *, quiet: bool) -> None:
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
-    showing = asyncio.create_task(_lines(measures) if quiet or not out.is_terminal else _show(measures, url))
-    try:
-        await play.run(stopped)
-    except OnefoldError as error:
-        measures.trouble = str(error)
-    finally:
-        showing.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await showing
-
-
-async def _show(measures: Measures, url: str) -> None:
-    hint = "Ctrl-C ends it with a summary"
-    with Live(console=out, refresh_per_second=FRAMES_PER_S, transient=True) as live:
-        while True:
-            live.update(screen.fitting(measures, url, hint, out))
-            await asyncio.sleep(1 / FRAMES_PER_S)
-
-
-def _retell(measures: Measures) -> None:
-    """Leave the story on the terminal when the live screen is gone."""
-    for chapter in measures.story:
-        out.print(screen.chapter_line(measures.heroine, chapter), markup=False, soft_wrap=False)
-
-
-async def _lines(measures: Measures) -> None:
-    told, since_s = 0, 0.0
-    while True:
-        await asyncio.sleep(0.25)
-        since_s += 0.25
-        for chapter in measures.story[told:]:
-            err.print(screen.chapter_line(measures.heroine, chapter), markup=False)
-        told = len(measures.story)
-        if since_s >= LINE_EVERY_S:
-            err.print(screen.line(measures), markup=False)
-            since_s = 0.0
 
 
 @contextlib.asynccontextmanager
@@ -180,8 +134,8 @@ async def _address(settings: Settings, process: asyncio.subprocess.Process) -> s
     raise StorageError(f"the platform did not start: {(settings.data / LOG_FILE).read_text().strip()[-1000:]}")
 
 
-def _prepare(settings: Settings, definitions: Definitions, url: str) -> tuple[str, str, list[str]]:
-    """Put the workspace into force with its webhooks sent to us: write key, secret key, signing secrets."""
+def prepare(settings: Settings, definitions: Definitions, url: str) -> tuple[str, str, list[str]]:
+    """Put the workspace into force with its webhooks sent to `url`: write key, secret key, signing secrets."""
     catalog = Place.open(settings).catalog()
     try:
         sent = [replace(one, url=url) for one in definitions.destinations]
@@ -200,7 +154,8 @@ def _prepare(settings: Settings, definitions: Definitions, url: str) -> tuple[st
         catalog.close()
 
 
-def _retail() -> Path:
+def retail() -> Path:
+    """The example that is played. Raises `StorageError` where it is not installed."""
     for examples in _EXAMPLES:
         if (examples / "retail").is_dir():
             return examples / "retail"

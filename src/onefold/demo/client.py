@@ -1,6 +1,8 @@
 """The platform as any program of a customer sees it: its public HTTP API, and nothing else."""
 
 import asyncio
+import contextlib
+import itertools
 import json
 import re
 import time
@@ -12,10 +14,13 @@ from urllib.parse import quote
 import aiohttp
 
 from onefold.demo.shop import Event
-from onefold.errors import Overloaded, StorageError
+from onefold.errors import Overloaded, StorageError, Unavailable
 
-ATTEMPTS = 8
+PATIENCE_S = 60.0
+"""For how long a request that is refused or not answered is tried again."""
 BATCH_MAX_EVENTS = 500
+_WAIT_S = 0.2
+_WAIT_MAX_S = 5.0
 _SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
@@ -23,9 +28,31 @@ _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 class Target(NamedTuple):
     """Where the platform is, and the keys to it."""
 
-    url: str
+    collect: tuple[str, ...]
+    """Events are sent to each of these in turn, as a balancer before them would do."""
+    api: tuple[str, ...]
+    """Everything else is asked here, in turn as well."""
     write_key: str
     secret_key: str
+
+
+class Sending(NamedTuple):
+    """How a batch came to be acknowledged."""
+
+    took_s: float
+    """From the first try to the acknowledgement."""
+    refused: int = 0
+    """Tries before the one that was acknowledged."""
+    unsure: int = 0
+    """Those of them whose events may lie in the log all the same: an answer was missing, or storage failed."""
+
+
+class _Try(NamedTuple):
+    """One request: acknowledged, or to be sent again after a while."""
+
+    taken: bool
+    wait_s: float = 0.0
+    unsure: bool = False
 
 
 class Sample(NamedTuple):
@@ -41,6 +68,8 @@ class Client:
 
     def __init__(self, target: Target) -> None:
         self._target = target
+        self._collect = itertools.cycle(target.collect)
+        self._api = itertools.cycle(target.api)
         self._reader = {"authorization": f"Bearer {target.secret_key}"}
         self._writer = aiohttp.BasicAuth(target.write_key)
         self._session: aiohttp.ClientSession
@@ -58,58 +87,52 @@ class Client:
     async def ready(self, within_s: float) -> None:
         """Wait until the platform answers that it is ready. Raises `StorageError` when it does not in time."""
         until = time.monotonic() + within_s
-        while time.monotonic() < until:
-            try:
-                async with self._session.get(f"{self._target.url}/readyz") as answer:
-                    if answer.status == 200:
-                        return
-            except aiohttp.ClientError:
-                pass
-            await asyncio.sleep(0.05)
-        raise StorageError(f"the platform at {self._target.url} is not ready after {within_s:.0f} s; see its log")
+        for url in dict.fromkeys((*self._target.collect, *self._target.api)):
+            while not await self._is_ready(url):
+                if time.monotonic() > until:
+                    raise StorageError(f"the platform at {url} is not ready after {within_s:.0f} s; see its log")
+                await asyncio.sleep(0.05)
 
-    async def send(self, events: list[Event], path: str = "batch") -> float:
-        """Send a batch until it is acknowledged, as client libraries do; seconds that the acknowledged try took.
+    async def send(self, events: list[Event], path: str = "batch") -> Sending:
+        """Send a batch until it is acknowledged, as client libraries do.
 
-        Raises `Overloaded` when the platform refuses it again and again.
+        Raises `Overloaded` when the platform has refused it for `PATIENCE_S`, `StorageError` where it says that the
+        request is wrong.
         """
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         body = json.dumps({"batch": events, "sentAt": now}).encode()
-        headers = {"content-type": "application/json"}
-        for attempt in range(ATTEMPTS):
-            began = time.perf_counter()
-            url = f"{self._target.url}/v1/{path}"
-            try:
-                async with self._session.post(url, data=body, headers=headers, auth=self._writer) as answer:
-                    said = await answer.read()
-                    if answer.status < 300:
-                        return time.perf_counter() - began
-                    if answer.status not in (429, 503):
-                        raise StorageError(f"{url} answered {answer.status}: {said.decode(errors='replace')[:200]}")
-                    wait_s = float(answer.headers.get("retry-after", 1))
-            except aiohttp.ClientConnectionError:
-                wait_s = 0.2 * 2**attempt
-            await asyncio.sleep(min(wait_s, 5))
-        raise Overloaded(f"the platform refused a batch {ATTEMPTS} times")
+        began = time.perf_counter()
+        refused = unsure = 0
+        while (took_s := time.perf_counter() - began) < PATIENCE_S:
+            tried = await self._try(f"{next(self._collect)}/v1/{path}", body, refused)
+            if tried.taken:
+                return Sending(time.perf_counter() - began, refused, unsure)
+            refused += 1
+            unsure += tried.unsure
+            await asyncio.sleep(tried.wait_s)
+        raise Overloaded(f"the platform refused a batch {refused} times in {took_s:.0f} s")
 
     async def profile(self, identifier: str) -> dict[str, Any] | None:
-        """One person's profile; None where there is none yet."""
-        url = f"{self._target.url}/v1/profiles/{quote(identifier, safe=':')}"
-        async with self._session.get(url, headers=self._reader) as answer:
-            return await answer.json() if answer.status == 200 else None
+        """One person's profile; None where there is none yet. Raises as `get`."""
+        status, said = await self._ask(f"/v1/profiles/{quote(identifier, safe=':')}")
+        if status not in (200, 404):
+            raise StorageError(f"the profile {identifier} was answered {status}: {said[:200].decode(errors='replace')}")
+        return json.loads(said) if status == 200 else None
 
     async def get(self, path: str) -> Any:
-        """Any answer of the API that is JSON. Raises `StorageError` where it refuses."""
-        async with self._session.get(f"{self._target.url}{path}", headers=self._reader) as answer:
-            if answer.status != 200:
-                raise StorageError(f"{path} answered {answer.status}: {(await answer.text())[:200]}")
-            return await answer.json()
+        """Any answer of the API that is JSON.
+
+        Raises `StorageError` where it refuses, `Unavailable` where it does not answer for `PATIENCE_S`.
+        """
+        status, said = await self._ask(path)
+        if status != 200:
+            raise StorageError(f"{path} answered {status}: {said[:200].decode(errors='replace')}")
+        return json.loads(said)
 
     async def metrics(self) -> list[Sample]:
-        """The metrics page, read."""
-        async with self._session.get(f"{self._target.url}/metrics", headers=self._reader) as answer:
-            text = await answer.text()
-        found = (_SAMPLE.match(line) for line in text.splitlines() if not line.startswith("#"))
+        """The metrics page, read. Raises as `get`."""
+        _, said = await self._ask("/metrics")
+        found = (_SAMPLE.match(line) for line in said.decode().splitlines() if not line.startswith("#"))
         return [Sample(m[1], dict(_LABEL.findall(m[2] or "")), float(m[3])) for m in found if m]
 
     async def tail(self, kinds: str) -> AsyncIterator[dict[str, Any]]:
@@ -117,7 +140,7 @@ class Client:
         while True:
             try:
                 async with self._session.get(
-                    f"{self._target.url}/v1/events/tail",
+                    f"{next(self._api)}/v1/events/tail",
                     params={"kind": kinds},
                     headers=self._reader,
                     timeout=aiohttp.ClientTimeout(total=None),
@@ -128,3 +151,46 @@ class Client:
             except (aiohttp.ClientError, TimeoutError):
                 pass
             await asyncio.sleep(0.2)
+
+    async def _is_ready(self, url: str) -> bool:
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+            async with self._session.get(f"{url}/readyz") as answer:
+                return answer.status == 200
+        return False
+
+    async def _try(self, url: str, body: bytes, refused: int) -> _Try:
+        headers = {"content-type": "application/json"}
+        try:
+            async with self._session.post(url, data=body, headers=headers, auth=self._writer) as answer:
+                said = await answer.read()
+                if answer.status < 300:
+                    return _Try(taken=True)
+                if answer.status not in (429, 503):
+                    raise StorageError(f"{url} answered {answer.status}: {said.decode(errors='replace')[:200]}")
+                wait_s = float(answer.headers.get("retry-after", 1))
+                unsure = answer.status == 503 and _code(said) != Overloaded.code
+                return _Try(taken=False, wait_s=min(wait_s, _WAIT_MAX_S), unsure=unsure)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            wait_s = min(_WAIT_S * 2**refused, _WAIT_MAX_S)
+            return _Try(taken=False, wait_s=wait_s, unsure=not isinstance(error, aiohttp.ClientConnectorError))
+
+    async def _ask(self, path: str) -> tuple[int, bytes]:
+        """Status and body of the first answer that does not put us off."""
+        until = time.monotonic() + PATIENCE_S
+        while True:
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                async with self._session.get(f"{next(self._api)}{path}", headers=self._reader) as answer:
+                    if answer.status not in (429, 503):
+                        return answer.status, await answer.read()
+            if time.monotonic() > until:
+                raise Unavailable(f"the platform has not answered {path} for {PATIENCE_S:.0f} s")
+            await asyncio.sleep(_WAIT_S)
+
+
+def _code(said: bytes) -> str:
+    """The code of a refusal, where it has one."""
+    try:
+        found = json.loads(said)
+    except ValueError:
+        return ""
+    return str(found.get("code", "")) if isinstance(found, dict) else ""

@@ -65,6 +65,16 @@ class Chapter:
 
 
 @dataclass
+class Incident:
+    """Something that is done to the platform while it works."""
+
+    at_s: float
+    text: str
+    over: bool = False
+    """It is mended again."""
+
+
+@dataclass
 class Audience:
     """How an audience moves."""
 
@@ -81,6 +91,10 @@ class Measures:
 
     began_s: float = field(default_factory=time.monotonic)
     sent: int = 0
+    resent: int = 0
+    """Events in requests that were refused or not answered, each time; they were sent again."""
+    unsure: int = 0
+    """Those of them that may have been taken all the same."""
     rate: Rate = field(default_factory=Rate)
     folded: Counter[str] = field(default_factory=Counter)
     """received, admitted, duplicate, as the platform counts them since the demo began."""
@@ -99,20 +113,29 @@ class Measures:
     forged: int = 0
     heroine: str = ""
     story: list[Chapter] = field(default_factory=list)
+    incidents: list[Incident] = field(default_factory=list)
     trouble: str = ""
 
     def elapsed_s(self) -> float:
         """Since the demo began."""
         return time.monotonic() - self.began_s
 
+    def happened(self, text: str, *, over: bool = False) -> None:
+        """Tell of an incident, now; `over`: of its end."""
+        self.incidents.append(Incident(self.elapsed_s(), text, over))
+
     def settled(self) -> int:
         """Events of which the platform has said what became of them."""
         return self.folded["admitted"] + self.folded["duplicate"] + self.quarantined.total()
 
     def account_closes(self) -> bool:
-        """Whether nothing has vanished, and everything that was due was delivered and verified."""
+        """Whether nothing has vanished, and everything that was due was delivered and verified.
+
+        What was sent again after a try of which nobody knows may have been received as often as it was tried.
+        """
         return (
-            self.sent == self.folded["received"] == self.settled()
+            self.sent <= self.folded["received"] <= self.sent + self.unsure
+            and self.folded["received"] == self.settled()
             and not self.pending
             and not self.parked
             and not self.forged

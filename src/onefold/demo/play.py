@@ -5,20 +5,17 @@ import contextlib
 import time
 import uuid
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from onefold.demo.client import Client, Target
+from onefold.demo.client import Client, Sending, Target
 from onefold.demo.measures import Audience, Chapter, Measures
 from onefold.demo.receiver import Receiver
 from onefold.demo.shop import Event, Shop, stamp, story
 
 TICK_S = 0.1
-PROBE_S = 0.25
 PROBE_EVENT = "Latency Probed"
-POLL_S = 0.5
-SETTLE_WITHIN_S = 15.0
 STORY_WAIT_S = 3.0
 READY_WITHIN_S = 30.0
 _TAIL = "merged,link_refused,entered,left"
@@ -34,6 +31,14 @@ class Options:
     for_s: float | None
     """How long; None: until interrupted."""
     seed: int
+    probe_s: float = 0.25
+    """Between one probe and the next."""
+    look_s: float = 0.5
+    """Between one look at the platform's counts and the next."""
+    glance_s: float = 0.001
+    """Between two looks for a profile that is to change: what `visible` is measured to."""
+    settle_s: float = 15.0
+    """How long the platform may take in the end until the account closes."""
 
 
 class Play:
@@ -50,13 +55,14 @@ class Play:
         self._now: Counter[str] = Counter()
         self._probes: dict[str, float] = {}
         self._sending: set[asyncio.Task[None]] = set()
+        self.on_sent: Callable[[list[Event], Sending], None] | None = None
+        """Told of every batch that was acknowledged."""
 
     async def run(self, stopped: asyncio.Event) -> None:
         """Play until the time is over or `stopped`, then wait until the platform has settled everything."""
         async with self._client:
             await self._client.ready(READY_WITHIN_S)
-            await self._look()
-            self._base = self._now
+            self._base = await self._first_look()
             self._measures.began_s = time.monotonic()
             watching = [asyncio.create_task(part) for part in (self._watch(), self._follow())]
             playing = [asyncio.create_task(part) for part in (self._trade(), self._probe(), self._tell())]
@@ -107,9 +113,15 @@ class Play:
         task.add_done_callback(self._sending.discard)
 
     async def _send(self, events: list[Event], path: str = "batch") -> None:
-        self._measures.acknowledged.add(await self._client.send(events, path))
-        self._measures.sent += len(events)
-        self._measures.rate.add(len(events))
+        sending = await self._client.send(events, path)
+        measures, n = self._measures, len(events)
+        measures.acknowledged.add(sending.took_s)
+        measures.sent += n
+        measures.resent += n * sending.refused
+        measures.unsure += n * sending.unsure
+        measures.rate.add(n)
+        if self.on_sent:
+            self.on_sent(events, sending)
 
     async def _probe(self) -> None:
         """Measure how long it takes until an event is visible in its profile, and until its webhook arrives."""
@@ -123,7 +135,7 @@ class Play:
             await self._finish(self._send([event]))
             await self._visible(f"user_id:{user}", sent)
             self._measures.visible.add(time.perf_counter() - began)
-            await asyncio.sleep(PROBE_S)
+            await asyncio.sleep(self._options.probe_s)
 
     async def _finish(self, sending: Coroutine[Any, Any, None]) -> None:
         """Wait for a request, and let it end even when the player is cancelled: what was sent must be counted."""
@@ -137,7 +149,7 @@ class Play:
             found = await self._client.profile(identifier)
             if found and found["events"] >= events:
                 return found
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(self._options.glance_s)
 
     # --- one person ------------------------------------------------------------------------------------------
     async def _tell(self) -> None:
@@ -177,12 +189,21 @@ class Play:
     async def _watch(self) -> None:
         while True:
             await self._look()
-            await asyncio.sleep(POLL_S)
+            await asyncio.sleep(self._options.look_s)
+
+    async def _first_look(self) -> Counter[str]:
+        until = time.monotonic() + READY_WITHIN_S
+        while not self._now and time.monotonic() < until:
+            await self._look()
+        return self._now
 
     async def _look(self) -> None:
         measures, deliveries = self._measures, Counter[str]()
+        samples = await self._client.metrics()
+        if ("onefold_up", 0.0) in ((name, value) for name, _, value in samples):
+            return  # An engine is away, and so are its counts.
         self._now = Counter()
-        for name, labels, value in await self._client.metrics():
+        for name, labels, value in samples:
             if name == "onefold_events_total":
                 self._now[labels["outcome"]] += int(value)
             elif name == "onefold_quarantined_events_total":
@@ -204,7 +225,7 @@ class Play:
 
     async def _settle(self) -> None:
         """Wait until the account closes, or for as long as that may take."""
-        until = time.monotonic() + SETTLE_WITHIN_S
+        until = time.monotonic() + self._options.settle_s
         while not self._measures.account_closes() and time.monotonic() < until:
             await asyncio.sleep(0.1)
             await self._look()
@@ -216,6 +237,7 @@ def summary(measures: Measures) -> dict[str, Any]:
         "ok": measures.account_closes(),
         "seconds": round(measures.elapsed_s(), 1),
         "sent": measures.sent,
+        "resent": measures.resent,
         "received": measures.folded["received"],
         "admitted": measures.folded["admitted"],
         "duplicate": measures.folded["duplicate"],

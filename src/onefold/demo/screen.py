@@ -7,18 +7,20 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from onefold.demo.measures import Audience, Chapter, Latencies, Measures
+from onefold.demo.measures import Audience, Chapter, Incident, Latencies, Measures
 
 _BAR = 16
 _RECENT_S = 1.5
 _AUDIENCES_SHOWN = 12
 _CHAPTERS_SHOWN = 8
+_INCIDENTS_SHOWN = 6
 
 
 def fitting(measures: Measures, url: str, hint: str, console: Console) -> RenderableType:
     """The picture with as much of the story, and then of the audiences, as the terminal has lines for."""
     sizes = [(chapters, _AUDIENCES_SHOWN) for chapters in range(_CHAPTERS_SHOWN, 1, -1)]
     sizes += [(1, audiences) for audiences in range(8, -1, -2)]
+    sizes += [(0, 0)]
     for chapters, audiences in sizes:
         picture = screen(measures, url, hint, chapters, audiences)
         if len(console.render_lines(picture, pad=False)) < console.height:
@@ -35,8 +37,11 @@ def screen(
     seconds = f"{measures.elapsed_s():.0f} s"
     title = f"[bold]Onefold[/]   [cyan]{url}[/]   {seconds}"
     trouble = [Text(measures.trouble, style="bold red")] if measures.trouble else []
-    story = _story(measures, chapters)
-    return Group(Text.from_markup(title), Text(), top, story, *trouble, Text.from_markup(f"[dim]{hint}[/]"))
+    story = [_story(measures, chapters)] if chapters else []
+    incidents = [_incidents(measures)] if measures.incidents else []
+    return Group(
+        Text.from_markup(title), Text(), top, *incidents, *story, *trouble, Text.from_markup(f"[dim]{hint}[/]")
+    )
 
 
 def line(measures: Measures) -> str:
@@ -45,7 +50,8 @@ def line(measures: Measures) -> str:
     return (
         f"{measures.elapsed_s():5.0f} s  {measures.sent:,} sent = {folded['admitted']:,} admitted"
         f" + {folded['duplicate']:,} duplicate + {measures.quarantined.total():,} quarantined"
-        f" | {measures.profiles:,} profiles, {measures.merges:,} merges"
+        + (f", {measures.resent:,} sent again" if measures.resent else "")
+        + f" | {measures.profiles:,} profiles, {measures.merges:,} merges"
         f" | visible {_percentiles(measures.visible)}"
         f" | {measures.received:,} webhooks"
     )
@@ -57,6 +63,11 @@ def chapter_line(name: str, chapter: Chapter) -> str:
     return f"{chapter.at_s:5.0f} s  {name} ({chapter.where}) {chapter.did}: {became} ({chapter.took_ms:.0f} ms)"
 
 
+def incident_line(incident: Incident) -> str:
+    """Something that was done to the platform, as one line."""
+    return f"{incident.at_s:5.0f} s  {'✓' if incident.over else '✗'} {incident.text}"
+
+
 def report(measures: Measures, console: Console) -> None:
     """The summary at the end."""
     folded = measures.folded
@@ -66,6 +77,8 @@ def report(measures: Measures, console: Console) -> None:
         f"{measures.sent:,} events sent = {folded['admitted']:,} admitted + {folded['duplicate']:,} duplicate"
         f" + {measures.quarantined.total():,} quarantined" + (f" [dim]({reasons})[/]" if reasons else "")
     )
+    if measures.resent:
+        account += f"\nmeanwhile requests with {measures.resent:,} events were refused or not answered, and sent again"
     rows = [
         ("account", account),
         (
@@ -101,6 +114,7 @@ def _traffic(measures: Measures) -> Panel:
     rows = [
         ("events/s", f"[bold]{measures.rate.per_s():,.0f}[/]"),
         ("sent", f"{measures.sent:,}"),
+        *([("sent again", f"[yellow]{measures.resent:,}[/]")] if measures.resent else []),
         ("admitted", f"[green]{folded['admitted']:,}[/]"),
         ("duplicate", f"{folded['duplicate']:,}"),
         ("quarantined", f"[yellow]{measures.quarantined.total():,}[/]"),
@@ -137,6 +151,15 @@ def _audiences(measures: Measures, many: int) -> Panel:
         style = "bold" if recent else ""
         body.add_row(Text(name, style=style), Text(bar.ljust(_BAR), style="cyan"), f"{one.size:,}", _moved(one))
     return Panel(body, title="audiences", border_style="dim", width=72)
+
+
+def _incidents(measures: Measures) -> Panel:
+    body = Table.grid(padding=(0, 2))
+    for incident in measures.incidents[-_INCIDENTS_SHOWN:]:
+        style = "green" if incident.over else "bold red"
+        mark = "✓" if incident.over else "✗"
+        body.add_row(f"[dim]{incident.at_s:3.0f} s[/]", f"[{style}]{mark} {escape(incident.text)}[/]")
+    return Panel(body, title="what is done to it", border_style="dim")
 
 
 def _story(measures: Measures, many: int) -> Panel:

@@ -178,12 +178,17 @@ class _Broker:
         self._settings.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
 
     def launch(self) -> None:
-        """Start the process, with another that kills it should ours end without having done so."""
+        """Start the process, with another that kills it should ours end without having done so.
+
+        Both in sessions of their own, so that Ctrl-C on a terminal is for us alone.
+        """
         command = _command(self._home, self._jvm, self._settings)
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: S603 - ours
+            self._process = subprocess.Popen(  # noqa: S603 - ours
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
         guard = ["/bin/sh", "-c", f"read -r _; kill -KILL {self.pid}"]
-        self._guard = subprocess.Popen(guard, stdin=subprocess.PIPE)  # noqa: S603 - ours
+        self._guard = subprocess.Popen(guard, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603 - ours
 
     def listens(self) -> bool:
         """Whether it takes connections. Raises `Unavailable` where the process has ended."""

@@ -186,8 +186,15 @@ class PostgresServer:
         for name, value in self._settings.items():
             command += ["-c", f"{name}={value}"]
         with self.log.open("ab") as log:
+            # In a session of its own, so that Ctrl-C on a terminal is for us alone.
             self._process = subprocess.Popen(  # noqa: S603 - the program was found by us
-                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self._home, **self._as_user
+                command,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                cwd=self._home,
+                start_new_session=True,
+                **self._as_user,
             )
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline and self._process.poll() is None:

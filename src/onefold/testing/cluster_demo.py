@@ -1,0 +1,126 @@
+"""`make cluster`: the simulated shop over Kafka, PostgreSQL and two of each role, parts of which are killed meanwhile.
+
+In the end the platform comes to rest, every event and every delivery is accounted for, and what the cluster has made of
+the log is held against what the embedded engine makes of it. Exits with 1 where an account does not close.
+"""
+
+import argparse
+import asyncio
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from types import FrameType
+
+from rich.markup import escape
+
+from onefold.cli import exits
+from onefold.cli.demo import prepare, retail
+from onefold.cli.printing import err, out, print_error
+from onefold.demo import screen, stage
+from onefold.demo.client import Target
+from onefold.demo.measures import Measures
+from onefold.demo.play import Options, Play
+from onefold.demo.receiver import Receiver
+from onefold.demo.stage import Spectators
+from onefold.errors import OnefoldError
+from onefold.runtime.workspace import load_workspace
+from onefold.testing.cluster import TWO_OF_EACH, Cluster
+from onefold.testing.cluster_account import Evidence, Line, account
+from onefold.testing.cluster_misfortunes import Misfortunes
+from onefold.testing.cluster_rest import come_to_rest
+
+BROKERS = 3
+_WHERE = "two each of collect, worker, deliver, api; 3 Kafka brokers; PostgreSQL"
+_LOG_SHOWN_CHARS = 3_000
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run it as the arguments say; the exit code."""
+    wanted = _parser().parse_args(arguments)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
+    options = Options(
+        wanted.rate, wanted.for_s, wanted.seed, probe_s=1.0, look_s=1.0, glance_s=0.02, settle_s=wanted.settle_s
+    )
+    try:
+        return _run(options)
+    except OnefoldError as error:
+        print_error(error)
+        return exits.code_of(error)
+    except KeyboardInterrupt:
+        return exits.INTERRUPTED
+
+
+def _run(options: Options) -> int:
+    began_s = time.monotonic()
+    err.print(f"[dim]starting {_WHERE}; the very first time this fetches Kafka, too[/]")
+    with Cluster(TWO_OF_EACH, brokers=BROKERS) as cluster:
+        err.print(f"[dim]ready after {time.monotonic() - began_s:.0f} s[/]")
+        measures, evidence, verified = asyncio.run(_play(cluster, options))
+        if out.is_terminal:
+            stage.retell(measures, out)
+        screen.report(measures, out)
+        fine = _reckon(cluster, evidence, verified) and not measures.trouble
+        if not fine:
+            err.print(cluster.log.read_text(errors="replace")[-_LOG_SHOWN_CHARS:], markup=False)
+        err.print("[dim]stopping Kafka and PostgreSQL, and removing their data[/]")
+    return exits.OK if fine else exits.PROBLEM
+
+
+async def _play(cluster: Cluster, options: Options) -> tuple[Measures, Evidence, Counter[str]]:
+    measures, evidence, receiver = Measures(), Evidence(), Receiver()
+    await receiver.start()
+    try:
+        write_key, secret_key, receiver.secrets = prepare(cluster.settings, load_workspace(retail()), receiver.url)
+        target = Target(_urls(cluster, "collect"), _urls(cluster, "api"), write_key, secret_key)
+        play = Play(target, receiver, options, measures)
+        play.on_sent, receiver.on_message = evidence.note, play.heard
+        misfortunes = Misfortunes(cluster, measures, options.for_s or 0)
+        await stage.perform(play, measures, Spectators(out, err, _WHERE), misfortunes.run)
+        await asyncio.to_thread(come_to_rest, cluster, options.settle_s)
+    finally:
+        await receiver.close()
+    return measures, evidence, receiver.received
+
+
+def _urls(cluster: Cluster, verb: str) -> tuple[str, ...]:
+    return tuple(cluster.roles.url(name) for name in cluster.roles.names if name.startswith(verb))
+
+
+def _reckon(cluster: Cluster, evidence: Evidence, verified: Counter[str]) -> bool:
+    """Print the account; whether all of it closes."""
+    out.print("\n[bold]The account[/] [dim](all roles stopped; read from Kafka, PostgreSQL and the receiver)[/]")
+    closes = True
+    for line in account(cluster.place, evidence, verified):
+        _show(line)
+        closes &= line.closes
+    verdict = "[green]✓ every account closes: nothing vanished, and the embedded engine makes the same of the log[/]"
+    out.print(verdict if closes else "[bold red]✗ an account does not close[/]")
+    return closes
+
+
+def _show(line: Line) -> None:
+    mark = "[green]✓[/]" if line.closes else "[bold red]✗[/]"
+    out.print(f"{mark} [dim]{line.title:<11}[/]{escape(line.text)}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="onefold.testing.cluster_demo", description=__doc__)
+    parser.add_argument("--for", dest="for_s", type=float, default=60.0, help="seconds to send events for (60)")
+    parser.add_argument("--rate", type=float, default=20.0, help="events a second (20)")
+    parser.add_argument("--seed", type=int, default=1, help="another seed, another shop")
+    parser.add_argument(
+        "--settle", dest="settle_s", type=float, default=60.0, help="seconds within which it must come to rest (60)"
+    )
+    return parser
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    """End by an exception, so that servers and roles are stopped on the way out."""
+    sys.exit(128 + number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
