@@ -9,7 +9,8 @@ generator share all cores. Everything happens on a platform that has its people 
 import asyncio
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import uvloop
@@ -17,9 +18,9 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from bench.report import Bound, Row, percentile, table
-from bench.running import Pool, Running, platform, send_all, until_folded
+from bench.running import Pool, Target, platform, send_all
 from bench.workload import BATCH_EVENTS, EVENT_BYTES, World, definitions
-from onefold.model.definitions import Destination
+from onefold.model.definitions import Definitions, Destination
 
 PROBE = "Probe Sent"
 PROBES_PER_S = 40
@@ -71,19 +72,22 @@ class Probes:
 
 def measure(*, quick: bool) -> list[Row]:
     """p99 of both latencies at 50 % and 80 % of the sustainable rate."""
-    return uvloop.run(_measure(QUICK if quick else LONG))
+    return uvloop.run(latencies(platform, QUICK if quick else LONG, BOUNDS))
 
 
-async def _measure(plan: Plan) -> list[Row]:
+async def latencies(
+    opened: Callable[[Definitions], AbstractContextManager[Target]], plan: Plan, bounds: Mapping[int, Bound]
+) -> list[Row]:
+    """Both latencies at each of these shares (%) of the sustainable rate, of what is opened with the definitions."""
     probes, world = Probes(), World()
     runner, port = await _receiver(probes)
     hook = Destination("probe", url=f"http://127.0.0.1:{port}/", events=(PROBE,))
-    with platform(replace(definitions((hook,)), allow_private_hosts=("127.0.0.1",))) as running:
+    with opened(replace(definitions((hook,)), allow_private_hosts=("127.0.0.1",))) as running:
         session = Session(running, world, probes)
         await session.start()
         drained = await session.drain(plan.warm_up_events)
         rate = await session.sustainable(drained, plan.search_s)
-        found: dict[int, list[str]] = {share: [] for share in BOUNDS}
+        found: dict[int, list[str]] = {share: [] for share in bounds}
         for n in range(plan.runs):
             for share, names in found.items():
                 names.append(f"probe-{share}-{n}-")
@@ -100,7 +104,7 @@ async def _measure(plan: Plan) -> list[Row]:
         ], about | {"acknowledged_p99_ms": [
             round(percentile(probes.milliseconds(probes.acknowledged, name), 0.99), 2) for name in found[share]
         ], "events_per_s": round(rate * share / 100)})
-        for share, bound in BOUNDS.items()
+        for share, bound in bounds.items()
         for what, seen in (("visible in the profile API", probes.visible), ("received by a webhook", probes.received))
     ]  # fmt: skip
 
@@ -114,17 +118,19 @@ def _row(what: str, bound: Bound, runs: Sequence[list[float]], about: dict[str, 
 class Session:
     """Loads one platform: as fast as it takes it, or at a rate with probes beside."""
 
-    def __init__(self, running: Running, world: World, probes: Probes) -> None:
+    def __init__(self, running: Target, world: World, probes: Probes) -> None:
         self._running = running
         self._world = world
         self._probes = probes
-        self._stream = Pool(running.port)
-        self._asking = Pool(running.port)
+        self._stream = Pool(running.collect_port)
+        self._telling = Pool(running.collect_port)
+        self._asking = Pool(running.api_port)
         self._sent = 0
 
     async def start(self) -> None:
         """Connect."""
         await self._stream.open(CONNECTIONS)
+        await self._telling.open(CONNECTIONS)
         await self._asking.open(CONNECTIONS)
 
     def _requests(self, events: float) -> list[bytes]:
@@ -136,12 +142,12 @@ class Session:
         """Events a second that the platform folds when it is given all it takes, from empty."""
         requests = self._requests(events)
         began_s = time.perf_counter()
-        await send_all(requests, self._running.port)
+        await send_all(requests, self._running.collect_port)
         await self._settled()
         return events / (time.perf_counter() - began_s)
 
     async def _settled(self) -> None:
-        await asyncio.to_thread(until_folded, self._running, self._sent)
+        await asyncio.to_thread(self._running.settled, self._sent)
 
     async def sustainable(self, drained: float, seconds: float) -> float:
         """The highest rate, to a sixteenth of `drained`, that is sustained; bisected, and asked twice before a no."""
@@ -196,7 +202,7 @@ class Session:
 
     async def _one(self, name: str, due_s: float) -> None:
         event = f'{{"userId":"{name}","event":"{PROBE}","messageId":"{name}"}}'.encode()
-        await self._ask_ok(self._asking, self._running.request("/v1/track", event))
+        await self._ask_ok(self._telling, self._running.request("/v1/track", event))
         self._probes.acknowledged[name] = time.perf_counter()
         question = (
             f"GET /v1/profiles/user_id:{name}?include=identifiers HTTP/1.1\r\nhost: x\r\n"

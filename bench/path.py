@@ -4,34 +4,58 @@ import argparse
 import asyncio
 import sys
 import time
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from bench.report import Bound, Row, table
-from bench.running import platform, send_all, until_folded
+from bench.running import Target, platform, send_all
 from bench.workload import BATCH_EVENTS, EVENT_BYTES, PEOPLE, World, definitions
+
+
+class Cost(NamedTuple):
+    """What some events have cost."""
+
+    cpu_s_per_million: float
+    shares: dict[str, float]
+    """The same of each role or server."""
+    events_per_s: float
+
+    @classmethod
+    def between(cls, before: Mapping[str, float], after: Mapping[str, float], events: int, taken_s: float) -> "Cost":
+        """From the CPU seconds before and after, by role."""
+        shares = {role: (cpu_s - before.get(role, 0.0)) / events * 1e6 for role, cpu_s in after.items()}
+        rounded = {role: round(share, 2) for role, share in shares.items()}
+        return cls(sum(shares.values()), rounded, events / taken_s)
 
 
 def measure(*, quick: bool, events: int = 0, runs: int = 0) -> list[Row]:
     """From empty: send everything as fast as it is taken, wait until it is folded, and hold the account to it."""
     events = events or (200_000 if quick else 1_000_000)
     bodies = World().bodies(events // BATCH_EVENTS)
-    costs: list[float] = []
-    shares: list[dict[str, float]] = []
-    rates: list[float] = []
-    for _ in range(runs or (1 if quick else 3)):
-        with platform(definitions()) as running:
-            requests = [running.request("/v1/batch", body) for body in bodies]
-            before, began_s = running.cpu_s(), time.perf_counter()
-            asyncio.run(send_all(requests, running.port))
-            until_folded(running, events)
-            rates.append(events / (time.perf_counter() - began_s))
-            spent = {role: after - before.get(role, 0.0) for role, after in running.cpu_s().items()}
-            shares.append({role: round(cpu_s / events * 1e6, 2) for role, cpu_s in spent.items()})
-            costs.append(sum(spent.values()) / events * 1e6)
+    found = [one_machine(bodies) for _ in range(runs or (1 if quick else 3))]
     details = {
         "events": events, "event_bytes": EVENT_BYTES, "batch": BATCH_EVENTS, "people": PEOPLE, "traits": 10,
-        "audiences": 20, "acknowledged": "fsync", "cpu_s_per_million_by_role": shares, "events_per_s": rates,
+        "audiences": 20, "acknowledged": "fsync", "cpu_s_per_million_by_role": [run.shares for run in found],
+        "events_per_s": [run.events_per_s for run in found],
     }  # fmt: skip
+    costs = [run.cpu_s_per_million for run in found]
     return [Row("the whole durable path, all processes", "CPU-s per million events", costs, Bound(12, 6), "", details)]
+
+
+def one_machine(bodies: Sequence[bytes]) -> Cost:
+    """Send these to a new platform, `onefold serve`, until all are folded."""
+    with platform(definitions()) as running:
+        return spent(running, bodies)
+
+
+def spent(running: Target, bodies: Sequence[bytes]) -> Cost:
+    """What it costs to take these batches in and to fold them, in whatever is there already."""
+    events = len(bodies) * BATCH_EVENTS
+    requests = [running.request("/v1/batch", body) for body in bodies]
+    before, began_s = running.cpu_s(), time.perf_counter()
+    asyncio.run(send_all(requests, running.collect_port))
+    running.settled(events)
+    return Cost.between(before, running.cpu_s(), events, time.perf_counter() - began_s)
 
 
 def main() -> None:

@@ -11,11 +11,11 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from msgspec import Struct
 
@@ -29,6 +29,38 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 START_WITHIN_S = 120.0
 
 
+class Target(Protocol):
+    """What a load is put on: one machine's platform, or a cluster."""
+
+    secret_key: str
+
+    @property
+    def collect_port(self) -> int:
+        """Where events are taken."""
+        ...
+
+    @property
+    def api_port(self) -> int:
+        """Where questions are answered."""
+        ...
+
+    def request(self, path: str, body: bytes) -> bytes:
+        """A keep-alive request with the write key."""
+        ...
+
+    def counts(self) -> dict[str, int]:
+        """The account: received, admitted, duplicate, quarantined."""
+        ...
+
+    def settled(self, received: int) -> dict[str, int]:
+        """Wait until so many events are accounted for; the account, which must close."""
+        ...
+
+    def cpu_s(self) -> dict[str, float]:
+        """Role or server → CPU seconds so far, user and system."""
+        ...
+
+
 class Running(Struct):
     """A platform that answers."""
 
@@ -40,11 +72,23 @@ class Running(Struct):
     started_s: float
     """From the command to the first answer."""
 
+    @property
+    def collect_port(self) -> int:
+        """Where events are taken."""
+        return self.port
+
+    @property
+    def api_port(self) -> int:
+        """Where questions are answered."""
+        return self.port
+
     def request(self, path: str, body: bytes) -> bytes:
         """A keep-alive request with the write key."""
-        key = base64.b64encode(f"{self.write_key}:".encode()).decode()
-        head = f"POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Basic {key}\r\ncontent-type: application/json\r\n"
-        return head.encode() + f"content-length: {len(body)}\r\n\r\n".encode() + body
+        return request(self.write_key, path, body)
+
+    def settled(self, received: int) -> dict[str, int]:
+        """Wait until so many events are accounted for; the account, which must close."""
+        return until_folded(self, received)
 
     def get(self, path: str) -> Any:
         """An answer of the API, as JSON or text."""
@@ -86,6 +130,19 @@ class Running(Struct):
     def memory_bytes(self) -> dict[str, int]:
         """Role → proportional set size: shared pages are counted once over all."""
         return {role: _pss(pid) for role, pid in self.pids().items()}
+
+
+def request(write_key: str, path: str, body: bytes) -> bytes:
+    """A keep-alive request with a write key."""
+    key = base64.b64encode(f"{write_key}:".encode()).decode()
+    head = f"POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Basic {key}\r\ncontent-type: application/json\r\n"
+    return head.encode() + f"content-length: {len(body)}\r\n\r\n".encode() + body
+
+
+def accounted(counts: Mapping[str, int]) -> dict[str, int]:
+    """A state's counts as the account: received, admitted, duplicate, quarantined."""
+    found = {name: counts.get(name, 0) for name in ("received", "admitted", "duplicate")}
+    return found | {"quarantined": sum(count for name, count in counts.items() if name.startswith("quarantined."))}
 
 
 def _cpu_s(pid: int) -> float:
@@ -262,14 +319,11 @@ def until_folded(running: Running, received: int, within_s: float = 600.0) -> di
     deadline_s = time.monotonic() + within_s
     state = LmdbState(running.data / "state", readonly=True)
     try:
-        while (counts := state.counts()).get("received", 0) < received:
+        while (counts := accounted(state.counts()))["received"] < received:
             assert time.monotonic() < deadline_s, counts
             assert running.process.poll() is None, "the platform ended"
             time.sleep(0.02)
     finally:
         state.close()
-    quarantined = sum(count for name, count in counts.items() if name.startswith("quarantined."))
-    assert counts["received"] == received == counts.get("admitted", 0) + counts.get("duplicate", 0) + quarantined, (
-        counts
-    )
+    assert counts["received"] == received == sum(counts.values()) - received, counts
     return counts
