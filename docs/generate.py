@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
 from typer.main import get_command
 
 from onefold import errors, settings
@@ -37,7 +38,7 @@ def settings_page() -> str:
         "| --- | --- | --- |",
     ]
     notes = _notes(Settings)
-    for name, default in zip(Settings.__struct_fields__, Settings.__struct_defaults__, strict=True):
+    for name, default in structs.asdict(Settings()).items():
         lines.append(f"| `{name}` | {_default(default)} | {_cell(notes.get(name, _from_name(name)))} |")
     return "\n".join(lines) + "\n"
 
@@ -102,7 +103,7 @@ def _from_name(name: str) -> str:
 def _default(value: Any) -> str:
     if isinstance(value, tuple):
         return " ".join(f'`"{one}"`' for one in value)
-    return f"`{value}`" if str(value) else "empty"
+    return "empty" if value in ("", {}) else f"`{value}`"
 
 
 def _cell(text: str) -> str:
