@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -29,7 +29,7 @@ from onefold.limits import STEP_MAX_EVENTS
 from onefold.model import entry as entries
 from onefold.model.definitions import Definitions
 from onefold.model.entry import Defined
-from onefold.ports import Record
+from onefold.ports import Record, State
 from onefold.runtime import folding
 from onefold.runtime.folding import Folding
 from onefold.runtime.heap import without_collector
@@ -78,7 +78,7 @@ class Clocks:
         return clocked
 
     @contextmanager
-    def on(self, state: LmdbState, fold: Folding) -> Iterator[None]:
+    def on(self, state: State, fold: Folding) -> Iterator[None]:
         """Clocks on every stage, for as long as this lasts."""
         before = [(folding, "read"), (pipeline, "step")]
         kept = [(owner, name, getattr(owner, name)) for owner, name in before]
@@ -134,21 +134,27 @@ def log_of(bodies: Sequence[bytes], defined: Definitions, gap_ms: int = 2) -> li
 
 def costs(log: Sequence[bytes], events: int, step_events: int = STEP_MAX_EVENTS) -> Costs:
     """Fold a log from an empty state, as a worker that is `step_events` behind."""
-    with tempfile.TemporaryDirectory(prefix="onefold-bench-") as scratch:
-        state = LmdbState(Path(scratch) / "state")
-        fold = Folding(Lane(log), state, Programs(_never))
-        fold.advance(0, step_events)  # the definitions: compiled before the clock starts
-        clocks = Clocks()
-        with without_collector(), clocks.on(state, fold):
-            begin = time.process_time()
-            half = _run(fold, len(log) // 2, step_events)
-            middle, first = time.process_time(), dict(clocks.spent)
-            rest = _run(fold, len(log), step_events)
-            end = time.process_time()
-        assert half + rest == len(log) - 1
-        counts = state.counts()
-        assert counts["received"] == counts["admitted"] == events, counts
-        state.close()
+    with (
+        tempfile.TemporaryDirectory(prefix="onefold-bench-") as scratch,
+        closing(LmdbState(Path(scratch) / "state")) as state,
+    ):
+        return folded(state, log, events, step_events)
+
+
+def folded(state: State, log: Sequence[bytes], events: int, step_events: int) -> Costs:
+    """What it costs this process to fold a log into an empty state."""
+    fold = Folding(Lane(log), state, Programs(_never))
+    fold.advance(0, step_events)  # the definitions: compiled before the clock starts
+    clocks = Clocks()
+    with without_collector(), clocks.on(state, fold):
+        begin = time.process_time()
+        half = _run(fold, len(log) // 2, step_events)
+        middle, first = time.process_time(), dict(clocks.spent)
+        rest = _run(fold, len(log), step_events)
+        end = time.process_time()
+    assert half + rest == len(log) - 1
+    counts = state.counts()
+    assert counts["received"] == counts["admitted"] == events, counts
     warm_events = events * rest / (half + rest)
     return Costs(
         {stage: 1e6 * clocks.spent[stage] / events for stage in STAGES},

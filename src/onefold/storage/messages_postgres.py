@@ -1,29 +1,30 @@
 """Which messages were admitted, and when, as rows of a table: exact, whoever writes it.
 
-A message is forgotten once every partition has forgotten the whole span of log time that it came in (a generation),
-as in the LMDB state; from then on nobody finds it, and commits remove it, so many at once that they keep up.
+A message that was admitted again after its window has two rows, of which the later counts; so nothing has to be looked
+for when a row is added. A message is forgotten once every partition has forgotten the whole span of log time that it
+came in (a generation), as in the LMDB state; from then on nobody finds it, and commits remove it, so many at once that
+they keep up.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from onefold.storage.postgres import Connection
 from onefold.storage.state_postgres_rows import Bigints, Number, Uuids, bigints, uuids
 from onefold.storage.state_tables import GENERATIONS_MAX
 
 REMOVED_MIN = 1_000
-"""Forgotten messages that a commit removes at the most, or twice as many as it adds."""
+"""Forgotten messages that a commit removes at the most, or twice as many as it adds; and those of one instant."""
 
-SEEN = """SELECT fingerprint, at_ms FROM messages
-WHERE fingerprint = ANY(%b) AND at_ms >= (SELECT forgotten_ms FROM head)"""
-ADD = "INSERT INTO messages (fingerprint, at_ms) SELECT * FROM unnest(%b, %b) ON CONFLICT DO NOTHING"
-KEEP_LATEST = """INSERT INTO messages AS m (fingerprint, at_ms) SELECT * FROM unnest(%b, %b)
-ON CONFLICT (fingerprint) DO UPDATE SET at_ms = greatest(m.at_ms, excluded.at_ms)"""
-REMOVE = """DELETE FROM messages WHERE fingerprint = ANY(ARRAY(
-SELECT fingerprint FROM messages WHERE at_ms < %b ORDER BY at_ms LIMIT %b))"""
+FOUND = "FROM messages WHERE fingerprint = ANY(%b) AND at_ms + 0 >= (SELECT forgotten_ms FROM head)"
+"""+ 0: the index of times, which would find almost all messages, is of no use here."""
+SEEN = f"SELECT fingerprint, at_ms {FOUND}"
+ADD = "INSERT INTO messages (fingerprint, at_ms) SELECT * FROM unnest(%b, %b)"
+REMOVE = """DELETE FROM messages WHERE at_ms < %b
+AND at_ms <= coalesce((SELECT at_ms FROM messages ORDER BY at_ms OFFSET %b LIMIT 1), %b)"""
 
 
 class Messages(NamedTuple):
-    """A commit's messages as it sends them: those that are thought to be new, and all."""
+    """A commit's messages as it sends them."""
 
     many: int
     fingerprints: Uuids
@@ -31,14 +32,16 @@ class Messages(NamedTuple):
 
     @classmethod
     def of(cls, messages: dict[bytes, int]) -> "Messages":
-        """Sorted, so that neighbours share pages of the index, and so that nobody waits crosswise."""
-        order = sorted(messages)
-        return cls(len(order), uuids(order), bigints([messages[message] for message in order]))
+        """These messages."""
+        return cls(len(messages), uuids(list(messages)), bigints(messages.values()))
 
 
-def seen(connection: Connection, fingerprints: Uuids) -> dict[bytes, int]:
-    """Fingerprint → log time of those that were admitted."""
-    return dict(connection.cursor(binary=True).execute(SEEN, [fingerprints], prepare=True).fetchall())
+def latest(rows: Iterable[tuple[bytes, int]]) -> dict[bytes, int]:
+    """What rows (fingerprint, log time) say."""
+    found: dict[bytes, int] = {}
+    for message, at_ms in rows:
+        found[message] = max(at_ms, found.get(message, 0))
+    return found
 
 
 def forgotten_ms(generation_ms: int, times: dict[int, tuple[int, int]]) -> int:
@@ -50,4 +53,4 @@ def forgotten_ms(generation_ms: int, times: dict[int, tuple[int, int]]) -> int:
 
 def removal(before_ms: int, added: int) -> list[Number]:
     """The parameters of REMOVE in a commit that adds so many messages."""
-    return [Number(before_ms), Number(max(REMOVED_MIN, 2 * added))]
+    return [Number(before_ms), Number(max(REMOVED_MIN, 2 * added)), Number(before_ms)]

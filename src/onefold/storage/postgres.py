@@ -133,7 +133,12 @@ def is_genuine(connection: Connection) -> bool:
     """Whether the server is PostgreSQL itself, not one that speaks its protocol."""
     row = connection.execute("SELECT version()").fetchone()
     assert row is not None
-    return str(row[0]).startswith("PostgreSQL") and "-YB-" not in row[0]
+    return says_genuine(str(row[0]))
+
+
+def says_genuine(version: str) -> bool:
+    """Whether this is what `version()` says on PostgreSQL itself."""
+    return version.startswith("PostgreSQL") and "-YB-" not in version
 
 
 def tune(connection: Connection) -> Connection:

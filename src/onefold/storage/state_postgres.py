@@ -23,6 +23,7 @@ from onefold.model.quarantined import Quarantined
 from onefold.model.rules import Rules
 from onefold.ports import Commit, Loaded
 from onefold.storage import (
+    messages_postgres,
     postgres,
     postgres_migration,
     postgres_signs,
@@ -49,8 +50,7 @@ _HEAD = "SELECT 0::smallint AS kind, number, NULL::bytea AS key, NULL::bytea AS 
 _IDENTIFIERS = """SELECT 1, i.profile, i.identifier, p.data, NULL
 FROM identifiers AS i LEFT JOIN profiles AS p ON p.profile = i.profile WHERE i.identifier = ANY(%b)"""
 _PROFILES = "SELECT 2, profile, NULL, data, NULL FROM profiles WHERE profile = ANY(%b)"
-_MESSAGES = """SELECT 3, at_ms, NULL, NULL, fingerprint FROM messages
-WHERE fingerprint = ANY(%b) AND at_ms >= (SELECT forgotten_ms FROM head)"""
+_MESSAGES = f"SELECT 3, at_ms, NULL, NULL, fingerprint {messages_postgres.FOUND}"
 _TOUCHED = """SELECT h.number, t.number, t.data FROM head AS h LEFT JOIN touched AS t
 ON t.number > %b AND t.number <> ALL(%b) AND %b >= h.number - %b ORDER BY t.number"""
 _SURVIVORS = """WITH RECURSIVE chain (asked, profile) AS (
@@ -315,7 +315,7 @@ def _picture(rows: list[Row], wanted: set[int], known: Container[int]) -> Loaded
     seen: dict[bytes, int] = {}
     for kind, number, key, data, message in rows:
         if kind == _MESSAGE:
-            seen[message] = number
+            seen[message] = max(number, seen.get(message, 0))
         elif kind == _HEAD_ROW:
             snapshot = number
         else:

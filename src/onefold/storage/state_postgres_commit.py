@@ -139,7 +139,7 @@ def _check(connection: Connection, rows: Rows, number: int) -> None:
         seen = _execute(connection, messages.SEEN, uuids(asked))
     decoded = ((other, state_touched.decode(data)) for other, data in records)
     state_touched.require_untouched(changes, loaded, decoded)
-    if any(loaded.seen.get(message) != at_ms for message, at_ms in seen):
+    if any(loaded.seen.get(message) != at_ms for message, at_ms in messages.latest(seen).items()):
         raise Conflict("another commit admitted a message of this batch")
 
 
@@ -147,7 +147,8 @@ def _write(connection: Connection, rows: Rows, number: int, forgotten_ms: int) -
     """Write all but the cursor; returns by how many profiles there are more."""
     version = Number(number)
     with connection.pipeline():
-        added = _execute(connection, messages.ADD, *rows.messages[1:]) if rows.messages.many else None
+        if rows.messages.many:
+            _execute(connection, messages.ADD, *rows.messages[1:])
         known = _execute(connection, _PUT_KNOWN, version, *rows.known[1:]) if rows.known[0] else None
         new = _execute(connection, _PUT_NEW, version, *rows.new[1:]) if rows.new[0] else None
         gone = _execute(connection, _ABSORB, ids(rows.changes.absorbed)) if rows.changes.absorbed else None
@@ -160,8 +161,6 @@ def _write(connection: Connection, rows: Rows, number: int, forgotten_ms: int) -
         if forgotten_ms:
             _execute(connection, messages.REMOVE, *messages.removal(forgotten_ms, rows.messages.many))
     difference = _rows(new) - _rows(gone)
-    if _rows(added) < rows.messages.many:
-        _execute(connection, messages.KEEP_LATEST, *rows.messages[1:])
     if _rows(known) < rows.known[0]:
         difference += _rows(_execute(connection, _PUT_NEW, version, *rows.known[1:]))
     if _rows(new) < rows.new[0]:

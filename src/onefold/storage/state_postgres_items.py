@@ -25,7 +25,8 @@ _EFFECTS = 'SELECT data FROM effects WHERE "partition" = %b ORDER BY number'
 _FORGOTTEN = (
     """SELECT greatest((SELECT forgotten_ms FROM head), (SELECT coalesce(min(forgotten_ms), 0) FROM cursors))"""
 )
-_MESSAGES = "SELECT fingerprint, at_ms FROM messages WHERE at_ms >= %b ORDER BY fingerprint"
+_MESSAGES = """SELECT fingerprint, max(at_ms) FROM messages WHERE at_ms >= %b
+GROUP BY fingerprint ORDER BY fingerprint"""
 _QUARANTINE = 'SELECT "partition", "position", data FROM quarantine ORDER BY "partition", "position"'
 _COUNTS = 'SELECT "partition", name, amount FROM counts ORDER BY "partition", name'
 _CURSORS = 'SELECT "partition", data FROM cursors ORDER BY "partition"'

@@ -111,9 +111,7 @@ class PostgresServer:
     def kill(self) -> None:
         """Kill -9 every process of it at once."""
         pids = self.pids
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        _send(pids, signal.SIGKILL)
         self._end(signal.SIGKILL)
         _await_end(pids)
 
@@ -124,13 +122,11 @@ class PostgresServer:
 
     def pause(self) -> None:
         """Let no process of it go on until `resume`; connections stay open, and are not answered."""
-        for pid in self.pids:
-            os.kill(pid, signal.SIGSTOP)
+        _send(self.pids, signal.SIGSTOP)
 
     def resume(self) -> None:
         """Go on after `pause`."""
-        for pid in self.pids:
-            os.kill(pid, signal.SIGCONT)
+        _send(self.pids, signal.SIGCONT)
 
     def cpu_s(self) -> float:
         """CPU seconds that the server has used, also by connections that are closed and were waited for."""
@@ -273,6 +269,13 @@ def _cpu_s(pid: int, *, ended: bool) -> float:
     """CPU seconds of a process, with those of its children that have `ended`."""
     times = _stat(pid)[11 : 15 if ended else 13]
     return sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
+
+
+def _send(pids: list[int], number: signal.Signals) -> None:
+    """Send a signal to each that is there still."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def _await_end(pids: list[int]) -> None:
