@@ -1,8 +1,15 @@
 """A cluster of real servers and processes, hit over and over: everything that was promised holds (I1-I5, I9, I10)."""
 
 import asyncio
+import base64
+import json
 import os
 import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from random import SystemRandom
 
@@ -40,3 +47,64 @@ def test_blows_lose_nothing(tmp_path: Path, brokers: int, blows: int) -> None:
     assert evidence.tally.acknowledged
     assert evidence.hooks
     assert refused > blows
+
+
+def test_events_are_taken_in_while_the_database_is_away() -> None:
+    """Collect stays ready and acknowledges; who needs the state says so, and goes on by itself when it is back."""
+    counts = {"collect": 1, "worker": 1, "deliver": 1, "api": 1}
+    with Cluster(counts) as cluster:
+        roles = cluster.roles
+        url, key = roles.url("collect-0"), base64.b64encode(f"{cluster.write_key}:".encode()).decode()
+        send(url, key, "before")
+        cluster.postgres.kill()
+        until(lambda: not roles.ready("api-0") and not roles.ready("worker-0"))
+        send(url, key, "meanwhile")
+        assert roles.ready("collect-0")
+        cluster.postgres.restart()
+        roles.await_ready()
+        with closing(cluster.place.state(readonly=True)) as state:
+            until(lambda: state.lookup("user_id:before") is not None and state.lookup("user_id:meanwhile") is not None)
+        assert [roles.starts(name) for name in ("collect-0", "worker-0", "api-0")] == [1, 1, 1]
+
+
+def test_without_brokers_events_are_refused_and_taken_again() -> None:
+    """503 with Retry-After within seconds, and 200 again once the broker is back; the process lives on."""
+    with Cluster({"collect": 1, "worker": 1}) as cluster:
+        roles = cluster.roles
+        url, key = roles.url("collect-0"), base64.b64encode(f"{cluster.write_key}:".encode()).decode()
+        send(url, key, "before")
+        cluster.kafka.kill(0)
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            send(url, key, "meanwhile")
+        assert refused.value.code == 503
+        assert int(refused.value.headers["retry-after"]) > 0
+        cluster.kafka.restart(0)
+        until(lambda: sent(url, key, "after"))
+        with closing(cluster.place.state(readonly=True)) as state:
+            until(lambda: state.lookup("user_id:after") is not None)
+        assert [roles.starts(name) for name in roles.names] == [1, 1]
+
+
+def send(url: str, key: str, user: str) -> None:
+    """Send an event. Raises `HTTPError` where it is refused."""
+    body = json.dumps({"userId": user, "event": "Order Completed"}).encode()
+    headers = {"authorization": f"Basic {key}", "content-type": "application/json"}
+    with urllib.request.urlopen(urllib.request.Request(f"{url}/v1/track", body, headers), timeout=30) as answer:
+        assert answer.status == 200
+
+
+def sent(url: str, key: str, user: str) -> bool:
+    """Whether it was taken."""
+    try:
+        send(url, key, user)
+    except urllib.error.HTTPError:
+        return False
+    return True
+
+
+def until(true: Callable[[], bool], within_s: float = 60.0) -> None:
+    """Look again and again until it is so."""
+    deadline_s = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < deadline_s, "did not come true in time"
+        time.sleep(0.05)

@@ -9,7 +9,7 @@ import contextlib
 import gc
 import resource
 import signal
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
 import msgspec
@@ -18,7 +18,7 @@ import uvloop
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
-from litestar import Litestar, Router
+from litestar import Litestar
 from litestar.datastructures import State as AppState
 from litestar.di import Provide
 from litestar.openapi.config import OpenAPIConfig
@@ -105,7 +105,7 @@ class Onefold:
         self._collect = collect
         self._traffic = Traffic(collect, collect.rates.limited) if collect is not None else None
         self._answers = answers
-        self.api = litestar(engines, keyring, self._tail, self._traffic, ROUTERS if answers else HEALTH)
+        self.api = litestar(engines, keyring, self._tail, self._traffic, answers=answers)
         self._pages: dict[bytes, tuple[bytes, bytes]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -203,18 +203,18 @@ class Onefold:
 
 
 def litestar(
-    engines: Engines, keyring: Keyring, tail: Tail, traffic: Traffic | None, routers: Iterable[Router] = ROUTERS
+    engines: Engines, keyring: Keyring, tail: Tail, traffic: Traffic | None, *, answers: bool = True
 ) -> Litestar:
-    """The API as Litestar knows it: every route, guarded, with one shape of error."""
+    """The API as Litestar knows it: every route, guarded, with one shape of error; without `answers`, health alone."""
     return Litestar(
-        route_handlers=list(routers),
+        route_handlers=list(ROUTERS if answers else HEALTH),
         guards=[guard, known_parameters],
         dependencies={
             "engines": Provide(lambda: engines, sync_to_thread=False),
             "tail": Provide(lambda: tail, sync_to_thread=False),
         },
         exception_handlers={Exception: refusals.answer},
-        state=AppState({"keyring": keyring, "traffic": traffic}, deep_copy=False),
+        state=AppState({"keyring": keyring, "traffic": traffic, "answers": answers}, deep_copy=False),
         request_max_body_size=API_BODY_MAX_BYTES,
         logging_config=None,
         openapi_config=OpenAPIConfig(

@@ -1,8 +1,9 @@
 """Whether the process lives, and whether it is ready for traffic."""
 
 from collections.abc import Callable
+from typing import Any
 
-from litestar import Response, Router
+from litestar import Request, Response, Router
 from litestar.openapi.datastructures import ResponseSpec
 from msgspec import Struct
 
@@ -48,9 +49,13 @@ def healthz() -> Alive:
         503: ResponseSpec(Ready, description="Not ready: a check failed.", generate_examples=False),
     },
 )
-def readyz(engines: Given) -> Response[Ready]:
-    """Answer 200 where log and state can be read, the disk has room and the workers keep up; else 503."""
-    checks = {name: _run(look, engines) for name, look in _CHECKS.items()}
+def readyz(engines: Given, request: Request[Any, Any, Any]) -> Response[Ready]:
+    """Answer 200 where log and state can be read, the disk has room and the workers keep up; else 503.
+
+    A role that only takes events in is ready without the state: what it takes may wait for that.
+    """
+    looks = _CHECKS if request.app.state.answers else _COLLECTING
+    checks = {name: _run(look, engines) for name, look in looks.items()}
     ready = Ready(all(check.ok for check in checks.values()), checks)
     return Response(ready, status_code=200 if ready.ready else 503)
 
@@ -87,3 +92,4 @@ def _workers(engines: Engines) -> Check:
 
 
 _CHECKS = {"log": _log, "state": _state, "disk": _disk, "workers": _workers}
+_COLLECTING = {"log": _log, "disk": _disk}

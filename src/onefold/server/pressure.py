@@ -3,7 +3,7 @@
 import msgspec
 from msgspec import Struct
 
-from onefold.errors import NotFoundError, OnefoldError, Overloaded
+from onefold.errors import NotFoundError, OnefoldError, Overloaded, Unavailable
 from onefold.server.engines import Engines
 
 
@@ -49,6 +49,8 @@ class Pressure:
                 return Overloaded(f"the disk is nearly full: {free} bytes left", retry_after_s=30)
             if (behind := behind_events(self._engines)) > settings.behind_max_events:
                 return Overloaded(f"the workers are about {behind} events behind", retry_after_s=10)
+        except Unavailable:
+            return None  # The log says itself where it can take no more; what it takes may wait for the state.
         except OnefoldError as error:
             return Overloaded(f"storage cannot be read: {error}", retry_after_s=5)
         return None
