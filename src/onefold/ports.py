@@ -123,6 +123,9 @@ class Commit(NamedTuple):
 class State(Protocol):
     """Profiles, identifiers, timers, memberships, effects and cursors. One writer commits at a time."""
 
+    local: bool
+    """Reading takes microseconds and waits for no other machine: an event loop may do it by itself."""
+
     def cursor(self, partition: int) -> Cursor:
         """How far this partition has been folded."""
         ...

@@ -145,13 +145,19 @@ class Onefold:
         try:
             self.keyring.require(_authorization(scope), profiles.SCOPE)
             name = raw[len(_PROFILES) :].decode("latin-1")
-            body = profiles.read_quickly(self._engines.state, self._in_force.rules(), name, scope["query_string"])
+            if self._engines.state.local:
+                body = self._read(name, scope["query_string"])
+            else:
+                body = await asyncio.to_thread(self._read, name, scope["query_string"])
         except OnefoldError as error:
             refusal = refusals.of(error)
             headers = [(name.encode(), value.encode()) for name, value in refusal.headers.items()]
             await _answer(send, refusal.status, msgspec.json.encode(refusal.problem), headers)
         else:
             await _answer(send, 200, body, ())
+
+    def _read(self, name: str, query: bytes) -> bytes:
+        return profiles.read_quickly(self._engines.state, self._in_force.rules(), name, query)
 
     async def _page(self, scope: Scope, raw: bytes, send: Send) -> None:
         if raw not in self._pages:

@@ -18,7 +18,7 @@ from onefold.limits import TAIL_QUEUE_MAX, TAIL_SUBSCRIBERS_MAX
 from onefold.model import effect as effects
 from onefold.model import position
 from onefold.model.effect import Admitted, AnyEffect, Entered, Left, Skipped
-from onefold.ports import State
+from onefold.ports import Commit, State
 from onefold.runtime.bell import Bell
 from onefold.server import instants
 
@@ -143,9 +143,16 @@ class Tail:
         """Read new commits once and offer them to every subscriber; False: there were none, or nobody listens."""
         if not self._subscribers:
             return False
+        return self._offer(self._read())
+
+    def _read(self) -> list[Commit]:
+        return self._state.commits(self._after, AT_ONCE_BYTES)
+
+    def _offer(self, commits: list[Commit]) -> bool:
         decode = effects.decoder(frozenset().union(*(each.wanted.types() for each in self._subscribers)))
-        commits = self._state.commits(self._after, AT_ONCE_BYTES)
         for commit in commits:
+            if commit.number <= self._after:
+                continue  # Read before everybody had gone and somebody else had come.
             self._after = commit.number
             found = decode(commit.effects)
             for subscriber in self._subscribers:
@@ -158,7 +165,7 @@ class Tail:
             while True:
                 await self._somebody.wait()
                 try:
-                    found = self.poll()
+                    found = self.poll() if self._state.local else self._offer(await asyncio.to_thread(self._read))
                 except StorageError:
                     found = False
                     await asyncio.sleep(1)

@@ -59,6 +59,8 @@ class StateStats(NamedTuple):
 class LmdbState:
     """`ports.State` in one LMDB environment. One thread loads and commits; any thread may read."""
 
+    local = True
+
     def __init__(self, path: Path, *, readonly: bool = False, options: Options | None = None) -> None:
         """Open, making or migrating what is there unless `readonly`.
 

@@ -93,6 +93,8 @@ class PostgresState:
     `touched_since` tells of it as of another's.
     """
 
+    local = False
+
     def __init__(
         self, url: str, workspace: str = DEFAULT_WORKSPACE, *, readonly: bool = False, options: Options | None = None
     ) -> None:

@@ -26,6 +26,8 @@ _encode = msgspec.msgpack.encode
 class MemoryState:
     """`ports.State` in dictionaries. `fail_next` makes a coming call raise, before or after it took effect."""
 
+    local = True
+
     def __init__(self, generation_ms: int = DEDUPE_WINDOW_MS) -> None:
         self._generation_ms = generation_ms
         self._profiles: dict[int, bytes] = {}
