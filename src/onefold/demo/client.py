@@ -1,6 +1,7 @@
 """The platform as any program of a customer sees it: its public HTTP API, and nothing else."""
 
 import asyncio
+import base64
 import contextlib
 import itertools
 import json
@@ -71,7 +72,8 @@ class Client:
         self._collect = itertools.cycle(target.collect)
         self._api = itertools.cycle(target.api)
         self._reader = {"authorization": f"Bearer {target.secret_key}"}
-        self._writer = aiohttp.BasicAuth(target.write_key)
+        basic = base64.b64encode(f"{target.write_key}:".encode()).decode()
+        self._writer = {"authorization": f"Basic {basic}", "content-type": "application/json"}
         self._session: aiohttp.ClientSession
 
     async def __aenter__(self) -> Self:
@@ -159,9 +161,8 @@ class Client:
         return False
 
     async def _try(self, url: str, body: bytes, refused: int) -> _Try:
-        headers = {"content-type": "application/json"}
         try:
-            async with self._session.post(url, data=body, headers=headers, auth=self._writer) as answer:
+            async with self._session.post(url, data=body, headers=self._writer) as answer:
                 said = await answer.read()
                 if answer.status < 300:
                     return _Try(taken=True)

@@ -20,7 +20,7 @@ _LOOK_S = 0.25
 _HINT = "Ctrl-C ends it with a summary"
 
 Beside = Callable[[asyncio.Event], Awaitable[None]]
-"""What goes on while the play goes on; ends soon after the event is set."""
+"""What goes on while the play goes on; it ends soon after the event is set, and may set it to end the play."""
 
 
 class Spectators(NamedTuple):
@@ -56,7 +56,7 @@ async def perform(play: Play, measures: Measures, spectators: Spectators, beside
 
 def retell(measures: Measures, console: Console) -> None:
     """Leave on the terminal what happened when the live screen is gone."""
-    for _, text in sorted(_happenings(measures, 0, 0)):
+    for text in _happenings(measures, 0, 0):
         console.print(text, markup=False, soft_wrap=False)
 
 
@@ -92,7 +92,7 @@ async def _lines(measures: Measures, spectators: Spectators) -> None:
     while True:
         await asyncio.sleep(_LOOK_S)
         since_s += _LOOK_S
-        for _, text in sorted(_happenings(measures, chapters, incidents)):
+        for text in _happenings(measures, chapters, incidents):
             spectators.err.print(text, markup=False)
         chapters, incidents = len(measures.story), len(measures.incidents)
         if since_s >= LINE_EVERY_S:
@@ -100,7 +100,8 @@ async def _lines(measures: Measures, spectators: Spectators) -> None:
             since_s = 0.0
 
 
-def _happenings(measures: Measures, chapters: int, incidents: int) -> list[tuple[float, str]]:
-    """The story after so many chapters, and what was done after so many incidents: when, and a line."""
+def _happenings(measures: Measures, chapters: int, incidents: int) -> list[str]:
+    """The story after so many chapters, and what was done after so many incidents, as lines in order of time."""
     told = [(one.at_s, screen.chapter_line(measures.heroine, one)) for one in measures.story[chapters:]]
-    return told + [(one.at_s, screen.incident_line(one)) for one in measures.incidents[incidents:]]
+    done = [(one.at_s, screen.incident_line(one)) for one in measures.incidents[incidents:]]
+    return [text for _, text in sorted(told + done)]

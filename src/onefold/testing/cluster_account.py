@@ -1,26 +1,19 @@
 """The account of a cluster at rest: every event and every delivery, and the same log in the embedded engine."""
 
 import json
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from onefold.core.digest import digest_of_people
 from onefold.demo.client import Sending
 from onefold.limits import MIB
-from onefold.model import entry, profile
+from onefold.model import entry
 from onefold.model.entry import Received
-from onefold.model.profile import Profile
 from onefold.ports import LogReader, State
-from onefold.runtime.heap import without_collector
-from onefold.runtime.replay import Verification, replay
+from onefold.runtime.replay import verify
 from onefold.storage.place import Place
-from onefold.storage.state_lmdb import LmdbState, Options
 
-_PAGE = 10_000
 _SHOWN = 5
 
 
@@ -58,7 +51,7 @@ def account(place: Place, evidence: Evidence, verified: Counter[str]) -> Iterato
         yield _sent(evidence, written)
         yield _folded(state, written)
         yield from _delivered(place, state.newest(), verified)
-        yield _embedded(log, state)
+    yield _embedded(place)
 
 
 def _sent(evidence: Evidence, written: Counter[str]) -> Line:
@@ -107,8 +100,8 @@ def _delivered(place: Place, newest: int, verified: Counter[str]) -> Iterator[Li
     yield Line("webhooks", text, total["delivered"] == verified.total() > 0)
 
 
-def _embedded(log: LogReader, state: State) -> Line:
-    found = _verify(log, state)
+def _embedded(place: Place) -> Line:
+    found = verify(place, lambda _done, _total: None)
     names = sorted(found.live.keys() | found.replayed.keys())
     differ = ", ".join(name for name in names if found.live.get(name) != found.replayed.get(name))
     text = f"{found.events:,} events of {found.records:,} records folded again into LMDB: "
@@ -119,31 +112,6 @@ def _embedded(log: LogReader, state: State) -> Line:
     else:
         text += f"DIFFERENT people; parts that differ: {differ}"
     return Line("embedded", text, found.same_people)
-
-
-def _verify(log: LogReader, state: State) -> Verification:
-    with (
-        tempfile.TemporaryDirectory(prefix="onefold-replay-") as scratch,
-        without_collector(),
-        closing(LmdbState(Path(scratch) / "replayed", options=Options(scratch=True))) as replayed,
-    ):
-        records = replay(log, state, replayed, lambda _done, _total: None)
-        return Verification(
-            records=records,
-            events=replayed.counts().get("received", 0),
-            live=state.digest(),
-            replayed=replayed.digest(),
-            people_live=digest_of_people(_people(state, log.partitions)),
-            people_replayed=digest_of_people(_people(replayed, log.partitions)),
-        )
-
-
-def _people(state: State, partitions: int) -> Iterator[Profile]:
-    for partition in range(partitions):
-        after = 0
-        while ids := state.profile_ids(partition, after, _PAGE):
-            yield from map(profile.decode, state.load((), ids, ()).profiles.values())
-            after = ids[-1]
 
 
 def _written(log: LogReader) -> Counter[str]:

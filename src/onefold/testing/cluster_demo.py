@@ -39,13 +39,12 @@ _LOG_SHOWN_CHARS = 3_000
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run it as the arguments say; the exit code."""
     wanted = _parser().parse_args(arguments)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _leave)
-    options = Options(
-        wanted.rate, wanted.for_s, wanted.seed, probe_s=1.0, look_s=1.0, glance_s=0.02, settle_s=wanted.settle_s
-    )
+    _heed_signals()
+    # The misfortunes say when it is over. Few questions a second: two cores have some twenty processes to run.
+    sparing = {"probe_s": 1.0, "look_s": 1.0, "glance_s": 0.02}
+    options = Options(wanted.rate, None, wanted.seed, **sparing, settle_s=wanted.settle_s)
     try:
-        return _run(options)
+        return _run(options, wanted.for_s)
     except OnefoldError as error:
         print_error(error)
         return exits.code_of(error)
@@ -53,23 +52,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return exits.INTERRUPTED
 
 
-def _run(options: Options) -> int:
+def _run(options: Options, for_s: float) -> int:
     began_s = time.monotonic()
     err.print(f"[dim]starting {_WHERE}; the very first time this fetches Kafka, too[/]")
     with Cluster(TWO_OF_EACH, brokers=BROKERS) as cluster:
         err.print(f"[dim]ready after {time.monotonic() - began_s:.0f} s[/]")
-        measures, evidence, verified = asyncio.run(_play(cluster, options))
+        measures, evidence, verified = asyncio.run(_play(cluster, options, for_s))
+        _heed_signals()
         if out.is_terminal:
             stage.retell(measures, out)
         screen.report(measures, out)
         fine = _reckon(cluster, evidence, verified) and not measures.trouble
         if not fine:
             err.print(cluster.log.read_text(errors="replace")[-_LOG_SHOWN_CHARS:], markup=False)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         err.print("[dim]stopping Kafka and PostgreSQL, and removing their data[/]")
     return exits.OK if fine else exits.PROBLEM
 
 
-async def _play(cluster: Cluster, options: Options) -> tuple[Measures, Evidence, Counter[str]]:
+async def _play(cluster: Cluster, options: Options, for_s: float) -> tuple[Measures, Evidence, Counter[str]]:
     measures, evidence, receiver = Measures(), Evidence(), Receiver()
     await receiver.start()
     try:
@@ -77,7 +78,7 @@ async def _play(cluster: Cluster, options: Options) -> tuple[Measures, Evidence,
         target = Target(_urls(cluster, "collect"), _urls(cluster, "api"), write_key, secret_key)
         play = Play(target, receiver, options, measures)
         play.on_sent, receiver.on_message = evidence.note, play.heard
-        misfortunes = Misfortunes(cluster, measures, options.for_s or 0)
+        misfortunes = Misfortunes(cluster, measures, for_s)
         await stage.perform(play, measures, Spectators(out, err, _WHERE), misfortunes.run)
         await asyncio.to_thread(come_to_rest, cluster, options.settle_s)
     finally:
@@ -108,13 +109,21 @@ def _show(line: Line) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="onefold.testing.cluster_demo", description=__doc__)
-    parser.add_argument("--for", dest="for_s", type=float, default=60.0, help="seconds to send events for (60)")
+    parser.add_argument(
+        "--for", dest="for_s", type=float, default=60.0, help="seconds to send events for, at least (60)"
+    )
     parser.add_argument("--rate", type=float, default=20.0, help="events a second (20)")
     parser.add_argument("--seed", type=int, default=1, help="another seed, another shop")
     parser.add_argument(
         "--settle", dest="settle_s", type=float, default=60.0, help="seconds within which it must come to rest (60)"
     )
     return parser
+
+
+def _heed_signals() -> None:
+    """Also again after an event loop, which leaves them as they are by default."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
 
 
 def _leave(number: int, _frame: FrameType | None) -> None:

@@ -19,7 +19,10 @@ _BACK_WITHIN_S = 60.0
 
 
 class Misfortunes:
-    """One of each kind, in turn, told as they happen. `run` is a `demo.stage.Beside`."""
+    """One of each kind, in turn, told as they happen. `run` is a `demo.stage.Beside`.
+
+    On a busy machine servers come back late: then the next waits, and all take longer than `for_s`.
+    """
 
     def __init__(self, cluster: Cluster, measures: Measures, for_s: float) -> None:
         self._cluster = cluster
@@ -28,13 +31,18 @@ class Misfortunes:
         self._away_s = min(_AWAY_MAX_S, _AWAY_SHARE * for_s)
 
     async def run(self, stopped: asyncio.Event) -> None:
-        """Let all happen that still can before `stopped`; whoever was killed is back on return."""
+        """Let all happen and set `stopped`, after `for_s` at the earliest; whoever was killed is back on return.
+
+        Whoever sets it before has what did not happen yet left out.
+        """
         began_s = time.monotonic()
         for share, happen in ((_WORKER_AT, self._worker), (_BROKER_AT, self._broker), (_DATABASE_AT, self._database)):
             await _until(stopped, began_s + share * self._for_s)
             if stopped.is_set():
                 return
             await happen(stopped)
+        await _until(stopped, began_s + self._for_s)
+        stopped.set()
 
     async def _worker(self, stopped: asyncio.Event) -> None:
         del stopped
