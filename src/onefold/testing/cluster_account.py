@@ -13,6 +13,7 @@ from onefold.model.entry import Received
 from onefold.ports import LogReader, State
 from onefold.runtime.replay import verify
 from onefold.storage.place import Place
+from onefold.testing.cluster_rest import untaken
 
 _SHOWN = 5
 
@@ -50,7 +51,7 @@ def account(place: Place, evidence: Evidence, verified: Counter[str]) -> Iterato
         written = _written(log)
         yield _sent(evidence, written)
         yield _folded(state, written)
-        yield from _delivered(place, state.newest(), verified)
+        yield from _delivered(place, state, verified)
     yield _embedded(place)
 
 
@@ -85,16 +86,16 @@ def _folded(state: State, written: Counter[str]) -> Line:
     return Line("fold", text, written.total() == received == admitted + duplicate + quarantined)
 
 
-def _delivered(place: Place, newest: int, verified: Counter[str]) -> Iterator[Line]:
+def _delivered(place: Place, state: State, verified: Counter[str]) -> Iterator[Line]:
     with closing(place.deliveries(readonly=True)) as book:
-        lag = sum(book.lag(newest).values())
+        lag = untaken(state, book)
         total: Counter[str] = Counter()
         for counts in book.counts().values():
             for name, n in counts.items():
                 total[name.partition(".")[0]] += n
     ended = {name: total[name] for name in ("delivered", "pending", "filtered", "parked")}
     text = f"{total['taken']:,} taken = {' + '.join(f'{n:,} {name}' for name, n in ended.items())}"
-    text += f"; {lag:,} commits are not followed" if lag else ""
+    text += "; there are effects that it has not followed" if lag else ""
     yield Line("deliveries", text, total["taken"] == sum(ended.values()) and not lag)
     text = f"{total['delivered']:,} delivered = {verified.total():,} webhooks received, each once, and verified"
     yield Line("webhooks", text, total["delivered"] == verified.total() > 0)
