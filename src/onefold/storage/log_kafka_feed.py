@@ -30,6 +30,8 @@ _PREFETCH_BYTES = 8 * MIB
 _SETTINGS = {
     "queued.min.messages": 100_000,
     "queued.max.messages.kbytes": _PREFETCH_BYTES // KIB,
+    # Of compressed records, which may be far larger when they have come.
+    "fetch.message.max.bytes": 256 * KIB,
     # A partition that is begun or goes on after a pause may wait for so long, while a broker has nothing to say.
     "fetch.wait.max.ms": 100,
     "fetch.error.backoff.ms": 50,
@@ -37,8 +39,8 @@ _SETTINGS = {
 }
 _POLL_S = 0.02
 """A partition that a read begins elsewhere, or that may go on, waits for so long while nothing comes."""
-_BUNCH = 1_000
-"""Messages taken over at once, under one lock."""
+_BUNCH = 100
+"""Messages taken over at once, before a lane is looked at again."""
 _DOING = "follow the log"
 
 
@@ -83,6 +85,11 @@ class Feed:
         """Partition → the offset that it was last read from; of those that were read since they are followed."""
         with self._changed:
             return {partition: lane.asked for partition, lane in self._lanes.items() if lane.asked is not None}
+
+    def held_bytes(self) -> int:
+        """Records in memory now, besides what librdkafka holds."""
+        with self._changed:
+            return sum(lane.bytes for lane in self._lanes.values())
 
     def watch(self, partitions: Iterable[int] | None) -> int:
         """As `LogReader.watch`; None: all that are followed, now or later, and whenever they become others."""
@@ -304,9 +311,9 @@ class _Lane:
         """Records from `offset` on, at least one where it is here; forgets those before."""
         self.asked = offset
         records = self.records
-        if not records or not records[0].offset <= offset < records[0].offset + len(records):
+        if not records or offset < records[0].offset or (self.end is not None and offset > self.end):
             return []
-        while records[0].offset < offset:
+        while records and records[0].offset < offset:
             self.bytes -= len(records.popleft().data)
         taken = 0
         for record in records:

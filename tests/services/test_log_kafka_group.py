@@ -1,0 +1,213 @@
+"""Workers that share a log on Kafka: each partition is one living member's, and nothing is skipped on its way."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from onefold.errors import NotFoundError
+from onefold.storage.log_kafka import KafkaLogWriter, KafkaOptions
+from onefold.storage.log_kafka_group import SESSION_S, KafkaMembership
+from onefold.testing.servers.kafka import KafkaCluster
+from tests.services.kafka_logs import fresh, until
+
+pytestmark = pytest.mark.services
+PARTITIONS = 4
+
+
+@pytest.fixture
+def options(kafka: KafkaCluster) -> Iterator[KafkaOptions]:
+    """A log of four partitions."""
+    options = fresh(kafka)
+    with closing(KafkaLogWriter(options, PARTITIONS)):
+        yield options
+
+
+class Process:
+    """A member in a process of its own."""
+
+    def __init__(self, options: KafkaOptions) -> None:
+        command = [sys.executable, str(Path(__file__).with_name("kafka_member.py")), options.bootstrap]
+        self._process = subprocess.Popen([*command, options.workspace], stdout=subprocess.PIPE, text=True)
+        self.said: list[list[int]] = []
+        self._thread = threading.Thread(target=self._listen)
+        self._thread.start()
+
+    def partitions(self) -> frozenset[int]:
+        """What it said last."""
+        return frozenset(self.said[-1]) if self.said else frozenset()
+
+    def signal(self, number: int) -> None:
+        """Stop it, or let it go on."""
+        self._process.send_signal(number)
+
+    def close(self) -> None:
+        """Kill it."""
+        self._process.kill()
+        self._process.wait()
+        self._thread.join()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.said.append(json.loads(line))
+
+
+def shared(*members: KafkaMembership | Process) -> bool:
+    """Whether each partition is exactly one member's, and each member has one."""
+    own = [member.partitions() for member in members]
+    return all(own) and sorted(partition for each in own for partition in each) == list(range(PARTITIONS))
+
+
+def test_members_share_the_partitions(options: KafkaOptions) -> None:
+    """Two members share them, a third takes some over and gives them back when it leaves, soon after each change."""
+    with ExitStack() as stack:
+        one, two = (stack.enter_context(closing(KafkaMembership(options))) for _ in range(2))
+        until(lambda: shared(one, two))
+        third = KafkaMembership(options)
+        until(lambda: shared(one, two, third))
+        third.close()
+        assert third.partitions() == frozenset()
+        until(lambda: shared(one, two), within_s=3)
+        two.close()
+        until(lambda: shared(one), within_s=3)
+        third.reader.close()
+
+
+def test_a_member_that_stood_still_finds_its_partitions_gone(options: KafkaOptions) -> None:
+    """Others have them after its session; when it goes on, it first says that it has none, and then joins again."""
+    with ExitStack() as stack:
+        one = stack.enter_context(closing(KafkaMembership(options)))
+        still = stack.enter_context(closing(Process(options)))
+        until(lambda: shared(one, still))
+        still.signal(signal.SIGSTOP)
+        until(lambda: shared(one), within_s=SESSION_S + 10)
+        said = len(still.said)
+        still.signal(signal.SIGCONT)
+        until(lambda: len(still.said) > said)
+        assert still.said[said] == []
+        until(lambda: shared(one, still))
+
+
+def test_a_killed_members_partitions_go_to_those_that_live(options: KafkaOptions) -> None:
+    """After its session, and with nobody's help."""
+    with ExitStack() as stack:
+        one = stack.enter_context(closing(KafkaMembership(options)))
+        killed = Process(options)
+        stack.callback(killed.close)
+        until(lambda: shared(one, killed))
+        killed.signal(signal.SIGKILL)
+        until(lambda: shared(one), within_s=SESSION_S + 10)
+
+
+class Books:
+    """A state's cursors: a commit from where the partition stands moves it on, any other finds a conflict."""
+
+    def __init__(self) -> None:
+        self.cursors = [0] * PARTITIONS
+        self.taken: list[bytes] = []
+        self.conflicts = 0
+        self._lock = threading.Lock()
+
+    def commit(self, partition: int, offset: int, records: list[bytes]) -> None:
+        """All or nothing."""
+        with self._lock:
+            if self.cursors[partition] != offset:
+                self.conflicts += 1
+                return
+            self.cursors[partition] += len(records)
+            self.taken += records
+
+
+def work(options: KafkaOptions, books: Books, stop: threading.Event) -> None:
+    """What a worker does: fold what is assigned, from where the state stands; rest until there is news."""
+    member = KafkaMembership(options)
+    with closing(member.reader), closing(member):
+        watch = member.reader.watch(member.partitions())
+        assert watch is not None
+        while not stop.is_set():
+            taken = 0
+            for partition in sorted(member.partitions()):
+                offset = books.cursors[partition]
+                found = [record.data for record in member.reader.read(partition, offset, 1 << 12)]
+                books.commit(partition, offset, found)
+                taken += len(found)
+            if not taken:
+                select.select([watch], [], [], 0.2)
+                with suppress(BlockingIOError):
+                    os.read(watch, 4096)
+        os.close(watch)
+
+
+def test_nothing_is_skipped_while_members_come_and_go(options: KafkaOptions) -> None:
+    """Every record is folded once, in its partition's order, while events flow and workers join and leave."""
+    books = Books()
+    sent: list[bytes] = []
+    with closing(KafkaLogWriter(options, PARTITIONS)) as writer:
+        stops = [threading.Event() for _ in range(3)]
+        workers = [threading.Thread(target=work, args=(options, books, stop)) for stop in stops]
+
+        def append(records: int) -> None:
+            for _ in range(records):
+                batch = {p: [b"%d:%d" % (p, len(sent) + p)] for p in range(PARTITIONS)}
+                sent.extend(record for records in batch.values() for record in records)
+                writer.append(batch)
+
+        workers[0].start()
+        append(100)
+        workers[1].start()
+        append(100)
+        workers[2].start()
+        until(lambda: len(books.taken) > 100)
+        append(100)
+        stops[0].set()
+        workers[0].join()
+        append(100)
+        until(lambda: sum(books.cursors) == len(sent))
+        for stop in stops:
+            stop.set()
+        for worker in workers[1:]:
+            worker.join()
+    assert sorted(books.taken) == sorted(sent)
+    for partition in range(PARTITIONS):
+        own = [int(record.partition(b":")[2]) for record in books.taken if record.startswith(b"%d:" % partition)]
+        assert own == sorted(own)
+
+
+def test_a_newly_assigned_partition_begins_where_it_is_read(options: KafkaOptions) -> None:
+    """What was appended before anybody joined is read from any offset, and what retention removed is not found."""
+    with closing(KafkaLogWriter(options, PARTITIONS)) as writer, closing(KafkaMembership(options)) as member:
+        writer.append({0: [b"a", b"b", b"c"]})
+        until(lambda: shared(member))
+        for offset in (1, 0, 2):
+            assert b"".join(r.data for r in member.reader.read(0, offset, 99)) == b"abc"[offset:]
+        assert member.reader.read(0, 3, 99) == member.reader.read(0, 99, 99) == []
+        with pytest.raises(NotFoundError):
+            member.reader.read(0, -1, 99)
+        member.reader.close()
+
+
+def test_kafkas_own_tools_see_how_far_workers_are(options: KafkaOptions) -> None:
+    """The group's committed offsets follow the reads within seconds."""
+    with closing(KafkaLogWriter(options, PARTITIONS)) as writer, closing(KafkaMembership(options)) as member:
+        writer.append({2: [b"a", b"b", b"c"]})
+        until(lambda: shared(member))
+        member.reader.read(2, 0, 99)
+        member.reader.read(2, 3, 99)
+        group = f"onefold.{options.workspace}.workers"
+        tool = Consumer({"bootstrap.servers": options.bootstrap, "group.id": group, "log_level": 0})
+        place = TopicPartition(options.topic, 2)
+        until(lambda: tool.committed([place], timeout=5)[0].offset == 3)
+        tool.close()
+        member.reader.close()
