@@ -18,6 +18,7 @@ FRAMES_PER_S = 4
 LINE_EVERY_S = 2.0
 _LOOK_S = 0.25
 _HINT = "Ctrl-C ends it with a summary"
+_ENDING = "nothing more is sent; waiting until the platform has dealt with all of it"
 
 Beside = Callable[[asyncio.Event], Awaitable[None]]
 """What goes on while the play goes on; it ends soon after the event is set, and may set it to end the play."""
@@ -43,7 +44,7 @@ async def perform(play: Play, measures: Measures, spectators: Spectators, beside
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
     lines = spectators.quiet or not spectators.out.is_terminal
-    showing = asyncio.create_task(_lines(measures, spectators) if lines else _show(measures, spectators))
+    showing = asyncio.create_task(_lines(measures, spectators) if lines else _show(measures, spectators, stopped))
     try:
         await _play(play, stopped, beside)
     except OnefoldError as error:
@@ -79,10 +80,11 @@ async def _aside(stopped: asyncio.Event, beside: Beside | None) -> None:
         raise
 
 
-async def _show(measures: Measures, spectators: Spectators) -> None:
+async def _show(measures: Measures, spectators: Spectators, stopped: asyncio.Event) -> None:
     with Live(console=spectators.out, refresh_per_second=FRAMES_PER_S, transient=True) as live:
         while True:
-            live.update(screen.fitting(measures, spectators.where, _HINT, spectators.out))
+            hint = _ENDING if stopped.is_set() else _HINT
+            live.update(screen.fitting(measures, spectators.where, hint, spectators.out))
             await asyncio.sleep(1 / FRAMES_PER_S)
 
 
