@@ -28,7 +28,7 @@ from onefold.model import position, profile
 from onefold.model.changes import Changes, Cursor
 from onefold.model.profile import Declared, Link, Profile
 from onefold.settings import Settings
-from onefold.storage.catalog import Catalog
+from onefold.storage.catalog_sqlite import SqliteCatalog
 from onefold.storage.directory import DataDirectory
 from onefold.storage.state_lmdb import LmdbState
 
@@ -188,7 +188,7 @@ def once(data: Path, rate: float, seconds: float, people: int) -> Result:
 def fill(data: Path, people: int) -> str:
     """Make a data directory with this many people, and return a secret key that may read them."""
     directory = DataDirectory.open(data)
-    catalog = Catalog(directory.catalog, SystemClock())
+    catalog = SqliteCatalog(directory.catalog, SystemClock())
     secret = catalog.create_secret_key("bench", ["profiles:read"])
     catalog.close()
     state = LmdbState(directory.state)

@@ -28,7 +28,7 @@ from onefold.model.effect import Admitted
 from onefold.model.entry import Outgoing, encode
 from onefold.model.position import position, profile_id
 from onefold.model.profile import Profile
-from onefold.storage.catalog import Catalog
+from onefold.storage.catalog_sqlite import SqliteCatalog
 from onefold.storage.deliveries_lmdb import DeliveryStore
 from onefold.storage.directory import DataDirectory
 from onefold.storage.log_lmdb import LmdbLogWriter
@@ -108,7 +108,7 @@ async def measure(arguments: argparse.Namespace, path: Path) -> None:
     server = await asyncio.get_running_loop().create_server(Sink, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
     world = World(path, arguments.people)
-    catalog = Catalog(world.directory.catalog, SystemClock())
+    catalog = SqliteCatalog(world.directory.catalog, SystemClock())
     names = [f"d{n}" for n in range(arguments.destinations)]
     wanted = tuple(Destination(name, url=url, events=("Seen",), concurrency=arguments.concurrency) for name in names)
     catalog.save_definitions(Definitions(destinations=wanted, allow_private_hosts=("127.0.0.1",)), "bench")

@@ -21,7 +21,7 @@ from bench.report import percentile
 from onefold.clock import SystemClock
 from onefold.model.entry import Outgoing, encode
 from onefold.settings import Settings
-from onefold.storage.catalog import Catalog
+from onefold.storage.catalog_sqlite import SqliteCatalog
 from onefold.storage.directory import DataDirectory
 from onefold.storage.log_lmdb import LmdbLogWriter
 from onefold.storage.state_lmdb import LmdbState
@@ -47,7 +47,7 @@ def cpu_s(processes: list[subprocess.Popen[bytes]]) -> float:
 def measure(arguments: argparse.Namespace, path: Path) -> None:
     """Idle first, then a low rate."""
     directory = DataDirectory.open(path)
-    Catalog(directory.catalog, SystemClock()).bootstrap()
+    SqliteCatalog(directory.catalog, SystemClock()).bootstrap()
     log = LmdbLogWriter(directory.log, arguments.partitions)
     LmdbState(directory.state).close()
     state = LmdbState(directory.state, readonly=True)

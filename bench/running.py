@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from onefold.clock import SystemClock
 from onefold.model.definitions import Definitions
-from onefold.storage.catalog import Catalog
+from onefold.storage.catalog_sqlite import SqliteCatalog
 from onefold.storage.directory import DataDirectory
 from onefold.storage.state_lmdb import LmdbState
 
@@ -161,7 +161,7 @@ def platform(definitions: Definitions, *flags: str, data: Path | None = None) ->
     with tempfile.TemporaryDirectory(prefix="onefold-bench-") as scratch:
         place = data or Path(scratch) / "data"
         directory = DataDirectory.open(place)
-        catalog = Catalog(directory.catalog, SystemClock())
+        catalog = SqliteCatalog(directory.catalog, SystemClock())
         keys = catalog.bootstrap() or (
             catalog.rotate_write_key("default"),
             catalog.create_secret_key(f"bench{time.time_ns()}", ["*"]),

@@ -18,7 +18,7 @@ import pytest
 from onefold.clock import SystemClock
 from onefold.model.definitions import Audience, Definitions, Trait
 from onefold.settings import Settings
-from onefold.storage.catalog import Catalog
+from onefold.storage.catalog_sqlite import SqliteCatalog
 from onefold.storage.directory import DataDirectory
 
 WITHIN_S = 20.0
@@ -33,7 +33,7 @@ class Platform:
 
     def __init__(self, path: Path) -> None:
         directory = DataDirectory.open(path / "data")
-        catalog = Catalog(directory.catalog, SystemClock())
+        catalog = SqliteCatalog(directory.catalog, SystemClock())
         first = catalog.bootstrap()
         assert first is not None
         self.write_key, self.secret = first
@@ -175,7 +175,7 @@ def test_a_source_over_its_rate_is_refused_alone(tmp_path: Path) -> None:
     """429 with Retry-After for the one that floods, counted in /metrics; a source beside it is not touched."""
     platform = Platform(tmp_path)
     platform.settings = msgspec.structs.replace(platform.settings, source_events_per_s=0.5, source_burst_events=3)
-    catalog = Catalog(platform.settings.data / "catalog.sqlite", SystemClock())
+    catalog = SqliteCatalog(platform.settings.data / "catalog.sqlite", SystemClock())
     other = catalog.create_source("app")
     catalog.close()
     try:
@@ -247,7 +247,7 @@ def test_a_stop_loses_nothing(platform: Platform) -> None:
 
 def test_a_key_made_elsewhere_works_soon(platform: Platform) -> None:
     """Keys and sources that another process makes or revokes count within a second or so."""
-    catalog = Catalog(platform.settings.data / "catalog.sqlite", SystemClock())
+    catalog = SqliteCatalog(platform.settings.data / "catalog.sqlite", SystemClock())
     secret = catalog.create_secret_key("late", ["audiences:read"])
     deadline_s = time.monotonic() + WITHIN_S
     while platform.ask("GET", "/v1/audiences", key=secret)[0] != 200:

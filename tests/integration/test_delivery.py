@@ -30,7 +30,7 @@ from onefold.runtime.delivery import Deliverer, Stores
 from onefold.runtime.delivery_runner import Patience
 from onefold.runtime.retention import Retention
 from onefold.settings import Settings
-from onefold.storage.catalog import Catalog
+from onefold.storage.catalog_sqlite import SqliteCatalog
 from onefold.storage.deliveries_lmdb import DeliveryStore
 from onefold.storage.directory import DataDirectory
 from onefold.storage.log_lmdb import LmdbLogReader, LmdbLogWriter
@@ -68,7 +68,7 @@ class World:
         self.directory = DataDirectory.open(path)
         self.log = LmdbLogWriter(self.directory.log, 1)
         self.state = LmdbState(self.directory.state)
-        self.catalog = Catalog(self.directory.catalog, SystemClock())
+        self.catalog = SqliteCatalog(self.directory.catalog, SystemClock())
         self.offset = 0
         self.sent: dict[int, list[str]] = defaultdict(list)
 

@@ -20,7 +20,7 @@ from msgspec import Struct
 from onefold import __version__
 from onefold.clock import Clock
 from onefold.errors import Damaged, NotFoundError, SettingsError, StorageError
-from onefold.storage.catalog import Catalog
+from onefold.storage.catalog_sqlite import SqliteCatalog
 from onefold.storage.directory import FORMAT, DataDirectory
 from onefold.storage.lmdb_env import Environment, Options, translated
 from onefold.storage.log_lmdb import LmdbLogReader
@@ -79,7 +79,7 @@ def take(source: DataDirectory, target: Path, clock: Clock, progress: Progress) 
         if file.is_file() and not file.name.startswith("."):
             shutil.copy2(file, copy.log / file.name)
     progress("catalog")
-    catalog = Catalog(source.catalog, clock)
+    catalog = SqliteCatalog(source.catalog, clock)
     try:
         catalog.backup(copy.catalog)
     finally:
@@ -124,7 +124,7 @@ def _copy_environment(path: Path, target: Path) -> None:
 
 
 def _open(directory: DataDirectory, clock: Clock) -> Opened:
-    catalog = Catalog(directory.catalog, clock)
+    catalog = SqliteCatalog(directory.catalog, clock)
     log = LmdbLogReader(directory.log)
     state = LmdbState(directory.state)
     try:

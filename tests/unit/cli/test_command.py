@@ -12,7 +12,7 @@ from typer.main import get_command
 
 from onefold.cli.app import VERBS, build, main
 from onefold.clock import SystemClock
-from onefold.storage.catalog import Catalog
+from onefold.storage.catalog_sqlite import SqliteCatalog
 from onefold.storage.directory import DataDirectory
 
 
@@ -20,7 +20,7 @@ from onefold.storage.directory import DataDirectory
 def data(tmp_path: Path) -> Path:
     """A data directory with an empty catalog."""
     directory = DataDirectory.open(tmp_path / "data")
-    Catalog(directory.catalog, SystemClock()).close()
+    SqliteCatalog(directory.catalog, SystemClock()).close()
     return directory.path
 
 

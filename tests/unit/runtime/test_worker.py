@@ -27,7 +27,7 @@ from onefold.runtime.ruling import begin
 from onefold.runtime.worker import Engines, Worker, loop
 from onefold.settings import Settings
 from onefold.storage.assignment import FixedAssignment
-from onefold.storage.catalog import Catalog
+from onefold.storage.catalog_sqlite import SqliteCatalog
 from onefold.storage.log_lmdb import LmdbLogReader, LmdbLogWriter
 from onefold.storage.state_lmdb import LmdbState
 from onefold.testing.clock import ManualClock
@@ -44,7 +44,7 @@ class Bench:
         self.clock = ManualClock()
         self.log = MemoryLog(1)
         self.state = MemoryState()
-        self.catalog = Catalog(path / "catalog.sqlite", self.clock)
+        self.catalog = SqliteCatalog(path / "catalog.sqlite", self.clock)
         self.worker = self.another(rules or Rules())
 
     def another(self, rules: Rules, state: MemoryState | None = None) -> Worker:
@@ -136,7 +136,7 @@ def test_a_resting_worker_hears_of_news(tmp_path: Path) -> None:
     with (
         contextlib.closing(LmdbLogReader(tmp_path / "log")) as reader,
         contextlib.closing(LmdbState(tmp_path / "state")) as state,
-        contextlib.closing(Catalog(tmp_path / "catalog.sqlite", clock)) as catalog,
+        contextlib.closing(SqliteCatalog(tmp_path / "catalog.sqlite", clock)) as catalog,
         contextlib.closing(Rest()) as rest,
     ):
         rest.hear(reader.watch([0, 1]), catalog.watch())

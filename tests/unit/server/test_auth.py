@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from litestar.routes import HTTPRoute
 
+from onefold.model.catalog import SCOPES
 from onefold.server.app import ROUTERS
 from onefold.server.auth import PUBLIC, Keyring, allows
-from onefold.storage.catalog import SCOPES
 from tests.unit.server import fakes
 
 BODIES = {

@@ -12,11 +12,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from onefold.errors import StorageError
+from onefold.model.catalog import SCOPES
 from onefold.server import instants, pages, pressure
 from onefold.server.metrics import Metrics
 from onefold.server.pressure import Pressure
 from onefold.server.traffic import Traffic
-from onefold.storage.catalog import SCOPES
 from tests.unit.server import fakes
 
 
