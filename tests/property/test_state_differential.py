@@ -1,6 +1,7 @@
 """The LMDB state against plain dictionaries: random commits, some of them stale, with reopening in between."""
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +61,10 @@ def batches(draw: st.DrawFn) -> dict[str, Any]:
 class Driver:
     """Does the same to both engines, and holds what a worker would know: timers armed, and who absorbed whom."""
 
-    def __init__(self, path: Path, options: Options) -> None:
-        self.path, self.options = path, options
-        self.lmdb = LmdbState(path, options=options)
+    def __init__(self, reopen: Callable[[], State]) -> None:
+        self.reopen = reopen
+        """Opens the engine; called again after it was closed."""
+        self.engine = reopen()
         self.memory = MemoryState(WINDOW_MS)
         self.armed: dict[int, int] = {}
         self.gone: set[int] = set()
@@ -70,24 +72,24 @@ class Driver:
 
     def load(self) -> tuple[Loaded, Loaded]:
         half = IDENTIFIERS[::2], PROFILES[::3], MESSAGES
-        return self.lmdb.load(*half), self.memory.load(*half)
+        return self.engine.load(*half), self.memory.load(*half)
 
     def run(self, batch: dict[str, Any]) -> None:
         changes, encoded = self.changes(batch)
         self.loads.append(self.load())
         ours, theirs = self.loads[-1 - min(batch["stale"], len(self.loads) - 1)]
         assert ours == theirs
-        refused = [attempt(self.lmdb, changes, ours, encoded), attempt(self.memory, changes, theirs, encoded)]
+        refused = [attempt(self.engine, changes, ours, encoded), attempt(self.memory, changes, theirs, encoded)]
         assert refused[0] == refused[1]
         if not refused[0]:
             self.gone.update(changes.absorbed)
             self.armed.update({profile: after for profile, (_, after) in changes.due.items()})
         if batch["trim"]:
-            assert self.lmdb.trim_effects(ours.snapshot) == self.memory.trim_effects(ours.snapshot)
+            assert self.engine.trim_effects(ours.snapshot) == self.memory.trim_effects(ours.snapshot)
         if batch["reopen"]:
-            self.lmdb.close()
-            self.lmdb = LmdbState(self.path, options=self.options)
-        assert answers(self.lmdb) == answers(self.memory)
+            self.engine.close()
+            self.engine = self.reopen()
+        assert answers(self.engine) == answers(self.memory)
 
     def changes(self, batch: dict[str, Any]) -> tuple[Changes, dict[int, bytes]]:
         partition = batch["partition"]
@@ -163,9 +165,9 @@ def test_the_lmdb_state_answers_as_dictionaries_do(history: list[dict[str, Any]]
     """After every commit, whether it conflicted or not, both engines give the same answers and digests."""
     with tempfile.TemporaryDirectory() as directory:
         options = Options(WINDOW_MS, map_bytes=1 << 20, move_messages=move_messages)
-        driver = Driver(Path(directory) / "state", options)
+        driver = Driver(lambda: LmdbState(Path(directory) / "state", options=options))
         try:
             for batch in history:
                 driver.run(batch)
         finally:
-            driver.lmdb.close()
+            driver.engine.close()

@@ -5,7 +5,7 @@ without asking listens (`postgres_signs`). The SQL of the engines is what Postgr
 CockroachDB) share; where a server is PostgreSQL itself (`is_genuine`), planner settings and storage parameters come
 on top.
 
-Needs `onefold[postgres]`, and says so when it is imported: other modules of these engines import it before psycopg.
+Needs `onefold[postgres]`, and says so when it is imported; the other modules of these engines have psycopg from here.
 """
 
 import re
@@ -38,6 +38,8 @@ PLANNER: Mapping[str, str] = {
 }
 """For genuine PostgreSQL: each statement is planned once a connection, as look-ups in indexes. Its statistics of a
 state that is young would have it read whole tables, later, and plan anew for every batch."""
+_DURABLE = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+"""Stronger settings, which wait for standbys too, stay as they are."""
 _WORKSPACE = re.compile(r"[a-z][a-z0-9_]*")
 _INTERVAL_S = 0.1
 """How often a wait looks whether it has lasted too long."""
@@ -45,6 +47,11 @@ _INTERVAL_S = 0.1
 Row = tuple[Any, ...]
 Cursor = psycopg.Cursor[Row]
 T = TypeVar("T")
+Dumper = psycopg.adapt.Dumper
+Loader = psycopg.adapt.Loader
+BINARY = pq.Format.BINARY
+errors = psycopg.errors
+"""What other modules need of psycopg, so that they can be imported without it up to here."""
 
 
 class Timeouts(NamedTuple):
@@ -142,12 +149,26 @@ def says_genuine(version: str) -> bool:
 
 
 def tune(connection: Connection) -> Connection:
-    """Set `PLANNER` for this connection, where the server is genuine; returns the connection."""
-    with translated():
+    """Set `PLANNER` for this connection, where the server is genuine, and see to it that commits are durable.
+
+    A number that was seen and then lost in a crash would be given again: whoever follows would miss the second.
+    Returns the connection.
+    """
+    with closed_unless_done(connection), translated():
         if is_genuine(connection):
             settings = "; ".join(f"SET {name} = {value}" for name, value in PLANNER.items())
-            connection.execute(settings.encode())
+            connection.execute(f"{settings}; {_DURABLE}".encode())
     return connection
+
+
+@contextmanager
+def closed_unless_done(connection: Connection) -> Iterator[None]:
+    """Close a new connection where what is done with it first fails."""
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise
 
 
 def is_lost(connection: Connection) -> bool:
@@ -314,7 +335,6 @@ _REFUSALS = {
     "does not exist": "create it, or correct the URL",
     "server does not support SSL": "the URL asks for TLS (`sslmode`), which this server does not speak",
     "certificate verify failed": "the URL's `sslrootcert` does not vouch for this server",
-    "session is read-only": "this server is a standby: name the primary, or all hosts, in the URL",
 }
 """What libpq says of a connection that was refused, for which it has no SQLSTATE → what to do."""
 _ADVICE = {

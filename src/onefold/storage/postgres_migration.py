@@ -4,18 +4,18 @@ The schema's table `alembic_version` says what is there. Migrations are the modu
 before it, and is one transaction together with all others that are due.
 """
 
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import psycopg
 import sqlalchemy
-from alembic.config import Config
-from alembic.runtime.environment import EnvironmentContext
-from alembic.script import ScriptDirectory
-from psycopg import errors
 
 from onefold.errors import NotFoundError, StorageError, TooNew
 from onefold.storage import postgres
-from onefold.storage.postgres import PATIENT, Address, Connection
+from onefold.storage.postgres import PATIENT, Address, Connection, errors
+
+if TYPE_CHECKING:
+    from alembic.script import ScriptDirectory
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 0x4F6E65666F6C64
@@ -25,11 +25,10 @@ _ATTEMPTS = 5
 """Without advisory locks, processes that start at once hinder each other, and all but one of them try again."""
 
 
-def newest() -> str:
-    """The revision that this code needs."""
-    head = _scripts().get_current_head()
-    assert head is not None
-    return head
+@cache
+def revisions() -> tuple[str, ...]:
+    """All that this code knows, the newest first, which is the one that it needs."""
+    return tuple(script.revision for script in _scripts().walk_revisions())
 
 
 def migrate(url: str, schema: str) -> None:
@@ -41,7 +40,7 @@ def migrate(url: str, schema: str) -> None:
     connection = postgres.connect(address)
     try:
         with postgres.translated():
-            done = found_revision(connection) == newest()
+            done = found_revision(connection) == revisions()[0]
     finally:
         connection.close()
     if not done:
@@ -53,7 +52,7 @@ def require_current(connection: Connection, schema: str) -> None:
     found = found_revision(connection)
     if found is None:
         raise NotFoundError(f"there is no schema {schema} yet; it is being made")
-    if found != newest():
+    if found != revisions()[0]:
         raise StorageError(f"the schema {schema} is older than this Onefold; start the platform once to migrate it")
 
 
@@ -64,8 +63,8 @@ def found_revision(connection: Connection) -> str | None:
     except errors.UndefinedTable:
         return None
     found = None if row is None else str(row[0])
-    if found is not None and found not in {script.revision for script in _scripts().walk_revisions()}:
-        raise TooNew(f"the database has format {found}; this Onefold knows up to {newest()}: please upgrade it")
+    if found is not None and found not in revisions():
+        raise TooNew(f"the database has format {found}; this Onefold knows up to {revisions()[0]}: please upgrade it")
     return found
 
 
@@ -80,7 +79,7 @@ def _make(address: Address) -> None:
         except sqlalchemy.exc.DBAPIError as error:
             if isinstance(error.orig, _RACES) and attempt < _ATTEMPTS - 1:
                 continue
-            if isinstance(error.orig, psycopg.Error):
+            if isinstance(error.orig, errors.Error):
                 raise postgres.translation(error.orig) from error
             raise
         else:
@@ -89,6 +88,9 @@ def _make(address: Address) -> None:
 
 def _upgrade(bound: sqlalchemy.Connection, schema: str) -> None:
     """Run what is due, in the transaction that has begun; it is nothing where another process was faster."""
+    from alembic.config import Config
+    from alembic.runtime.environment import EnvironmentContext
+
     bound.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
     if not bound.exec_driver_sql("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema,)).first():
         bound.exec_driver_sql(f'CREATE SCHEMA "{schema}"')
@@ -105,5 +107,7 @@ def _manual(connection: Connection) -> Connection:
     return connection
 
 
-def _scripts() -> ScriptDirectory:
+def _scripts() -> "ScriptDirectory":
+    from alembic.script import ScriptDirectory
+
     return ScriptDirectory(str(MIGRATIONS), version_locations=[str(MIGRATIONS)])

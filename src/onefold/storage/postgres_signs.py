@@ -8,12 +8,9 @@ import select
 import threading
 from contextlib import suppress
 
-import psycopg
-from psycopg import errors
-
 from onefold.errors import StorageError
 from onefold.storage import postgres
-from onefold.storage.postgres import Address, Connection
+from onefold.storage.postgres import Address, Connection, errors
 
 _AGAIN_S = 0.5
 """Between attempts to reach a server that has gone."""
@@ -34,7 +31,7 @@ class Signs:
         self._pipes: list[int] = []
         self._thread: threading.Thread | None = None
         self._silent = False
-        self._stop = list(os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC))
+        self._stop: list[int] = []
 
     def watch(self) -> int | None:
         """A file descriptor as `ports.State.watch` says; None where this server has no signs.
@@ -71,12 +68,14 @@ class Signs:
                 raise
             self._silent = True
         else:
+            self._stop = list(os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC))
             self._thread = threading.Thread(target=self._hear, args=[connection], name="signs", daemon=True)
             self._thread.start()
 
     def _listening(self) -> Connection:
         connection = postgres.connect(self._address)
-        connection.execute(f'LISTEN "{self._channel}"'.encode())
+        with postgres.closed_unless_done(connection):
+            connection.execute(f'LISTEN "{self._channel}"'.encode())
         return connection
 
     def _hear(self, connection: Connection | None) -> None:
@@ -116,6 +115,6 @@ def _heard(connection: Connection) -> bool:
         connection.pgconn.consume_input()
         while connection.pgconn.notifies():
             pass
-    except psycopg.OperationalError:
+    except errors.OperationalError:
         return False
     return not postgres.is_lost(connection)

@@ -10,7 +10,7 @@ How a commit is written is in `state_postgres_commit`, messages are in `messages
 """
 
 from collections.abc import Container, Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -114,13 +114,16 @@ class PostgresState:
         self._readers = Pool(self._connect, answer_s)
         self._signs = postgres_signs.Signs(self._address, self._channel)
         self._own: dict[int, None] = {}
-        if readonly:
-            self._readers.run(partial(postgres_migration.require_current, schema=schema))
-            if not self._read("SELECT number FROM head"):
-                raise NotFoundError("there is no state yet; it is being made")
-        else:
-            postgres_migration.migrate(url, schema)
-            self._readers.run(self._prepare)
+        with ExitStack() as unless_open:
+            unless_open.callback(self.close)
+            if readonly:
+                self._readers.run(partial(postgres_migration.require_current, schema=schema))
+                if not self._read("SELECT number FROM head"):
+                    raise NotFoundError("there is no state yet; it is being made")
+            else:
+                postgres_migration.migrate(url, schema)
+                self._readers.run(self._prepare)
+            unless_open.pop_all()
 
     def cursor(self, partition: int) -> Cursor:
         """How far this partition has been folded."""

@@ -10,8 +10,6 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-import psycopg
-
 from onefold.errors import Conflict, StorageError, Unavailable
 from onefold.limits import NEVER_MS
 from onefold.model import effect, rules
@@ -21,7 +19,7 @@ from onefold.ports import Loaded
 from onefold.storage import messages_postgres as messages
 from onefold.storage import postgres, state_touched
 from onefold.storage.messages_postgres import Messages
-from onefold.storage.postgres import Connection, Cursor, Uncertain
+from onefold.storage.postgres import Connection, Cursor, Uncertain, errors
 from onefold.storage.state_postgres_rows import Number, bigints, byteas, ids, kept, smallints, texts, uuids
 from onefold.storage.state_tables import encode
 
@@ -107,7 +105,7 @@ def write(connection: Connection, rows: Rows) -> int:
         number, forgotten_ms = _lock(connection, rows)
         _finish(connection, rows, _write(connection, rows, number, forgotten_ms))
     except BaseException:
-        with suppress(psycopg.Error):
+        with suppress(errors.Error):
             connection.execute("ROLLBACK")
         raise
     return number

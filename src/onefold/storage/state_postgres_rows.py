@@ -10,9 +10,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any
 
-import psycopg
-
-from onefold.storage.postgres import Connection
+from onefold.storage.postgres import BINARY, Connection, Dumper, Loader
 
 _TURNED = 1 << 63
 _BIGINT, _BYTEA, _TEXT, _UUID, _SMALLINT = 20, 17, 25, 2950, 21
@@ -137,10 +135,10 @@ def _array(type_: int, count: int, parts: Iterable[bytes]) -> bytes:
     return b"".join(chain((_HEAD.pack(1, 0, type_, count, 1),), parts))
 
 
-class _Ready(psycopg.adapt.Dumper):
+class _Ready(Dumper):
     """Passes on what is in the server's form already."""
 
-    format = psycopg.pq.Format.BINARY
+    format = BINARY
 
     def dump(self, obj: Any) -> bytes:
         """The bytes."""
@@ -148,10 +146,10 @@ class _Ready(psycopg.adapt.Dumper):
         return data
 
 
-class _Plain(psycopg.adapt.Loader):
+class _Plain(Loader):
     """Gives the bytes as they came."""
 
-    format = psycopg.pq.Format.BINARY
+    format = BINARY
 
     def load(self, data: Any) -> bytes:
         """The bytes."""
