@@ -23,6 +23,7 @@ ONE_OF_EACH: Mapping[str, int] = {"collect": 1, "worker": 1, "deliver": 1, "api"
 POLL_S = 0.1
 """Between looks at the state: each costs the database a little, and is counted with it."""
 HEAP = "1g"
+_LOG_LINES = 20
 
 
 class Servers:
@@ -73,11 +74,13 @@ class Servers:
 class Clustered:
     """A cluster that answers: what `running.Running` is for one machine. Made by `clustered`."""
 
-    def __init__(self, servers: Servers, place: Place, roles: Roles, keys: tuple[str, str]) -> None:
+    def __init__(self, servers: Servers, place: Place, roles: Roles, keys: tuple[str, str], log: Path) -> None:
         self.roles = roles
         self.place = place
+        """Where the roles' data lies, for who opens the same engines beside them."""
         self.write_key, self.secret_key = keys
         self._servers = servers
+        self._log = log
         self._state = place.state(readonly=True)
 
     @property
@@ -103,11 +106,11 @@ class Clustered:
         """The account so far."""
         return accounted(self._state.counts())
 
-    def settled(self, received: int, within_s: float = 600.0, poll_s: float = POLL_S) -> dict[str, int]:
+    def settled(self, received: int, within_s: float = 300.0, poll_s: float = POLL_S) -> dict[str, int]:
         """Wait until so many events are accounted for; the account, which must close."""
         deadline_s = time.monotonic() + within_s
         while (counts := self.counts())["received"] < received:
-            assert time.monotonic() < deadline_s, counts
+            assert time.monotonic() < deadline_s, f"{counts} of {received}; the roles said at last:\n{self._said()}"
             time.sleep(poll_s)
         assert counts["received"] == received == sum(counts.values()) - received, counts
         return counts
@@ -121,6 +124,9 @@ class Clustered:
         """Let go of the state."""
         self._state.close()
 
+    def _said(self) -> str:
+        return "\n".join(self._log.read_text().splitlines()[-_LOG_LINES:])
+
     def _port(self, name: str) -> int:
         return int(self.roles.url(name).rpartition(":")[2])
 
@@ -133,9 +139,10 @@ def clustered(
     with servers.workspace(partitions) as settings, tempfile.TemporaryDirectory(prefix="onefold-bench-") as scratch:
         place = Place.open(settings)
         keys, version = _prepare(place, definitions)
-        with Roles(_environ(settings, counts), counts, Path(scratch) / "roles.log") as roles:
+        log = Path(scratch) / "roles.log"
+        with Roles(_environ(settings, counts), counts, log) as roles:
             roles.await_ready()
-            running = Clustered(servers, place, roles, keys)
+            running = Clustered(servers, place, roles, keys, log)
             try:
                 _until_defined(running, version)
                 yield running
