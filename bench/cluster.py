@@ -25,6 +25,8 @@ from bench.workload import BATCH_EVENTS, EVENT_BYTES, PEOPLE, World, definitions
 WORKERS = (1, 2, 4)
 FOLDING = ("worker", "kafka", "postgres")
 """Roles and servers that fold a backlog cost."""
+BEHIND_S = 1.0
+"""A worker commits each of its partitions in turn, so that some events wait for all others' commits."""
 UNIT = "CPU-s per million events"
 
 
@@ -37,8 +39,8 @@ class Plan(NamedTuple):
     recovery: recovery.Plan
 
 
-LONG = Plan(500_000, 3, latency.Plan(200_000, 6.0, 30.0, 3), recovery.LONG)
-QUICK = Plan(100_000, 1, latency.Plan(60_000, 2.5, 8.0, 1), recovery.QUICK)
+LONG = Plan(500_000, 3, latency.Plan(200_000, 10.0, 30.0, 3, BEHIND_S), recovery.LONG)
+QUICK = Plan(100_000, 1, latency.Plan(60_000, 4.0, 8.0, 1, BEHIND_S), recovery.QUICK)
 
 
 PARTS = ("path", "workers", "latency", "recovery")

@@ -39,6 +39,8 @@ class Plan(NamedTuple):
     search_s: float
     run_s: float
     runs: int
+    behind_s: float = 0.2
+    """Sustained is what leaves no more than so many seconds of events waiting in the end."""
 
 
 LONG = Plan(300_000, 6.0, 30.0, 3)
@@ -83,7 +85,7 @@ async def latencies(
     runner, port = await _receiver(probes)
     hook = Destination("probe", url=f"http://127.0.0.1:{port}/", events=(PROBE,))
     with opened(replace(definitions((hook,)), allow_private_hosts=("127.0.0.1",))) as running:
-        session = Session(running, world, probes)
+        session = Session(running, world, probes, plan.behind_s)
         await session.start()
         drained = await session.drain(plan.warm_up_events)
         rate = await session.sustainable(drained, plan.search_s)
@@ -94,7 +96,8 @@ async def latencies(
                 await session.run(rate * share / 100, plan.run_s, names[-1])
     await runner.cleanup()
     about = {
-        "sustainable_events_per_s": round(rate), "drained_events_per_s": round(drained), "event_bytes": EVENT_BYTES,
+        "sustainable_events_per_s": round(rate), "sustained_s_behind": plan.behind_s,
+        "drained_events_per_s": round(drained), "event_bytes": EVENT_BYTES,
         "batch": BATCH_EVENTS, "acknowledged": "fsync", "probes_per_s": PROBES_PER_S, "poll_ms": POLL_S * 1000,
         "people": 100_000, "traits": 10, "audiences": 20,
     }  # fmt: skip
@@ -118,13 +121,14 @@ def _row(what: str, bound: Bound, runs: Sequence[list[float]], about: dict[str, 
 class Session:
     """Loads one platform: as fast as it takes it, or at a rate with probes beside."""
 
-    def __init__(self, running: Target, world: World, probes: Probes) -> None:
+    def __init__(self, running: Target, world: World, probes: Probes, behind_s: float) -> None:
         self._running = running
         self._world = world
         self._probes = probes
         self._stream = Pool(running.collect_port)
         self._telling = Pool(running.collect_port)
         self._asking = Pool(running.api_port)
+        self._behind_s = behind_s
         self._sent = 0
 
     async def start(self) -> None:
@@ -150,7 +154,10 @@ class Session:
         await asyncio.to_thread(self._running.settled, self._sent)
 
     async def sustainable(self, drained: float, seconds: float) -> float:
-        """The highest rate, to a sixteenth of `drained`, that is sustained; bisected, and asked twice before a no."""
+        """The highest rate, to a sixteenth of `drained`, that is sustained; bisected, and asked twice before a no.
+
+        A sixteenth where none is.
+        """
         low, high = 0, 16
         while high - low > 1:
             middle = (low + high) // 2
@@ -162,12 +169,12 @@ class Session:
         return drained * max(low, 1) / 16
 
     async def _sustains(self, rate: float, seconds: float) -> bool:
-        """Whether the backlog at the end of so many seconds is below a fifth of a second's events."""
+        """Whether the backlog at the end of so many seconds is small."""
         requests, sent = self._requests(rate * seconds), self._sent
         await self._send(requests, time.perf_counter() + 0.1, BATCH_EVENTS / rate)
         folded = (await asyncio.to_thread(self._running.counts))["received"]
         await self._settled()
-        return sent - folded < 0.2 * rate
+        return sent - folded < self._behind_s * rate
 
     async def run(self, rate: float, seconds: float, prefix: str) -> None:
         """The stream at this rate, with probes in all but the first and the last second."""
