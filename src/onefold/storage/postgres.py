@@ -34,6 +34,7 @@ PLANNER: Mapping[str, str] = {
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
+    "max_parallel_workers_per_gather": "0",
     "jit": "off",
 }
 """For genuine PostgreSQL: each statement is planned once a connection, as look-ups in indexes. Its statistics of a
