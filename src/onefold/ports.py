@@ -69,7 +69,8 @@ class LogReader(Protocol):
     def read(self, partition: int, offset: int, max_bytes: int) -> list[Record]:
         """Records from `offset` on, in order: at least one where there is any, then while they fit `max_bytes`.
 
-        Empty at the end of the log. Raises `NotFoundError` where retention has removed `offset`, `Damaged`
+        Of partitions that are watched it may be fewer, where the rest has yet to come from another machine. Empty at
+        the end of the log, and only there. Raises `NotFoundError` where retention has removed `offset`, `Damaged`
         where a stored checksum does not match.
         """
         ...

@@ -78,14 +78,13 @@ def check(appenders: Appenders, options: KafkaOptions) -> None:
 
 
 def test_a_killed_broker_loses_nothing_acknowledged(kafka: KafkaCluster) -> None:
-    """The only broker is killed twice amid appends by four threads, and started again; appends go on by themselves."""
+    """The only broker is killed amid appends by four threads, and started again; appends go on by themselves."""
     options = fresh(kafka)
     with closing(KafkaLogWriter(options, 1)) as writer:
         with Appenders(writer) as appenders:
-            for _ in range(2):
-                appenders.go_on()
-                kafka.kill(0)
-                kafka.restart(0)
+            appenders.go_on()
+            kafka.kill(0)
+            kafka.restart(0)
             appenders.go_on()
         check(appenders, options)
 
@@ -123,18 +122,20 @@ def test_a_followed_partition_outlives_its_broker(kafka: KafkaCluster) -> None:
 
 
 def test_a_broker_that_hangs_makes_appends_and_reads_fail_in_time(kafka: KafkaCluster) -> None:
-    """While it is paused both raise `Unavailable` within their time, memory stays bounded, and then all goes on."""
+    """While it is paused both raise `Unavailable` within their time, without using CPU or memory; then all goes on."""
     options = fresh(kafka, timeout_s=1.0)
     with closing(KafkaLogWriter(options, 1)) as writer, closing(KafkaLogReader(options)) as reader:
         writer.append({0: [b"before"]})
         assert reader.ends(0) == (0, 1)
         kafka.pause(0)
         try:
-            before = _memory_bytes()
-            for _ in range(6):
+            records = [os.urandom(MIB // 4) for _ in range(64)]
+            before_bytes, before_s, began_s = _memory_bytes(), time.process_time(), time.monotonic()
+            for _ in range(4):
                 with _within(5.0), pytest.raises(Unavailable, match="could not append"):
-                    writer.append({0: [os.urandom(MIB) for _ in range(16)]})
-            assert _memory_bytes() - before < 80 * MIB
+                    writer.append({0: records})
+            assert _memory_bytes() - before_bytes < 40 * MIB
+            assert time.process_time() - before_s < 0.3 * (time.monotonic() - began_s)
             with _within(3.0), pytest.raises(Unavailable, match="could not"):
                 reader.read(0, 1, 100)
             with _within(3.0), pytest.raises(Unavailable, match="could not"):

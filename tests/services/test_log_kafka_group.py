@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
+from typing import Self
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
@@ -130,59 +131,69 @@ class Books:
             self.taken += records
 
 
-def work(options: KafkaOptions, books: Books, stop: threading.Event) -> None:
-    """What a worker does: fold what is assigned, from where the state stands; rest until there is news."""
-    member = KafkaMembership(options)
-    with closing(member.reader), closing(member):
-        watch = member.reader.watch(member.partitions())
+class Worker:
+    """Folds what is assigned to it, from where the state stands, and rests until there is news. A context manager."""
+
+    def __init__(self, options: KafkaOptions, books: Books) -> None:
+        self.member = KafkaMembership(options)
+        self._books = books
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self.member.close()
+        self.member.reader.close()
+
+    def _run(self) -> None:
+        watch = self.member.reader.watch(())
         assert watch is not None
-        while not stop.is_set():
-            taken = 0
-            for partition in sorted(member.partitions()):
-                offset = books.cursors[partition]
-                found = [record.data for record in member.reader.read(partition, offset, 1 << 12)]
-                books.commit(partition, offset, found)
-                taken += len(found)
-            if not taken:
+        while not self._stop.is_set():
+            if not sum(self._fold(partition) for partition in sorted(self.member.partitions())):
                 select.select([watch], [], [], 0.2)
                 with suppress(BlockingIOError):
                     os.read(watch, 4096)
         os.close(watch)
 
+    def _fold(self, partition: int) -> int:
+        offset = self._books.cursors[partition]
+        found = [record.data for record in self.member.reader.read(partition, offset, 1 << 12)]
+        self._books.commit(partition, offset, found)
+        return len(found)
+
 
 def test_nothing_is_skipped_while_members_come_and_go(options: KafkaOptions) -> None:
     """Every record is folded once, in its partition's order, while events flow and workers join and leave."""
-    books = Books()
-    sent: list[bytes] = []
-    with closing(KafkaLogWriter(options, PARTITIONS)) as writer:
-        stops = [threading.Event() for _ in range(3)]
-        workers = [threading.Thread(target=work, args=(options, books, stop)) for stop in stops]
+    books, done = Books(), threading.Event()
+    sent: list[list[bytes]] = [[] for _ in range(PARTITIONS)]
 
-        def append(records: int) -> None:
-            for _ in range(records):
-                batch = {p: [b"%d:%d" % (p, len(sent) + p)] for p in range(PARTITIONS)}
-                sent.extend(record for records in batch.values() for record in records)
+    def append() -> None:
+        with closing(KafkaLogWriter(options, PARTITIONS)) as writer:
+            while not done.wait(0.01):
+                batch = {p: [b"%d:%d" % (p, len(own))] for p, own in enumerate(sent)}
                 writer.append(batch)
+                for p, records in batch.items():
+                    sent[p] += records
 
-        workers[0].start()
-        append(100)
-        workers[1].start()
-        append(100)
-        workers[2].start()
-        until(lambda: len(books.taken) > 100)
-        append(100)
-        stops[0].set()
-        workers[0].join()
-        append(100)
-        until(lambda: sum(books.cursors) == len(sent))
-        for stop in stops:
-            stop.set()
-        for worker in workers[1:]:
-            worker.join()
-    assert sorted(books.taken) == sorted(sent)
-    for partition in range(PARTITIONS):
-        own = [int(record.partition(b":")[2]) for record in books.taken if record.startswith(b"%d:" % partition)]
-        assert own == sorted(own)
+    appender = threading.Thread(target=append)
+    appender.start()
+    with ExitStack() as stack:
+        with Worker(options, books) as first:
+            until(lambda: shared(first.member))
+            second = stack.enter_context(Worker(options, books))
+            until(lambda: shared(first.member, second.member))
+            third = stack.enter_context(Worker(options, books))
+            until(lambda: shared(first.member, second.member, third.member))
+        until(lambda: shared(second.member, third.member))
+        done.set()
+        appender.join()
+        until(lambda: books.cursors == [len(own) for own in sent])
+    assert [[r for r in books.taken if r.startswith(b"%d:" % p)] for p in range(PARTITIONS)] == sent
 
 
 def test_a_newly_assigned_partition_begins_where_it_is_read(options: KafkaOptions) -> None:

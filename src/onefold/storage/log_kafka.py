@@ -6,12 +6,13 @@ and why an acknowledgement means durable: `log_kafka_topic`.
 
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
+from typing import TYPE_CHECKING, NamedTuple
 
 from onefold.clock import Clock, SystemClock
 from onefold.errors import NotFoundError, SettingsError, StorageError
-from onefold.limits import COLLECT_QUEUE_MAX_BYTES, KIB, PARTITIONS_MAX, RECORD_MAX_BYTES
+from onefold.limits import KIB, PARTITIONS_MAX, RECORD_MAX_BYTES
 from onefold.ports import Record, Retention
 from onefold.storage import log_kafka_topic
 from onefold.storage.log_kafka_client import MESSAGE_MAX_BYTES, KafkaOptions, Link, library
@@ -24,11 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = ["KafkaLogReader", "KafkaLogWriter", "KafkaOptions", "partitions_of"]
 
-BATCH_BYTES = 1_000 * KIB
-"""Of one partition's records that go out as one batch, which readers see whole."""
+BATCH_BYTES = 1_024 * KIB
+"""Of one partition's records that go out as one batch, which readers see whole, and decompress for any part of it."""
+_FRAME_BYTES = 100
+"""More than Kafka puts around a record in a batch."""
 _GRACE_S = 1.5
 """librdkafka looks for records past their time once a second."""
-_FULL_POLL_S = 0.05
 
 
 class KafkaLogWriter:
@@ -94,10 +96,13 @@ class KafkaLogWriter:
         deadline_s = time.monotonic() + self._link.options.timeout_s + _GRACE_S
         try:
             with self._link.translated("append to the log"):
-                for partition, records in runs.items():
-                    self._produce(producer, partition, records, group)
-                # While a flush waits, nothing waits for company: what has gathered goes out at once.
-                producer.flush(max(0.0, deadline_s - time.monotonic()))
+                # A batch of each partition after the other: librdkafka turns in circles while one waits for another.
+                for turn in zip_longest(*(_batches(partition, records) for partition, records in runs.items())):
+                    for batch in filter(None, turn):
+                        self._produce(producer, batch, group)
+                    # While a flush waits, nothing waits for company: what has gathered goes out at once.
+                    if producer.flush(max(0.0, deadline_s - time.monotonic())) or group.error is not None:
+                        break
         except BaseException:
             self._abandon(producer)
             raise
@@ -108,20 +113,10 @@ class KafkaLogWriter:
             raise self._link.unavailable("append to the log")
         return group.firsts
 
-    def _produce(self, producer: "Producer", partition: int, records: Sequence[bytes], group: "_Group") -> None:
+    def _produce(self, producer: "Producer", batch: "_Batch", group: "_Group") -> None:
         topic, now_ms = self._link.options.topic, self._clock.now_ms()
-        deadline_s = time.monotonic() + self._link.options.timeout_s
-        for record in records:
-            while True:
-                try:
-                    producer.produce(
-                        topic, record, partition=partition, timestamp=now_ms, on_delivery=group.acknowledge
-                    )
-                    break
-                except BufferError:  # Our own bound: a part is to be acknowledged before more is taken.
-                    if time.monotonic() > deadline_s:
-                        raise self._link.unavailable("append to the log") from None
-                    producer.flush(_FULL_POLL_S)
+        for record in batch.records:
+            producer.produce(topic, record, partition=batch.partition, timestamp=now_ms, on_delivery=group.acknowledge)
 
     def _abandon(self, producer: "Producer") -> None:
         """After a failure nothing that was under way may be tried again: the next append has a new producer."""
@@ -135,13 +130,14 @@ class KafkaLogWriter:
             "acks": "all",
             # Records wait for each other until the append has handed all of them over.
             "linger.ms": timeout_ms // 2,
-            "batch.size": BATCH_BYTES,
+            "batch.size": BATCH_BYTES + _FRAME_BYTES,
             "batch.num.messages": 1_000_000,
             "message.max.bytes": MESSAGE_MAX_BYTES,
             "message.timeout.ms": timeout_ms,
             "compression.type": "lz4",
-            "queue.buffering.max.kbytes": (COLLECT_QUEUE_MAX_BYTES + 2 * RECORD_MAX_BYTES) // KIB,
-            "queue.buffering.max.messages": 1_000_000,
+            # An append's batches of one turn fit; there is no more than one append under way.
+            "queue.buffering.max.kbytes": PARTITIONS_MAX * RECORD_MAX_BYTES // KIB,
+            "queue.buffering.max.messages": 0,
         }
         with self._link.translated("make a producer"):
             return library("confluent_kafka").Producer(self._link.config(settings))  # type: ignore[no-any-return]
@@ -202,6 +198,13 @@ class KafkaLogReader:
             return self._feed
 
 
+class _Batch(NamedTuple):
+    """Records of a partition that go out together."""
+
+    partition: int
+    records: Sequence[bytes]
+
+
 class _Group:
     """The records of one append: how many are not answered yet, where each partition's begin, what went wrong."""
 
@@ -220,3 +223,15 @@ class _Group:
         assert partition is not None
         assert offset is not None
         self.firsts[partition] = min(self.firsts.get(partition, offset), offset)
+
+
+def _batches(partition: int, records: Sequence[bytes]) -> Iterator[_Batch]:
+    """The records in order, each batch as long as it may be; one that is longer by itself is alone."""
+    first = size = 0
+    for n, record in enumerate(records):
+        framed = len(record) + _FRAME_BYTES
+        if n > first and size + framed > BATCH_BYTES:
+            yield _Batch(partition, records[first:n])
+            first, size = n, 0
+        size += framed
+    yield _Batch(partition, records[first:])

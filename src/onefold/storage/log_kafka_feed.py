@@ -33,11 +33,11 @@ _SETTINGS = {
     # Of compressed records, which may be far larger when they have come.
     "fetch.message.max.bytes": 256 * KIB,
     # A partition that is begun or goes on after a pause may wait for so long, while a broker has nothing to say.
-    "fetch.wait.max.ms": 100,
+    "fetch.wait.max.ms": 200,
     "fetch.error.backoff.ms": 50,
     "fetch.queue.backoff.ms": 10,
 }
-_POLL_S = 0.02
+_POLL_S = 0.05
 """A partition that a read begins elsewhere, or that may go on, waits for so long while nothing comes."""
 _BUNCH = 100
 """Messages taken over at once, before a lane is looked at again."""

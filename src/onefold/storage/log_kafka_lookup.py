@@ -130,7 +130,7 @@ class Lookup:
 
     def _tells_of_damage(self, message: "Message", offset: int) -> bool:
         error, at = message.error(), message.offset()
-        if error is None or at is None or at < offset:
+        if error is None or error.name() == "_AUTO_OFFSET_RESET" or at is None or at < offset:
             return False
         self._broken = (at, error)
         return True

@@ -171,9 +171,9 @@ class _Broker:
             "offsets.topic.num.partitions": 3,
             "offsets.topic.replication.factor": brokers,
             "group.initial.rebalance.delay.ms": 0,
-            # A killed broker is found dead after 3 s in place of 9, so that tests of it are short.
-            "broker.session.timeout.ms": 3_000,
-            "broker.heartbeat.interval.ms": 500,
+            # A killed broker is found dead after 2 s in place of 9, and may be back only then.
+            "broker.session.timeout.ms": 2_000,
+            "broker.heartbeat.interval.ms": 400,
         }
         self._settings.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
 
