@@ -27,7 +27,7 @@ def broom(postgres_url: str) -> Iterator[psycopg.Connection[Any]]:
 
 
 @settings(
-    max_examples=25,
+    max_examples=15,
     deadline=None,
     suppress_health_check=[
         HealthCheck.too_slow,
