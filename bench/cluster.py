@@ -9,7 +9,7 @@ import argparse
 import asyncio
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -27,6 +27,7 @@ FOLDING = ("worker", "kafka", "postgres")
 """Roles and servers that fold a backlog cost."""
 BEHIND_S = 1.0
 """A worker commits each of its partitions in turn, so that some events wait for all others' commits."""
+ATTEMPTS = 4
 UNIT = "CPU-s per million events"
 
 
@@ -110,6 +111,26 @@ def _by_workers(servers: Servers, bodies: Sequence[bytes], runs: int) -> list[Ro
 
 
 def _backlog(servers: Servers, bodies: Sequence[bytes], workers: int) -> Cost:
+    """What it costs where all have folded. Raises `AssertionError` where they never did: it would be others' cost.
+
+    Workers that stand still lose their partitions, and whoever is first to join again may have folded all before the
+    last has come.
+    """
+    costs: list[Cost] = []
+    while len(costs) < ATTEMPTS:
+        costs.append(_attempt(servers, bodies, workers))
+        if is_shared(costs[-1].shares):
+            return costs[-1]
+    raise AssertionError(f"{workers} workers did not share the work: {[cost.shares for cost in costs]}")
+
+
+def is_shared(shares: Mapping[str, float]) -> bool:
+    """Whether each worker has cost at least half of what they have cost on average."""
+    costs = [share for name, share in shares.items() if name.startswith("worker")]
+    return min(costs) >= sum(costs) / len(costs) / 2
+
+
+def _attempt(servers: Servers, bodies: Sequence[bytes], workers: int) -> Cost:
     """Fill the log while the workers stand still, then let them go."""
     events = len(bodies) * BATCH_EVENTS
     with clustered(servers, definitions(), {"collect": 1, "worker": workers}) as running:
