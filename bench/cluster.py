@@ -2,7 +2,8 @@
 
 One broker, one PostgreSQL and the roles run on this machine, and everything is counted: servers, roles, and also those
 of the servers' processes that came and went. The servers are warmed up by a run that is not counted, and stay; each
-run has a new workspace, so that it begins empty as the embedded one does that it is compared with.
+run has a new workspace, so that it begins empty as the embedded one does that it is compared with. Against that one, and
+for the latency, the log has one partition, as it has embedded; several workers share eight.
 """
 
 import argparse
@@ -73,7 +74,12 @@ def _against_one_machine(servers: Servers, bodies: Sequence[bytes], runs: int) -
         "cluster": [round(cluster.events_per_s) for cluster, _ in pairs],
         "one_machine": [round(machine.events_per_s) for _, machine in pairs],
     }
-    about = _about(bodies) | {"roles": dict(ONE_OF_EACH), "cpu_s_per_million_by_role": shares, "events_per_s": rates}
+    about = _about(bodies) | {
+        "partitions": 1,
+        "roles": dict(ONE_OF_EACH),
+        "cpu_s_per_million_by_role": shares,
+        "events_per_s": rates,
+    }
     costs = [cluster.cpu_s_per_million for cluster, _ in pairs]
     ratios = [cluster.cpu_s_per_million / machine.cpu_s_per_million for cluster, machine in pairs]
     return [
@@ -83,7 +89,7 @@ def _against_one_machine(servers: Servers, bodies: Sequence[bytes], runs: int) -
 
 
 def _path(servers: Servers, bodies: Sequence[bytes]) -> Cost:
-    with clustered(servers, definitions(), ONE_OF_EACH) as running:
+    with clustered(servers, definitions(), ONE_OF_EACH, partitions=1) as running:
         return spent(running, bodies)
 
 
@@ -151,7 +157,7 @@ def _folding_cpu_s(running: Clustered) -> dict[str, float]:
 
 
 def _latencies(servers: Servers, plan: latency.Plan) -> list[Row]:
-    rows = uvloop.run(latency.latencies(partial(clustered, servers), plan, {50: Bound(100, 40)}))
+    rows = uvloop.run(latency.latencies(partial(clustered, servers, partitions=1), plan, {50: Bound(100, 40)}))
     for row in rows:
         row.what = f"cluster: {row.what}"
     return rows
