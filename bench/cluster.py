@@ -2,7 +2,7 @@
 
 One broker, one PostgreSQL and the roles run on this machine, and everything is counted: servers, roles, and also those
 of the servers' processes that came and went. The servers are warmed up by a run that is not counted, and stay; each
-run has a new workspace, so that it begins empty as the embedded one does that it is compared with. Against that one, and
+run has a new workspace, so that it begins empty as the embedded one does that it is compared with. Against that one and
 for the latency, the log has one partition, as it has embedded; several workers share eight.
 """
 
