@@ -17,20 +17,22 @@ STARTER = """
 import sys, time
 from onefold.testing.servers.kafka import KafkaCluster
 with KafkaCluster() as cluster:
-    print(*cluster.pids, flush=True)
+    print(*cluster.pids, cluster.directory(0), flush=True)
     time.sleep(600)
 """
 
 
 def test_brokers_end_with_who_started_them() -> None:
-    """A process that was killed, and so stopped nothing, leaves no broker running."""
+    """A process that was killed, and so stopped nothing, leaves neither a broker nor its data."""
     starter = subprocess.Popen([sys.executable, "-c", STARTER], stdout=subprocess.PIPE, text=True)
     assert starter.stdout is not None
-    pid = int(starter.stdout.readline())
+    pid, directory = starter.stdout.readline().split()
+    scratch = Path(directory).parents[1]
     assert Path(f"/proc/{pid}").exists()
+    assert scratch.name.startswith("onefold-kafka-")
     starter.send_signal(signal.SIGKILL)
     starter.communicate()
-    until(lambda: not Path(f"/proc/{pid}").exists())
+    until(lambda: not Path(f"/proc/{pid}").exists() and not scratch.exists())
 
 
 def test_without_java_it_says_so() -> None:

@@ -31,6 +31,14 @@ _PORTS = range(20_000, 32_000)
 """Below those that the system gives to outgoing connections, so that a broker finds its port free again."""
 _POLL_S = 0.01
 _LOG_LINES = 20
+_GUARD = """
+read -r _
+kill -KILL "$1"
+while kill -0 "$1"; do sleep 0.05; done
+rm -rf "$2"
+rmdir "$(dirname "$2")"
+"""
+"""Waits for the end of who started a broker, then ends the broker, its data, and the scratch when the last is gone."""
 
 
 class Jvm(NamedTuple):
@@ -178,7 +186,7 @@ class _Broker:
         self._settings.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
 
     def launch(self) -> None:
-        """Start the process, with another that kills it should ours end without having done so.
+        """Start the process, with another that ends and removes it should ours end without having done so.
 
         Both in sessions of their own, so that Ctrl-C on a terminal is for us alone.
         """
@@ -187,8 +195,11 @@ class _Broker:
             self._process = subprocess.Popen(  # noqa: S603 - ours
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
-        guard = ["/bin/sh", "-c", f"read -r _; kill -KILL {self.pid}"]
-        self._guard = subprocess.Popen(guard, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603 - ours
+        guard = ["/bin/sh", "-c", _GUARD, "guard", str(self.pid), str(self.directory.parent)]
+        quiet = subprocess.DEVNULL
+        self._guard = subprocess.Popen(  # noqa: S603 - ours
+            guard, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, start_new_session=True
+        )
 
     def listens(self) -> bool:
         """Whether it takes connections. Raises `Unavailable` where the process has ended."""
