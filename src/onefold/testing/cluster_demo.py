@@ -9,6 +9,8 @@ import asyncio
 import signal
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections import Counter
 from collections.abc import Sequence
 from types import FrameType
@@ -32,6 +34,7 @@ from onefold.testing.cluster_misfortunes import Misfortunes
 from onefold.testing.cluster_rest import come_to_rest
 
 BROKERS = 3
+KEY_WITHIN_S = 20.0
 _WHERE = "two each of collect, worker, deliver, api; 3 Kafka brokers; PostgreSQL"
 _LOG_SHOWN_CHARS = 3_000
 
@@ -76,6 +79,7 @@ async def _play(cluster: Cluster, options: Options, for_s: float) -> tuple[Measu
     try:
         write_key, secret_key, receiver.secrets = prepare(cluster.settings, load_workspace(retail()), receiver.url)
         target = Target(_urls(cluster, "collect"), _urls(cluster, "api"), write_key, secret_key)
+        await asyncio.to_thread(_await_key, cluster, write_key)
         play = Play(target, receiver, options, measures)
         play.on_sent, receiver.on_message = evidence.note, play.heard
         misfortunes = Misfortunes(cluster, measures, for_s)
@@ -84,6 +88,27 @@ async def _play(cluster: Cluster, options: Options, for_s: float) -> tuple[Measu
     finally:
         await receiver.close()
     return measures, evidence, receiver.received
+
+
+def _await_key(cluster: Cluster, write_key: str) -> None:
+    """Return once every collect role knows the new key: each looks for news by itself, about twice a second.
+
+    Raises `TimeoutError` where one does not learn of it.
+    """
+    deadline_s = time.monotonic() + KEY_WITHIN_S
+    for url in _urls(cluster, "collect"):
+        while not _answers(f"{url}/v1/projects/{write_key}/settings"):
+            if time.monotonic() > deadline_s:
+                raise TimeoutError(f"{url} does not know the write key after {KEY_WITHIN_S:.0f} s")
+            time.sleep(0.05)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own
+            return bool(answer.status == 200)
+    except urllib.error.URLError:
+        return False
 
 
 def _urls(cluster: Cluster, verb: str) -> tuple[str, ...]:
