@@ -34,7 +34,7 @@ from onefold.testing.cluster_misfortunes import Misfortunes
 from onefold.testing.cluster_rest import come_to_rest
 
 BROKERS = 3
-KEY_WITHIN_S = 20.0
+KEYS_WITHIN_S = 20.0
 _WHERE = "two each of collect, worker, deliver, api; 3 Kafka brokers; PostgreSQL"
 _LOG_SHOWN_CHARS = 3_000
 
@@ -79,7 +79,7 @@ async def _play(cluster: Cluster, options: Options, for_s: float) -> tuple[Measu
     try:
         write_key, secret_key, receiver.secrets = prepare(cluster.settings, load_workspace(retail()), receiver.url)
         target = Target(_urls(cluster, "collect"), _urls(cluster, "api"), write_key, secret_key)
-        await asyncio.to_thread(_await_key, cluster, write_key)
+        await asyncio.to_thread(_await_keys, target)
         play = Play(target, receiver, options, measures)
         play.on_sent, receiver.on_message = evidence.note, play.heard
         misfortunes = Misfortunes(cluster, measures, for_s)
@@ -90,23 +90,27 @@ async def _play(cluster: Cluster, options: Options, for_s: float) -> tuple[Measu
     return measures, evidence, receiver.received
 
 
-def _await_key(cluster: Cluster, write_key: str) -> None:
-    """Return once every collect role knows the new key: each looks for news by itself, about twice a second.
+def _await_keys(target: Target) -> None:
+    """Return once every role knows the new keys: each looks for news by itself, about twice a second.
 
-    Raises `TimeoutError` where one does not learn of it.
+    Raises `TimeoutError` where one does not learn of them.
     """
-    deadline_s = time.monotonic() + KEY_WITHIN_S
-    for url in _urls(cluster, "collect"):
-        while not _answers(f"{url}/v1/projects/{write_key}/settings"):
+    deadline_s = time.monotonic() + KEYS_WITHIN_S
+    documents = [f"{url}/v1/projects/{target.write_key}/settings" for url in target.collect]
+    for url in [*documents, *(f"{url}/v1/profiles/user_id:nobody" for url in target.api)]:
+        while not _knows(url, target.secret_key):
             if time.monotonic() > deadline_s:
-                raise TimeoutError(f"{url} does not know the write key after {KEY_WITHIN_S:.0f} s")
+                raise TimeoutError(f"{url} does not know its key after {KEYS_WITHIN_S:.0f} s")
             time.sleep(0.05)
 
 
-def _answers(url: str) -> bool:
+def _knows(url: str, secret_key: str) -> bool:
+    request = urllib.request.Request(url, headers={"authorization": f"Bearer {secret_key}"})  # noqa: S310 - our own
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own
-            return bool(answer.status == 200)
+        with urllib.request.urlopen(request, timeout=5):  # noqa: S310 - our own
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code == 404
     except urllib.error.URLError:
         return False
 

@@ -65,7 +65,7 @@ class Misfortunes:
     async def _database(self, stopped: asyncio.Event) -> None:
         postgres = self._cluster.postgres
         self._measures.happened(
-            f"kill -9 PostgreSQL, all {len(postgres.pids)} processes: events are refused, and sent again"
+            f"kill -9 PostgreSQL, all {len(postgres.pids)} processes: events are taken in, and wait"
         )
         began_s = await self._away(stopped, postgres.kill, postgres.start)
         self._back("PostgreSQL has recovered and serves again", began_s)
