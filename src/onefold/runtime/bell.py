@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import select
 import selectors
 from contextlib import suppress
 
@@ -77,8 +78,13 @@ class Rest:
         for key, _ in self._selector.select(max(AT_ONCE_S, min(self._seldom_s, at_most_s))):
             _emptied(key.fd)
 
+    def pause(self, wait_s: float) -> None:
+        """Wait so long whatever news there are; only `wake` ends it."""
+        if select.select([self._ear], [], [], wait_s)[0]:
+            _emptied(self._ear)
+
     def wake(self) -> None:
-        """End the rest. May be called by any thread, and by a signal's handler."""
+        """End the rest or the pause. May be called by any thread, and by a signal's handler."""
         with suppress(BlockingIOError):
             os.write(self._waker, b"\0")
 

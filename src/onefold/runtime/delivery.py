@@ -299,20 +299,22 @@ async def _run(settings: Settings) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     place, pulse = Place.open(settings), Pulse(SystemClock())
-    with told(pulse, settings.host, settings.health_port), contextlib.closing(place.deliveries()) as book:
-        if await _alone(book, pulse, stop):
-            await _deliver(place, book, pulse, stop)
+    with told(pulse, settings.host, settings.health_port):
+        opened = await _opened(place, stop)
+        if opened is not None:
+            await _deliver(place, opened, pulse, stop)
 
 
-async def _deliver(place: Place, book: Deliveries, pulse: Pulse, stop: asyncio.Event) -> None:
+async def _deliver(place: Place, opened: tuple[State, LogReader], pulse: Pulse, stop: asyncio.Event) -> None:
+    """Deliver once the book is ours. It is asked for last: from then on it is renewed, or others take it over."""
     settings, clock = place.settings, SystemClock()
-    opened = await _opened(place, stop)
-    if opened is None:
-        return
     with contextlib.ExitStack() as stack:
         state = stack.enter_context(contextlib.closing(opened[0]))
         reader = stack.enter_context(contextlib.closing(opened[1]))
         catalog = stack.enter_context(contextlib.closing(place.catalog(clock)))
+        book = stack.enter_context(contextlib.closing(place.deliveries()))
+        if not await _alone(book, pulse, stop):
+            return
         log.info("delivering", place=place.name)
         patience = Patience(settings.pending_retention_s * 1000, settings.parked_retention_s * 1000)
         await Deliverer(Stores(state, reader, catalog, book), clock, patience, pulse).run(stop)
@@ -321,7 +323,7 @@ async def _deliver(place: Place, book: Deliveries, pulse: Pulse, stop: asyncio.E
 
 async def _alone(book: Deliveries, pulse: Pulse, stop: asyncio.Event) -> bool:
     """Keep the book, once nobody else does. False: told to stop before that."""
-    told = False
+    said = False
     while not stop.is_set():
         try:
             if await asyncio.to_thread(book.try_hold):
@@ -330,9 +332,9 @@ async def _alone(book: Deliveries, pulse: Pulse, stop: asyncio.Event) -> bool:
             pulse.beat(f"{error.code}: {error}")
         else:
             pulse.beat()
-            if not told:
+            if not said:
                 log.info("another deliver role is at work here; standing by")
-            told = True
+            said = True
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), _STAND_BY_S)
     return False

@@ -180,7 +180,7 @@ def loop(worker: Worker, retention: Retention, rest: Rest, pulse: Pulse, stopped
         except (Unavailable, Conflict) as error:
             log.warning("cannot fold just now; trying again", code=error.code, reason=str(error), wait_s=wait_s)
             pulse.beat(f"{error.code}: {error}")
-            rest.rest(wait_s)
+            rest.pause(wait_s)
             wait_s = min(_AWAY_MAX_S, 2 * wait_s)
             continue
         pulse.beat()

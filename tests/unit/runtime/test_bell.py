@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -114,3 +116,19 @@ def test_without_signs_looks_are_regular(tmp_path: Path) -> None:
     signs = Signs(file_watch.written(tmp_path / "nothing"), 0.25)
     assert not signs.complete
     assert [signs.due(0.0), signs.due(0.2), signs.due(0.25), signs.due(0.5)] == [True, False, True, True]
+
+
+def test_a_pause_is_not_ended_by_news() -> None:
+    """Who waits for an engine to come back waits as long as it means to, however much arrives; `wake` ends it."""
+    news, sender = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    with contextlib.closing(Rest()) as rest:
+        rest.hear(news)
+        os.write(sender, b"\0")
+        began_s = time.monotonic()
+        rest.pause(0.05)
+        assert time.monotonic() - began_s >= 0.05
+        rest.wake()
+        began_s = time.monotonic()
+        rest.pause(60.0)
+        assert time.monotonic() - began_s < 30
+    os.close(sender)
