@@ -38,6 +38,17 @@ _SETTINGS: Mapping[str, str] = {
     "log_line_prefix": "%m [%p] %a ",
 }
 """Only what a test needs; durability is as it comes, which is all of it."""
+_GUARD = """
+read -r _
+pid=$(head -n 1 "$1/data/postmaster.pid")
+if [ "$(readlink "/proc/$pid/cwd")" = "$1/data" ]; then
+    kill -CONT "$pid"
+    kill -QUIT "$pid"
+    while [ "$(readlink "/proc/$pid/cwd")" = "$1/data" ]; do sleep 0.05; done
+fi
+rm -rf "$1"
+"""
+"""Waits for the end of who made a server, then ends the server, whose own children it kills, and removes its data."""
 
 
 def find_programs() -> dict[str, str]:
@@ -63,6 +74,7 @@ class PostgresServer:
         self._databases = 0
         self.port = 0
         self._home = Path(tempfile.mkdtemp(prefix="onefold-postgres-"))
+        self._guard = _guard(self._home)
         atexit.register(self.close)
         self._as_user: dict[str, Any] = _other_user(self._home)
         self.data = self._home / "data"
@@ -158,6 +170,8 @@ class PostgresServer:
             self.resume()
             self.kill()
         _release_shared_memory(self.data / "postmaster.pid")
+        self._guard.kill()
+        self._guard.communicate()
         shutil.rmtree(self._home, ignore_errors=True)
 
     def _url(self, user: str, database: str) -> str:
@@ -229,6 +243,18 @@ def _find(name: str) -> str | None:
     versions = Path("/usr/lib/postgresql").glob("*/bin")
     places += map(str, sorted(versions, key=lambda path: int(re.sub(r"\D", "", path.parent.name) or 0), reverse=True))
     return shutil.which(name, path=os.pathsep.join(places)) if places else None
+
+
+def _guard(home: Path) -> subprocess.Popen[bytes]:
+    """What cleans up where we cannot: it reads from us, and our end is the end of what it reads."""
+    quiet = subprocess.DEVNULL
+    return subprocess.Popen(  # noqa: S603 - ours
+        ["/bin/sh", "-c", _GUARD, "guard", str(home)],
+        stdin=subprocess.PIPE,
+        stdout=quiet,
+        stderr=quiet,
+        start_new_session=True,
+    )
 
 
 def _other_user(home: Path) -> dict[str, Any]:
