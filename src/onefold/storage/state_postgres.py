@@ -165,19 +165,19 @@ class PostgresState:
 
     def touched_since(self, snapshot: int) -> tuple[int, Changed | None]:
         """The newest snapshot, and what others' commits changed since `snapshot`; None: too much to say."""
-        own = bigints(number for number in self._own if number > snapshot)
+        own = [number for number in self._own if number > snapshot]
         since = Number(snapshot)
-        parameters = [since, own, since, Number(TOUCHED_KEPT)]
+        parameters = [since, bigints(own), since, Number(TOUCHED_KEPT)]
         rows = self._writer.run(lambda connection: fetched(connection, _TOUCHED, parameters))
         newest = rows[0][0]
         if not is_told(snapshot, newest):
             return newest, None
         changed = Changed(set(), set())
-        for _, number, data in rows:
-            if number is not None:
-                touched = state_touched.decode(data)
-                changed.profiles.update(touched.profiles)
-                changed.identifiers.update(touched.identifiers)
+        records = [state_touched.decode(data) for _, number, data in rows if number is not None]
+        assert len(records) == newest - snapshot - len(own)
+        for touched in records:
+            changed.profiles.update(touched.profiles)
+            changed.identifiers.update(touched.identifiers)
         return newest, changed
 
     def commit(self, changes: Changes, loaded: Loaded, encoded: Mapping[int, bytes]) -> int:

@@ -135,7 +135,8 @@ def _check(connection: Connection, rows: Rows, number: int) -> None:
     with connection.pipeline():
         records = _execute(connection, _TOUCHED, Number(loaded.snapshot), Number(number))
         seen = _execute(connection, messages.SEEN, uuids(asked))
-    decoded = ((other, state_touched.decode(data)) for other, data in records)
+    decoded = [(other, state_touched.decode(data)) for other, data in records]
+    assert len(decoded) == number - 1 - loaded.snapshot
     state_touched.require_untouched(changes, loaded, decoded)
     if any(loaded.seen.get(message) != at_ms for message, at_ms in messages.latest(seen).items()):
         raise Conflict("another commit admitted a message of this batch")
