@@ -153,12 +153,13 @@ class State(Protocol):
         """The newest snapshot, and what others' commits changed since `snapshot`; None: too much to say."""
         ...
 
-    def commit(self, changes: Changes, loaded: Loaded, encoded: Mapping[int, bytes]) -> int:
-        """Write a batch's changes in one durable transaction and return the new snapshot number.
+    def commit(self, parts: Sequence[Changes], loaded: Loaded, encoded: Mapping[int, bytes]) -> int:
+        """Write what was changed in one durable transaction and return the new snapshot number.
 
-        `encoded` holds the bytes of each profile in `changes.profiles`. Raises `Conflict`, having written nothing,
-        where a commit after `loaded.snapshot` touched an identifier, profile or message that this batch read or
-        writes, or moved this partition's cursor.
+        Each part is a commit with a number of its own, made on what the parts before it have left; they are of
+        different partitions. `encoded` holds the bytes of each profile in their `profiles`, as the last of them left
+        it. Raises `Conflict`, having written nothing, where a commit after `loaded.snapshot` touched an identifier,
+        profile or message that these read or write, or moved the cursor of one of their partitions.
         """
         ...
 

@@ -95,13 +95,12 @@ class Worker:
         """Fold what has arrived in each partition; returns how many records were taken."""
         self._poll_catalog()
         self._take_over(self._assignment.partitions())
-        taken = 0
-        for partition in sorted(self._partitions):
+        partitions = sorted(self._partitions)
+        for partition in partitions:
             if (entry := self._caused_by_time(partition)) is not None:
                 first = self._writer.append({partition: [entries.encode(entry)]})
                 self._written[partition] = first[partition]
-            taken += self._folding.advance(partition)
-        return taken
+        return self._folding.advance_all(partitions)
 
     @property
     def owns_first(self) -> bool:
