@@ -18,7 +18,7 @@ from onefold.language.program import Program
 from onefold.limits import KIB, STEP_MAX_EVENTS, SWEEP_MAX_PROFILES, TICK_MAX_TIMERS
 from onefold.model import profile as profiles
 from onefold.model.changes import Changes, Cursor, View
-from onefold.model.entry import Defined, Entry, Received, Ruled, Sweep, Tick
+from onefold.model.entry import Backfilled, Defined, Entry, Received, Ruled, Sweep, Tick, decode_states
 from onefold.model.profile import Profile
 from onefold.model.rules import fingerprint
 from onefold.ports import Loaded, LogReader, Record, State
@@ -38,6 +38,9 @@ _CONTESTED_COMMITS = 100
 _CACHED_PROFILES = 50_000
 _FINDERS = 4
 """Rules that are remembered: partitions come to new ones one by one."""
+
+Alone = Tick | Defined | Ruled | Sweep | Backfilled
+"""Entries that carry no events: each makes a commit of its own."""
 
 
 class Folding:
@@ -99,7 +102,7 @@ class Folding:
     def _fold(self, partition: int, cursor: Cursor, records: list[Record], max_events: int) -> int:
         program = self._programs.get(cursor.version)
         first = self._decode(program, records[0])
-        if isinstance(first, Tick | Defined | Ruled | Sweep):
+        if isinstance(first, Alone):
             self._fold_alone(Place(partition, cursor, records[0].offset, first.at_ms), first, program)
             return 1
         run = Run(partition, program, self._finder(cursor).rules, cursor.forgotten_ms)
@@ -190,7 +193,7 @@ class Folding:
             finder = self._finders[cursor.rules] = Finder(self._state.rules(cursor.rules))
         return finder
 
-    def _fold_alone(self, place: Place, entry: Tick | Defined | Ruled | Sweep, program: Program) -> None:
+    def _fold_alone(self, place: Place, entry: Alone, program: Program) -> None:
         """An entry without events makes a commit of its own."""
         rules = self._finder(place.before).rules
         with self._pending(place.before, Run(place.partition, program, rules)) as pending:
@@ -207,9 +210,21 @@ class Folding:
                     changes = pipeline.define(place, self._programs.get(version), rules)
                 case Ruled(rules=new) if fingerprint(new) != place.before.rules:
                     changes = pipeline.rule(place, program, rules, new)
+                case Backfilled() if pipeline.is_next(entry, place.before):
+                    people = self._survivors(entry)
+                    view = self._load(pending, (), {survivor for survivor, _ in people.values()}, ())
+                    if any(survivor not in view.profiles for survivor, _ in people.values()):
+                        raise Conflict(f"a profile of partition {place.partition} was absorbed meanwhile")
+                    changes = pipeline.backfill(place, view, program, rules, entry, people)
                 case _:
                     changes = pipeline.skip(place, program, rules)
             self._commit(pending, changes)
+
+    def _survivors(self, entry: Backfilled) -> pipeline.People:
+        """Who the profiles of an entry are by now; those that are no more are left out."""
+        states = decode_states(entry.states)
+        found = self._state.survivors(states)
+        return {origin: (profiles.decode(found[origin]).id, states[origin]) for origin in found}
 
     @contextmanager
     def _pending(self, before: Cursor, run: Run) -> "Iterator[_Pending]":
