@@ -1,14 +1,12 @@
 """Definitions that are computed over history are, once in force, as if they had been in force from the first event."""
 
 import random
-from collections.abc import Iterator
 
 import msgspec
 import pytest
 
 from onefold.clock import Clock
 from onefold.core import batch
-from onefold.core.gather import PastEvent
 from onefold.core.identifiers import Finder
 from onefold.limits import HOUR_MS
 from onefold.model import entry as entries
@@ -16,11 +14,14 @@ from onefold.model.changes import Cursor
 from onefold.model.definitions import Definitions
 from onefold.model.effect import Admitted, Changed, Entered
 from onefold.model.entry import Received
-from onefold.model.position import home, split
+from onefold.model.past import Past
+from onefold.model.position import split
 from onefold.model.rules import Rules
+from onefold.ports import Connection
 from onefold.runtime import backfill
 from onefold.runtime.backfill import Backfill
 from onefold.testing.clock import ManualClock
+from onefold.testing.memory_history import MemoryHistory
 from onefold.testing.simulation import Versions
 from onefold.testing.world import World, define
 from tests.property.test_step import DEFINITIONS, life
@@ -28,37 +29,34 @@ from tests.property.test_step import DEFINITIONS, life
 OLD = define({"orders": 'count("Order Completed")'}, {"buyers": "orders > 0"})
 
 
-class Told:
+class Told(MemoryHistory):
     """History as the effects of a world tell it."""
 
     def __init__(self, world: World) -> None:
+        super().__init__()
         self._world = world
 
     def cursor(self) -> int:
         return self._world.state.newest()
 
-    def people(
-        self, home_: int, after: int, before: dict[int, int], names: frozenset[str] | None
-    ) -> Iterator[tuple[int, PastEvent]]:
-        found = []
-        for _, partition, effects in self._world.state.effects(0, 1 << 30):
-            for effect in effects:
-                if not isinstance(effect, Admitted) or effect.position >= before[partition]:
-                    continue
-                if home(effect.profile) == home_ and effect.profile > after and (not names or effect.name in names):
-                    found.append((effect.profile, self._event(partition, effect)))
-        yield from sorted(found, key=lambda each: each[0])
+    def connect(self) -> Connection:
+        pasts = [
+            self._past(partition, effect)
+            for _, partition, effects in self._world.state.effects(0, 1 << 30)
+            for effect in effects
+            if isinstance(effect, Admitted)
+        ]
+        return MemoryHistory(pasts).connect()
 
-    def _event(self, partition: int, effect: Admitted) -> PastEvent:
+    def _past(self, partition: int, effect: Admitted) -> Past:
         offset, index = split(effect.position)
         received = entries.decode(self._world.reader.read(partition, offset, 1)[0].data)
         assert isinstance(received, Received)
-        finder, cursor = Finder(Rules()), Cursor(now_ms=effect.at_ms)
-        incoming = batch.read(partition, cursor, [(offset, received)], finder).incoming[index]
-        event, text = received.events[index], lambda value: value and msgspec.json.encode(value).decode()
-        return PastEvent(
-            incoming.at_ms, incoming.fingerprint, event.type, effect.name, text(event.properties), text(event.context),
-            text(event.traits),
+        cursor = Cursor(now_ms=effect.at_ms)
+        incoming = batch.read(partition, cursor, [(offset, received)], Finder(Rules())).incoming[index]
+        return Past(
+            partition, effect.position, effect.profile, incoming.at_ms, effect.at_ms, incoming.fingerprint,
+            received.source, effect.name, received.events[index],
         )  # fmt: skip
 
 

@@ -25,9 +25,6 @@ from onefold.model.entry import PROFILE_ID_MAX, Backfilled
 from onefold.model.position import position
 from onefold.model.rules import Rules, fingerprint
 
-People = dict[int, tuple[int, dict[str, Any]]]
-"""Profile as it was → who that is by now, and the states that it has in history."""
-
 _NOBODY = View({}, {}, {})
 _NO_MORE = Refused("", "", "", "", position=1 << 62, received_ms=0)
 
@@ -82,6 +79,14 @@ class Place(NamedTuple):
         return structs.replace(self.before, offset=self.offset + 1, now_ms=max(self.before.now_ms, self.at_ms))
 
 
+class Found(NamedTuple):
+    """What history holds of the profiles up to this id."""
+
+    upto: int
+    people: dict[int, tuple[int, dict[str, Any]]]
+    """Profile as it was → who that is by now, and its states."""
+
+
 def tick(place: Place, view: View, program: Program, rules: Rules) -> Changes:
     """Wake the profiles of the view (those whose timers are due by now) and bring them to the present."""
     run = _run_at(place, view, program, rules)
@@ -106,21 +111,17 @@ def define(place: Place, program: Program, rules: Rules) -> Changes:
     """From here on the program's definitions are in force; who was judged under others is swept next."""
     run = _run_at(place, _NOBODY, program, rules)
     filled = 0 if program.gathered else -1
-    after = structs.replace(
-        place.after(), version=program.version, sweeping=0, since=place.offset, filled=filled
-    )
+    after = structs.replace(place.after(), version=program.version, sweeping=0, since=place.offset, filled=filled)
     return run.changes(after)
 
 
-def backfill(place: Place, view: View, program: Program, rules: Rules, entry: Backfilled, people: People) -> Changes:
+def fill(place: Place, view: View, program: Program, rules: Rules, found: Found) -> Changes:
     """Add what history holds of profiles to what has been gathered since the definitions came into force.
 
-    The view holds whoever these profiles are by now. An entry that has come twice, or too late, changes nothing.
+    The view holds whoever these profiles are by now.
     """
     run = _run_at(place, view, program, rules)
-    if not is_next(entry, place.before):
-        return run.changes(place.after())
-    for origin, (survivor, states) in people.items():
+    for origin, (survivor, states) in found.people.items():
         profile = view.profiles[survivor]
         run.touch(profile)
         for key, state in states.items():
@@ -128,12 +129,12 @@ def backfill(place: Place, view: View, program: Program, rules: Rules, entry: Ba
                 add_state(profile.slots, key, state, program, origin)
         arm(profile, program)
     mark(run)
-    filled = -1 if entry.upto == PROFILE_ID_MAX else entry.upto
+    filled = -1 if found.upto == PROFILE_ID_MAX else found.upto
     return run.changes(structs.replace(place.after(), filled=filled))
 
 
 def is_next(entry: Backfilled, before: Cursor) -> bool:
-    """Whether this is what the partition waits for."""
+    """Whether this is what the partition waits for; what has come twice, or too late, is to be skipped."""
     return entry.version == before.version and entry.after == before.filled
 
 

@@ -97,7 +97,7 @@ def aggregates(checked: Checked) -> dict[str, n.Aggregate]:
     return {n.slot(aggregate): aggregate for node in nodes for aggregate in _aggregates(node)}
 
 
-def _event_fields(node: n.Node) -> Iterator[n.Field]:
+def event_fields(node: n.Node) -> Iterator[n.Field]:
     """Every event field in a tree, those inside aggregates included."""
     if isinstance(node, n.Field):
         yield node
@@ -105,7 +105,7 @@ def _event_fields(node: n.Node) -> Iterator[n.Field]:
         child = getattr(node, name)
         for item in child if isinstance(child, tuple) else (child,):
             if isinstance(item, n.Node):
-                yield from _event_fields(item)
+                yield from event_fields(item)
 
 
 class _Compiler:
@@ -198,7 +198,7 @@ class _Compiler:
 
     def _mentioned(self, root: str) -> set[str]:
         """The fields of an event's object that any aggregate reads."""
-        paths = (part.path for a in self.aggregates.values() for part in _event_fields(a))
+        paths = (part.path for a in self.aggregates.values() for part in event_fields(a))
         return {path[1] for path in paths if path[0] == root}
 
     # --- events --------------------------------------------------------------------------------------------

@@ -1,10 +1,10 @@
 """Backfill: definitions that are to come are computed over history, and join the live stream at one log position.
 
 `Definitions.coming` says what is to be in force next. From the entry on that put such a version into force, each
-partition gathers the new aggregates from its events, and nobody is judged by them. What happened before that entry is in
-history: it is computed here, person by person, and written into the log (`Backfilled`), so that folding the log again
-gives the same state without any history. When every partition has all of it, the definitions that were to come are put
-into force as the next version.
+partition gathers the new aggregates from its events, and nobody is judged by them. What happened before that entry is
+in history: it is computed here, person by person, and written into the log (`Backfilled`), so that folding the log
+again gives the same state without any history. When every partition has all of it, the definitions that were to come
+are put into force as the next version.
 
 Where it stands lies in the cursors alone: whoever goes on after a crash goes on from there.
 """
@@ -12,12 +12,12 @@ Where it stands lies in the cursors alone: whoever goes on after a crash goes on
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from operator import itemgetter
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import structlog
 
 from onefold.clock import Clock
-from onefold.core.gather import PastEvent, gather
+from onefold.core.gather import gather
 from onefold.errors import Conflict
 from onefold.language.check import Checked, checked
 from onefold.language.compile_python import aggregates, compile_definitions
@@ -30,28 +30,12 @@ from onefold.model.changes import Cursor
 from onefold.model.definitions import Definitions
 from onefold.model.entry import PROFILE_ID_MAX, Backfilled, States
 from onefold.model.position import position
-from onefold.ports import LogWriter, State
+from onefold.ports import HistoryReader, LogWriter, State
+from onefold.runtime.backfill_past import people, wanted
 
 log = structlog.get_logger("backfill")
 
 _NOTHING = Checked({}, {}, {}, [])
-
-
-class Past(Protocol):
-    """What a backfill asks of history."""
-
-    def cursor(self) -> int:
-        """The newest commit whose events history has."""
-        ...
-
-    def people(
-        self, home: int, after: int, before: dict[int, int], names: frozenset[str] | None
-    ) -> Iterator[tuple[int, PastEvent]]:
-        """(profile, event) of events below these positions of each partition, for profiles of a home with id > `after`.
-
-        By profile as it was when the event came; None: events of all names.
-        """
-        ...
 
 
 class Versions(Protocol):
@@ -81,11 +65,13 @@ class Versions(Protocol):
 class Backfill:
     """Does what there is to do for the definitions that are to come; a turn is short."""
 
-    def __init__(self, writer: LogWriter, state: State, catalog: Versions, past: Past, clock: Clock) -> None:
+    def __init__(
+        self, writer: LogWriter, state: State, catalog: Versions, history: HistoryReader, clock: Clock
+    ) -> None:
         self._writer = writer
         self._state = state
         self._catalog = catalog
-        self._past = past
+        self._history = history
         self._clock = clock
         self._generation = -1
         self._definitions = Definitions()
@@ -102,12 +88,13 @@ class Backfill:
             return False
         if self._work is None or self._work.version != definitions.version:
             self._work = _Work(definitions, cursors, self._state.newest())
-        if self._past.cursor() < self._work.needs:
+        if self._history.cursor() < self._work.needs:
             return False
         if all(cursor.filled < 0 for cursor in cursors):
             self._put_into_force(definitions)
             return True
-        return any([self._fill(self._work, home, cursor) for home, cursor in enumerate(cursors) if cursor.filled >= 0])
+        work, lacking = self._work, [home for home, cursor in enumerate(cursors) if cursor.filled >= 0]
+        return sum(self._fill(work, home, cursors[home]) for home in lacking) > 0
 
     def _latest(self) -> Definitions:
         generation = self._catalog.generation()
@@ -120,7 +107,7 @@ class Backfill:
         """Write the next people of one partition, as far as it keeps up; whether anything was written."""
         line = work.lines.get(home)
         if line is None or line.lost(cursor):
-            line = work.lines[home] = _Line(work, self._past, home, cursor)
+            line = work.lines[home] = _Line(work, self._history, home, cursor)
         if not line.may_write(cursor):
             return False
         after, upto, states = next(line.chunks)
@@ -146,11 +133,10 @@ class _Work:
         self.version = definitions.version
         self.needs = newest
         """History has all events from before this version once it has this commit."""
-        self.before = {home: position(cursor.since, 0) for home, cursor in enumerate(cursors)}
-        wanted = missing(definitions)
-        names = frozenset(aggregate.event for aggregate in wanted.values())
-        self.names = None if "*" in names else names
-        self.program: Program = compile_definitions(_NOTHING, self.version, wanted)
+        found = missing(definitions)
+        before = {home: position(cursor.since, 0) for home, cursor in enumerate(cursors)}
+        self.wanted = wanted(found.values(), before)
+        self.program: Program = compile_definitions(_NOTHING, self.version, found)
         self.lines: dict[int, _Line] = {}
 
 
@@ -164,19 +150,19 @@ def missing(definitions: Definitions) -> dict[str, Aggregate]:
 class _Line:
     """The people at home in one partition, one chunk after the other from where its cursor stands."""
 
-    def __init__(self, work: _Work, past: Past, home: int, cursor: Cursor) -> None:
-        events = past.people(home, cursor.filled, work.before, work.names)
-        people = (
+    def __init__(self, work: _Work, history: HistoryReader, home: int, cursor: Cursor) -> None:
+        events = people(history, home, cursor.filled, work.wanted)
+        gathered = (
             (profile, gather(map(itemgetter(1), each), work.program, cursor.now_ms))
             for profile, each in groupby(events, itemgetter(0))
         )
-        self.chunks = chunks(cursor.filled, people)
+        self.chunks = chunks(cursor.filled, gathered)
         self._written: dict[int, int] = {}
         """Offset of an entry that is not folded yet → up to which profile it goes."""
         self._upto = cursor.filled
 
     def lost(self, cursor: Cursor) -> bool:
-        """Whether the partition stands where none of what was written here will be taken: entries of another came between."""
+        """Whether the partition takes nothing of what was written here any more: entries of another came between."""
         for offset in [offset for offset in self._written if offset < cursor.offset]:
             del self._written[offset]
         return not self._written and cursor.filled != self._upto
@@ -191,11 +177,11 @@ class _Line:
         self._upto = upto
 
 
-def chunks(after: int, people: Iterable[tuple[int, dict[str, object]]]) -> Iterator[tuple[int, int, States]]:
-    """(after, upto, states) of people in the order of their ids, each small enough for one commit; the last is for all."""
+def chunks(after: int, gathered: Iterable[tuple[int, dict[str, object]]]) -> Iterator[tuple[int, int, States]]:
+    """(after, upto, states) of people by ascending id, each small enough for one commit; the last goes to the end."""
     states: States = {}
     size = 0
-    for profile, found in people:
+    for profile, found in gathered:
         if len(states) >= BACKFILL_MAX_PROFILES or size >= BACKFILL_MAX_BYTES:
             upto = max(states)
             yield after, upto, states

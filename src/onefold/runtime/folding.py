@@ -11,7 +11,7 @@ import msgspec
 from onefold.core import pipeline
 from onefold.core.batch import Batch, Unreadable, people_of, read
 from onefold.core.identifiers import Finder, Who
-from onefold.core.pipeline import Place
+from onefold.core.pipeline import Found, Place
 from onefold.core.run import Run
 from onefold.errors import Conflict
 from onefold.language.program import Program
@@ -211,20 +211,21 @@ class Folding:
                 case Ruled(rules=new) if fingerprint(new) != place.before.rules:
                     changes = pipeline.rule(place, program, rules, new)
                 case Backfilled() if pipeline.is_next(entry, place.before):
-                    people = self._survivors(entry)
-                    view = self._load(pending, (), {survivor for survivor, _ in people.values()}, ())
-                    if any(survivor not in view.profiles for survivor, _ in people.values()):
+                    found = self._found(entry)
+                    survivors = {survivor for survivor, _ in found.people.values()}
+                    view = self._load(pending, (), survivors, ())
+                    if not survivors <= view.profiles.keys():
                         raise Conflict(f"a profile of partition {place.partition} was absorbed meanwhile")
-                    changes = pipeline.backfill(place, view, program, rules, entry, people)
+                    changes = pipeline.fill(place, view, program, rules, found)
                 case _:
                     changes = pipeline.skip(place, program, rules)
             self._commit(pending, changes)
 
-    def _survivors(self, entry: Backfilled) -> pipeline.People:
-        """Who the profiles of an entry are by now; those that are no more are left out."""
+    def _found(self, entry: Backfilled) -> Found:
+        """What an entry brings, with who its profiles are by now; those that are no more are left out."""
         states = decode_states(entry.states)
-        found = self._state.survivors(states)
-        return {origin: (profiles.decode(found[origin]).id, states[origin]) for origin in found}
+        alive = self._state.survivors(states)
+        return Found(entry.upto, {one: (profiles.decode(data).id, states[one]) for one, data in alive.items()})
 
     @contextmanager
     def _pending(self, before: Cursor, run: Run) -> "Iterator[_Pending]":
