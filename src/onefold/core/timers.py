@@ -2,7 +2,7 @@
 
 from onefold.core.run import Run
 from onefold.language import windows
-from onefold.language.program import NOW, Trigger
+from onefold.language.program import NOW, Program, Trigger
 from onefold.limits import NEVER_MS
 from onefold.model.profile import Profile
 
@@ -26,3 +26,11 @@ def wake(run: Run, profile: Profile) -> None:
                 continue
         profile.due_ms = min(profile.due_ms, windows.next_expiry_ms(window, slot.within_ms))
     run.judge(profile, triggers, "time")
+
+
+def arm(profile: Profile, program: Program) -> None:
+    """Wake the profile no later than the first of its windows loses something."""
+    for key, window in profile.slots.items():
+        slot = program.slots.get(key)
+        if slot is not None and slot.within_ms is not None:
+            profile.due_ms = min(profile.due_ms, windows.next_expiry_ms(window, slot.within_ms))

@@ -6,14 +6,14 @@ those whose inputs it changed. For every other cause (a declared trait, a merge,
 The generated source is kept on the program; nothing of it comes from users but literals, by `repr`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from onefold.language import nodes as n
 from onefold.language import values, windows
 from onefold.language.aggregates import MONOIDS
 from onefold.language.check import Checked
-from onefold.language.excerpt import decoder
+from onefold.language.excerpt import decoder, reader
 from onefold.language.groups import Branch, branches, crossings, gates, of_trait
 from onefold.language.program import FIRST_SEEN, LAST_SEEN, NOW, SEEN, Handler, Program, Slot, Trigger
 from onefold.language.source import EventScope, ProfileScope, before, moving, slot_value
@@ -38,13 +38,21 @@ class _Definition:
         """Also what the traits that it names depend on."""
 
 
-def compile_definitions(checked: Checked, version: int) -> Program:
-    """The program of checked definitions (`checked.problems` must be empty)."""
+def compile_definitions(
+    checked: Checked, version: int, gathered: Mapping[str, n.Aggregate] | None = None, quiet: Iterable[str] = ()
+) -> Program:
+    """The program of checked definitions (`checked.problems` must be empty).
+
+    `gathered`: aggregates, by slot, that are to be kept although these definitions do not mention them. `quiet`: as
+    `Definitions.quiet`.
+    """
     assert not checked.problems
     definitions = [_Definition(name, node, audience=False) for name, node in checked.traits.items()]
     definitions += [_Definition(name, node, audience=True) for name, node in checked.audiences.items()]
     _add_inherited_triggers(definitions)
-    return _Compiler(definitions, version).program()
+    program = _Compiler(definitions, version, gathered or {}).program()
+    program.quiet = frozenset(quiet)
+    return program
 
 
 def _add_inherited_triggers(definitions: list[_Definition]) -> None:
@@ -83,7 +91,13 @@ def _aggregates(node: n.Node) -> Iterator[n.Aggregate]:
     return (part for part in _walk(node) if isinstance(part, n.Aggregate))
 
 
-def _event_fields(node: n.Node) -> Iterator[n.Field]:
+def aggregates(checked: Checked) -> dict[str, n.Aggregate]:
+    """Every aggregate of these definitions, by its slot."""
+    nodes = (*checked.traits.values(), *checked.audiences.values())
+    return {n.slot(aggregate): aggregate for node in nodes for aggregate in _aggregates(node)}
+
+
+def event_fields(node: n.Node) -> Iterator[n.Field]:
     """Every event field in a tree, those inside aggregates included."""
     if isinstance(node, n.Field):
         yield node
@@ -91,18 +105,20 @@ def _event_fields(node: n.Node) -> Iterator[n.Field]:
         child = getattr(node, name)
         for item in child if isinstance(child, tuple) else (child,):
             if isinstance(item, n.Node):
-                yield from _event_fields(item)
+                yield from event_fields(item)
 
 
 class _Compiler:
     """Collects the source of every function, then runs it once."""
 
-    def __init__(self, definitions: list[_Definition], version: int) -> None:
+    def __init__(self, definitions: list[_Definition], version: int, gathered: Mapping[str, n.Aggregate]) -> None:
         self.definitions = definitions
         self.version = version
         self.aggregates: dict[str, n.Aggregate] = {}
         for definition in definitions:
             self.aggregates |= definition.slots
+        self.gathered = frozenset(gathered.keys() - self.aggregates.keys())
+        self.aggregates |= gathered
         self.slots = {
             key: Slot(monoid=MONOIDS[a.function], within_ms=a.within_ms) for key, a in self.aggregates.items()
         }
@@ -138,6 +154,7 @@ class _Compiler:
             f"gate_{index}": {text: scope[f"gate_{index}_{n_th}"] for n_th, text in enumerate(gate.audiences)}
             for index, gate in enumerate(self.gates)
         }
+        mentioned = self._mentioned("properties"), self._mentioned("context")
         program = Program(
             version=self.version,
             slots=self.slots,
@@ -153,8 +170,10 @@ class _Compiler:
             names=[d.name for d in self.definitions],
             trait_names=frozenset(d.name for d in self.definitions if not d.audience),
             audience_names=frozenset(d.name for d in self.definitions if d.audience),
-            decode=decoder(self._mentioned("properties"), self._mentioned("context")),
+            decode=decoder(*mentioned),
+            read=reader(*mentioned),
             source=source,
+            gathered=self.gathered,
         )
         _fill_blank(program)
         return program
@@ -179,7 +198,7 @@ class _Compiler:
 
     def _mentioned(self, root: str) -> set[str]:
         """The fields of an event's object that any aggregate reads."""
-        paths = (part.path for a in self.aggregates.values() for part in _event_fields(a))
+        paths = (part.path for a in self.aggregates.values() for part in event_fields(a))
         return {path[1] for path in paths if path[0] == root}
 
     # --- events --------------------------------------------------------------------------------------------
@@ -189,7 +208,7 @@ class _Compiler:
         numbers = sorted({i for trigger in triggers for i in self.dependents.get(trigger, ())})
         put, on = f"put_{index}" if touched else None, f"on_{index}" if touched or numbers else None
         if put:
-            self.lines += _OnEvent(self, event, touched, []).function(put)
+            self.lines += _OnEvent(self, event, touched, None).function(put)
         if on:
             self.lines += _OnEvent(self, event, touched, numbers).function(on)
         return put, on, triggers
@@ -208,12 +227,12 @@ class _Compiler:
 class _OnEvent:
     """The source of one function for events of one name: puts them into slots; judges, if it has what to judge."""
 
-    def __init__(self, compiler: _Compiler, event: str, touched: list[str], numbers: list[int]) -> None:
+    def __init__(self, compiler: _Compiler, event: str, touched: list[str], numbers: list[int] | None) -> None:
         self._compiler = compiler
         self._event = event
         self._touched = touched
-        self._judging = bool(numbers)
-        self._judged = [compiler.definitions[number] for number in numbers]
+        self._judging = numbers is not None
+        self._judged = [compiler.definitions[number] for number in numbers or ()]
         self._scope = EventScope()
         self._flags: dict[Trigger, str] = {}
         """What the event may change → the source that says whether it did; traits as `of_trait`."""

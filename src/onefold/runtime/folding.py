@@ -12,14 +12,14 @@ import msgspec
 from onefold.core import pipeline
 from onefold.core.batch import Batch, Unreadable, people_of, read
 from onefold.core.identifiers import Finder, Who
-from onefold.core.pipeline import Place
+from onefold.core.pipeline import Found, Place
 from onefold.core.run import Run
 from onefold.errors import Conflict
 from onefold.language.program import Program
 from onefold.limits import KIB, STEP_MAX_EVENTS, SWEEP_MAX_PROFILES, TICK_MAX_TIMERS
 from onefold.model import profile as profiles
 from onefold.model.changes import Changed, Changes, Cursor, View
-from onefold.model.entry import Defined, Entry, Received, Ruled, Sweep, Tick
+from onefold.model.entry import Backfilled, Defined, Entry, Received, Ruled, Sweep, Tick, decode_states
 from onefold.model.profile import Profile
 from onefold.model.rules import fingerprint
 from onefold.ports import Loaded, LogReader, Record, State
@@ -42,8 +42,8 @@ _RECEIVED = b'{"kind":"received"'
 _FINDERS = 4
 """Rules that are remembered: partitions come to new ones one by one."""
 
-Alone = Tick | Defined | Ruled | Sweep
-"""Entries that carry no events."""
+Alone = Tick | Defined | Ruled | Sweep | Backfilled
+"""Entries that carry no events: each makes a commit of its own."""
 
 
 class Folding:
@@ -265,9 +265,22 @@ class Folding:
                     changes = pipeline.define(place, self._programs.get(version), rules)
                 case Ruled(rules=new) if fingerprint(new) != place.before.rules:
                     changes = pipeline.rule(place, program, rules, new)
+                case Backfilled() if pipeline.is_next(entry, place.before):
+                    found = self._found(entry)
+                    survivors = {survivor for survivor, _ in found.people.values()}
+                    view = self._load(pending, (), survivors, ())
+                    if not survivors <= view.profiles.keys():
+                        raise Conflict(f"a profile of partition {place.partition} was absorbed meanwhile")
+                    changes = pipeline.fill(place, view, program, rules, found)
                 case _:
                     changes = pipeline.skip(place, program, rules)
             self._commit(pending, [changes])
+
+    def _found(self, entry: Backfilled) -> Found:
+        """What an entry brings, with who its profiles are by now; those that are no more are left out."""
+        states = decode_states(entry.states)
+        alive = self._state.survivors(states)
+        return Found(entry.upto, {one: (profiles.decode(data).id, states[one]) for one, data in alive.items()})
 
     @contextmanager
     def _pending(self) -> "Iterator[_Pending]":
