@@ -1,11 +1,11 @@
-"""The seams: what the platform needs of a log, a state, a book of deliveries, a catalog and a destination.
+"""The seams: what the platform needs of a log, a state, a book of deliveries, a history, a catalog and a destination.
 
-Two engines stand behind each of the first four.
+Two engines stand behind each of the first five.
 
 Every hot call takes and gives a batch. All methods may raise `StorageError` and its kin (`errors.py`).
 """
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from onefold.model.catalog import SecretKeyRow, SourceRow, VersionRow
@@ -13,6 +13,7 @@ from onefold.model.changes import Changed, Changes, Cursor
 from onefold.model.definitions import Definitions
 from onefold.model.delivery import Delivery, Kept, Progress, Request, Standing
 from onefold.model.effect import AnyEffect
+from onefold.model.past import EVERYTHING, Extent, Past, PastMerge
 from onefold.model.quarantined import Quarantined
 from onefold.model.rules import Rules
 from onefold.model.signing import SigningSecret
@@ -369,6 +370,86 @@ class Deliveries(Protocol):
 
     def close(self) -> None:
         """Let go of the book, of files and connections."""
+        ...
+
+
+class Connection(Protocol):
+    """What is used of a DuckDB connection."""
+
+    def execute(self, query: str, parameters: Sequence[Any] = ...) -> "Connection":
+        """Run one statement; what it gives is fetched from what this returns."""
+        ...
+
+    def fetchall(self) -> list[Any]:
+        """The rows that are left of the latest statement."""
+        ...
+
+    def fetchmany(self, size: int = ...) -> list[Any]:
+        """Up to so many of them; none: there are no more."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+class HistoryReader(Protocol):
+    """Every admitted event and every merge, for questions about the past. Each call sees all that was written before."""
+
+    def cursor(self) -> int:
+        """The number of the state's commit up to which all is here; 0: nothing yet."""
+        ...
+
+    def of_profiles(self, profiles: Collection[int]) -> list[Past]:
+        """Events that were these profiles' when they were admitted, in the order in which they happened.
+
+        Of a person the caller names the survivor and all that it has absorbed. Cost: what these people have, not what
+        history has.
+        """
+        ...
+
+    def scan(self, extent: Extent = EVERYTHING) -> Iterator[list[Past]]:
+        """Events of one snapshot, by profile and then in the order in which they happened, some thousand at a time."""
+        ...
+
+    def merges(self) -> list[PastMerge]:
+        """All merges, in the order of log time."""
+        ...
+
+    def connect(self) -> Connection:
+        """A DuckDB connection of one's own with the relations `events` and `merges` of one snapshot.
+
+        Their columns: `storage/history_rows.py`. Nothing that is done there changes history. The caller closes it.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        ...
+
+
+class History(HistoryReader, Protocol):
+    """The same for who writes it: one process at a time (`try_hold`)."""
+
+    def try_hold(self) -> bool:
+        """Be the one who writes from now on, where nobody else is; False: another is. It ends with `close`."""
+        ...
+
+    def append(self, pasts: Sequence[Past], merges: Sequence[PastMerge], cursor: int) -> None:
+        """Write what the state's commits after `cursor()` and up to this number have admitted and merged, durably.
+
+        All of it is there afterwards, once, and the cursor is at `cursor`; after an exception (`StorageError`) or the end
+        of the process either all of it is there or the cursor is where it was, and the same or more is to be written
+        again. Raises `Superseded`, having written nothing, where another has taken over the writing.
+        """
+        ...
+
+    def settled(self) -> int:
+        """The cursor that no loss of power takes back: what comes up to it need not be kept elsewhere for history."""
+        ...
+
+    def tidy(self) -> bool:
+        """One piece of housekeeping, if there is any to do: fewer and larger files, and forgetting. False: there was none."""
         ...
 
 
