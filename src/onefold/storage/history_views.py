@@ -31,11 +31,27 @@ def fill(connection: Connection, relation: str, types: dict[str, str], rows: Col
     connection.execute(f'INSERT INTO "{relation}" SELECT {lists}', history_rows.columns(rows, len(types)))  # noqa: S608
 
 
+def show(connection: Connection, relation: str, types: dict[str, str], files: Collection[str]) -> None:
+    """Make a view of these columns over Parquet files."""
+    listed = ", ".join(map(quoted, files))
+    source = f"read_parquet([{listed}], hive_partitioning = false)" if files else "(SELECT 1) WHERE false"
+    shown = _all(types) if files else ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in types.items())
+    connection.execute(f'CREATE VIEW "{relation}" AS SELECT {shown} FROM {source}')  # noqa: S608
+
+
+def quoted(text: str) -> str:
+    """A text as SQL writes it."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 def of_profiles(connection: Connection, profiles: Collection[int]) -> list[Past]:
     """These profiles' events, in the order in which they happened."""
+    if not profiles:
+        return []
+    # As literals, which are held against the files' statistics; a join would read every file.
+    wanted = ", ".join(str(signed(profile)) for profile in profiles)
     rows = connection.execute(
-        f"SELECT {_all(EVENTS)} FROM events WHERE profile IN (SELECT unnest(?::BIGINT[])) ORDER BY at_ms, tie",  # noqa: S608
-        [[signed(profile) for profile in profiles]],
+        f"SELECT {_all(EVENTS)} FROM events WHERE profile IN ({wanted}) ORDER BY at_ms, tie"  # noqa: S608
     ).fetchall()
     return [history_rows.past(row) for row in rows]
 
