@@ -376,8 +376,17 @@ class Deliveries(Protocol):
 class Connection(Protocol):
     """What is used of a DuckDB connection."""
 
+    @property
+    def description(self) -> Any:
+        """Of the latest statement's columns, a tuple each, of which the name is first."""
+        ...
+
     def execute(self, query: str, parameters: Sequence[Any] = ...) -> "Connection":
         """Run one statement; what it gives is fetched from what this returns."""
+        ...
+
+    def get_table_names(self, query: str) -> set[str]:
+        """The relations that a query names."""
         ...
 
     def fetchall(self) -> list[Any]:

@@ -251,8 +251,10 @@ class _Tables(NamedTuple):
     def shown(self) -> Connection:
         """A DuckDB that shows them."""
         connection: Connection = duckdb.connect(":memory:")
-        history_views.show(connection, "events", EVENT_COLUMNS, self.events.uris())
-        history_views.show(connection, "merges", MERGE_COLUMNS, self.merges.uris())
+        events, merges = self.events.uris(), self.merges.uris()
+        history_views.show(connection, "events", EVENT_COLUMNS, events)
+        history_views.show(connection, "merges", MERGE_COLUMNS, merges)
+        history_views.seal(connection, [*events, *merges])
         return connection
 
 

@@ -39,6 +39,13 @@ def show(connection: Connection, relation: str, types: dict[str, str], files: Co
     connection.execute(f'CREATE VIEW "{relation}" AS SELECT {shown} FROM {source}')  # noqa: S608
 
 
+def seal(connection: Connection, files: Collection[str]) -> None:
+    """From now on this connection reaches these files and nothing else outside of its memory; nobody can undo that."""
+    if files:
+        connection.execute(f"SET allowed_paths = [{', '.join(map(quoted, files))}]")
+    connection.execute("SET enable_external_access = false")
+
+
 def quoted(text: str) -> str:
     """A text as SQL writes it."""
     return "'" + text.replace("'", "''") + "'"

@@ -55,6 +55,7 @@ class MemoryHistory:
         connection: Connection = duckdb.connect(":memory:")
         history_views.declare(connection, "events", history_rows.EVENTS, [*map(history_rows.row, self._pasts)])
         history_views.declare(connection, "merges", history_rows.MERGES, [*map(history_rows.merge_row, self._merges)])
+        history_views.seal(connection, ())
         return connection
 
     def tidy(self) -> bool:
