@@ -59,6 +59,14 @@ class Options(NamedTuple):
     """What DuckDB may use while it writes; it goes on on the disk beyond."""
 
 
+class Size(NamedTuple):
+    """Of the events."""
+
+    events: int
+    files: int
+    size_bytes: int
+
+
 class DeltaHistory:
     """`ports.History`. Reading may be done by many threads, each call one after the other."""
 
@@ -106,6 +114,12 @@ class DeltaHistory:
         """A DuckDB connection of one's own with `events` and `merges` as of now."""
         with self._lock, translated(self._location):
             return self._newest().shown()
+
+    def size(self) -> Size:
+        """How much of it there is."""
+        with self._lock, translated(self._location):
+            files = self._newest().events.files()
+            return Size(sum(file.rows for file in files), len(files), sum(file.size_bytes for file in files))
 
     def close(self) -> None:
         """Let go of files and connections, and of the writing."""
