@@ -94,9 +94,17 @@ def _kept(path: Path, events: int) -> list[Row]:
         people = random.Random(1).sample(range(1, 50_000), _LOOKS)
         first_ms = _timed_ms(history, people[0])
         looks = [_timed_ms(history, person) for person in people[1:]]
-    details = {"events": events, "days": DAYS, "files": live.files, "files_on_disk": len(files), "cpu_s_made_and_written": spent}
+    details = {
+        "events": events,
+        "days": DAYS,
+        "files": live.files,
+        "files_on_disk": len(files),
+        "cpu_s_made_and_written": spent,
+    }
     details |= {"first_look_ms": first_ms, "looks_ms": sorted(looks)}
-    size = Row("history: bytes on disk per 500-byte event", "B", [live.size_bytes / events], Bound(120, 60), "", details)
+    size = Row(
+        "history: bytes on disk per 500-byte event", "B", [live.size_bytes / events], Bound(120, 60), "", details
+    )
     look = Row(f"one person's events found among {events:,}, ms", "ms", looks, None, "", details)
     return [size, look]
 
@@ -112,7 +120,7 @@ def _pasts(events: int) -> Iterator[Past]:
     for n, body in enumerate(World().events(events)):
         event = _decode(body)
         at_ms = _BASE_MS + n * DAYS * DAY_MS // events
-        tie = xxhash.xxh3_128_digest(f"web\0{event.messageId}")
+        tie = xxhash.xxh3_128_digest(f"web\0{event.messageId}".encode())
         name = event.event if event.type == "track" and event.event is not None else event.type
         profile = int(str(event.anonymousId)[:8], 16) + 1
         yield Past(n % 2, n // 2, profile, at_ms, at_ms + 40, tie, "web", name, event)

@@ -83,7 +83,9 @@ def people_of(events: Iterable[Incoming]) -> list[Who]:
     return list({id(incoming.who): incoming.who for incoming in events}.values())
 
 
-def read(partition: int, before: Cursor, entries: Iterable[tuple[int, Received | Unreadable]], finder: Finding) -> Batch:
+def read(
+    partition: int, before: Cursor, entries: Iterable[tuple[int, Received | Unreadable]], finder: Finding
+) -> Batch:
     """Read the events of entries, given as (offset, entry) in log order from `before` on."""
     now_ms, offset = before.now_ms, before.offset
     incoming: list[Incoming] = []

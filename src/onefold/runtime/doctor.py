@@ -204,7 +204,9 @@ def _history(opened: _Open) -> Iterator[Finding]:
     behind_ms = lag_ms(opened.state, settled, SystemClock())
     detail = f"written up to commit {settled:,}, {behind_ms / 1000:,.0f} s behind"
     if behind_ms > HISTORY_LAG_WARN_MS:
-        advice = "start `onefold serve` or `onefold history`; until then effects and log are kept (or `history = false`)"
+        advice = (
+            "start `onefold serve` or `onefold history`; until then effects and log are kept (or `history = false`)"
+        )
         yield Finding("history", "warn", detail, advice)
     else:
         yield Finding("history", "ok", detail)

@@ -116,7 +116,9 @@ class Historian:
         effects = _decode(commit.effects)
         self._pasts += self._bodies.pasts(commit.partition, (e for e in effects if type(e) is Admitted))
         self._merges += [
-            PastMerge(e.absorbed, e.profile, commit.partition, e.position, e.at_ms) for e in effects if type(e) is Merged
+            PastMerge(e.absorbed, e.profile, commit.partition, e.position, e.at_ms)
+            for e in effects
+            if type(e) is Merged
         ]
         self._cursor = commit.number
 
@@ -151,7 +153,9 @@ def run(settings: Settings) -> None:
     sys.setrecursionlimit(_RECURSION_LIMIT)
     place, clock, rest = Place.open(settings), SystemClock(), Rest()
     if place.history_location is None:
-        raise SettingsError("there is no history here: set `history = true`, and `history_location` where there is no data directory")
+        raise SettingsError(
+            "there is no history here: set `history = true`, and `history_location` where there is no data directory"
+        )
     stopped, pulse = stop_signals(rest), Pulse(clock)
     with ExitStack() as stack:
         stack.callback(rest.close)
@@ -197,4 +201,3 @@ def _alone(history: History, rest: Rest, pulse: Pulse, stopped: Callable[[], boo
         said = True
         rest.pause(_STAND_BY_S)
     return False
-

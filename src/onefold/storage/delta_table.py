@@ -86,7 +86,10 @@ class Table:
                 found.column(name).to_pylist() if name in names else [None] * found.num_rows
                 for name in ("path", "partition.day", "size_bytes", "num_records", "max.part")
             ]
-        return [DataFile(path, str(day or ""), size, rows, part or 0) for path, day, size, rows, part in zip(*columns, strict=True)]
+        return [
+            DataFile(path, str(day or ""), size, rows, part or 0)
+            for path, day, size, rows, part in zip(*columns, strict=True)
+        ]
 
     def uris(self) -> list[str]:
         """Where the files of the snapshot lie."""

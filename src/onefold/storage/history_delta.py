@@ -35,7 +35,9 @@ from onefold.storage.history_standing import Standing
 
 _TYPES = {"SMALLINT": "short", "BIGINT": "long", "BLOB": "binary", "VARCHAR": "string"}
 """SQL type → what the table format calls it."""
-EVENTS = Shape({"day": "date", "part": "long"} | {name: _TYPES[kind] for name, kind in EVENT_COLUMNS.items()}, by_day=True)
+EVENTS = Shape(
+    {"day": "date", "part": "long"} | {name: _TYPES[kind] for name, kind in EVENT_COLUMNS.items()}, by_day=True
+)
 MERGES = Shape({name: _TYPES[kind] for name, kind in MERGE_COLUMNS.items()}, by_day=False)
 
 _LOCK = "writer.lock"
@@ -71,7 +73,12 @@ class DeltaHistory:
     """`ports.History`. Reading may be done by many threads, each call one after the other."""
 
     def __init__(
-        self, location: str | Path, *, readonly: bool = False, options: Options = Options(), clock: Clock | None = None  # noqa: B008 - frozen
+        self,
+        location: str | Path,
+        *,
+        readonly: bool = False,
+        options: Options = Options(),
+        clock: Clock | None = None,  # noqa: B008 - frozen
     ) -> None:
         """Raises `NotFoundError` where there is no history yet and it is only to be read."""
         self._location = str(location)

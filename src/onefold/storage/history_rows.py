@@ -93,9 +93,7 @@ def past(values: Sequence[Any]) -> Past:
         fields["event"] = name
     extra = {field: rest.pop(field) for field in list(rest) if field not in _FIELDS}
     event = msgspec.convert(fields | rest, Event)
-    return Past(
-        partition, position, unsigned(profile), at_ms, received_ms, bytes(tie), source, name, event, extra
-    )
+    return Past(partition, position, unsigned(profile), at_ms, received_ms, bytes(tie), source, name, event, extra)
 
 
 def merge_row(merge: PastMerge) -> tuple[int, ...]:

@@ -159,7 +159,7 @@ class HistoryConformance:
         everything: list[Past] = []
         merges: list[PastMerge] = []
         reader = open_history()
-        for n in range(40):
+        for n in range(24):
             at = [T0 + chance.randrange(3) * DAY_MS + chance.randrange(DAY_MS) for _ in range(5)]
             fresh = [past(n * 10 + i, chance.randrange(1, 5), at_ms) for i, at_ms in enumerate(at)]
             joined = [PastMerge(1_000 + n, 1, 0, n * 10 + 9, T0 + n)] if n % 7 == 0 else []
@@ -176,4 +176,4 @@ class HistoryConformance:
         for each in (history, reader):
             assert contents(each) == by_place(everything)
             assert each.merges() == merges
-            assert each.cursor() == 40
+            assert each.cursor() == 24
