@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import xxhash
@@ -94,7 +95,7 @@ def _kept(path: Path, events: int) -> list[Row]:
         people = random.Random(1).sample(range(1, 50_000), _LOOKS)
         first_ms = _timed_ms(history, people[0])
         looks = [_timed_ms(history, person) for person in people[1:]]
-    details = {
+    details: dict[str, Any] = {
         "events": events,
         "days": DAYS,
         "files": live.files,

@@ -2,6 +2,7 @@
 
 import random
 import tempfile
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -9,8 +10,8 @@ import pytest
 
 from onefold.errors import StorageError
 from onefold.language.values import milliseconds
-from onefold.model.effect import Admitted, Merged
 from onefold.model import entry as entries
+from onefold.model.effect import Admitted, Merged
 from onefold.model.entry import Received
 from onefold.model.past import Past, PastMerge
 from onefold.model.position import split
@@ -18,9 +19,9 @@ from onefold.ports import History
 from onefold.runtime.history import Historian, Sources
 from onefold.storage.history_delta import DeltaHistory
 from onefold.testing.clock import ManualClock
-from onefold.testing.conformance.history import by_place, contents
-from onefold.testing.memory_history import MemoryHistory
+from onefold.testing.conformance.history import contents
 from onefold.testing.history_requests import PARTITIONS, requests
+from onefold.testing.memory_history import MemoryHistory
 from onefold.testing.world import World
 
 
@@ -78,7 +79,7 @@ def write(world: World, history: History, clock: ManualClock) -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_everything_admitted_is_written_once(seed: int) -> None:
-    """Duplicates, events of nobody, late events and merges: history is what the effects say, bodies and times included."""
+    """Duplicates, events of nobody, late events and merges: history is what the effects say, bodies and times too."""
     world, history = shop(seed), MemoryHistory()
     write(world, history, ManualClock())
     check(world, history)
@@ -99,7 +100,7 @@ class Failing(MemoryHistory):
         super().__init__()
         self._chance = chance
 
-    def append(self, pasts: list[Past], merges: list[PastMerge], cursor: int) -> None:  # type: ignore[override]
+    def append(self, pasts: Sequence[Past], merges: Sequence[PastMerge], cursor: int) -> None:
         """Append, or not, and fail, or not."""
         when = self._chance.choice(("before", "after", "never", "never"))
         if when == "before":
@@ -127,7 +128,7 @@ def test_a_failed_write_is_neither_a_gap_nor_a_double(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_tables_have_it_too(seed: int) -> None:
-    """The same on Delta tables, written in many small commits by roles that follow each other, and tidied in between."""
+    """The same on Delta tables, in small commits of roles that follow each other, and tidied in between."""
     world, clock = shop(seed), ManualClock()
     with tempfile.TemporaryDirectory(prefix="onefold-test-") as scratch:
         for turns in (1, 2, 1 << 30):

@@ -1,6 +1,4 @@
-"""A history role that is killed again and again, wherever it is, writes everything once; a loss of power takes back no more
-than what was not settled.
-"""
+"""History after misfortune: a killed role writes everything once; no loss of power takes back what was settled."""
 
 import random
 import shutil
@@ -36,7 +34,8 @@ from onefold.runtime import history as role
 from onefold.settings import Settings
 from onefold.storage.place import Place
 place = Place.open(Settings(data=Path(sys.argv[1])))
-with closing(place.state(readonly=True)) as state, closing(place.log_reader()) as log, closing(place.history()) as history:
+state, log = place.state(readonly=True), place.log_reader()
+with closing(place.history()) as history:
     while not history.try_hold():
         pass
     role.EVENTS_MAX = 7
@@ -59,7 +58,7 @@ def folded(place: Place, seed: int) -> list[tuple[int, int, int]]:
             log.append({partition: [encode(Outgoing("web", now_ms, raw))]})
         with closing(place.log_reader()) as reader:
             folding = Folding(reader, state, Programs(lambda _: place.catalog().definitions()))
-            while any([folding.advance(partition, 20) for partition in range(2)]):
+            while sum(folding.advance(partition, 20) for partition in range(2)):
                 pass
         effects = [(p, e) for _, p, found in state.effects(0, 1 << 30) for e in found if isinstance(e, Admitted)]
         return sorted((partition, effect.position, effect.profile) for partition, effect in effects)

@@ -34,7 +34,7 @@ def query(
 
         onefold query "SELECT name, count(*) FROM events GROUP BY name ORDER BY 2 DESC"
 
-        onefold query --csv "SELECT properties->>'sku' AS sku, count(*) FROM events WHERE name = 'Product Viewed' GROUP BY 1"
+        onefold query --csv "SELECT source, properties->>'sku' AS sku FROM events WHERE name = 'Product Viewed'"
     """
     with opening.engines(data) as engines:
         sources = Sources(engines.place.history_reader(), engines.state, engines.log.partitions)

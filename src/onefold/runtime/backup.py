@@ -1,10 +1,10 @@
 """`onefold backup`: a consistent copy of a data directory, taken while the platform runs, and the proof that it opens.
 
-The parts are copied one after the other, each as of one commit of its own, in an order that makes them fit: first the
-deliveries and history, whose cursors must not be ahead of the effects; then the state; then the log, which so covers the state's
-cursors; then the catalog. What happened in between is folded and delivered again from the copy, under the same keys.
-A copy is itself a data directory. Its manifest, written last, holds the checksum of every file: without one it is no
-backup.
+The parts are copied one after the other, each as of one commit of its own, in an order that makes them fit: first
+history and the deliveries, whose cursors must not be ahead of the effects; then the state; then the log, which so
+covers the state's cursors; then the catalog. What happened in between is folded, delivered and kept again from the
+copy, under the same keys. A copy is itself a data directory. Its manifest, written last, holds the checksum of every
+file: without one it is no backup.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Events as history keeps them, made from effects: what was admitted says the place and the person, the log the rest."""
+"""Events as history keeps them: from effects, which say the place and the person, and the log, which has the rest."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any

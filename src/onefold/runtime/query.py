@@ -5,7 +5,7 @@ DuckDB's memory, and only where a query names them: some seconds for a million.
 
 | relation | columns |
 |---|---|
-| `events` | `profile` (who has the event now), `time`, `received`, `source`, `type`, `name`, `message_id`, …, JSON parts |
+| `events` | `profile` (who has the event now), `time`, `received`, `source`, `type`, `name`, …, JSON parts |
 | `merges` | `absorbed`, `survivor`, `time` |
 | `profiles` | `profile`, `created`, `first_seen`, `last_seen`, `events`, `declared` and `computed` (JSON) |
 | `identifiers` | `profile`, `namespace`, `value`, `first_seen` |

@@ -1,7 +1,7 @@
 """Delta tables on a disk that may lose its power: what a commit wrote is synced, and a torn last commit is undone.
 
-The library writes a table's files without syncing them. `sync` does, commit by commit, so that after a loss of power only
-the last commit can be torn: its own file, or a data file that it names. Nobody has relied on it yet, as its writer
+The library writes a table's files without syncing them. `sync` does, commit by commit, so that after a loss of power
+only the last commit can be torn: its own file, or a data file that it names. Nobody has relied on it yet, as its writer
 had not been told that it was done; so `mend` takes it back, and it is written again.
 """
 

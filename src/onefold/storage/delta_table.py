@@ -5,14 +5,15 @@ rows and cursor are there together or not at all.
 """
 
 import errno
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote
 
 import duckdb
 from deltalake import (
+    ColumnProperties,
     CommitProperties,
     DeltaTable,
     Field,
@@ -23,6 +24,7 @@ from deltalake import (
     write_deltalake,
 )
 from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.schema import PrimitiveType
 
 from onefold.errors import NotFoundError, StorageError, StorageFull
 from onefold.storage import delta_disk
@@ -31,8 +33,13 @@ from onefold.storage.history_compaction import DataFile
 _APP = "onefold"
 """Under this name the cursor stands in the table."""
 _ROW_GROUP_ROWS = 16_384
-_LEVEL = 6
+_LEVEL = 3
 """Of zstd."""
+_ASCENDING = ("position", "profile", "at_ms", "received_ms")
+_DIFFERENCES: Literal["DELTA_BINARY_PACKED"] = "DELTA_BINARY_PACKED"
+_RANDOM = ("tie", "message_id")
+"""A dictionary of what is never the same would be stored beside it."""
+_LENGTHS: Literal["DELTA_LENGTH_BYTE_ARRAY"] = "DELTA_LENGTH_BYTE_ARRAY"
 _KEPT = {"delta.logRetentionDuration": "interval 1 days", "delta.checkpointInterval": "100"}
 _QUIET = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=True)
 
@@ -44,6 +51,8 @@ class Shape(NamedTuple):
     """Column → its type, as the format calls it."""
     by_day: bool
     """Partitioned by its column `day`."""
+    measured: Sequence[str]
+    """Columns whose smallest and largest value stand in the table's log for each file."""
 
 
 class Table:
@@ -100,7 +109,7 @@ class Table:
         return [(self._uri(file.path), file) for file in self.files()]
 
     def append(self, rows: Any, cursor: int) -> None:
-        """Add rows (anything that exports an Arrow stream) and set the cursor, in one commit, on the disk afterwards."""
+        """Add rows (whatever exports a stream of Arrow) and set the cursor, in one commit, on the disk afterwards."""
         self._write(rows, cursor, mode="append")
 
     def replace(self, rows: Any, predicate: str | None = None) -> None:
@@ -142,10 +151,10 @@ class Table:
             delta_disk.mend(self._disk)
         DeltaTable.create(
             self._location,
-            Schema([Field(name, kind) for name, kind in shape.columns.items()]),
+            Schema([Field(name, PrimitiveType(kind)) for name, kind in shape.columns.items()]),
             mode="ignore",
             partition_by=["day"] if shape.by_day else None,
-            configuration=_KEPT,
+            configuration=_KEPT | {"delta.dataSkippingStatsColumns": ",".join(shape.measured)},
             storage_options=self._options or None,
         )
 
@@ -156,7 +165,11 @@ class Table:
 
 
 def _properties() -> WriterProperties:
-    return WriterProperties(compression="ZSTD", compression_level=_LEVEL, max_row_group_size=_ROW_GROUP_ROWS)
+    plain = {name: ColumnProperties(dictionary_enabled=False, encoding=_DIFFERENCES) for name in _ASCENDING}
+    plain |= {name: ColumnProperties(dictionary_enabled=False, encoding=_LENGTHS) for name in _RANDOM}
+    return WriterProperties(
+        compression="ZSTD", compression_level=_LEVEL, max_row_group_size=_ROW_GROUP_ROWS, column_properties=plain
+    )
 
 
 @contextmanager

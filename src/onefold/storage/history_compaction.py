@@ -35,9 +35,9 @@ class Piece(NamedTuple):
     files: int
     size_bytes: int
 
-    def __contains__(self, file: object) -> bool:
+    def has(self, file: DataFile) -> bool:
         """Whether that file is one of these."""
-        return isinstance(file, DataFile) and file.day == self.day and self.since <= file.part <= self.until
+        return file.day == self.day and self.since <= file.part <= self.until
 
 
 def choose(files: Iterable[DataFile], size_max_bytes: int, files_min: int = FILES_MIN) -> Piece | None:

@@ -4,8 +4,8 @@
 and then one of `events`, which carries the cursor: history has what `events` says. Merges that were written before a
 crash and whose events were not are recognised by their place, and are not written twice.
 
-Every row has a `part`, the cursor of the flush that wrote it, or, once files have become one, of the newest of these: so
-a run of files is named by their parts, and replaced in one commit (`history_compaction`).
+Every row has a `part`, the cursor of the flush that wrote it, or, once files have become one, of the newest of these:
+so a run of files is named by their parts, and replaced in one commit (`history_compaction`).
 """
 
 import fcntl
@@ -14,6 +14,7 @@ import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,21 +25,24 @@ from onefold.errors import Superseded
 from onefold.limits import DAY_MS, MIB
 from onefold.model.past import EVERYTHING, Extent, Past, PastMerge
 from onefold.ports import Connection
-from onefold.storage import history_compaction, history_rows, history_standing, history_views
-from onefold.storage.history_compaction import Piece
-from onefold.storage.history_scratch import Scratch
-from onefold.storage.history_views import quoted
+from onefold.storage import history_arrow, history_compaction, history_rows, history_standing, history_views
 from onefold.storage.delta_table import Shape, Table, translated
+from onefold.storage.history_compaction import Piece
 from onefold.storage.history_rows import EVENTS as EVENT_COLUMNS
 from onefold.storage.history_rows import MERGES as MERGE_COLUMNS
+from onefold.storage.history_scratch import Scratch
 from onefold.storage.history_standing import Standing
+from onefold.storage.history_views import quoted
 
-_TYPES = {"SMALLINT": "short", "BIGINT": "long", "BLOB": "binary", "VARCHAR": "string"}
+_TYPES = {"DATE": "date", "SMALLINT": "short", "BIGINT": "long", "BLOB": "binary", "VARCHAR": "string"}
 """SQL type → what the table format calls it."""
+_STORED = {"day": "DATE", "part": "BIGINT"} | EVENT_COLUMNS
 EVENTS = Shape(
-    {"day": "date", "part": "long"} | {name: _TYPES[kind] for name, kind in EVENT_COLUMNS.items()}, by_day=True
+    {name: _TYPES[kind] for name, kind in _STORED.items()},
+    by_day=True,
+    measured=("part", "partition", "position", "profile", "at_ms", "received_ms", "name"),
 )
-MERGES = Shape({name: _TYPES[kind] for name, kind in MERGE_COLUMNS.items()}, by_day=False)
+MERGES = Shape({name: _TYPES[kind] for name, kind in MERGE_COLUMNS.items()}, by_day=False, measured=("at_ms",))
 
 _LOCK = "writer.lock"
 _MERGES_FILES_MAX = 64
@@ -61,6 +65,9 @@ class Options(NamedTuple):
     """What DuckDB may use while it writes; it goes on on the disk beyond."""
 
 
+_DEFAULTS = Options()
+
+
 class Size(NamedTuple):
     """Of the events."""
 
@@ -77,8 +84,8 @@ class DeltaHistory:
         location: str | Path,
         *,
         readonly: bool = False,
-        options: Options = Options(),
-        clock: Clock | None = None,  # noqa: B008 - frozen
+        options: Options = _DEFAULTS,
+        clock: Clock | None = None,
     ) -> None:
         """Raises `NotFoundError` where there is no history yet and it is only to be read."""
         self._location = str(location)
@@ -139,7 +146,7 @@ class DeltaHistory:
 
     # --- writing -------------------------------------------------------------------------------------------
     def try_hold(self) -> bool:
-        """Be the one who writes. In object storage nobody is kept away: there a second writer fails at its next commit."""
+        """Be the one who writes. Object storage keeps nobody away: a second writer there fails at its next commit."""
         with self._lock:
             if self._writing is not None:
                 return True
@@ -157,8 +164,7 @@ class DeltaHistory:
         with self._lock, translated(self._location):
             writing, tables = self._held()
             self._append_merges(merges, cursor)
-            with writing.scratch.events([*map(history_rows.row, pasts)], cursor) as rows:
-                tables.events.append(rows, cursor)
+            tables.events.append(_rows(pasts, cursor), cursor)
             writing.cursor = cursor
             self._stand(cursor)
 
@@ -169,14 +175,13 @@ class DeltaHistory:
     def tidy(self) -> bool:
         """Make one large file of many small ones, or forget what is past its time, or remove files nobody reads."""
         with self._lock, translated(self._location):
-            writing, tables = self._held()
+            _, tables = self._held()
             piece = history_compaction.choose(tables.events.files(), self._options.file_bytes)
             if piece is not None:
                 self._rewrite(piece)
                 return True
             if len(tables.merges.files()) > _MERGES_FILES_MAX:
-                with writing.scratch.rows("merges", MERGE_COLUMNS, self._merge_rows()) as rows:
-                    tables.merges.replace(rows)
+                tables.merges.replace(history_arrow.table(MERGE_COLUMNS, [*map(history_rows.merge_row, self.merges())]))
                 return True
             return self._forget() or self._vacuum()
 
@@ -187,18 +192,14 @@ class DeltaHistory:
             there = {_place(merge) for merge in self.merges()}
             merges = [merge for merge in merges if _place(merge) not in there]
         if merges:
-            with writing.scratch.rows("merges", MERGE_COLUMNS, [*map(history_rows.merge_row, merges)]) as rows:
-                tables.merges.append(rows, cursor)
-
-    def _merge_rows(self) -> list[tuple[int, ...]]:
-        return [*map(history_rows.merge_row, self.merges())]
+            tables.merges.append(history_arrow.table(MERGE_COLUMNS, [*map(history_rows.merge_row, merges)]), cursor)
 
     def _rewrite(self, piece: Piece) -> None:
         """Sort the rows of these files into as few as they fit."""
         writing, tables = self._held()
-        uris = [uri for uri, file in tables.events.located() if file in piece]
-        with writing.scratch.merged(uris, piece.day, piece.until) as rows:
-            tables.events.replace(rows, f"day = '{piece.day}' AND part >= {piece.since} AND part <= {piece.until}")
+        uris = [uri for uri, file in tables.events.located() if piece.has(file)]
+        rows = writing.scratch.merged(uris, piece.day, piece.until)
+        tables.events.replace(rows, f"day = '{piece.day}' AND part >= {piece.since} AND part <= {piece.until}")
 
     def _forget(self) -> bool:
         """Once a day: remove the events that have been kept for long enough, by days of event time."""
@@ -291,6 +292,15 @@ class _Writing:
         self.scratch.close()
         if self._lock is not None:
             os.close(self._lock)
+
+
+def _rows(pasts: Sequence[Past], part: int) -> Any:
+    """Events as the table keeps them, sorted within each day."""
+    rows = [(past.at_ms // DAY_MS, part, *history_rows.row(past)) for past in pasts]
+    return history_arrow.table(_STORED, sorted(rows, key=_SORTED))
+
+
+_SORTED = itemgetter(*(list(_STORED).index(name) for name in ("day", "profile", "at_ms", "tie")))
 
 
 def forgettings(keep_days: Mapping[str, int], today: int) -> list[str]:

@@ -4,7 +4,7 @@ What a column shows only roughly (a user id that came as a number, a track event
 came, so that a row gives back the very event.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -75,11 +75,6 @@ def row(past: Past) -> tuple[Any, ...]:
         None if event.traits is None else _encode(event.traits).decode(),
         _rest(past),
     )
-
-
-def columns(rows: Iterable[Sequence[Any]], width: int) -> list[list[Any]]:
-    """The same values, a list a column."""
-    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
 
 
 def past(values: Sequence[Any]) -> Past:

@@ -3,32 +3,30 @@
 Which file or table stands behind a relation is the engine's; these statements and what they give are the same.
 """
 
-from collections.abc import Collection, Iterator
-from itertools import islice
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from onefold.model.past import Extent, Past, PastMerge, signed
 from onefold.ports import Connection
-from onefold.storage import history_rows
+from onefold.storage import history_arrow, history_rows
 from onefold.storage.history_rows import EVENTS, MERGES
 
 _BATCH = 2_000
 """Rows that become events at once."""
 
 
-def declare(connection: Connection, relation: str, types: dict[str, str], rows: Collection[tuple[Any, ...]]) -> None:
+def declare(connection: Connection, relation: str, types: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> None:
     """Make a table of these columns and rows in DuckDB's memory."""
     spelt = ", ".join(f'"{name}" {kind}' for name, kind in types.items())
     connection.execute(f'CREATE TABLE "{relation}" ({spelt})')
-    left = iter(rows)
-    while some := list(islice(left, _BATCH)):
-        fill(connection, relation, types, some)
+    fill(connection, relation, types, rows)
 
 
-def fill(connection: Connection, relation: str, types: dict[str, str], rows: Collection[tuple[Any, ...]]) -> None:
-    """Append rows to such a table: a column is one list, which costs a fraction of a statement a row."""
-    lists = ", ".join(f"unnest(?::{kind}[])" for kind in types.values())
-    connection.execute(f'INSERT INTO "{relation}" SELECT {lists}', history_rows.columns(rows, len(types)))  # noqa: S608
+def fill(connection: Connection, relation: str, types: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> None:
+    """Append rows to such a table."""
+    connection.register("fresh_rows", history_arrow.table(types, rows))
+    connection.execute(f'INSERT INTO "{relation}" SELECT * FROM fresh_rows')  # noqa: S608
+    connection.unregister("fresh_rows")
 
 
 def show(connection: Connection, relation: str, types: dict[str, str], files: Collection[str]) -> None:

@@ -151,8 +151,8 @@ class Place:
         location = self.history_location
         if location is None:
             raise NotFoundError(
-                "there is no history here: `history` is false, or `history_location` is missing where nothing lies in a "
-                "data directory"
+                "there is no history here: `history` is false, or `history_location` is missing where nothing lies in "
+                "a data directory"
             )
         return location
 

@@ -1,7 +1,7 @@
 """What every history must do: each clause of `ports.History`, as a test that takes a way to open it.
 
-Subclass `HistoryConformance` in a test module and give it a fixture `open_history`: each call of it returns another handle
-on one and the same history, as another process would have it.
+Subclass `HistoryConformance` in a test module and give it a fixture `open_history`: each call of it returns another
+handle on one and the same history, as another process would have it.
 """
 
 import random
@@ -154,8 +154,8 @@ class HistoryConformance:
         connection.close()
 
     def test_tidying_changes_nothing_that_is_read(self, history: History, open_history: OpenHistory) -> None:
-        """Many small appends over some days, late ones among them, are the same after any tidying; then there is none left."""
-        chance = random.Random(7)
+        """Many small appends over some days, late ones among them, are the same after any tidying, which ends."""
+        chance = random.Random(7)  # noqa: S311 - a test's, which repeats itself
         everything: list[Past] = []
         merges: list[PastMerge] = []
         reader = open_history()
