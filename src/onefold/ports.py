@@ -393,10 +393,6 @@ class Connection(Protocol):
         """No more."""
         ...
 
-    def get_table_names(self, query: str) -> set[str]:
-        """The relations that a query names."""
-        ...
-
     def fetchall(self) -> list[Any]:
         """The rows that are left of the latest statement."""
         ...

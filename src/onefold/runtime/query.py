@@ -14,7 +14,8 @@ DuckDB's memory, and only where a query names them: some seconds for a million.
 `main.events` and `main.merges` are the same as history keeps them: ids as numbers, times in milliseconds.
 """
 
-from collections.abc import Callable, Collection, Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -64,7 +65,7 @@ def ask(sources: Sources, sql: str) -> Iterator[Answer]:
     connection = sources.history.connect()
     try:
         _check(connection, sql)
-        _prepare(connection, sources, connection.get_table_names(sql))
+        _prepare(connection, sources, sql)
         connection.execute("SET lock_configuration = true")
         connection.execute(sql)
         yield Answer([column[0] for column in connection.description or ()], _rows(connection))
@@ -83,11 +84,12 @@ def _check(connection: Any, sql: str) -> None:
         raise InvalidRequest(f"a query is one SELECT, and reads; this is {found}")
 
 
-def _prepare(connection: Connection, sources: Sources, names: Collection[str]) -> None:
+def _prepare(connection: Connection, sources: Sources, sql: str) -> None:
+    """Make every relation whose name is a word of the query; one too many is no harm."""
     connection.execute("CREATE SCHEMA shown")
-    asked = {name.rpartition(".")[2].strip('"').lower() for name in names}
+    words = frozenset(re.findall(r"\w+", sql.lower()))
     for name, show in _RELATIONS.items():
-        if name in asked:
+        if name in words:
             show(connection, sources)
     connection.execute("SET search_path = 'shown,main'")
 
