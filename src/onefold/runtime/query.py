@@ -31,7 +31,6 @@ from onefold.storage import history_views
 
 _AT_ONCE = 5_000
 _ROWS = 1_000
-_READS = {"SELECT", "EXPLAIN"}
 _SHOWN = "'prf_' || lpad(lower(hex({})), 16, '0')"
 _JSON = ("properties", "context", "traits", "rest")
 _PLAIN = ("source", "type", "name", "message_id", "user_id", "anonymous_id", "group_id")
@@ -79,7 +78,8 @@ def _check(connection: Any, sql: str) -> None:
     """One statement, which reads."""
     statements = connection.extract_statements(sql)
     kinds = [statement.type.name for statement in statements]
-    if len(kinds) != 1 or kinds[0] not in _READS:
+    if kinds != ["SELECT"]:
+        # EXPLAIN is refused, too: of EXPLAIN ANALYZE DuckDB runs whatever is to be explained.
         found = ", ".join(kinds) or "nothing"
         raise InvalidRequest(f"a query is one SELECT, and reads; this is {found}")
 

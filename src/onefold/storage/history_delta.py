@@ -48,8 +48,6 @@ _LOCK = "writer.lock"
 _MERGES_FILES_MAX = 64
 _SELDOM_S = 3600.0
 """Between two looks for files that nobody reads any more."""
-GRACE_HOURS = 2
-"""Readers may go on reading files for so long after these were replaced."""
 
 
 class Options(NamedTuple):
@@ -61,6 +59,8 @@ class Options(NamedTuple):
     """Name of an event → days after which it is forgotten; `*`: all that are not named."""
     file_bytes: int = 128 * MIB
     """Files are not made larger than this."""
+    grace_hours: int = 2
+    """Readers may go on reading files for so long after these were replaced."""
     memory: str = "1GB"
     """What DuckDB may use while it writes; it goes on on the disk beyond."""
 
@@ -128,6 +128,11 @@ class DeltaHistory:
         """A DuckDB connection of one's own with `events` and `merges` as of now."""
         with self._lock, translated(self._location):
             return self._newest().shown()
+
+    def uris(self) -> list[str]:
+        """Where the files of the events lie."""
+        with self._lock, translated(self._location):
+            return self._newest().events.uris()
 
     def size(self) -> Size:
         """How much of it there is."""
@@ -217,7 +222,8 @@ class DeltaHistory:
             return False
         self._vacuumed_s = now_s
         _, tables = self._held()
-        return any([tables.events.vacuum(GRACE_HOURS), tables.merges.vacuum(GRACE_HOURS)])
+        grace_hours = self._options.grace_hours
+        return any([tables.events.vacuum(grace_hours), tables.merges.vacuum(grace_hours)])
 
     # --- what is open --------------------------------------------------------------------------------------
     def _held(self) -> "tuple[_Writing, _Tables]":
