@@ -59,15 +59,9 @@ def test_events_are_shown_with_who_has_them_now(sources: Sources) -> None:
 
 def test_people_are_shown_as_they_are(sources: Sources) -> None:
     """Profiles, identifiers and memberships come from the state, and join with events."""
-    joined = rows(
-        sources, "SELECT DISTINCT declared->>'plan', computed->>'views' FROM events JOIN profiles USING (profile)"
-    )
-    assert sorted(joined, key=str) == [("pro", "2"), (None, "1")]
-    names = rows(
-        sources,
-        "SELECT namespace, value FROM identifiers WHERE profile IN (SELECT profile FROM merges, profiles "
-        "WHERE survivor = profile) ORDER BY ALL",
-    )
+    joined = rows(sources, "SELECT declared->>'plan', computed->>'views' FROM events JOIN profiles USING (profile)")
+    assert sorted(set(joined), key=str) == [("pro", "2"), (None, "1")]
+    names = rows(sources, "SELECT namespace, value FROM identifiers JOIN merges ON survivor = profile ORDER BY ALL")
     assert names == [("anonymous_id", "a1"), ("anonymous_id", "a2"), ("user_id", "ann")]
     assert rows(sources, "SELECT audience, count(*) FROM memberships GROUP BY ALL") == [("lookers", 2)]
 

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 
 import duckdb
@@ -49,7 +50,7 @@ def test_a_tidied_file_is_sorted_by_person(tmp_path: Path) -> None:
         [file],
     ).fetchall()
     assert len(groups) > 3
-    assert all(before[1] <= after[0] for before, after in zip(groups, groups[1:], strict=False))
+    assert all(before[1] <= after[0] for before, after in pairwise(groups))
     rows = duckdb.execute("SELECT profile, at_ms, tie FROM read_parquet(?)", [file]).fetchall()
     assert rows == sorted(rows)
 
