@@ -69,9 +69,10 @@ def test_people_are_shown_as_they_are(sources: Sources) -> None:
 @pytest.mark.parametrize(
     "sql",
     [
-        "", "SELECT 1; SELECT 2", "CREATE TABLE x (y INT)", "DROP VIEW events", "COPY (SELECT 1) TO '/tmp/onefold-x.csv'",
-        "SET threads = 1", "ATTACH '/tmp/onefold-x.db'", "INSTALL httpfs", "PRAGMA version", "SELECT nothing FROM events",
-        "SELECT * FROM read_csv('/etc/passwd')", "SELECT * FROM '/etc/passwd'", "SELECT * FROM glob('/*')", "SELEC",
+        "", "SELECT 1; SELECT 2", "CREATE TABLE x (y INT)", "DROP VIEW events", "PRAGMA version", "SELEC",
+        "COPY (SELECT 1) TO '/tmp/onefold-x.csv'", "SET threads = 1", "ATTACH '/tmp/onefold-x.db'", "INSTALL httpfs",
+        "SELECT nothing FROM events",
+        "SELECT * FROM read_csv('/etc/passwd')", "SELECT * FROM '/etc/passwd'", "SELECT * FROM glob('/*')",
         "SELECT * FROM sources", "SELECT * FROM connection", "EXPLAIN ANALYZE COPY (SELECT 1) TO '/tmp/onefold-x.csv'",
     ],
 )  # fmt: skip
