@@ -376,8 +376,21 @@ class Deliveries(Protocol):
 class Connection(Protocol):
     """What is used of a DuckDB connection."""
 
+    @property
+    def description(self) -> Any:
+        """Of the latest statement's columns, a tuple each, of which the name is first."""
+        ...
+
     def execute(self, query: str, parameters: Sequence[Any] = ...) -> "Connection":
         """Run one statement; what it gives is fetched from what this returns."""
+        ...
+
+    def register(self, view_name: str, python_object: object) -> Any:
+        """Let a table of Arrow be queried under this name."""
+        ...
+
+    def unregister(self, view_name: str) -> Any:
+        """No more."""
         ...
 
     def fetchall(self) -> list[Any]:
@@ -394,7 +407,7 @@ class Connection(Protocol):
 
 
 class HistoryReader(Protocol):
-    """Every admitted event and every merge, for questions about the past. Each call sees all that was written before."""
+    """Every admitted event and every merge, for questions about the past; each call sees what was written before."""
 
     def cursor(self) -> int:
         """The number of the state's commit up to which all is here; 0: nothing yet."""
@@ -438,9 +451,9 @@ class History(HistoryReader, Protocol):
     def append(self, pasts: Sequence[Past], merges: Sequence[PastMerge], cursor: int) -> None:
         """Write what the state's commits after `cursor()` and up to this number have admitted and merged, durably.
 
-        All of it is there afterwards, once, and the cursor is at `cursor`; after an exception (`StorageError`) or the end
-        of the process either all of it is there or the cursor is where it was, and the same or more is to be written
-        again. Raises `Superseded`, having written nothing, where another has taken over the writing.
+        All of it is there afterwards, once, and the cursor is at `cursor`; after an exception (`StorageError`) or the
+        end of the process either all of it is there or the cursor is where it was, and the same or more is to be
+        written again. Raises `Superseded`, having written nothing, where another has taken over the writing.
         """
         ...
 
@@ -449,7 +462,7 @@ class History(HistoryReader, Protocol):
         ...
 
     def tidy(self) -> bool:
-        """One piece of housekeeping, if there is any to do: fewer and larger files, and forgetting. False: there was none."""
+        """One piece of housekeeping, if there is any to do: larger files, and forgetting. False: there was none."""
         ...
 
 

@@ -64,8 +64,8 @@ EVERYTHING = Extent()
 def survivors(merges: Collection[PastMerge], at_ms: int = NEVER_MS) -> dict[int, int]:
     """Absorbed profile → who has its events at this instant, through any number of merges."""
     taken = {merge.absorbed: merge.survivor for merge in merges if merge.at_ms <= at_ms}
-    for absorbed in taken:
-        survivor = taken[absorbed]
+    for absorbed, first in taken.items():
+        survivor = first
         while survivor in taken:
             survivor = taken[survivor]
         taken[absorbed] = survivor

@@ -4,7 +4,7 @@ What a column shows only roughly (a user id that came as a number, a track event
 came, so that a row gives back the very event.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -77,11 +77,6 @@ def row(past: Past) -> tuple[Any, ...]:
     )
 
 
-def columns(rows: Iterable[Sequence[Any]], width: int) -> list[list[Any]]:
-    """The same values, a list a column."""
-    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
-
-
 def past(values: Sequence[Any]) -> Past:
     """The event that `row` has made these values of."""
     partition, position, profile, at_ms, received_ms, tie, source, kind, name, message_id = values[: _AT["user_id"]]
@@ -93,9 +88,7 @@ def past(values: Sequence[Any]) -> Past:
         fields["event"] = name
     extra = {field: rest.pop(field) for field in list(rest) if field not in _FIELDS}
     event = msgspec.convert(fields | rest, Event)
-    return Past(
-        partition, position, unsigned(profile), at_ms, received_ms, bytes(tie), source, name, event, extra
-    )
+    return Past(partition, position, unsigned(profile), at_ms, received_ms, bytes(tie), source, name, event, extra)
 
 
 def merge_row(merge: PastMerge) -> tuple[int, ...]:

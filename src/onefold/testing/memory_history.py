@@ -1,10 +1,10 @@
-"""History in memory: lists of what was appended, shown to SQL as tables of a DuckDB that is made anew for who connects."""
+"""History in memory: lists of what was appended, which SQL sees in a DuckDB that is made anew for each who connects."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import duckdb
 
-from onefold.model.past import EVERYTHING, Extent, Past, PastMerge
+from onefold.model.past import EVERYTHING, Extent, Past, PastMerge, signed
 from onefold.ports import Connection
 from onefold.storage import history_rows, history_views
 
@@ -44,7 +44,7 @@ class MemoryHistory:
         """The extent's events, by profile and then in the order in which they happened."""
         found = [past for past in self._pasts if _within(past, extent)]
         if found:
-            yield sorted(found, key=lambda past: (history_rows.signed(past.profile), *past.order))
+            yield sorted(found, key=lambda past: (signed(past.profile), *past.order))
 
     def merges(self) -> list[PastMerge]:
         """All merges, in the order of log time."""
@@ -55,6 +55,7 @@ class MemoryHistory:
         connection: Connection = duckdb.connect(":memory:")
         history_views.declare(connection, "events", history_rows.EVENTS, [*map(history_rows.row, self._pasts)])
         history_views.declare(connection, "merges", history_rows.MERGES, [*map(history_rows.merge_row, self._merges)])
+        history_views.seal(connection, ())
         return connection
 
     def tidy(self) -> bool:
