@@ -77,6 +77,16 @@ class Backfill:
         self._definitions = Definitions()
         self._work: _Work | None = None
 
+    @property
+    def coming(self) -> bool:
+        """Whether definitions are to come."""
+        return self._definitions.coming is not None
+
+    @property
+    def wanted(self) -> int:
+        """The commit that history must have before anything can be computed; 0: none."""
+        return self._work.needs if self._work else 0
+
     def turn(self) -> bool:
         """Compute a little; whether there was anything to do."""
         definitions = self._latest()

@@ -2,7 +2,8 @@
 
 What the commits bring is gathered for a few seconds, or until it is much, and then written in one commit of the tables
 together with the cursor; whatever happens in between, it is gathered again from there. In between it tidies: many small
-files become a large one. One process writes at a time; another that is started stands by.
+files become a large one; and it computes over history what definitions that are to come ask of it (`runtime.backfill`).
+One process writes at a time; another that is started stands by.
 """
 
 import sys
@@ -18,6 +19,7 @@ from onefold.model import effect
 from onefold.model.effect import Admitted, Merged
 from onefold.model.past import Past, PastMerge
 from onefold.ports import Commit, History, LogReader, State
+from onefold.runtime.backfill import Backfill
 from onefold.runtime.bell import Rest
 from onefold.runtime.history_bodies import Bodies
 from onefold.runtime.pulse import Pulse, told
@@ -36,6 +38,8 @@ _TIDY_S = 10.0
 _AWAY_S = 1.0
 """Between turns while an engine is away, or the disk is full."""
 _STAND_BY_S = 0.5
+_COMING_S = 0.2
+"""Between looks how far the workers are with what is computed for definitions that are to come."""
 _RECURSION_LIMIT = 10_000
 """Deeper than any event that collect admits."""
 
@@ -63,11 +67,14 @@ class Historian:
         self._tidied_s = -_TIDY_S
         self._begin()
 
-    def turn(self) -> bool:
-        """Take some commits, write where it is time to, else tidy where it is time to."""
+    def turn(self, wanted: int = 0) -> bool:
+        """Take some commits, write where it is time to, else tidy where it is time to.
+
+        `wanted`: a commit that somebody waits for; what is taken is written at once until it is there.
+        """
         taken = self._take()
         now_s = self._clock.monotonic_s()
-        if self._due(now_s):
+        if self._due(now_s) or self._written < min(wanted, self._cursor):
             self.flush()
             return True
         if not taken and now_s - self._tidied_s >= _TIDY_S:
@@ -130,11 +137,12 @@ class Historian:
         return len(self._pasts) >= EVENTS_MAX or waited_s >= (self._flush_s if something else _QUIET_S)
 
 
-def loop(historian: Historian, rest: Rest, pulse: Pulse, stopped: Callable[[], bool]) -> None:
+def loop(historian: Historian, backfill: Backfill, rest: Rest, pulse: Pulse, stopped: Callable[[], bool]) -> None:
     """Turn until stopped; then write what was taken. Trouble with an engine or the disk is waited out."""
     while not stopped():
         try:
-            more = historian.turn()
+            more = historian.turn(backfill.wanted)
+            more = backfill.turn() or more
         except Superseded:
             raise
         except StorageError as error:
@@ -144,7 +152,7 @@ def loop(historian: Historian, rest: Rest, pulse: Pulse, stopped: Callable[[], b
             continue
         pulse.beat()
         if not more:
-            rest.rest(historian.rest_s())
+            rest.rest(min(historian.rest_s(), _COMING_S) if backfill.coming else historian.rest_s())
     historian.stop()
 
 
@@ -168,9 +176,12 @@ def run(settings: Settings) -> None:
         stack.enter_context(closing(sources.log))
         if not _alone(history, rest, pulse, stopped):
             return
-        rest.hear(state.watch())
+        writer = stack.enter_context(closing(place.log_writer(clock)))
+        catalog = stack.enter_context(closing(place.catalog(clock)))
+        rest.hear(state.watch(), catalog.watch())
         log.info("writing history", location=place.history_location)
-        loop(Historian(sources, history, clock, settings.history_flush_s), rest, pulse, stopped)
+        historian = Historian(sources, history, clock, settings.history_flush_s)
+        loop(historian, Backfill(writer, state, catalog, history, clock), rest, pulse, stopped)
         log.info("stopped")
 
 
