@@ -523,12 +523,21 @@ class Catalog(Protocol):
         """Keep these definitions as a new version and return them with its number; unchanged ones keep theirs.
 
         Sources that they name are created, or changed to what they say; others stay. With `base`, raises
-        `Conflict` where the latest version is not (any more) that one.
+        `Conflict` where the latest version is not (any more) that one. While definitions are `coming`, raises
+        `InvalidRequest` for any but these, and those in force without them (which calls them off).
         """
         ...
 
     def versions(self) -> list[VersionRow]:
         """All versions of the definitions, oldest first."""
+        ...
+
+    def pause_backfill(self, *, paused: bool) -> None:
+        """Ask that definitions that are coming not be computed for now, or that they be again."""
+        ...
+
+    def backfill_paused(self) -> bool:
+        """Whether somebody has asked so."""
         ...
 
     # --- signing secrets -----------------------------------------------------------------------------------

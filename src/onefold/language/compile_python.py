@@ -32,7 +32,7 @@ class _Definition:
         self.node = node
         self.audience = audience
         self.slots = {n.slot(a): a for a in _aggregates(node)}
-        self.traits = {part.name for part in _walk(node) if isinstance(part, n.TraitRef)}
+        self.traits = {part.name for part in walk(node) if isinstance(part, n.TraitRef)}
         self.direct = frozenset(_direct_triggers(node))
         self.triggers: set[Trigger] = set(self.direct)
         """Also what the traits that it names depend on."""
@@ -64,7 +64,7 @@ def _add_inherited_triggers(definitions: list[_Definition]) -> None:
 
 
 def _direct_triggers(node: n.Node) -> Iterator[Trigger]:
-    for part in _walk(node):
+    for part in walk(node):
         if isinstance(part, n.Aggregate):
             yield n.slot(part)
         elif isinstance(part, n.Declared):
@@ -75,7 +75,7 @@ def _direct_triggers(node: n.Node) -> Iterator[Trigger]:
             yield NOW
 
 
-def _walk(node: n.Node) -> Iterator[n.Node]:
+def walk(node: n.Node) -> Iterator[n.Node]:
     """The nodes of profile scope: an aggregate is a leaf."""
     yield node
     if isinstance(node, n.Aggregate):
@@ -84,11 +84,11 @@ def _walk(node: n.Node) -> Iterator[n.Node]:
         child = getattr(node, name)
         for item in child if isinstance(child, tuple) else (child,):
             if isinstance(item, n.Node):
-                yield from _walk(item)
+                yield from walk(item)
 
 
 def _aggregates(node: n.Node) -> Iterator[n.Aggregate]:
-    return (part for part in _walk(node) if isinstance(part, n.Aggregate))
+    return (part for part in walk(node) if isinstance(part, n.Aggregate))
 
 
 def aggregates(checked: Checked) -> dict[str, n.Aggregate]:

@@ -19,9 +19,8 @@ import structlog
 from onefold.clock import Clock
 from onefold.core.gather import gather
 from onefold.errors import Conflict
-from onefold.language.check import Checked, checked
-from onefold.language.compile_python import aggregates, compile_definitions
-from onefold.language.nodes import Aggregate
+from onefold.language.check import Checked
+from onefold.language.compile_python import compile_definitions
 from onefold.language.program import Program
 from onefold.limits import BACKFILL_AHEAD, BACKFILL_MAX_BYTES, BACKFILL_MAX_PROFILES
 from onefold.model import entry as entries
@@ -32,6 +31,7 @@ from onefold.model.entry import PROFILE_ID_MAX, Backfilled, States
 from onefold.model.position import position
 from onefold.ports import HistoryReader, LogWriter, State
 from onefold.runtime.backfill_past import people, wanted
+from onefold.runtime.backfill_plan import missing
 
 log = structlog.get_logger("backfill")
 
@@ -148,13 +148,6 @@ class _Work:
         self.wanted = wanted(found.values(), before)
         self.program: Program = compile_definitions(_NOTHING, self.version, found)
         self.lines: dict[int, _Line] = {}
-
-
-def missing(definitions: Definitions) -> dict[str, Aggregate]:
-    """By slot, what the definitions that are to come ask of events, and those in force do not."""
-    there = aggregates(checked(definitions))
-    coming = {} if definitions.coming is None else aggregates(checked(definitions.coming))
-    return {key: aggregate for key, aggregate in coming.items() if key not in there}
 
 
 class _Line:
