@@ -98,13 +98,18 @@ class Backfill:
             return False
         if self._work is None or self._work.version != definitions.version:
             self._work = _Work(definitions, cursors, self._state.newest())
-        if self._history.cursor() < self._work.needs:
+        if not self._has_all(self._work.needs):
             return False
         if all(cursor.filled < 0 for cursor in cursors):
             self._put_into_force(definitions)
             return True
         work, lacking = self._work, [home for home, cursor in enumerate(cursors) if cursor.filled >= 0]
         return sum(self._fill(work, home, cursors[home]) for home in lacking) > 0
+
+    def _has_all(self, newest: int) -> bool:
+        """Whether history has what commits up to this one have admitted; many of them have admitted nothing."""
+        left = self._state.commits(self._history.cursor(), 1)
+        return not left or left[0].number > newest
 
     def _latest(self) -> Definitions:
         generation = self._catalog.generation()

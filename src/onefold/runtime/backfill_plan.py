@@ -1,9 +1,11 @@
 """What a change of definitions asks of the past, and how far it has been computed."""
 
 from collections.abc import Iterable
+from contextlib import closing
 
 from msgspec import Struct, structs
 
+from onefold.errors import NotFoundError
 from onefold.language.check import Checked, checked
 from onefold.language.compile_python import aggregates, walk
 from onefold.language.nodes import Aggregate, Node, TraitRef
@@ -22,8 +24,14 @@ def missing(definitions: Definitions) -> dict[str, Aggregate]:
 
 
 def has_past(place: Place) -> bool:
-    """Whether there is any history that definitions can be computed over."""
-    return bool(place.history_settled())
+    """Whether anything has happened that history has, or soon will have."""
+    if place.history_location is None:
+        return False
+    try:
+        with closing(place.state(readonly=True)) as state:
+            return state.counts().get("admitted", 0) > 0
+    except NotFoundError:
+        return False
 
 
 def planned(old: Definitions, wanted: Definitions, *, backfill: bool, quiet: bool) -> Definitions:
