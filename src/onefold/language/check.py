@@ -17,6 +17,7 @@ from onefold.language.instants import parse_instant
 from onefold.language.parse import CALLABLE, EVENT_NAMES, EVENT_OBJECTS, parse_expression
 from onefold.language.problem import Part, Problem
 from onefold.language.suggest import nearest
+from onefold.language.zones import ZONES
 from onefold.limits import DEFINITION_NAME_MAX_CHARS, DEFINITIONS_MAX, DEFINITIONS_MAX_BYTES
 from onefold.model.definitions import Audience, Definitions, Destination, Source, Trait
 
@@ -38,6 +39,8 @@ class Checked(Struct, frozen=True):
     types: dict[str, n.Type]
     """Trait → type of its value."""
     problems: list[Problem]
+    timezone: str = "UTC"
+    """Whose days and hours the expressions read."""
 
 
 def checked(definitions: Definitions) -> Checked:
@@ -80,6 +83,9 @@ class _Check:
             part, name = _first(definitions)
             self.problems.append(Problem("too_large", message, part=part, name=name, in_name=True))
             definitions = Definitions()
+        self.timezone = definitions.timezone
+        if self.timezone not in ZONES:
+            self.problems.append(Problem("value", f"there is no time zone `{self.timezone}`"))
         self.texts: dict[tuple[Part, str], str] = {}
         taken: dict[str, Part] = {}
         self.trait_trees = self._trees("trait", definitions.traits, taken)
@@ -96,7 +102,7 @@ class _Check:
             types[name] = self._typed("trait", name, node, types, suggestions)
         for name, node in self.audience_trees.items():
             self._typed("audience", name, node, types, suggestions)
-        return Checked(traits, self.audience_trees, types, self.problems)
+        return Checked(traits, self.audience_trees, types, self.problems, self.timezone)
 
     def _trees(self, part: Part, definitions: Iterable[Trait | Audience], taken: dict[str, Part]) -> dict[str, n.Node]:
         trees: dict[str, n.Node] = {}

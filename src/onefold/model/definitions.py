@@ -52,5 +52,7 @@ class Definitions(Struct, frozen=True, omit_defaults=True):
     traits: tuple[Trait, ...] = ()
     audiences: tuple[Audience, ...] = ()
     destinations: tuple[Destination, ...] = ()
+    timezone: str = "UTC"
+    """Where the workspace's days and hours begin: an IANA name. What an expression reads by the calendar, it reads there."""
     allow_private_hosts: tuple[str, ...] = ()
     """Hosts that are sent to although they resolve to a private, loopback or link-local address (`model.host`)."""
