@@ -72,6 +72,8 @@ EXPRESSION_MAX_CHARS = 4_000
 EXPRESSION_MAX_NODES = 500
 EXPRESSION_MAX_DEPTH = 32
 WINDOW_MAX_MS = 10 * 366 * DAY_MS
+TEXT_MAX_CHARS = EVENT_MAX_BYTES
+"""The longest string that a function makes; no string of an event is longer."""
 DEFINITIONS_MAX = 20_000
 DEFINITIONS_MAX_BYTES = 4 * MIB
 """All definitions as JSON: they are one record of the log."""

@@ -8,8 +8,9 @@ import xxhash
 from msgspec import structs
 
 from onefold.language.check import checked
+from onefold.language.scalars.dates import undated
 from onefold.model.definitions import Definitions
-from onefold.testing import reference
+from onefold.testing import reference, reference_calls
 from onefold.testing.reference import Occurrence
 from onefold.testing.seeded import START_MS, Seeded
 from onefold.testing.world import World, rfc3339
@@ -52,7 +53,7 @@ def declared_by(history: list[Occurrence]) -> dict[str, Any]:
 def expected(definitions: Definitions, history: list[Occurrence], now_ms: int) -> tuple[dict[str, Any], set[str]]:
     """What the reference says of somebody with this history."""
     seen = tuple(as_seen(occurrence) for occurrence in history)
-    person = reference.Person(seen, declared_by(list(seen)))
+    person = reference.Person(seen, declared_by(list(seen)), ("user_id:u",))
     return reference.values(checked(definitions), person, now_ms)
 
 
@@ -83,12 +84,19 @@ def assert_as_expected(world: World, definitions: Definitions, history: list[Occ
     """Hold the platform's person against the reference's."""
     computed, audiences = expected(definitions, history, world.now_ms)
     person = world.person("user_id:u")
-    assert same_values(person.computed, computed), (seed, person.computed, computed)
+    ours = {name: as_reference(value) for name, value in person.computed.items()}
+    assert same_values(ours, computed), (seed, ours, computed)
     assert set(person.audiences) == audiences, seed
+
+
+def as_reference(value: Any) -> Any:
+    """A trait's value as the reference has it."""
+    at_ms = undated(value)
+    return value if at_ms is None else reference_calls.Instant(at_ms)
 
 
 def same_values(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
     """Equal values of equal types; whole doubles and integers are one and the same number."""
-    return {name: reference.kind(value) for name, value in ours.items()} == {
-        name: reference.kind(value) for name, value in theirs.items()
+    return {name: reference_calls.kind(value) for name, value in ours.items()} == {
+        name: reference_calls.kind(value) for name, value in theirs.items()
     } and ours == theirs

@@ -2,7 +2,7 @@
 
 from onefold.core.run import Run
 from onefold.language import windows
-from onefold.language.program import SEEN, Program, Trigger
+from onefold.language.program import IDENTITY, SEEN, Program, Trigger
 from onefold.limits import RECENT_EVENTS_MAX
 from onefold.model.effect import Merged
 from onefold.model.profile import Declared, Merge, Profile
@@ -29,7 +29,7 @@ def absorb(run: Run, a: Profile, b: Profile, first: str, second: str) -> Profile
 
 def _combine(keep: Profile, gone: Profile, program: Program) -> set[Trigger]:
     """Add what `gone` has to `keep`; returns what that may have changed."""
-    triggers: set[Trigger] = set(SEEN)
+    triggers: set[Trigger] = {*SEEN, IDENTITY}
     keep.created_at_ms = min(keep.created_at_ms, gone.created_at_ms)
     keep.first_seen_ms = min(keep.first_seen_ms, gone.first_seen_ms)
     keep.last_seen_ms = max(keep.last_seen_ms, gone.last_seen_ms)

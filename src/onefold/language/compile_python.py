@@ -10,13 +10,14 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from onefold.language import nodes as n
-from onefold.language import values, windows
+from onefold.language import windows
 from onefold.language.aggregates import MONOIDS
 from onefold.language.check import Checked
 from onefold.language.excerpt import decoder
+from onefold.language.functions import moves
 from onefold.language.groups import Branch, branches, crossings, gates, of_trait
-from onefold.language.program import FIRST_SEEN, LAST_SEEN, NOW, SEEN, Handler, Program, Slot, Trigger
-from onefold.language.source import EventScope, ProfileScope, before, moving, slot_value
+from onefold.language.program import FIRST_SEEN, IDENTITY, LAST_SEEN, NOW, SEEN, Handler, Program, Slot, Trigger
+from onefold.language.source import CALLED, EventScope, ProfileScope, Surroundings, slot_value
 from onefold.limits import WINDOW_PANES_MAX
 
 ALWAYS = "True"
@@ -33,9 +34,11 @@ class _Definition:
         self.audience = audience
         self.slots = {n.slot(a): a for a in _aggregates(node)}
         self.traits = {part.name for part in _walk(node) if isinstance(part, n.TraitRef)}
+        self.audiences = {part.name for part in _walk(node) if isinstance(part, n.InAudience)}
+        """Audiences that it names."""
         self.direct = frozenset(_direct_triggers(node))
         self.triggers: set[Trigger] = set(self.direct)
-        """Also what the traits that it names depend on."""
+        """Also what the traits and audiences that it names depend on."""
 
 
 def compile_definitions(checked: Checked, version: int) -> Program:
@@ -44,14 +47,14 @@ def compile_definitions(checked: Checked, version: int) -> Program:
     definitions = [_Definition(name, node, audience=False) for name, node in checked.traits.items()]
     definitions += [_Definition(name, node, audience=True) for name, node in checked.audiences.items()]
     _add_inherited_triggers(definitions)
-    return _Compiler(definitions, version).program()
+    return _Compiler(definitions, Surroundings(checked.types, checked.timezone), version).program()
 
 
 def _add_inherited_triggers(definitions: list[_Definition]) -> None:
-    """A definition depends on whatever the traits that it names depend on; traits come in dependency order."""
-    by_name = {d.name: d for d in definitions if not d.audience}
+    """A definition depends on whatever those that it names depend on; they come before it."""
+    by_name = {definition.name: definition for definition in definitions}
     for definition in definitions:
-        for name in definition.traits:
+        for name in definition.traits | definition.audiences:
             definition.triggers |= by_name[name].triggers
 
 
@@ -63,8 +66,10 @@ def _direct_triggers(node: n.Node) -> Iterator[Trigger]:
             yield f"traits.{part.path[0]}"
         elif isinstance(part, n.Builtin):
             yield part.name
-        elif isinstance(part, n.Now):
+        elif isinstance(part, n.Now) or (isinstance(part, n.Call) and moves(part)):
             yield NOW
+        elif isinstance(part, n.Share):
+            yield IDENTITY
 
 
 def _walk(node: n.Node) -> Iterator[n.Node]:
@@ -97,8 +102,9 @@ def _event_fields(node: n.Node) -> Iterator[n.Field]:
 class _Compiler:
     """Collects the source of every function, then runs it once."""
 
-    def __init__(self, definitions: list[_Definition], version: int) -> None:
+    def __init__(self, definitions: list[_Definition], among: Surroundings, version: int) -> None:
         self.definitions = definitions
+        self.among = among
         self.version = version
         self.aggregates: dict[str, n.Aggregate] = {}
         for definition in definitions:
@@ -112,12 +118,13 @@ class _Compiler:
             for trigger in definition.triggers:
                 self.dependents.setdefault(trigger, []).append(number)
         self.branches = branches(self.aggregates)
-        audiences = {d.name: d.node for d in definitions if d.audience}
-        self.gates = gates(audiences)
+        audiences = {d.name: d.node for d in definitions if d.audience and not d.audiences}
+        self.gates = gates(audiences, among.types)
         self.gate_of = {
             name: i for i, gate in enumerate(self.gates) for each in gate.audiences.values() for name in each
         }
-        self.crossings, self.indexed = crossings(audiences, {k for each in self.branches for k in each.keys.values()})
+        looked_up = {k for each in self.branches for k in each.keys.values()}
+        self.crossings, self.indexed = crossings(audiences, looked_up, among.types)
 
     def program(self) -> Program:
         names = sorted({a.event for a in self.aggregates.values()} - {"*"})
@@ -150,6 +157,7 @@ class _Compiler:
             judge_all=scope["judge_all"],
             blank_traits={},
             blank_audiences=(),
+            at_first=self._at_first(),
             names=[d.name for d in self.definitions],
             trait_names=frozenset(d.name for d in self.definitions if not d.audience),
             audience_names=frozenset(d.name for d in self.definitions if d.audience),
@@ -160,12 +168,8 @@ class _Compiler:
         return program
 
     def _scope(self) -> dict[str, Any]:
-        scope: dict[str, Any] = {
-            name: getattr(values, name)
-            for name in ("NUMBERS", "dig", "same", "compare", "arithmetic", "negate", "lower", "upper", "length",
-                         "contains", "starts_with", "ends_with", "instant")
-        }  # fmt: skip
-        scope |= {"add": windows.add, "pack": windows.NARROW.pack, "moving": moving, "before": before}
+        scope: dict[str, Any] = {**CALLED, **self.among.constants}
+        scope |= {"add": windows.add, "pack": windows.NARROW.pack}
         for name, monoid in MONOIDS.items():
             scope |= {
                 f"{name}_monoid": monoid, f"{name}_lift": monoid.lift, f"{name}_combine": monoid.combine,
@@ -180,7 +184,19 @@ class _Compiler:
     def _mentioned(self, root: str) -> set[str]:
         """The fields of an event's object that any aggregate reads."""
         paths = (part.path for a in self.aggregates.values() for part in _event_fields(a))
-        return {path[1] for path in paths if path[0] == root}
+        return {str(path[1]) for path in paths if path[0] == root}
+
+    def _at_first(self) -> tuple[Trigger, ...]:
+        """Time and identity, and a built-in where its own change need not reach all that depend on it.
+
+        A trait that has no value from the beginning does not change with the first event, so that those which name it
+        would not be judged.
+        """
+        found = [trigger for trigger in (NOW, IDENTITY) if trigger in self.dependents]
+        seen = frozenset(SEEN)
+        if any(each.triggers & seen and not each.direct & seen for each in self.definitions):
+            found.append("events")
+        return tuple(found)
 
     # --- events --------------------------------------------------------------------------------------------
     def _event_functions(self, event: str, index: int) -> tuple[str | None, str | None, tuple[Trigger, ...]]:
@@ -198,7 +214,7 @@ class _Compiler:
     def _judge(self, name: str, numbers: Iterable[int]) -> None:
         self.lines.append(f"def {name}(p, now, changed, moves):")
         self.lines.append("    s = p.slots; c = p.computed; a = p.audiences; d = p.declared")
-        scope = ProfileScope()
+        scope = ProfileScope(self.among)
         for definition in map(self.definitions.__getitem__, numbers):
             lines = _audience_lines(definition, scope) if definition.audience else _trait_lines(definition, scope)
             self.lines += ["    " + line for line in lines]
@@ -214,7 +230,7 @@ class _OnEvent:
         self._touched = touched
         self._judging = bool(numbers)
         self._judged = [compiler.definitions[number] for number in numbers]
-        self._scope = EventScope()
+        self._scope = EventScope(compiler.among)
         self._flags: dict[Trigger, str] = {}
         """What the event may change → the source that says whether it did; traits as `of_trait`."""
         self._named: list[str] = []
@@ -250,7 +266,8 @@ class _OnEvent:
         field, hit = self._scope.value(branch.field), f"h{number}"
         for key in branch.keys.values():
             self._flags[key] = f"{hit} == {key!r}"
-        yield f"{hit} = branch_{number}.get({field}) if type({field}) is str else None  # {'.'.join(branch.field.path)}"
+        path = ".".join(map(str, branch.field.path))
+        yield f"{hit} = branch_{number}.get({field}) if type({field}) is str else None  # {path}"
         yield f"if {hit} is not None:"
         yield f"    n = s.get({hit}, 0) + 1; s[{hit}] = n"
         if self._judging:
@@ -326,15 +343,18 @@ class _OnEvent:
 
     # --- judging ---------------------------------------------------------------------------------------------
     def _judgements(self) -> Iterator[str]:
-        """Traits in their order, then audiences, those of one guard together."""
-        scope = ProfileScope()
+        """Traits in their order; then audiences, those of one guard together; then those that name audiences."""
+        scope = ProfileScope(self._compiler.among)
         guarded: dict[str, list[str]] = {}
         gates: dict[int, set[str]] = {}
+        last: list[str] = []
         for definition in self._judged:
             if definition.name in self._compiler.indexed and definition.audience:
                 continue
-            guard = self._guard(definition)
-            if not definition.audience:
+            guard = _any(self._flags_of(definition))
+            if definition.audiences:
+                last += _under(guard, _audience_lines(definition, scope))
+            elif not definition.audience:
                 yield from _under(guard, _trait_lines(definition, scope, self._trait_changed(definition)))
             elif (index := self._compiler.gate_of.get(definition.name)) is not None:
                 gates.setdefault(index, set()).add(guard)
@@ -344,15 +364,16 @@ class _OnEvent:
             yield from _under(guard, lines)
         for index, guards in gates.items():
             yield from _under(_any(guards), self._gate(index))
+        yield from last
         if self._judged:
             yield "if len(moves) > 1: moves.sort(key=rank)"
 
-    def _guard(self, definition: _Definition) -> str:
-        """The source that says whether any input of a definition has changed."""
+    def _flags_of(self, definition: _Definition) -> set[str]:
+        """The sources that say whether an input of a definition has changed; of one that names audiences: any move."""
         inputs = [self._flags.get(key) for key in definition.slots]
         inputs += [self._flags.get(of_trait(name)) for name in definition.traits]
         inputs += [_SEEN_FLAGS.get(trigger) for trigger in definition.direct]
-        return _any({each for each in inputs if each is not None})
+        return {each for each in inputs if each is not None} | ({"moves"} if definition.audiences else set())
 
     def _gate(self, index: int) -> Iterator[str]:
         """Judge the audiences of the trait's text, and first those of the text that it had before this event."""
@@ -393,8 +414,8 @@ def _under(guard: str, lines: Iterable[str]) -> Iterator[str]:
 
 
 def _trait_lines(definition: _Definition, scope: ProfileScope, then: Iterable[str] = ()) -> Iterator[str]:
-    name = definition.name
-    yield f"v = {scope.value(definition.node)}"
+    name, value = definition.name, scope.value(definition.node)
+    yield f"v = dated({value})" if scope.is_instant(definition.node) else f"v = {value}"
     yield f"o = c.get({name!r})"
     yield "if v != o or type(v) is not type(o):"
     yield f"    if v is None: del c[{name!r}]"
@@ -414,7 +435,7 @@ def describe(aggregate: n.Aggregate) -> str:
     """An aggregate in one line, for comments in the generated source."""
     parts = [repr(aggregate.event)]
     if aggregate.field is not None:
-        parts.append(".".join(aggregate.field.path))
+        parts.append(".".join(map(str, aggregate.field.path)))
     if aggregate.where is not None:
         parts.append("where=…")
     if aggregate.within_ms is not None:
@@ -432,12 +453,14 @@ class _Blank:
         self.declared: dict[str, Any] = {}
         self.first_seen_ms = self.last_seen_ms = self.events = 0
         self.due_ms = 0
+        self.identifiers: dict[str, int] = {}
 
 
 def _fill_blank(program: Program) -> None:
-    """Traits and audiences of a new profile; those that built-ins decide are judged with its first event."""
+    """Traits and audiences of a new profile; what built-ins, time or identifiers decide is judged with its event."""
     blank = _Blank()
     program.judge_all(blank, 0, {}, [])
-    undecided = {program.names[i] for trigger in SEEN for i in program.dependents.get(trigger, ())}
+    later = (*SEEN, NOW, IDENTITY)
+    undecided = {program.names[i] for trigger in later for i in program.dependents.get(trigger, ())}
     program.blank_traits = {k: v for k, v in blank.computed.items() if k not in undecided}
     program.blank_audiences = tuple(k for k in blank.audiences if k not in undecided)

@@ -1,7 +1,8 @@
 """The tree of an expression: what the parser makes, the checker types, and every back end reads.
 
-Two scopes. In *profile* scope (traits, audiences) stand aggregates, traits and built-ins; in *event* scope
-(`where=` and the field of an aggregate) stand fields of the event. Missing values are None: a comparison with
+Three scopes. In *profile* scope (traits, audiences) stand aggregates, traits and built-ins; in *event* scope
+(`where=` and the field of an aggregate) stand fields of the event; in *item* scope (the condition of `any`, `all` and
+`none`) stand fields of one item of a list. Missing values are None: a comparison with
 a missing value is false (but `!=`, which is just `not ==`), arithmetic with one is missing.
 """
 
@@ -16,16 +17,10 @@ Type = Literal["number", "string", "boolean", "instant", "list", "any"]
 AGGREGATES = ("count", "sum", "avg", "min", "max", "first", "last", "most_frequent", "unique", "unique_count")
 COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 ARITHMETIC = ("+", "-", "*", "/", "%")
-FUNCTIONS: dict[str, tuple[int, Type]] = {
-    "exists": (1, "boolean"),
-    "lower": (1, "string"),
-    "upper": (1, "string"),
-    "length": (1, "number"),
-    "contains": (2, "boolean"),
-    "starts_with": (2, "boolean"),
-    "ends_with": (2, "boolean"),
-}
-"""Scalar function → number of arguments, type of the result; both scopes have them all."""
+QUANTIFIERS = ("any", "all", "none")
+
+Path = tuple[str | int, ...]
+"""Steps into nested values: the name of an object's field, the number of a list's item (from 0)."""
 
 BUILTINS: dict[str, Type] = {"first_seen": "instant", "last_seen": "instant", "events": "number"}
 """Names that every profile has: event times of its first and latest event, and how many it has had."""
@@ -44,21 +39,30 @@ class Literal_(Node, frozen=True):
 
 
 class Now(Node, frozen=True):
-    """`now()`, or `ago("60d")` with a distance: an instant that moves with time."""
+    """`now()`, `ago("60d")`, or `from_now("7d")` with a negative distance: an instant that moves with time."""
 
     ago_ms: int = 0
 
 
 class Field(Node, frozen=True):
-    """Event scope: `properties.price` → ("properties", "price"); also context, traits, name, type."""
+    """Event scope: `properties.items[0].price` → ("properties", "items", 0, "price"); also context, traits.
 
-    path: tuple[str, ...]
+    Alone stand `name`, `type`, and `time`, the event's own instant.
+    """
+
+    path: Path
 
 
 class Declared(Node, frozen=True):
-    """Profile scope: `traits.plan`, a trait that events declare; a path reaches into objects."""
+    """Profile scope: `traits.plan`, a trait that events declare; a path reaches into objects and lists."""
 
-    path: tuple[str, ...]
+    path: Path
+
+
+class Item(Node, frozen=True):
+    """Item scope: a field of the item, or the item itself where the path is empty."""
+
+    path: Path
 
 
 class TraitRef(Node, frozen=True):
@@ -121,10 +125,42 @@ class Negate(Node, frozen=True):
 
 
 class Call(Node, frozen=True):
-    """A scalar function, one of FUNCTIONS."""
+    """A scalar function, one of `functions.FUNCTIONS`."""
 
     function: str
     args: tuple[Node, ...]
+
+
+class Case(Node, frozen=True):
+    """The value beside the first condition that is true, else `otherwise`; missing where that is None."""
+
+    conditions: tuple[Node, ...]
+    values: tuple[Node, ...]
+    otherwise: Node | None
+
+
+class Quantified(Node, frozen=True):
+    """`any`, `all` or `none` of a list's items satisfy the condition, which is in item scope.
+
+    Of what is no list none does: `any` and `all` are false, `none` is true. Of an empty list `all` and `none` are true.
+    """
+
+    quantifier: str
+    items: Node
+    condition: Node
+
+
+class InAudience(Node, frozen=True):
+    """Profile scope, audiences only: the person is in the audience of this name."""
+
+    name: str
+
+
+class Share(Node, frozen=True):
+    """Profile scope: `random_share("salt", 10)`, true of a stable tenth of all people (`scalars.shares`)."""
+
+    salt: str
+    percent: int | float
 
 
 class Aggregate(Node, frozen=True):

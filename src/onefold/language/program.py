@@ -9,12 +9,14 @@ from onefold.language.aggregates import Monoid
 from onefold.model.entry import Entry
 
 Trigger = str
-"""What a definition depends on: a slot's key, `traits.<name>` (declared), a built-in's name, `now` (moving time)."""
+"""What a definition depends on: a slot's key, `traits.<name>` (declared), a built-in's name, `now` (moving time), or
+`identity` (the person's identifiers)."""
 
 FIRST_SEEN = "first_seen"
 LAST_SEEN = "last_seen"
 SEEN: tuple[Trigger, ...] = (FIRST_SEEN, LAST_SEEN, "events")
 NOW = "now"
+IDENTITY = "identity"
 
 Put = Callable[[Any, Any, int, bytes, int], None]
 """(profile, event, event time, tie, now): put an event into the slots of its profile."""
@@ -63,6 +65,8 @@ class Program(Struct):
     """Traits of a profile that has nothing yet."""
     blank_audiences: tuple[str, ...]
     """Audiences that such a profile is in."""
+    at_first: tuple[Trigger, ...]
+    """What is to be judged with a profile's first event, beside its triggers, before its handler `on` is enough."""
     names: list[str]
     """Definition number → its name."""
     trait_names: frozenset[str]

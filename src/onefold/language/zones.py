@@ -4,25 +4,22 @@ Rules come from the `tzdata` package alone, not from the machine, so that every 
 """
 
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from functools import cache
 from importlib.resources import files
 from zoneinfo import ZoneInfo
 
+from onefold.language.instants import FIRST_MS, LAST_MS
 from onefold.limits import DAY_MS, HOUR_MS, SECOND_MS
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 _DAY = timedelta(days=1)
 
-FIRST_MS = (datetime(1, 1, 3, tzinfo=UTC) - _EPOCH) // _MS
-LAST_MS = (datetime(9999, 12, 29, tzinfo=UTC) - _EPOCH) // _MS
-"""Instants that have a local time in every zone lie between these two; values beyond them are missing."""
-
 ZONES = frozenset((files("tzdata") / "zones").read_text().split())
 """The names of all time zones (IANA), such as `Europe/Berlin`."""
 
 
-@lru_cache(maxsize=None)
+@cache
 def _load(name: str) -> ZoneInfo:
     folder, *rest = name.split("/")
     place = files("tzdata") / "zoneinfo" / folder

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from onefold.language.zones import FIRST_MS, LAST_MS, ZONES, local, next_day_ms, next_hour_ms, zone
+from onefold.language.instants import FIRST_MS, LAST_MS
+from onefold.language.zones import ZONES, local, next_day_ms, next_hour_ms, zone
 from onefold.limits import DAY_MS, HOUR_MS, MINUTE_MS
 
 
@@ -28,7 +29,9 @@ def test_the_next_day(name: str, now: str, next_day: str) -> None:
     assert next_day_ms(ms(now), found) == ms(next_day)
 
 
-@pytest.mark.parametrize("name", ["Europe/Berlin", "America/St_Johns", "Australia/Lord_Howe", "Africa/Cairo", "Asia/Beirut"])
+@pytest.mark.parametrize(
+    "name", ["Europe/Berlin", "America/St_Johns", "Australia/Lord_Howe", "Africa/Cairo", "Asia/Beirut"]
+)
 @pytest.mark.parametrize("year", [2010, 2024])
 def test_no_change_of_date_or_hour_is_missed(name: str, year: int) -> None:
     """Whoever wakes at each given instant sees every date and hour as it begins, over a year with its clock changes."""
