@@ -103,11 +103,8 @@ def test_the_languages_page_tells_the_truth(expression: str, value: str) -> None
 def test_the_languages_page_names_every_function() -> None:
     """Each aggregate, function and built-in name stands in docs/language.md."""
     text = (ROOT / "docs" / "language.md").read_text()
-    missing = [
-        name
-        for name in (*AGGREGATES, *FUNCTIONS, *BUILTINS, *QUANTIFIERS, *CONDITIONS, *INSTANTS, "case")
-        if not re.search(rf"`{name}[`(]", text)
-    ]
+    names = (*AGGREGATES, *FUNCTIONS, *BUILTINS, *QUANTIFIERS, *CONDITIONS, *INSTANTS, "case")
+    missing = [name for name in names if not re.search(rf"`{name}[`(]", text)]
     assert not missing, missing
 
 

@@ -53,6 +53,6 @@ class Definitions(Struct, frozen=True, omit_defaults=True):
     audiences: tuple[Audience, ...] = ()
     destinations: tuple[Destination, ...] = ()
     timezone: str = "UTC"
-    """Where the workspace's days and hours begin: an IANA name. What an expression reads by the calendar, it reads there."""
+    """An IANA name: where the days and hours begin that expressions read by the calendar."""
     allow_private_hosts: tuple[str, ...] = ()
     """Hosts that are sent to although they resolve to a private, loopback or link-local address (`model.host`)."""
