@@ -387,7 +387,7 @@ class _Typer:
             case "contains" | "contains_any" if types[0] == "string":
                 for argument, type_ in zip(node.args[1:], types[1:], strict=True):
                     self._wants(argument, type_, ("string",), "a string contains strings")
-            case "time_since" if not compared and len(node.args) > 1:
+            case "elapsed" if not compared and len(node.args) > 1:
                 self._counts_slowly(node.args[1])
         if function.result == "same":
             return self._alike(node.args, types)

@@ -163,7 +163,7 @@ FUNCTIONS: dict[str, Function] = {
     "days_between": Function(
         (MOMENT, MOMENT, ZONE), "number", dates.days_between, optional=1, zoned=True, turn=dates.turn_of_day
     ),
-    "time_since": Function((INSTANT, UNIT), "number", dates.time_since, optional=1, default=DAY_MS, moves=True),
+    "elapsed": Function((INSTANT, UNIT), "number", dates.elapsed, optional=1, default=DAY_MS, moves=True),
     "years_since": _anniversary(dates.years_since),
     "days_until_anniversary": _anniversary(dates.days_until_anniversary),
     "is_anniversary": _anniversary(dates.is_anniversary, "boolean"),
@@ -173,7 +173,7 @@ FUNCTIONS: dict[str, Function] = {
 """Name → function."""
 
 STEPS_MIN_MS = UNITS_MS["h"]
-"""A finer unit of `time_since` only stands in a comparison with a number: its value would wake people too often."""
+"""A finer unit of `elapsed` only stands in a comparison with a number: its value would wake people too often."""
 
 
 def moves(call: n.Call) -> bool:

@@ -68,8 +68,8 @@ def _moment(draw: Drawer) -> n.Node:
 
 def counted(draw: Drawer) -> n.Node:
     """A comparison of what counts with time, in any unit, with a number."""
-    name = draw.pick(("time_since", "days_between", "years_since", "days_until_anniversary"))
-    if name == "time_since":
+    name = draw.pick(("elapsed", "days_between", "years_since", "days_until_anniversary"))
+    if name == "elapsed":
         made = n.Call(0, name, (_moment(draw), n.Literal_(0, draw.pick(UNITS))))
     elif name == "days_between":
         pair = (_moment(draw), n.Now(0, draw.pick(AGOS_MS)))

@@ -160,9 +160,8 @@ def _to_string(value: Any) -> str | None:
 
 
 def _round(value: Any, digits: int = 0) -> Any:
-    if isinstance(value, float) and digits:
-        scaled = value * 10.0**digits
-        return _round(scaled) / 10.0**digits if math.isfinite(scaled) else value
+    if isinstance(value, float) and digits and abs(value) <= _EXACT:
+        return _round(value * 10.0**digits) / 10.0**digits
     return stored(int(Decimal(value).to_integral_value("ROUND_HALF_UP")))
 
 
@@ -227,7 +226,7 @@ _YES_OR_NO = ("starts_with", "ends_with", "like", "matches")
 
 # --- the calendar ------------------------------------------------------------------------------------------------
 _OF_MOMENTS = {
-    "year": 1, "month": 1, "day": 1, "weekday": 1, "hour": 1, "days_between": 2, "time_since": 1, "years_since": 1,
+    "year": 1, "month": 1, "day": 1, "weekday": 1, "hour": 1, "days_between": 2, "elapsed": 1, "years_since": 1,
     "days_until_anniversary": 1, "is_anniversary": 1,
 }  # fmt: skip
 """Function → how many moments it takes; what stands behind them is a time zone, or a unit."""
@@ -235,7 +234,7 @@ _OF_MOMENTS = {
 
 def _calendar(function: str, args: Sequence[Any], now_ms: int, timezone: str) -> Any:
     moments, rest = args[: _OF_MOMENTS[function]], args[_OF_MOMENTS[function] :]
-    if function == "time_since":
+    if function == "elapsed":
         at, unit = _instant(moments[0]), timedelta(**{_UNITS[rest[0] if rest else "d"]: 1})
         return None if at is None else (now_ms - at.ms) // (unit // timedelta(milliseconds=1))
     try:

@@ -132,7 +132,7 @@ class Seeded:
 
     def _called(self, name: str, depth: int) -> n.Node:
         made = call(name, self._drawer(depth))
-        unit = made.args[1] if name == "time_since" and len(made.args) > 1 else None
+        unit = made.args[1] if name == "elapsed" and len(made.args) > 1 else None
         assert not isinstance(unit, n.Literal_) or unit.value in ("h", "d", "w")
         return made
 

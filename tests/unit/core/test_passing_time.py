@@ -75,7 +75,7 @@ def test_an_age_is_reached_at_midnight_and_wakes_nobody_before() -> None:
 def test_silence_is_counted_in_any_unit(unit: str, ms: int) -> None:
     """A comparison turns at its very millisecond, both ways, and only these wake the person."""
     world = World(
-        define({}, {"third": f'time_since(last_seen, "{unit}") == 3', "late": f'time_since(last_seen, "{unit}") > 2.5'})
+        define({}, {"third": f'elapsed(last_seen, "{unit}") == 3', "late": f'elapsed(last_seen, "{unit}") > 2.5'})
     )
     world.send(track("A", user="u"))
     world.pass_time(10 * ms)
@@ -89,7 +89,7 @@ def test_silence_is_counted_in_any_unit(unit: str, ms: int) -> None:
 
 def test_a_trait_that_counts_hours_changes_with_each() -> None:
     """Its value is exact whenever one looks."""
-    world = World(define({"idle": 'time_since(last_seen, "h")'}))
+    world = World(define({"idle": 'elapsed(last_seen, "h")'}))
     world.send(track("A", user="u"))
     for hours in range(5):
         world.fold()

@@ -17,7 +17,7 @@ DECLARED: dict[str, Any] = {
     "name": "  Ada  Lovelace ",
     "sku": "A-12-x", "n": 2.5, "minus": -7, "big": 1e300, "text": "12.50", "tags": ["a", "b"],
     "pets": [{"kind": "cat", "age": 1}, {"kind": "dog", "age": 9, "tags": ["x"]}], "none": [], "born": "2000-02-29",
-    "at": "2025-03-30T00:30:00Z", "zone": "Asia/Kathmandu", "long": "x" * 20_000, "yes": True,
+    "at": "2025-03-30T00:30:00Z", "zone": "Asia/Kathmandu", "no_day": "2025-02-30", "long": "x" * 20_000, "yes": True,
 }  # fmt: skip
 
 EXAMPLES: list[tuple[str, Any]] = [
@@ -95,7 +95,7 @@ EXAMPLES: list[tuple[str, Any]] = [
     ("hour(traits.at, traits.sku)", None),
     ('day("2025-03-31", "America/New_York")', 31),
     ('weekday("2025-03-30")', 7),
-    ('weekday("2025-02-30")', None),
+    ("weekday(traits.no_day)", None),
     ('days_between("2025-03-29T23:30:00Z", traits.at)', 1),
     ('days_between("2025-03-29T23:30:00Z", traits.at, "Europe/Berlin")', 0),
     ('days_between("2025-03-01", "2024-03-01")', -365),
@@ -103,7 +103,7 @@ EXAMPLES: list[tuple[str, Any]] = [
     ('date_add("9999-12-28", "30d") == "2025-01-30"', False),
     ("month(to_instant(traits.at))", 3),
     ("years_since(traits.born)", 25),
-    ("days_until_anniversary(traits.born)", 365 - 30 + 29),
+    ("days_until_anniversary(traits.born)", 335),
     ("is_anniversary(traits.sku)", False),
     ("round(geo_distance(52.52, 13.405, 48.8566, 2.3522))", 877),
     ("geo_distance(91, 0, 0, 0)", None),
@@ -130,7 +130,7 @@ def test_each_function_by_example(expression: str, value: Any) -> None:
 def test_every_function_is_in_the_examples() -> None:
     """None is left out, but for those that the tests of time are about."""
     shown = " ".join(expression for expression, _ in EXAMPLES)
-    elsewhere = {"exists", "lower", "upper", "length", "contains", "starts_with", "ends_with", "time_since"}
+    elsewhere = {"exists", "lower", "upper", "length", "contains", "starts_with", "ends_with", "elapsed"}
     assert [name for name in f.FUNCTIONS if f"{name}(" not in shown and name not in elsewhere] == []
 
 
@@ -160,8 +160,8 @@ def test_every_function_is_in_the_examples() -> None:
         ("any(5, true)", 4, "goes over lists", ""),
         ("any(traits.a, 5)", 14, "a yes or no", ""),
         ('contains("a", 1)', 14, "a string contains strings", ""),
-        ('time_since(last_seen, "s")', 22, "too often", '"h"'),
-        ('time_since(last_seen, "y")', 22, "a unit in quotes", ""),
+        ('elapsed(last_seen, "s")', 19, "too often", '"h"'),
+        ('elapsed(last_seen, "y")', 19, "a unit in quotes", ""),
         ("first_seen + 1", 0, "arithmetic is for numbers", ""),
         ('min("X", time)', 9, "for numbers", ""),
         ('unique("X", time)', 12, "does not go over instants", ""),

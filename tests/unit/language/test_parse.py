@@ -146,7 +146,7 @@ def test_an_expression_may_have_lines_and_other_alphabets() -> None:
         ('count("X", where=in_audience("vip"))', 17, "of people", ""),
         ('count("X", where=consent("a"))', 17, "a person's", ""),
         ('count("X", where=random_share("a", 1))', 17, "of people", ""),
-        ('count("X", where=time_since(time) > 1)', 17, "does not change with time", 'within="30d"'),
+        ('count("X", where=elapsed(time) > 1)', 17, "does not change with time", 'within="30d"'),
         ('random_share("a", 101)', 18, "0 to 100", ""),
         ('random_share("a", b)', 0, "written out", 'random_share("spring test", 10)'),
         ("a IF b else c", 2, "small", "if"),

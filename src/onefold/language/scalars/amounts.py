@@ -14,15 +14,14 @@ def absolute(value: Any) -> Any:
 def rounded(value: Any, digits: int = 0) -> Any:
     """The nearest number with so many decimal places; of two equally near the one farther from 0.
 
-    With places it is `rounded(value * 10^digits) / 10^digits`, in doubles.
+    With places it is `rounded(value * 10^digits) / 10^digits`, in doubles; past 2^53 every number is whole.
     """
     if type(value) not in NUMBERS:
         return None
-    if not digits or type(value) is int:
+    if not digits or type(value) is int or abs(value) > 1 << 53:
         return _nearest(value)
     scale = float(10**digits)
-    scaled = value * scale
-    return _nearest(scaled) / scale if math.isfinite(scaled) else value
+    return _nearest(value * scale) / scale
 
 
 def _nearest(value: Any) -> Any:

@@ -108,7 +108,7 @@ def turn_of_day(moving_ms: int, zone: ZoneInfo | None) -> int:
     return NEVER_MS if zone is None or local(moving_ms, zone) is None else next_day_ms(moving_ms, zone)
 
 
-def time_since(at_ms: int | None, unit_ms: int, now_ms: int, level: float | None = None) -> Timed:
+def elapsed(at_ms: int | None, unit_ms: int, now_ms: int, level: float | None = None) -> Timed:
     """Whole units between an instant and now, rounded down; negative before it."""
     if at_ms is None:
         return None, NEVER_MS
