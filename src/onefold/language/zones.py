@@ -41,16 +41,23 @@ def local(at_ms: int, in_zone: ZoneInfo) -> datetime | None:
     return (_EPOCH + at_ms * _MS).astimezone(in_zone)
 
 
-def midnight_ms(day: date, in_zone: ZoneInfo) -> int:
-    """When a local day begins; where clocks skip midnight, the first instant after it."""
-    return (datetime(day.year, day.month, day.day, tzinfo=in_zone) - _EPOCH) // _MS
+def midnight_ms(day: date, in_zone: ZoneInfo, *, again: bool = False) -> int:
+    """When a local day begins; where clocks skip midnight, when they do.
+
+    Clocks that are put back over midnight come to it twice: `again` is the second time.
+    """
+    return (datetime(day.year, day.month, day.day, tzinfo=in_zone, fold=again) - _EPOCH) // _MS
 
 
 def next_day_ms(now_ms: int, in_zone: ZoneInfo) -> int:
     """No later than the next instant at which the local date changes. `now_ms` is an instant that `local` knows."""
     here = local(now_ms, in_zone)
     assert here is not None
-    return _before_clocks_change(now_ms, midnight_ms(here.date() + _DAY, in_zone), in_zone)
+    tomorrow = here.date() + _DAY
+    until_ms = midnight_ms(tomorrow, in_zone)
+    if until_ms <= now_ms:
+        until_ms = midnight_ms(tomorrow, in_zone, again=True)
+    return _before_clocks_change(now_ms, until_ms, in_zone)
 
 
 def next_hour_ms(now_ms: int, in_zone: ZoneInfo) -> int:
