@@ -31,7 +31,7 @@ class Branch(NamedTuple):
 
 def branches(aggregates: Mapping[str, n.Aggregate]) -> list[Branch]:
     """The counts that can share a look-up."""
-    found: dict[tuple[str, tuple[str, ...]], Branch] = {}
+    found: dict[tuple[str, n.Path], Branch] = {}
     for key, aggregate in aggregates.items():
         if aggregate.function != "count" or aggregate.within_ms is not None:
             continue

@@ -233,7 +233,7 @@ class _Reader:
         path = _path(node)
         if path is None:
             return self._refuse_dotted(node)
-        column, root, first = self._at(node), path[0], path[1]
+        column, root, first = self._at(node), path[0], path[1:][0]
         if "" in path:
             return self._refuse(node, "value", "a field has a name")
         if scope == "item":

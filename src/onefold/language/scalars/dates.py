@@ -91,8 +91,10 @@ def days_between(start: Moment | None, end: Moment | None, zone: ZoneInfo | None
 
 
 def _day(at: Moment | None, zone: ZoneInfo | None) -> date | None:
-    if zone is None or at is None or isinstance(at, date):
-        return None if zone is None else at
+    if zone is None or at is None:
+        return None
+    if isinstance(at, date):
+        return at
     here = local(at, zone)
     return None if here is None else here.date()
 
