@@ -63,13 +63,17 @@ def test_elapsed_turns_when_it_says(at_ms: int, unit: str, now_ms: int, level: A
     assert_still(lambda ms, level: dates.elapsed(at_ms, UNITS_MS[unit], ms, level), now_ms, level, parts)
 
 
-@given(st.sampled_from((dates.hour, dates.day_of_month, dates.weekday, dates.month, dates.year)), zones, now, passing)
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from((dates.hour, dates.day_of_month, dates.weekday, dates.month, dates.year)), zones, now,
+    st.none() | st.integers(-1, 32) | st.sampled_from((0.5, 22.5, 2023, 2024, 2030)), passing,
+)  # fmt: skip
 def test_parts_of_the_present_turn_when_they_say(
-    part: Callable[[Any, Any], Any], in_zone: Any, now_ms: int, parts: list[float]
+    part: Callable[[Any, Any], Any], in_zone: Any, now_ms: int, level: Any, parts: list[float]
 ) -> None:
-    """Hours and days of an instant that moves."""
-    turn = dates.turn_of_hour if part is dates.hour else dates.turn_of_day
-    assert_still(lambda ms, _: (part(ms, in_zone), turn(ms, in_zone)), now_ms, None, parts)
+    """Hours and days of an instant that moves, and how they compare with a number."""
+    turn = dates.turn_of_hour if part is dates.hour else dates.turn_of_day(part)
+    assert_still(lambda ms, level: (part(ms, in_zone), turn(ms, in_zone, level)), now_ms, level, parts)
 
 
 def test_beyond_the_calendar_there_is_nothing() -> None:

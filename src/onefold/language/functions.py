@@ -89,8 +89,8 @@ class Function(Struct, frozen=True):
     """The last parameter is a time zone; the workspace's, where it is left out."""
     moves: bool = False
     """Its value changes with time alone; profile scope only. `call` gives it with the instant of its next change."""
-    turn: Callable[[int, Any], int] | None = None
-    """(moving instant, zone) → when the value can change, where `now()` or `ago()` stands as a MOMENT."""
+    turn: dates.Turn | None = None
+    """When the value can change, where `now()` or `ago()` stands as a MOMENT."""
 
     def kind(self, index: int) -> Kind:
         """What stands as argument number `index`."""
@@ -111,8 +111,8 @@ class Function(Struct, frozen=True):
         return f"{least} to {most} values"
 
 
-def _calendar(call: Callable[..., Any], turn: Callable[[int, Any], int] = dates.turn_of_day) -> Function:
-    return Function((MOMENT, ZONE), "number", call, optional=1, zoned=True, turn=turn)
+def _calendar(call: Callable[..., Any], turn: dates.Turn | None = None) -> Function:
+    return Function((MOMENT, ZONE), "number", call, optional=1, zoned=True, turn=turn or dates.turn_of_day(call))
 
 
 def _anniversary(call: Callable[..., Any], result: n.Type = "number") -> Function:
@@ -161,7 +161,7 @@ FUNCTIONS: dict[str, Function] = {
     "weekday": _calendar(dates.weekday),
     "hour": _calendar(dates.hour, dates.turn_of_hour),
     "days_between": Function(
-        (MOMENT, MOMENT, ZONE), "number", dates.days_between, optional=1, zoned=True, turn=dates.turn_of_day
+        (MOMENT, MOMENT, ZONE), "number", dates.days_between, optional=1, zoned=True, turn=dates.turn_of_date
     ),
     "elapsed": Function((INSTANT, UNIT), "number", dates.elapsed, optional=1, default=DAY_MS, moves=True),
     "years_since": _anniversary(dates.years_since),

@@ -3,13 +3,13 @@
 What a name means depends on where it stands: in an event (`EventScope`) or in a profile (`ProfileScope`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from onefold.language import nodes as n
 from onefold.language.aggregates import MONOIDS
 from onefold.language.excerpt import attribute
-from onefold.language.functions import FUNCTIONS, INSTANT, MOMENT, ZONE, Function, Kind, is_instant, moves
+from onefold.language.functions import FUNCTIONS, INSTANT, MOMENT, ZONE, Kind, is_instant, moves
 from onefold.language.scalars import dates, shares
 from onefold.language.values import NUMBERS as _NUMBERS
 from onefold.language.values import arithmetic, compare, dig, instant, negate, same
@@ -144,12 +144,10 @@ class _Scope:
             given = [given[1 - index], given[index], given[2], repr(sign), repr(level)]
             return f"timed(p, days_from({', '.join(given)}), {ago_ms})"
         source = f"f_{name}({', '.join(given)})"
-        return self._passing(source, function, given[-1], [ago for _, ago in moving]) if moving else source
-
-    def _passing(self, source: str, function: Function, in_zone: str, agos: list[int]) -> str:
-        assert function.turn is not None
-        turn = f"{function.turn.__name__}"
-        return f"passing({source}, p, now, {turn}, {in_zone}, {', '.join(map(repr, agos))})"
+        if not moving:
+            return source
+        agos = ", ".join(repr(ago_ms) for _, ago_ms in moving)
+        return f"passing({source}, p, now, turn_{name}, {given[-1]}, {level!r}, {agos})"
 
     def _argument(self, kind: Kind, node: n.Node) -> str:
         literal = node.value if isinstance(node, n.Literal_) else None
@@ -321,16 +319,20 @@ def timed(profile: Any, found: tuple[Any, int], ago_ms: int = 0) -> Any:
     return value
 
 
-def passing(value: Any, profile: Any, now: int, turn: Callable[[int, Any], int], in_zone: Any, *agos: int) -> Any:
-    """The value of a function of `now - ago` for each of these, after waking the profile when it can next change."""
+def passing(value: Any, profile: Any, now: int, turn: dates.Turn, *rest: Any) -> Any:
+    """The value of a function of `now - ago`, after waking the profile when it, or its comparison, can next change.
+
+    `rest`: the time zone, the level or None, and each `ago`.
+    """
+    in_zone, level, *agos = rest
     for ago_ms in agos:
-        timed(profile, (None, turn(now - ago_ms, in_zone)), ago_ms)
+        timed(profile, (None, turn(now - ago_ms, in_zone, level)), ago_ms)
     return value
 
 
 CALLED: dict[str, Any] = {
     **{f"f_{name}": function.call for name, function in FUNCTIONS.items()},
-    **{turn.__name__: turn for turn in (dates.turn_of_day, dates.turn_of_hour)},
+    **{f"turn_{name}": function.turn for name, function in FUNCTIONS.items() if function.turn},
     "NUMBERS": _NUMBERS, "arithmetic": arithmetic, "before": before, "compare": compare, "dated": dates.dated,
     "days_from": dates.days_from, "dig": dig, "in_share": shares.in_share, "instant": instant, "moment": dates.moment,
     "moving": moving, "negate": negate, "passing": passing, "same": same, "timed": timed, "undated": dates.undated,

@@ -68,12 +68,14 @@ def _moment(draw: Drawer) -> n.Node:
 
 def counted(draw: Drawer) -> n.Node:
     """A comparison of what counts with time, in any unit, with a number."""
-    name = draw.pick(("elapsed", "days_between", "years_since", "days_until_anniversary"))
+    name = draw.pick(("elapsed", "days_between", "years_since", "days_until_anniversary", "hour", "weekday", "day"))
     if name == "elapsed":
         made = n.Call(0, name, (_moment(draw), n.Literal_(0, draw.pick(UNITS))))
     elif name == "days_between":
         pair = (_moment(draw), n.Now(0, draw.pick(AGOS_MS)))
         made = n.Call(0, name, pair if draw.pick((True, False)) else pair[::-1])
+    elif f.FUNCTIONS[name].turn:
+        made = n.Call(0, name, (n.Now(0, draw.pick(AGOS_MS)),))
     else:
         made = call(name, draw)
     number = n.Literal_(0, draw.pick((-1, 0, 1, 2, 2.5, 10, 29, 30, 364)))

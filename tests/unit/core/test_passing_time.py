@@ -104,6 +104,7 @@ def test_office_hours_follow_daylight_saving() -> None:
     world = world_at("2025-10-24T12:00Z", {}, {"open": "9 <= hour(now()) < 17"}, zone="Europe/Berlin")
     world.send(track("A", user="u"))
     world.pass_time(4 * DAY_MS)
+    assert world.folding.cursor(0).offset < 30
     entered = [at_ms for what, at_ms, _ in moves(world, "open") if what == "in"]
     assert entered[1:] == [
         at("2025-10-25T09:00+02:00"), at("2025-10-26T09:00+01:00"), at("2025-10-27T09:00+01:00"),

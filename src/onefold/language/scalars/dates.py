@@ -5,7 +5,7 @@ value changes; or, where a `level` is given, at which its comparison with that l
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
 from math import ceil, floor
 from typing import Any
@@ -14,11 +14,13 @@ from zoneinfo import ZoneInfo
 from onefold.language.instants import FIRST_MS, LAST_MS
 from onefold.language.values import instant
 from onefold.language.zones import local, midnight_ms, next_day_ms, next_hour_ms
-from onefold.limits import NEVER_MS
+from onefold.limits import HOUR_MS, NEVER_MS
 
 Moment = int | date
 Timed = tuple[Any, int]
 """A value, and when it can change by itself."""
+Turn = Callable[[int, ZoneInfo | None, float | None], int]
+"""(moving instant, zone, level or None) → when what is read of that instant can change."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
@@ -100,14 +102,59 @@ def _day(at: Moment | None, zone: ZoneInfo | None) -> date | None:
 
 
 # --- what moves with time ----------------------------------------------------------------------------------------
-def turn_of_hour(moving_ms: int, zone: ZoneInfo | None) -> int:
-    """When the local hour of an instant that moves with time can change next."""
-    return NEVER_MS if zone is None or local(moving_ms, zone) is None else next_hour_ms(moving_ms, zone)
+def turn_of_hour(moving_ms: int, zone: ZoneInfo | None, level: float | None = None) -> int:
+    """When the local hour of an instant that moves with time, or how it compares with a level, can change next."""
+    here = None if zone is None else local(moving_ms, zone)
+    if zone is None or here is None:
+        return NEVER_MS
+    soon_ms = next_hour_ms(moving_ms, zone)
+    if level is None:
+        return soon_ms
+    sides = (_side((here.hour + hours) % 24, level) for hours in range(1, 24))
+    hours = next((n for n, side in enumerate(sides) if side != _side(here.hour, level)), None)
+    if hours is None:
+        return NEVER_MS
+    later = local(soon_ms + hours * HOUR_MS, zone)
+    constant = later is not None and later.utcoffset() == here.utcoffset()
+    return soon_ms + hours * HOUR_MS if constant else soon_ms
 
 
-def turn_of_day(moving_ms: int, zone: ZoneInfo | None) -> int:
-    """When the local day of an instant that moves with time can change next."""
-    return NEVER_MS if zone is None or local(moving_ms, zone) is None else next_day_ms(moving_ms, zone)
+def turn_of_date(moving_ms: int, zone: ZoneInfo | None, _level: float | None = None) -> int:
+    """When the local date of an instant that moves with time can change next."""
+    return NEVER_MS if zone is None or _day(moving_ms, zone) is None else next_day_ms(moving_ms, zone)
+
+
+def turn_of_day(part: Callable[[Moment | None, ZoneInfo | None], int | None]) -> Turn:
+    """As `turn_of_hour`, of a part of the date."""
+    return lambda moving_ms, zone, level=None: _turn_of_part(part, moving_ms, zone, level)
+
+
+def _turn_of_part(part: Any, moving_ms: int, zone: ZoneInfo | None, level: float | None) -> int:
+    today = _day(moving_ms, zone)
+    if zone is None or today is None:
+        return NEVER_MS
+    if level is None or today.year > _LAST_YEAR:
+        return next_day_ms(moving_ms, zone)
+
+    def side(day: int) -> int:
+        return _side(part(date.fromordinal(day), zone), level)
+
+    here = today.toordinal()
+    ahead = range(here + 1, here + 32) if part in (day_of_month, weekday) else _firsts_of_months(today)
+    coming = next((day for day in ahead if side(day) != side(here)), ahead[-1])
+    if coming == here + 1 or side(here - 1) != side(here):
+        return next_day_ms(moving_ms, zone)
+    return midnight_ms(date.fromordinal(coming - 1), zone)
+
+
+def _firsts_of_months(today: date) -> list[int]:
+    months = (today.year * 12 + today.month + ahead for ahead in range(12))
+    return [date(month // 12, month % 12 + 1, 1).toordinal() for month in months]
+
+
+def _side(value: float, level: float) -> int:
+    """-1 below the level, 0 at it, 1 above."""
+    return (value > level) - (value < level)
 
 
 def elapsed(at_ms: int | None, unit_ms: int, now_ms: int, level: float | None = None) -> Timed:
@@ -204,3 +251,4 @@ def _turn(now_ms: int, zone: ZoneInfo, today: date, edges: Iterable[int]) -> int
 
 
 _LAST_DAY = date(9999, 12, 28).toordinal()
+_LAST_YEAR = 9990
