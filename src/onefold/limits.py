@@ -65,7 +65,17 @@ LINKS_MAX = 4_000
 WINDOW_PANES_MAX = 1_024
 """Distinct instants that a window keeps to the millisecond; beyond, its resolution halves until they fit."""
 UNIQUE_VALUES_MAX = 1_000
-"""Distinct values that `unique` and `most_frequent` keep exactly."""
+"""Distinct values that `unique`, `most_frequent` and `top` keep exactly."""
+PERCENTILE_VALUES_MAX = 1_000
+"""Distinct numbers that `percentile` keeps exactly, and buckets that it keeps beyond."""
+ACTIVE_PERIODS_MAX = 3_660
+"""Days (weeks, months) that `days_active` and streaks know of, up to the latest active one: 458 bytes."""
+SESSIONS_MAX = 200
+"""Sessions that later events can still join; older ones are counted, and stay as they are."""
+SEQUENCE_STEPS_MAX = 8
+"""Steps of one sequence, negated ones included: each is a bit of every event that it keeps."""
+SEQUENCE_EVENTS_MAX = 256
+"""Latest events that a sequence keeps of a person; what was completed before them stays counted."""
 
 # --- language ----------------------------------------------------------------------------------------------
 EXPRESSION_MAX_CHARS = 4_000

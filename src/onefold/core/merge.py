@@ -1,7 +1,6 @@
 """Merge: two profiles become one. Each part is a commutative monoid, so nothing is replayed."""
 
 from onefold.core.run import Run
-from onefold.language import windows
 from onefold.language.program import IDENTITY, SEEN, Program, Trigger
 from onefold.limits import RECENT_EVENTS_MAX
 from onefold.model.effect import Merged
@@ -45,17 +44,12 @@ def _combine(keep: Profile, gone: Profile, program: Program) -> set[Trigger]:
         if declare(keep.declared, name, declared):
             triggers.add(f"traits.{name}")
     for key, state in gone.slots.items():
-        slot = program.slots.get(key)
-        if slot is None:
+        keeping = program.slots.get(key)
+        if keeping is None:
             continue
         triggers.add(key)
         mine = keep.slots.get(key)
-        if mine is None:
-            keep.slots[key] = state
-        elif slot.within_ms is None:
-            keep.slots[key] = slot.monoid.combine(mine, state)
-        else:
-            keep.slots[key] = windows.merge(mine, state, slot.monoid, slot.within_ms)
+        keep.slots[key] = state if mine is None else keeping.merge(mine, state)
     return triggers
 
 

@@ -1,7 +1,6 @@
 """Timers: what time alone does to a profile. Windows lose their oldest events, moving comparisons turn."""
 
 from onefold.core.run import Run
-from onefold.language import windows
 from onefold.language.program import NOW, Trigger
 from onefold.limits import NEVER_MS
 from onefold.model.profile import Profile
@@ -15,14 +14,14 @@ def wake(run: Run, profile: Profile) -> None:
     triggers: list[Trigger] = [NOW]
     slots, known = profile.slots, run.program.slots
     for key in list(slots):
-        slot = known.get(key)
-        if slot is None or slot.within_ms is None:
+        keeping = known.get(key)
+        if keeping is None or not keeping.expires:
             continue
-        window = slots[key]
-        if windows.expire(window, now_ms, slot.within_ms, slot.monoid):
+        state = slots[key]
+        if keeping.expire(state, now_ms):
             triggers.append(key)
-            if not windows.size(window):
-                del slots[key]
-                continue
-        profile.due_ms = min(profile.due_ms, windows.next_expiry_ms(window, slot.within_ms))
+        if keeping.is_empty(state):
+            del slots[key]
+        else:
+            profile.due_ms = min(profile.due_ms, keeping.due_ms(state))
     run.judge(profile, triggers, "time")

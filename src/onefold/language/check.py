@@ -25,7 +25,7 @@ from onefold.limits import DEFINITION_NAME_MAX_CHARS, DEFINITIONS_MAX, DEFINITIO
 from onefold.model.definitions import Audience, Definitions, Destination, Source, Trait
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_LATER = ("null", "nil", "undefined", "sequence", "audience", "audiences", "profile", "event")
+_LATER = ("null", "nil", "undefined", "step", "without", "audience", "audiences", "profile", "event")
 RESERVED = frozenset((*n.BUILTINS, *CALLABLE, *EVENT_OBJECTS, *EVENT_NAMES, *map(str.lower, kwlist), *_LATER))
 """Names that mean something else, now or soon."""
 _SUGGESTIONS_MAX = 100
@@ -108,7 +108,11 @@ class _Check:
         for name, node in self.audience_trees.items():
             self._typed("audience", name, node, types, suggestions)
         return Checked(
-            traits, {name: self.audience_trees[name] for name in audiences}, types, self.problems, self.timezone
+            {name: n.in_timezone(node, self.timezone) for name, node in traits.items()},
+            {name: n.in_timezone(self.audience_trees[name], self.timezone) for name in audiences},
+            types,
+            self.problems,
+            self.timezone,
         )
 
     def _trees(self, part: Part, definitions: Iterable[Trait | Audience], taken: dict[str, Part]) -> dict[str, n.Node]:
@@ -206,7 +210,7 @@ def _references(node: n.Node, kind: type[n.TraitRef | n.InAudience]) -> Iterator
         node = stack.pop()
         if isinstance(node, kind):
             yield node.name, node.column
-        elif not isinstance(node, n.Aggregate):
+        elif not isinstance(node, n.Kept):
             stack.extend(reversed(list(_parts(node))))
 
 
@@ -296,6 +300,10 @@ class _Typer:
                 return "boolean"
             case n.Aggregate():
                 return self._aggregate(node)
+            case n.Sequence():
+                for step in node.steps:
+                    self._where(step.where)
+                return "number" if node.counted else "boolean"
         raise AssertionError(node)
 
     # --- names ------------------------------------------------------------------------------------------------
@@ -470,18 +478,22 @@ class _Typer:
         return "boolean"
 
     def _aggregate(self, node: n.Aggregate) -> n.Type:
-        if node.where is not None:
-            type_ = self.type(node.where)
-            self._wants(node.where, type_, ("boolean",), "`where=` is a yes or no", _yes_or_no(node.where, type_))
+        self._where(node.where)
+        shape = n.AGGREGATES[node.function]
         type_ = "any" if node.field is None else self.type(node.field)
-        if node.field is not None and node.function in ("sum", "avg", "min", "max"):
+        if node.field is not None and shape.field == "number":
             self._wants(node.field, type_, ("number",), f"`{node.function}` is for numbers")
         elif node.field is not None and type_ == "instant":
             if node.function in ("first", "last"):
                 return "instant"
             message = f"`{node.function}` does not go over instants; `first` and `last` do"
             self._wrong(node.field, "type", message)
-        return _AGGREGATE_TYPES.get(node.function, "any")
+        return shape.gives
+
+    def _where(self, node: n.Node | None) -> None:
+        if node is not None:
+            type_ = self.type(node)
+            self._wants(node, type_, ("boolean",), "`where=` is a yes or no", _yes_or_no(node, type_))
 
     # --- problems ---------------------------------------------------------------------------------------------
     def _wants(self, node: n.Node, type_: n.Type, wanted: tuple[n.Type, ...], why: str, suggestion: str = "") -> None:
@@ -502,10 +514,6 @@ _A = {
     "any": "anything",
 }  # fmt: skip
 _EVENT_TYPES: dict[n.Path, n.Type] = {("name",): "string", ("type",): "string", ("time",): "instant"}
-_AGGREGATE_TYPES: dict[str, n.Type] = {
-    "count": "number", "sum": "number", "avg": "number", "min": "number", "max": "number", "unique": "list",
-    "unique_count": "number",
-}  # fmt: skip
 
 
 def _type_of(value: str | float | bool | None) -> n.Type:  # noqa: FBT001 (a JSON value, not an option)

@@ -11,14 +11,19 @@ from typing import Any
 
 from onefold.language import nodes as n
 from onefold.language import windows
-from onefold.language.aggregates import MONOIDS
+from onefold.language.aggregates import MONOIDS, Monoid
+from onefold.language.calendars import PERSON_ZONE, ZONE_FIELD, between, zone_name
 from onefold.language.check import Checked
 from onefold.language.excerpt import decoder
 from onefold.language.functions import moves
 from onefold.language.groups import Branch, branches, crossings, gates, of_trait
-from onefold.language.program import FIRST_SEEN, IDENTITY, LAST_SEEN, NOW, SEEN, Handler, Program, Slot, Trigger
-from onefold.language.source import CALLED, EventScope, ProfileScope, Surroundings, slot_value
-from onefold.limits import WINDOW_PANES_MAX
+from onefold.language.keeping import keeping_of
+from onefold.language.monoids import monoid_of, periods_of
+from onefold.language.program import FIRST_SEEN, IDENTITY, LAST_SEEN, NOW, SEEN, Handler, Program, Trigger
+from onefold.language.putting import Around, is_sure, put
+from onefold.language.sequences import same_key
+from onefold.language.show import show
+from onefold.language.source import CALLED, EventScope, ProfileScope, Surroundings, prefix, slot_value
 
 ALWAYS = "True"
 """The guard of what every event of a name changes."""
@@ -32,7 +37,7 @@ class _Definition:
         self.name = name
         self.node = node
         self.audience = audience
-        self.slots = {n.slot(a): a for a in _aggregates(node)}
+        self.slots = {n.slot(kept): kept for kept in _kept(node)}
         self.traits = {part.name for part in _walk(node) if isinstance(part, n.TraitRef)}
         self.audiences = {part.name for part in _walk(node) if isinstance(part, n.InAudience)}
         """Audiences that it names."""
@@ -60,22 +65,26 @@ def _add_inherited_triggers(definitions: list[_Definition]) -> None:
 
 def _direct_triggers(node: n.Node) -> Iterator[Trigger]:
     for part in _walk(node):
-        if isinstance(part, n.Aggregate):
+        if n.moves(part):
+            yield NOW
+        if isinstance(part, n.Kept):
             yield n.slot(part)
+            if isinstance(part, n.Aggregate) and part.timezone == n.PERSON:
+                yield f"traits.{ZONE_FIELD}"
         elif isinstance(part, n.Declared):
             yield f"traits.{part.path[0]}"
         elif isinstance(part, n.Builtin):
             yield part.name
-        elif isinstance(part, n.Now) or (isinstance(part, n.Call) and moves(part)):
+        elif isinstance(part, n.Call) and moves(part):
             yield NOW
         elif isinstance(part, n.Share):
             yield IDENTITY
 
 
 def _walk(node: n.Node) -> Iterator[n.Node]:
-    """The nodes of profile scope: an aggregate is a leaf."""
+    """The nodes of profile scope: what a state is kept for is a leaf."""
     yield node
-    if isinstance(node, n.Aggregate):
+    if isinstance(node, n.Kept):
         return
     for name in node.__struct_fields__:
         child = getattr(node, name)
@@ -84,8 +93,13 @@ def _walk(node: n.Node) -> Iterator[n.Node]:
                 yield from _walk(item)
 
 
-def _aggregates(node: n.Node) -> Iterator[n.Aggregate]:
-    return (part for part in _walk(node) if isinstance(part, n.Aggregate))
+def _kept(node: n.Node) -> Iterator[n.Kept]:
+    """All that the expression needs kept."""
+    for part in _walk(node):
+        if isinstance(part, n.Kept):
+            yield part
+            if isinstance(part, n.Aggregate) and part.timezone == n.PERSON:
+                yield PERSON_ZONE
 
 
 def _event_fields(node: n.Node) -> Iterator[n.Field]:
@@ -106,18 +120,16 @@ class _Compiler:
         self.definitions = definitions
         self.among = among
         self.version = version
-        self.aggregates: dict[str, n.Aggregate] = {}
+        self.kept: dict[str, n.Kept] = {}
         for definition in definitions:
-            self.aggregates |= definition.slots
-        self.slots = {
-            key: Slot(monoid=MONOIDS[a.function], within_ms=a.within_ms) for key, a in self.aggregates.items()
-        }
+            self.kept |= definition.slots
+        self.slots = {key: keeping_of(kept, among.timezone) for key, kept in self.kept.items()}
         self.lines: list[str] = []
         self.dependents: dict[Trigger, list[int]] = {}
         for number, definition in enumerate(definitions):
             for trigger in definition.triggers:
                 self.dependents.setdefault(trigger, []).append(number)
-        self.branches = branches(self.aggregates)
+        self.branches = branches(self.kept)
         audiences = {d.name: d.node for d in definitions if d.audience and not d.audiences}
         self.gates = gates(audiences, among.types)
         self.gate_of = {
@@ -127,7 +139,7 @@ class _Compiler:
         self.crossings, self.indexed = crossings(audiences, looked_up, among.types)
 
     def program(self) -> Program:
-        names = sorted({a.event for a in self.aggregates.values()} - {"*"})
+        names = sorted({name for kept in self.kept.values() for name in n.events_of(kept)} - {"*"})
         functions: dict[str, tuple[str | None, str | None, tuple[Trigger, ...]]] = {}
         for index, event in enumerate([*names, "*"]):
             functions[event] = self._event_functions(event, index)
@@ -170,20 +182,31 @@ class _Compiler:
     def _scope(self) -> dict[str, Any]:
         scope: dict[str, Any] = {**CALLED, **self.among.constants}
         scope |= {"add": windows.add, "pack": windows.NARROW.pack}
+        scope |= {"between": between, "zone_name": zone_name, "same_key": same_key}
         for name, monoid in MONOIDS.items():
-            scope |= {
-                f"{name}_monoid": monoid, f"{name}_lift": monoid.lift, f"{name}_combine": monoid.combine,
-                f"{name}_result": monoid.result, f"{name}_total": monoid.total,
-            }  # fmt: skip
+            scope |= _named(name, monoid)
+        for key, kept in self.kept.items():
+            scope |= self._kept_scope(key, kept)
         ranks = {definition.name: rank for rank, definition in enumerate(self.definitions) if definition.audience}
         scope["rank"] = lambda move: ranks[move[0]]
         scope["crossings"] = self.crossings
         scope |= {f"branch_{number}": branch.keys for number, branch in enumerate(self.branches)}
         return scope
 
+    def _kept_scope(self, key: str, kept: n.Kept) -> dict[str, Any]:
+        """What the source of one slot names, and no other's does."""
+        if isinstance(kept, n.Sequence):
+            return {f"kept_{key}": self.slots[key]}
+        scope = {} if kept.function in MONOIDS else _named(prefix(kept), monoid_of(kept))
+        if kept.calendar is not None or kept.until_ms is not None:
+            scope[f"kept_{key}"] = self.slots[key]
+        if n.AGGREGATES[kept.function].by_day:
+            scope[f"period_{key}"] = periods_of(kept).index
+        return scope
+
     def _mentioned(self, root: str) -> set[str]:
         """The fields of an event's object that any aggregate reads."""
-        paths = (part.path for a in self.aggregates.values() for part in _event_fields(a))
+        paths = (part.path for kept in self.kept.values() for part in _event_fields(kept))
         return {str(path[1]) for path in paths if path[0] == root}
 
     def _at_first(self) -> tuple[Trigger, ...]:
@@ -200,7 +223,7 @@ class _Compiler:
 
     # --- events --------------------------------------------------------------------------------------------
     def _event_functions(self, event: str, index: int) -> tuple[str | None, str | None, tuple[Trigger, ...]]:
-        touched = [key for key, a in self.aggregates.items() if a.event in (event, "*")]
+        touched = [key for key, kept in self.kept.items() if not n.events_of(kept).isdisjoint((event, "*"))]
         triggers: tuple[Trigger, ...] = (*touched, *SEEN)
         numbers = sorted({i for trigger in triggers for i in self.dependents.get(trigger, ())})
         put, on = f"put_{index}" if touched else None, f"on_{index}" if touched or numbers else None
@@ -259,7 +282,7 @@ class _OnEvent:
                 grouped.update(branch.keys.values())
         for key in self._touched:
             if key not in grouped:
-                yield from self._slot(key, self._compiler.aggregates[key])
+                yield from self._slot(key, self._compiler.kept[key])
 
     def _branch(self, number: int, branch: Branch) -> Iterator[str]:
         """Of many counts that ask one field for equality, the one that the event counts in."""
@@ -273,23 +296,11 @@ class _OnEvent:
         if self._judging:
             yield f"    if {hit} in crossings: crossings[{hit}].move(n - 1, n, now, a, moves)"
 
-    def _slot(self, key: str, aggregate: n.Aggregate) -> Iterator[str]:
-        yield f"# {describe(aggregate)}"
-        conditions = []
-        if aggregate.within_ms is not None:
-            conditions.append(f"t > now - {aggregate.within_ms}")
-        if aggregate.where is not None:
-            conditions.append(self._scope.boolean(aggregate.where))
-        if _AT_AN_END.get(aggregate.function) and aggregate.within_ms is None:
-            conditions.append(f"((o := s.get({key!r})) is None or t {_AT_AN_END[aggregate.function]} o[0])")
-        indent = ""
-        if conditions:
-            yield f"if {' and '.join(conditions)}:"
-            indent = "    "
-        sure = not conditions and aggregate.function == "count"
-        done = [] if not self._judging else self._done(key, ALWAYS if sure else self._flag(key))
-        for line in self._put(key, aggregate, done):
-            yield indent + line
+    def _slot(self, key: str, kept: n.Kept) -> Iterator[str]:
+        yield f"# {describe(kept)}"
+        then = [] if not self._judging else self._done(key, ALWAYS if is_sure(kept) else self._flag(key))
+        before = [f"b = {slot_value(kept)}"] if then and key in self._compiler.crossings else []
+        yield from put(key, kept, self._event, self._scope, Around(before, then))
 
     def _done(self, key: str, flag: str) -> list[str]:
         """What follows where the slot has changed."""
@@ -297,49 +308,9 @@ class _OnEvent:
             self._flags[key] = ALWAYS
         done = [] if flag == ALWAYS else [f"{flag} = True"]
         if key in self._compiler.crossings:
-            value = slot_value(self._compiler.aggregates[key])
+            value = slot_value(self._compiler.kept[key])
             done.append(f"crossings[{key!r}].move(b, {value}, now, a, moves)")
         return done
-
-    def _put(self, key: str, aggregate: n.Aggregate, done: list[str]) -> Iterator[str]:
-        """Put one event into a slot; `done` is run where that changed it."""
-        function, within = aggregate.function, aggregate.within_ms
-        if done and key in self._compiler.crossings:
-            yield f"b = {slot_value(aggregate)}"
-        if function == "count":
-            state, indent = "1", ""
-        else:
-            state, indent = "v", "    "
-            source = self._scope.value(aggregate.field) if aggregate.field else "None"
-            yield f"v = {function}_lift({source}, t, tie)"
-            yield "if v is not None:"
-        if within is not None:
-            lines = self._pane(key, function, state, within)
-        elif function == "count":
-            lines = [f"s[{key!r}] = s.get({key!r}, 0) + 1"]
-        elif function in _BY_CHOICE:
-            lines = [
-                f"o = s.get({key!r}); v = v if o is None else {function}_combine(o, v)",
-                f"if v is not o: s[{key!r}] = v{''.join('; ' + each for each in done)}",
-            ]
-            done = []
-        else:
-            lines = [f"o = s.get({key!r}); s[{key!r}] = v if o is None else {function}_combine(o, v)"]
-        for line in (*lines, *done):
-            yield indent + line
-
-    def _pane(self, key: str, function: str, state: str, within_ms: int) -> list[str]:
-        lines = [f"w = s.get({key!r})"]
-        if function == "count":
-            easy = f"w[0] == 1 and t > w[2] and w[4] is None and w[6] == {windows.WIDTH} and len(w[3]) < {_PANES_BYTES}"
-            lines += [
-                f"if w is not None and {easy} and t - w[1] < {windows.REACH_MS}:",
-                "    w[2] = t; w[3] += pack(t - w[1]); w[5] += 1",
-                f"else: s[{key!r}] = add(w, t, 1, count_monoid, {within_ms})",
-            ]
-        else:
-            lines.append(f"s[{key!r}] = add(w, t, {state}, {function}_monoid, {within_ms})")
-        return [*lines, f"if t + {within_ms} < p.due_ms: p.due_ms = t + {within_ms}"]
 
     # --- judging ---------------------------------------------------------------------------------------------
     def _judgements(self) -> Iterator[str]:
@@ -393,11 +364,12 @@ class _OnEvent:
         return lines
 
 
-_PANES_BYTES = WINDOW_PANES_MAX * windows.WIDTH
-_AT_AN_END = {"first": "<=", "last": ">="}
-"""Aggregates that only an event at one end can change."""
-_BY_CHOICE = ("min", "max", "first", "last")
-"""Aggregates whose state is that of one event."""
+def _named(name: str, monoid: Monoid) -> dict[str, Any]:
+    """The functions of a monoid as generated code calls them."""
+    return {
+        f"{name}_monoid": monoid, f"{name}_lift": monoid.lift, f"{name}_combine": monoid.combine,
+        f"{name}_result": monoid.result, f"{name}_total": monoid.total, f"{name}_at": monoid.at,
+    }  # fmt: skip
 
 
 def _any(guards: set[str]) -> str:
@@ -431,16 +403,9 @@ def _audience_lines(definition: _Definition, scope: ProfileScope) -> Iterator[st
     yield f"elif {name!r} in a: del a[{name!r}]; moves.append(({name!r}, False))"
 
 
-def describe(aggregate: n.Aggregate) -> str:
-    """An aggregate in one line, for comments in the generated source."""
-    parts = [repr(aggregate.event)]
-    if aggregate.field is not None:
-        parts.append(".".join(map(str, aggregate.field.path)))
-    if aggregate.where is not None:
-        parts.append("where=…")
-    if aggregate.within_ms is not None:
-        parts.append(f"within={aggregate.within_ms}ms")
-    return f"{aggregate.function}({', '.join(parts)})".replace("\n", " ")
+def describe(kept: n.Kept) -> str:
+    """What is kept, in one line, for comments in the generated source."""
+    return show(kept).replace("\n", " ")
 
 
 class _Blank:

@@ -29,11 +29,13 @@ class Branch(NamedTuple):
     """Text → slot."""
 
 
-def branches(aggregates: Mapping[str, n.Aggregate]) -> list[Branch]:
+def branches(kept: Mapping[str, n.Kept]) -> list[Branch]:
     """The counts that can share a look-up."""
     found: dict[tuple[str, n.Path], Branch] = {}
-    for key, aggregate in aggregates.items():
-        if aggregate.function != "count" or aggregate.within_ms is not None:
+    for key, aggregate in kept.items():
+        if not isinstance(aggregate, n.Aggregate) or aggregate.function != "count":
+            continue
+        if aggregate.within_ms is not None or aggregate.calendar is not None:
             continue
         match aggregate.where:
             case n.Compare(op="==", left=n.Field() as field, right=n.Literal_(value=str(text))) if field.path != _TIME:
@@ -94,7 +96,7 @@ def _test(node: n.Node, types: Mapping[str, n.Type]) -> tuple[Input, str, int | 
     left, right, op = node.left, node.right, node.op
     if isinstance(left, n.Literal_):
         left, right, op = right, left, MIRRORED[op]
-    if not isinstance(left, n.TraitRef | n.Aggregate) or not isinstance(right, n.Literal_):
+    if not isinstance(left, n.TraitRef | n.Aggregate) or not isinstance(right, n.Literal_) or n.moves(left):
         return None
     if is_instant(left, types):
         return None

@@ -14,10 +14,8 @@ from onefold.language import lexis
 from onefold.language.durations import parse_duration, why_not
 from onefold.language.functions import FUNCTIONS
 from onefold.language.nodes import (
-    AGGREGATES,
     BUILTINS,
     QUANTIFIERS,
-    Aggregate,
     And,
     Arithmetic,
     Builtin,
@@ -40,10 +38,11 @@ from onefold.language.nodes import (
     Share,
     TraitRef,
 )
+from onefold.language.parse_behaviour import BEHAVIOUR, STEPS, read_behaviour
 from onefold.language.problem import Code, Problem
 from onefold.language.show import show_path, show_value
 from onefold.language.suggest import nearest
-from onefold.limits import EVENT_NAME_MAX_CHARS, EXPRESSION_MAX_DEPTH, EXPRESSION_MAX_NODES, NEVER_MS
+from onefold.limits import EXPRESSION_MAX_DEPTH, EXPRESSION_MAX_NODES, NEVER_MS
 
 Scope = Literal["profile", "event", "item"]
 
@@ -56,8 +55,7 @@ ITEM = "item"
 """In the condition of a quantifier: the item itself."""
 CONDITIONS = ("between", "in_audience", "consent", "random_share")
 """Conditions written like functions, with a reading of their own."""
-CALLABLE = (*AGGREGATES, *FUNCTIONS, *INSTANTS, *CONDITIONS, *QUANTIFIERS, "case")
-_LATER = ("sequence",)
+CALLABLE = (*BEHAVIOUR, *FUNCTIONS, *INSTANTS, *CONDITIONS, *QUANTIFIERS, "case")
 _CONSENT = ("context", "consent", "categoryPreferences")
 """Where Segment's SDKs and consent wrappers say what a person has agreed to: an object of purposes."""
 _CONSTANTS = {"true": True, "false": False}
@@ -214,7 +212,7 @@ class _Reader:
             return self._refuse(node, "unsupported", _MISSING, "not exists(…)")
         if name in EVENT_OBJECTS:
             return self._refuse(node, "arguments", f"say which field of `{name}`", f"{name}.…")
-        if name in CALLABLE or name in _LATER:
+        if name in CALLABLE:
             return self._refuse(node, "arguments", f"`{name}` is a function and needs brackets", f"{name}(…)")
         if scope == "event":
             if name in EVENT_NAMES:
@@ -345,16 +343,19 @@ class _Reader:
         for n, keyword in enumerate(node.keywords):
             if keyword.arg in names[:n]:
                 return self._refuse(keyword, "arguments", f"`{keyword.arg}=` stands here twice")
-        if name in AGGREGATES:
-            return self._aggregate(node, name, scope)
+        if name in BEHAVIOUR:
+            if scope == "profile":
+                return read_behaviour(self, node, name)
+            return self._refuse(node, "wrong_scope", f"`{name}` goes over many events; {_OF_PROFILE[scope]}")
+        if name in STEPS:
+            message = f"`{name}` stands in a sequence"
+            return self._refuse(node, "wrong_scope", message, f'sequence("Product Viewed", {name}("Order Completed"))')
         if node.keywords and name in CALLABLE:
             return self._refuse(node.keywords[0], "arguments", f"`{name}` has no `{names[0]}=`")
         if name in FUNCTIONS:
             return self._function(node, name, scope)
         if name in self._forms:
             return self._forms[name](self, node, scope)
-        if name in _LATER:
-            return self._refuse(node.func, "unsupported", f"`{name}` is not in this version of the language")
         known = CALLABLE if scope == "profile" else (*FUNCTIONS, *QUANTIFIERS, "between", "case")
         return self._refuse(node.func, "unknown_name", f"there is no function `{name}`", nearest(name, known))
 
@@ -480,70 +481,8 @@ class _Reader:
             self._refuse(node, "duration", *why_not(node.value))
         return ms
 
-    # --- aggregates -------------------------------------------------------------------------------------------
-    def _aggregate(self, node: ast.Call, name: str, scope: Scope) -> Node:
-        if scope != "profile":
-            return self._refuse(node, "wrong_scope", f"`{name}` goes over many events; {_OF_PROFILE[scope]}")
-        before = len(self.problems)
-        event = self._event(node, name)
-        field = self._field(node, name)
-        where: Node | None = None
-        within_ms: int | None = None
-        for keyword in node.keywords:
-            if keyword.arg == "where":
-                where = self.read(keyword.value, "event")
-            elif keyword.arg == "within":
-                within_ms = self._duration(keyword.value)
-            else:
-                near = nearest(keyword.arg or "", ("where", "within"))
-                message = f"`{name}` has no `{keyword.arg}=`; it has `where=` and `within=`"
-                self._refuse(keyword, "arguments", message, f"{near}=" if near else "")
-        if len(self.problems) > before:
-            return Literal_(self._at(node), None)
-        return Aggregate(self._at(node), name, event, field, where, within_ms)
-
-    def _event(self, node: ast.Call, name: str) -> str:
-        if not node.args:
-            if name != "count":
-                example = f'{name}("Order Completed", properties.…)'
-                self._refuse(node, "arguments", f"`{name}` needs the name of an event and a field", example)
-            return "*"
-        first = node.args[0]
-        if not (isinstance(first, ast.Constant) and isinstance(first.value, str)):
-            message = 'first stands the name of an event in quotes; `"*"` is every event'
-            path = _path(first)
-            example = f'"{first.id}"' if isinstance(first, ast.Name) else ""
-            if path and path[0] in EVENT_OBJECTS and name != "count":
-                example = f'{name}("*", {show_path(path)})'
-            self._refuse(first, "arguments", message, example)
-            return "*"
-        if not 0 < len(first.value) <= EVENT_NAME_MAX_CHARS:
-            self._refuse(first, "value", f"the name of an event has 1 to {EVENT_NAME_MAX_CHARS} characters")
-        return first.value
-
-    def _field(self, node: ast.Call, name: str) -> Field | None:
-        if name == "count":
-            for extra in node.args[1:]:
-                self._refuse(
-                    extra, "arguments", "`count` takes the name of an event; a condition is `where=`", "where=…"
-                )
-            return None
-        for extra in node.args[2:]:
-            self._refuse(
-                extra, "arguments", f"`{name}` takes an event and one field; a condition is `where=`", "where=…"
-            )
-        if len(node.args) < 2:
-            if node.args:
-                self._refuse(node, "arguments", f"`{name}` of which field? It stands second", "properties.…")
-            return None
-        second = node.args[1]
-        if _path(second) is None:
-            text = second.value if isinstance(second, ast.Constant) else ""
-            near = f"properties.{text}" if isinstance(text, str) and text.isidentifier() else ""
-            self._refuse(second, "arguments", "second stands one field of the event", near)
-            return None
-        field = self.read(second, "event")
-        return field if isinstance(field, Field) else None
+    refuse, column, duration = _refuse, _at, _duration
+    """What `parse_behaviour` is told of."""
 
     _readers: ClassVar[dict[type[ast.expr], Callable[[Any, Any, Scope], Node]]] = {
         ast.Constant: _constant,
@@ -575,7 +514,7 @@ def _is_text(node: ast.expr) -> bool:
 
 def _compares(node: ast.expr) -> bool:
     """Whether a part that is to be compared twice holds comparisons itself: then trees could double, and double."""
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in AGGREGATES:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in BEHAVIOUR:
         return False
     parts = list(ast.walk(node))
     if any(isinstance(part, ast.Compare) for part in parts):

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
-from onefold.language.aggregates import Monoid
+from onefold.language.keeping import Keeping
 from onefold.model.entry import Entry
 
 Trigger = str
@@ -31,13 +31,6 @@ Judge = Callable[[Any, int, dict[str, Any], list[tuple[str, bool]]], None]
 """(profile, now, changed, moves): recompute traits into `changed`, memberships into `moves` (audience, entered)."""
 
 
-class Slot(Struct, frozen=True):
-    """How the state of one aggregate is kept."""
-
-    monoid: Monoid
-    within_ms: int | None
-
-
 class Handler(NamedTuple):
     """What to run for an event of one name."""
 
@@ -52,7 +45,8 @@ class Program(Struct):
     """The definitions of one version, ready to run."""
 
     version: int
-    slots: dict[str, Slot]
+    slots: dict[str, Keeping]
+    """Key of a slot → how its state is kept."""
     handlers: dict[str, Handler]
     """Event name → its handler; `*` for every other name."""
     dependents: dict[Trigger, list[int]]

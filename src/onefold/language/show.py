@@ -88,6 +88,8 @@ def _text(node: n.Node) -> tuple[int, str]:
             return _ATOM, f"{function}({', '.join(map(show, args))})"
         case n.Aggregate():
             return _ATOM, _aggregate(node)
+        case n.Sequence():
+            return _ATOM, _sequence(node)
     raise AssertionError(node)
 
 
@@ -109,8 +111,44 @@ def _aggregate(node: n.Aggregate) -> str:
     parts = [show_value(node.event)]
     if node.field is not None:
         parts.append(show(node.field))
-    if node.where is not None:
-        parts.append(f"where={show(node.where)}")
-    if node.within_ms is not None:
-        parts.append(f'within="{show_duration(node.within_ms)}"')
+    if node.number is not None:
+        parts.append(repr(node.number))
+    parts += _keywords(where=node.where)
+    if (window := _window(node)) is not None:
+        parts.append(f"within={window}")
+    every = "unit" if node.function == "time_since" else "gap"
+    parts += _keywords(**{every: node.every_ms}, per=node.per, timezone=node.timezone)
     return f"{node.function}({', '.join(parts)})"
+
+
+def _window(node: n.Aggregate) -> str | None:
+    if node.calendar is not None:
+        return f'"{node.calendar}"'
+    if node.within_ms is None:
+        return None
+    within = f'"{show_duration(node.within_ms)}"'
+    return within if node.until_ms is None else f'between({within}, "{show_duration(node.until_ms)}")'
+
+
+def _sequence(node: n.Sequence) -> str:
+    parts = [_step(step) for step in node.steps]
+    parts += _keywords(same=node.same, within=node.within_ms, during=node.during_ms)
+    return f"{'sequence_count' if node.counted else 'sequence'}({', '.join(parts)})"
+
+
+def _step(step: n.Step) -> str:
+    parts = [show_value(step.event), *_keywords(where=step.where, within=step.within_ms)]
+    if len(parts) == 1 and not step.negated:
+        return parts[0]
+    return f"{'without' if step.negated else 'step'}({', '.join(parts)})"
+
+
+def _keywords(**given: n.Node | int | str | None) -> list[str]:
+    """Those that are given: expressions, durations, texts."""
+    return [f"{name}={_option(value)}" for name, value in given.items() if value is not None]
+
+
+def _option(value: n.Node | int | str) -> str:
+    if isinstance(value, n.Node):
+        return show(value)
+    return f'"{show_duration(value)}"' if isinstance(value, int) else show_value(value)

@@ -8,8 +8,10 @@ from typing import Any
 
 from onefold.language import nodes as n
 from onefold.language.aggregates import MONOIDS
+from onefold.language.calendars import PERSON_ZONE
 from onefold.language.excerpt import attribute
 from onefold.language.functions import FUNCTIONS, INSTANT, MOMENT, ZONE, Kind, is_instant, moves
+from onefold.language.monoids import monoid_of
 from onefold.language.scalars import dates, shares
 from onefold.language.values import NUMBERS as _NUMBERS
 from onefold.language.values import arithmetic, compare, dig, instant, negate, same
@@ -18,7 +20,7 @@ from onefold.limits import NEVER_MS
 from onefold.model.event import Context
 
 _BUILTIN_SOURCE = {"first_seen": "p.first_seen_ms", "last_seen": "p.last_seen_ms", "events": "p.events"}
-_ALWAYS_NUMBERS = ("count", "sum", "unique_count")
+_ALWAYS_NUMBERS = frozenset(name for name, shape in n.AGGREGATES.items() if shape.nothing is not None)
 MIRRORED = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 """An operator → what it is with its sides exchanged."""
 _HOLDERS = {"properties": "q", "context": "k"}
@@ -247,7 +249,7 @@ class ProfileScope(_Scope):
     def leaf(self, node: Any) -> str:
         """Source of what a profile's name stands for."""
         match node:
-            case n.Aggregate():
+            case n.Aggregate() | n.Sequence():
                 return slot_value(node)
             case n.TraitRef(name=name):
                 return f"undated(c.get({name!r}))" if self.is_instant(node) else f"c.get({name!r})"
@@ -269,18 +271,42 @@ class ProfileScope(_Scope):
         return super()._compare_instants(node)
 
 
-def slot_value(aggregate: n.Aggregate) -> str:
-    """Source of an aggregate's value from its slot."""
-    key, function = n.slot(aggregate), aggregate.function
-    if aggregate.within_ms is None:
-        return f"s.get({key!r}, 0)" if function == "count" else f"{function}_result(s.get({key!r}))"
-    if function == "count":
-        return f"(w[5] if (w := s.get({key!r})) else 0)"
-    if MONOIDS[function].remove is not None:
-        return f"{function}_result(w[5] if (w := s.get({key!r})) else None)"
+def slot_value(kept: n.Kept) -> str:
+    """Source of the value of what a profile keeps, from its slot."""
+    key = n.slot(kept)
+    if isinstance(kept, n.Sequence):
+        return f"kept_{key}.{'count' if kept.counted else 'happened'}(s.get({key!r}), now, p)"
+    if kept.function == "count" and kept.calendar is None and kept.until_ms is None:
+        return f"s.get({key!r}, 0)" if kept.within_ms is None else f"(w[5] if (w := s.get({key!r})) else 0)"
+    state, monoid = _state(kept, key), monoid_of(kept)
+    if monoid.at is not None:
+        return f"{prefix(kept)}_at({state}, now, p)"
+    return f"{prefix(kept)}_result({state})"
+
+
+def _state(kept: n.Aggregate, key: str) -> str:
+    """Source of the state over the aggregate's window."""
+    function = kept.function
+    if kept.calendar is not None:
+        zone = ""
+        if kept.timezone == n.PERSON:
+            zone = f", zone_name(d, s.get({n.slot(PERSON_ZONE)!r}))"
+        return f"kept_{key}.calendar.state(s.get({key!r}), now, p{zone})"
+    if kept.until_ms is not None:
+        bounds = f"({kept.within_ms}, {kept.until_ms})"
+        return f"between(s.get({key!r}), now, {bounds}, kept_{key}.monoid, p)"
+    if kept.within_ms is None:
+        return f"s.get({key!r})"
+    if monoid_of(kept).remove is not None:
+        return f"w[5] if (w := s.get({key!r})) else None"
     if function in _AT_AN_END:
-        return f"{function}_result(w[4][{_AT_AN_END[function]}] if (w := s.get({key!r})) else None)"
-    return f"{function}_result({function}_total(w[4]) if (w := s.get({key!r})) else None)"
+        return f"w[4][{_AT_AN_END[function]}] if (w := s.get({key!r})) else None"
+    return f"{prefix(kept)}_total(w[4]) if (w := s.get({key!r})) else None"
+
+
+def prefix(aggregate: n.Aggregate) -> str:
+    """What the names of an aggregate's functions begin with in generated code."""
+    return aggregate.function if aggregate.function in MONOIDS else f"{aggregate.function}_{n.slot(aggregate)}"
 
 
 def before(op: str, a: int | None, b: int | None) -> bool:

@@ -13,12 +13,13 @@ from onefold.language.check import checked
 from onefold.language.show import show
 from onefold.limits import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from onefold.model.definitions import Audience, Definitions, Trait
+from onefold.testing import generate_behaviour as behaviour
 from onefold.testing.generate_calls import DATES, ZONES, Drawer, call, counted, named
 from onefold.testing.reference import Occurrence
 
 START_MS = 1_750_000_000_000
-EVENTS = ("Order Completed", "Product Viewed", "Product Added")
-WINDOWS_MS = (SECOND_MS, 10 * SECOND_MS, MINUTE_MS, HOUR_MS, 30 * DAY_MS)
+EVENTS = behaviour.EVENTS
+WINDOWS_MS = behaviour.WINDOWS_MS
 _STEPS_MS = (0, 0, 1, 500, 999, SECOND_MS, SECOND_MS + 1, 9_999, 10 * SECOND_MS, MINUTE_MS, HOUR_MS, DAY_MS)
 _DATES = ("2025-06-15", "2025-06-15T15:06:40Z", "2025-06-16T00:00:00.5+02:00")
 _WORDS = ("", "a", "A", "ab", "shoes", "Ärmel", "true", "1", *_DATES, *DATES[:3])
@@ -75,14 +76,8 @@ def declared() -> st.SearchStrategy[dict[str, Any]]:
 
 
 # --- expressions -------------------------------------------------------------------------------------------
-_GIVES: dict[n.Type, Sequence[str]] = {
-    "number": ("count", "sum", "avg", "min", "max", "unique_count"),
-    "list": ("unique",),
-}
-_PICKS = ("first", "last", "most_frequent")
 _order = st.sampled_from(("<", "<=", ">", ">="))
 _comparison = st.sampled_from(n.COMPARISONS)
-_window = st.sampled_from((None, None, *WINDOWS_MS))
 _choices = {
     type_: st.lists(values, min_size=1, max_size=3).map(tuple)
     for type_, values in {"number": _number, "string": _word, "any": _scalar}.items()
@@ -124,13 +119,16 @@ class _Trees:
         return self.aggregate(type_)
 
     def aggregate(self, type_: n.Type) -> n.Node:
-        """An aggregate that may have a value of this type."""
-        function = self.pick(*_GIVES.get(type_, _PICKS))
-        numeric = function in ("sum", "avg", "min", "max")
-        field = n.Field(0, self.pick(*(path for path in _FIELDS if len(path) > 1 or not numeric)))
-        where = _Trees(self.draw, None).boolean(0) if self.pick(True, False) else None
-        event = self.pick(*EVENTS, "page", "*")
-        return n.Aggregate(0, function, event, None if function == "count" else field, where, self.draw(_window))
+        """An aggregate or a sequence that may have a value of this type."""
+        if type_ in ("number", "boolean") and self.pick(True, False, False, False):
+            return behaviour.sequence(self._choose, self._where, counted=type_ == "number")
+        return behaviour.aggregate(self._choose, type_, _FIELDS, self._where)
+
+    def _choose(self, choices: Sequence[Any]) -> Any:
+        return self.draw(st.sampled_from(choices))
+
+    def _where(self) -> n.Node | None:
+        return _Trees(self.draw, None).boolean(0) if self.pick(True, False) else None
 
     def of(self, type_: n.Type, depth: int) -> n.Node:
         """Any expression of this type, at most this deep."""

@@ -12,6 +12,8 @@ from msgspec import Struct
 
 from onefold.language import nodes as n
 from onefold.language.check import Checked
+from onefold.language.zones import ZONES
+from onefold.testing import reference_behaviour as behaviour
 from onefold.testing.reference_calls import Instant, call, compare, is_number, rank, share, stored
 
 _SUMMABLE = 1e290
@@ -153,20 +155,51 @@ class _Profile(_Scope):
                 times = [event.at_ms for event in self.person.history]
                 return Instant(min(times) if name == "first_seen" else max(times)) if times else None
             case n.Aggregate():
-                return aggregate(node, self._chosen(node))
+                return self._aggregate(node)
+            case n.Sequence():
+                events = [(event, self._same(node, event)) for event in self.person.history]
+                found = behaviour.completions(node, events, self.now_ms, self._is_step)
+                return found if node.counted else found > 0
         raise AssertionError(node)
 
-    def _chosen(self, node: n.Aggregate) -> list[Any]:
-        """Field of each event that counts (for a count: True), in order of event time."""
-        chosen = []
-        for event in sorted(self.person.history, key=lambda event: (event.at_ms, event.tie)):
-            if node.event not in ("*", event.name) or event.at_ms > self.now_ms:
-                continue
-            if node.within_ms is not None and event.at_ms <= self.now_ms - node.within_ms:
-                continue
-            if node.where is None or _Event(event, self.place).value(node.where) is True:
-                chosen.append(True if node.field is None else _Event(event, self.place).value(node.field))
-        return chosen
+    def _aggregate(self, node: n.Aggregate) -> Any:
+        zone = self._zone() if node.timezone == n.PERSON else node.timezone or "UTC"
+        chosen = [
+            event
+            for event in sorted(self.person.history, key=lambda event: (event.at_ms, event.tie))
+            if node.event in ("*", event.name)
+            and behaviour.in_window(node, event.at_ms, self.now_ms, zone)
+            and (node.where is None or _Event(event, self.place).value(node.where) is True)
+        ]
+        times = [event.at_ms for event in chosen]
+        match node.function:
+            case "count":
+                return len(chosen)
+            case "days_active" | "streak" | "longest_streak":
+                return behaviour.active(node, times, self.now_ms, zone)
+            case "session_count" | "session_length" | "session_time":
+                return behaviour.sessions(node, times)
+            case "time_since":
+                return behaviour.time_since(node, times, self.now_ms)
+        assert node.field is not None
+        return aggregate(node, [_Event(event, self.place).value(node.field) for event in chosen])
+
+    def _zone(self) -> str:
+        """A person's own: the declared one where there is such a zone, else the latest event's, else the workspace's."""
+        history = sorted(self.person.history, key=lambda event: (event.at_ms, event.tie))
+        said = [zone for event in history if (zone := event.context.get("timezone")) is not None]
+        for zone in (self.person.declared.get("timezone"), *said[-1:]):
+            if isinstance(zone, str) and zone in ZONES:
+                return zone
+        return self.place.timezone
+
+    def _same(self, node: n.Sequence, event: Occurrence) -> Any:
+        value = None if node.same is None else _Event(event, self.place).value(node.same)
+        return rank(value) if isinstance(value, str | bool | int | float) else None
+
+    def _is_step(self, step: n.Step, event: Any) -> bool:
+        named = step.event in ("*", event.name)
+        return named and (step.where is None or _Event(event, self.place).value(step.where) is True)
 
 
 def aggregate(node: n.Aggregate, fields: list[Any]) -> Any:  # noqa: C901, PLR0911 (a table, one case for each)
@@ -175,8 +208,6 @@ def aggregate(node: n.Aggregate, fields: list[Any]) -> Any:  # noqa: C901, PLR09
     numbers = [stored(value) for value in present if is_number(value)]
     scalars = [value for value in present if isinstance(value, str | bool | int | float)]
     match node.function:
-        case "count":
-            return len(fields)
         case "sum":
             return total(numbers)
         case "avg":
@@ -191,13 +222,23 @@ def aggregate(node: n.Aggregate, fields: list[Any]) -> Any:  # noqa: C901, PLR09
         case "last":
             return present[-1] if present else None
         case "most_frequent":
-            most = max((_occurrences(value, scalars) for value in scalars), default=0)
-            return min((value for value in scalars if _occurrences(value, scalars) == most), key=rank, default=None)
+            return next(iter(_by_frequency(scalars)), None)
+        case "top":
+            return _by_frequency(scalars)[: int(node.number or 0)] or None
+        case "percentile":
+            return behaviour.percentile(numbers, node.number or 0)
+        case "stddev":
+            return behaviour.stddev(numbers)
         case "unique":
             return _distinct(scalars) or None
         case "unique_count":
             return len(_distinct(scalars))
     raise AssertionError(node)
+
+
+def _by_frequency(scalars: list[Any]) -> list[Any]:
+    """The different values, the most frequent first, and of equally frequent ones the smallest."""
+    return sorted(_distinct(scalars), key=lambda value: (-_occurrences(value, scalars), rank(value)))
 
 
 def total(numbers: Iterable[float]) -> Any:

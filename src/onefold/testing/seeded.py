@@ -10,12 +10,14 @@ from onefold.language import nodes as n
 from onefold.language.show import show
 from onefold.limits import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from onefold.model.definitions import Audience, Definitions, Trait
+from onefold.testing import generate_behaviour as behaviour
 from onefold.testing.generate_calls import AGOS_MS, DATES, ZONES, Drawer, call, counted, named
 from onefold.testing.reference import Occurrence
 
 START_MS = 1_750_000_000_000
-EVENTS = ("Order Completed", "Product Viewed", "Product Added")
-WINDOWS_MS = (SECOND_MS, 10 * SECOND_MS, MINUTE_MS, HOUR_MS, 30 * DAY_MS)
+EVENTS = behaviour.EVENTS
+WINDOWS_MS = behaviour.WINDOWS_MS
+TIMEZONES = (*behaviour.ZONES, "Mars/Olympus", 7)
 STEPS_MS = (0, 0, 1, 500, 999, SECOND_MS, SECOND_MS + 1, 9_999, 10 * SECOND_MS, MINUTE_MS, HOUR_MS, DAY_MS)
 WORDS = ("", "a", "A", "ab", "shoes", "Ärmel", "true", "1", " -2.5e1 ", *DATES[:4])
 NUMBERS = (-2, -1, 0, 1, 2, 3, 10, 1000, 0.1, 0.2, 0.5, 1.0, -1.5, 1e16, 12.34)
@@ -77,6 +79,10 @@ class Seeded:
             "plan": self._anything(), "age": self._random.choice(NUMBERS), "address": {"city": self._scalar()},
             "born": self._random.choice(DATES), "items": self._items(),
         }  # fmt: skip
+        if self.chance(3):
+            context["timezone"] = self._random.choice(TIMEZONES)
+        if self.chance(4):
+            traits["timezone"] = self._random.choice(TIMEZONES)
         return Occurrence(at_ms, tie, name, type_, self._some(properties), context, self._some(traits))
 
     def _some(self, fields: dict[str, Any]) -> dict[str, Any]:
@@ -143,7 +149,7 @@ class Seeded:
     def _boolean(self, depth: int) -> n.Node:  # noqa: PLR0911 (one for each kind)
         pick = self._random.randrange(10 if depth else 4)
         if pick == 0 and self._scope == "profile":
-            return self._moving()
+            return self._moving() if self.chance(2) else self._sequence(counted=False)
         if pick <= 1:
             kind: n.Type = self._random.choice(("number", "string"))
             op = self._random.choice(n.COMPARISONS)
@@ -213,18 +219,15 @@ class Seeded:
         return n.Builtin(0, self._random.choice(("first_seen", "last_seen")))
 
     def _aggregate(self, kind: n.Type) -> n.Node:
-        by_kind: dict[str, tuple[str, ...]] = {
-            "number": ("count", "count", "sum", "avg", "min", "max", "unique_count"),
-            "list": ("unique",),
-            "instant": ("first", "last"),
-        }
-        function = self._random.choice(by_kind.get(kind, ("first", "last", "most_frequent")))
+        if kind == "number" and self.chance(8):
+            return self._sequence(counted=True)
+        return behaviour.aggregate(self._random.choice, kind, [path for path in FIELDS if len(path) > 1], self._where)
+
+    def _sequence(self, *, counted: bool) -> n.Node:
+        return behaviour.sequence(self._random.choice, self._where, counted=counted)
+
+    def _where(self) -> n.Node | None:
         self._scope = "event"
-        field = None
-        if function != "count":
-            paths: list[n.Path] = [path for path in FIELDS if len(path) > 1]
-            field = n.Field(0, ("time",) if kind == "instant" else self._random.choice(paths))
         where = self._boolean(1) if self.chance(3) else None
         self._scope = "profile"
-        within = self._random.choice(WINDOWS_MS) if self.chance(2) else None
-        return n.Aggregate(0, function, self._random.choice((*EVENTS, "*", "page")), field, where, within)
+        return where

@@ -1,0 +1,296 @@
+"""Sequences: who did one thing after another, in time, with nothing unwanted between.
+
+Of each event that is a step, the profile keeps a record: when it was, of which steps (a bit each), the value that must be
+the same in all, and whether it completes the sequence. The state is `[records, settled, live, past]`: records packed in
+order of time, how many completions have left them, how many they hold, and what is left of the records that had to go
+because there were more than SEQUENCE_EVENTS_MAX (None: none had to). A set of events, and so the same in any order, until
+then.
+
+One walk in order of time finds the completions. For each step it knows the latest event that ends a chain up to there, and
+the latest possible beginning of that chain. No other chain needs to be looked at: of two that end at the same step, the
+one that ends later also begins no earlier, so it leaves more room before negated steps, gaps and the total window.
+"""
+
+from bisect import bisect_right, insort
+from collections.abc import Iterable, Sequence
+from struct import Struct
+from typing import Any, NamedTuple
+
+import xxhash
+
+from onefold.language import nodes as n
+from onefold.language.aggregates import tally_of
+from onefold.limits import NEVER_MS, SEQUENCE_EVENTS_MAX
+
+_RECORD = Struct(">QQHB")
+_SIZE = _RECORD.size
+_TIME = Struct(">Q")
+_BIAS = 1 << 62
+"""Added to times, so that packed records are in order of time. Times below are biased, but for arguments in `_ms`."""
+_NEVER = 0
+"""A time before all others."""
+
+State = list[Any]
+Record = tuple[int, int, int, int]
+"""(time, hash of the value that must be the same, bits of its steps, 1 where it completes the sequence)."""
+
+
+def same_key(value: Any) -> int | None:
+    """What stands for a value that must be the same in all steps; None for a list, an object or nothing."""
+    tally = tally_of(value, 0, b"")
+    return None if tally is None else xxhash.xxh3_64_intdigest(next(iter(tally)).encode(errors="surrogatepass"))
+
+
+class _Stage(NamedTuple):
+    """A step that is not negated."""
+
+    bit: int
+    unwanted: int
+    """Bits of the negated steps between the one before and this."""
+    within_ms: int
+    """It comes sooner than this after the one before."""
+
+
+class _Plan(NamedTuple):
+    """A sequence as its walk needs it."""
+
+    stages: tuple[_Stage, ...]
+    within_ms: int
+    silent: int
+    """Bits of the negated steps at the end."""
+    silent_ms: int
+
+
+def _plan(sequence: n.Sequence) -> _Plan:
+    stages: list[_Stage] = []
+    unwanted = 0
+    for number, step in enumerate(sequence.steps):
+        if step.negated:
+            unwanted |= 1 << number
+        else:
+            stages.append(_Stage(1 << number, unwanted, step.within_ms or NEVER_MS))
+            unwanted = 0
+    silent_ms = (sequence.steps[-1].within_ms or 0) if unwanted else 0
+    return _Plan(tuple(stages), sequence.within_ms or NEVER_MS, unwanted, silent_ms)
+
+
+class _Walk:
+    """A walk over events in order of time: where chains up to each stage end and begin, and what came between."""
+
+    def __init__(self, plan: _Plan, past: Sequence[int] = ()) -> None:
+        self._plan = plan
+        self._last = len(plan.stages) - 1
+        count = len(plan.stages)
+        self._ends = list(past[:count]) or [_NEVER] * count
+        self._begins = list(past[count : 2 * count]) or [_NEVER] * count
+        self._unwanted = list(past[2 * count :]) or [_NEVER] * count
+        """The latest unwanted event before each stage."""
+        self._at = _NEVER
+        self._waiting: list[tuple[list[int], int, int]] = []
+        """What the events of this very instant change, for those that come later: (list, index, value)."""
+
+    def past(self) -> list[int]:
+        """All of it, as `_Walk` takes it."""
+        self._arrive(self._at + 1)
+        return [*self._ends, *self._begins, *self._unwanted]
+
+    def take(self, at: int, bits: int) -> bool:
+        """One more event; True where it is the last step of a chain."""
+        if at > self._at:
+            self._arrive(at)
+        whole, done = self._plan.within_ms, False
+        for i, stage in enumerate(self._plan.stages):
+            if bits & stage.unwanted:
+                self._waiting.append((self._unwanted, i, at))
+            if not bits & stage.bit:
+                continue
+            begin = at
+            if i:
+                end, begin = self._ends[i - 1], self._begins[i - 1]
+                if not self._unwanted[i] <= end < at or at - end >= stage.within_ms or at - begin >= whole:
+                    continue
+            self._waiting += ((self._ends, i, at), (self._begins, i, begin))
+            done = done or i == self._last
+        return done
+
+    def _arrive(self, at: int) -> None:
+        for where, i, value in self._waiting:
+            where[i] = value
+        self._waiting.clear()
+        self._at = at
+
+
+class Chain:
+    """How the state of one sequence is kept (`keeping.Keeping`), and what it stands for."""
+
+    def __init__(self, sequence: n.Sequence) -> None:
+        self._plan = plan = _plan(sequence)
+        self._same = sequence.same is not None
+        self._during_ms = sequence.during_ms
+        self.expires = sequence.during_ms is not None
+        gaps_ms = sum(stage.within_ms for stage in plan.stages[1:])
+        self._reach_ms = min(plan.within_ms, gaps_ms, NEVER_MS) + plan.silent_ms
+        """An event that far before another has nothing to do with it."""
+        self._decisive = plan.stages[-1].bit | plan.silent
+        """Bits of the events that, when they are the latest, can change the value."""
+        self._negated = plan.silent
+        for stage in plan.stages:
+            self._negated |= stage.unwanted
+
+    # --- events ----------------------------------------------------------------------------------------------
+    def put(self, slots: dict[str, Any], key: str, at_ms: int, bits: int, same: int = 0) -> bool:
+        """Take one event into the slot of this key; True where that may have changed the value."""
+        at = at_ms + _BIAS
+        state = slots.get(key)
+        if state is None:
+            state = slots[key] = [b"", 0, 0, None]
+        records, settled, live, past = state
+        if past is not None and at <= past[0]:
+            return False
+        if not records or at > _TIME.unpack_from(records, len(records) - _SIZE)[0]:
+            state[0] = records + _RECORD.pack(at, same, bits, 0)
+            if bits & self._decisive:
+                self._look_again(state, at)
+        else:
+            each = _split(records)
+            insort(each, _RECORD.pack(at, same, bits, 0))
+            state[0] = b"".join(each)
+            self._look_again_at_all(state, keep=not bits & self._negated)
+        if len(state[0]) > SEQUENCE_EVENTS_MAX * _SIZE:
+            self._evict(state)
+        return self._plan.silent != 0 or settled + live != state[1] + state[2]
+
+    def _look_again(self, state: State, at: int) -> None:
+        """The latest event may complete a chain, or be what should not have come after one."""
+        records = state[0]
+        first = bisect_right(_Times(records), at - self._reach_ms - 1)
+        tail = list(_RECORD.iter_unpack(records[first * _SIZE :]))
+        sure = at - self._plan.silent_ms
+        """Chains that end from here on lie in the tail; what was found of the others, holds."""
+        found = self._completing(tail, () if first else state[3] or ())
+        flags = [found[i] if each[0] >= sure else each[3] for i, each in enumerate(tail)]
+        self._mark(state, first, tail, flags)
+
+    def _look_again_at_all(self, state: State, *, keep: bool) -> None:
+        """An event came late. With `keep` it can have undone nothing, not even where records are gone."""
+        records, past = list(_RECORD.iter_unpack(state[0])), state[3]
+        flags = self._completing(records, past or ())
+        if past is not None and keep:
+            flags = [max(flag, each[3]) for flag, each in zip(flags, records, strict=True)]
+        self._mark(state, 0, records, flags)
+
+    def _mark(self, state: State, first: int, records: list[Record], flags: list[int]) -> None:
+        state[2] += sum(flags) - sum(each[3] for each in records)
+        marked = [_RECORD.pack(*each[:3], flag) for each, flag in zip(records, flags, strict=True)]
+        state[0] = state[0][: first * _SIZE] + b"".join(marked)
+
+    def _completing(self, records: Iterable[Record], past: Sequence[int]) -> list[int]:
+        """For each of the records, in order, 1 where it completes the sequence."""
+        walks = {0: _Walk(self._plan, past[1:])} if past and not self._same else {}
+        silent: dict[int, list[int]] = {}
+        flags, silent_bits = [], self._plan.silent
+        for at, same, bits, _ in records:
+            walk = walks.get(same)
+            if walk is None:
+                walk = walks[same] = _Walk(self._plan)
+            flags.append(int(walk.take(at, bits)))
+            if bits & silent_bits:
+                silent.setdefault(same, []).append(at)
+        if silent:
+            for i, (at, same, _, _) in enumerate(records):
+                flags[i] &= not _within(silent.get(same, ()), at, self._plan.silent_ms)
+        return flags
+
+    def _evict(self, state: State) -> None:
+        """More than are kept: the oldest go. What they completed is settled; chains may go on from where they were."""
+        over = len(state[0]) - SEQUENCE_EVENTS_MAX * _SIZE
+        gone = list(_RECORD.iter_unpack(state[0][:over]))
+        completed = sum(each[3] for each in gone)
+        past = state[3] or ()
+        walk = _Walk(self._plan, past[1:])
+        if not self._same:
+            for at, _, bits, _ in gone:
+                walk.take(at, bits)
+        state[3] = [gone[-1][0], *walk.past()]
+        state[0] = state[0][over:]
+        state[1] += completed if self._during_ms is None else 0
+        state[2] -= completed
+
+    # --- profiles and time ---------------------------------------------------------------------------------------
+    def merge(self, a: State, b: State) -> State:
+        """The state of the events of both."""
+        merged = [b"".join(sorted(_split(a[0]) + _split(b[0]))), a[1] + b[1], a[2] + b[2], _merged(a[3], b[3])]
+        self._look_again_at_all(merged, keep=not self._negated)
+        if len(merged[0]) > SEQUENCE_EVENTS_MAX * _SIZE:
+            self._evict(merged)
+        return merged
+
+    def expire(self, state: State, now_ms: int) -> bool:
+        """Drop the events that are no longer looked at."""
+        assert self._during_ms is not None
+        gone = bisect_right(_Times(state[0]), now_ms - self._during_ms + _BIAS)
+        if gone:
+            state[0] = state[0][gone * _SIZE :]
+            state[2] = 0
+            records = [(*each[:3], 0) for each in _RECORD.iter_unpack(state[0])]
+            self._mark(state, 0, records, self._completing(records, ()))
+        return gone > 0
+
+    def is_empty(self, state: State) -> bool:
+        """No event is left."""
+        return not state[0] and not state[1]
+
+    def due_ms(self, state: State) -> int:
+        """When the oldest event is no longer looked at."""
+        assert self._during_ms is not None
+        return _TIME.unpack_from(state[0])[0] - _BIAS + self._during_ms if state[0] else NEVER_MS
+
+    # --- value -----------------------------------------------------------------------------------------------
+    def count(self, state: State | None, now_ms: int, profile: Any) -> int:
+        """How often the sequence was completed; arms the profile for when the next negated step's time is over."""
+        if state is None:
+            return 0
+        done: int = state[1] + state[2]
+        if not self._plan.silent or not state[2]:
+            return done
+        records, silent_ms = state[0], self._plan.silent_ms
+        first = bisect_right(_Times(records), now_ms - silent_ms + _BIAS)
+        for at, _, _, flag in _RECORD.iter_unpack(records[first * _SIZE :]):
+            if flag:
+                done -= 1
+                profile.due_ms = min(profile.due_ms, at - _BIAS + silent_ms)
+        return done
+
+    def happened(self, state: State | None, now_ms: int, profile: Any) -> bool:
+        """Whether the sequence was ever completed."""
+        return self.count(state, now_ms, profile) > 0
+
+
+def _within(times: Sequence[int], at: int, within_ms: int) -> bool:
+    """Whether one of the times, which are in order, is later than `at` by less than this."""
+    i = bisect_right(times, at)
+    return i < len(times) and times[i] < at + within_ms
+
+
+def _split(records: bytes) -> list[bytes]:
+    return [records[i : i + _SIZE] for i in range(0, len(records), _SIZE)]
+
+
+class _Times(Sequence[int]):
+    """The times of packed records, read where they are looked at."""
+
+    def __init__(self, records: bytes) -> None:
+        self._records = records
+
+    def __len__(self) -> int:
+        return len(self._records) // _SIZE
+
+    def __getitem__(self, i: Any) -> Any:
+        return _TIME.unpack_from(self._records, i * _SIZE)[0]
+
+
+def _merged(a: list[int] | None, b: list[int] | None) -> list[int] | None:
+    """What is left of the events that both had to let go of."""
+    if a is None or b is None:
+        return a if b is None else b
+    return list(map(max, a, b))
