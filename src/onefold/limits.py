@@ -72,6 +72,8 @@ ACTIVE_PERIODS_MAX = 3_660
 """Days (weeks, months) that `days_active` and streaks know of, up to the latest active one: 458 bytes."""
 SESSIONS_MAX = 200
 """Sessions that later events can still join; older ones are counted, and stay as they are."""
+TIME_SINCE_UNIT_MIN_MS = HOUR_MS
+"""The value of `time_since` changes with each unit that passes, and wakes the profile then."""
 SEQUENCE_STEPS_MAX = 8
 """Steps of one sequence, negated ones included: each is a bit of every event that it keeps."""
 SEQUENCE_EVENTS_MAX = 256

@@ -71,6 +71,7 @@ def _direct_triggers(node: n.Node) -> Iterator[Trigger]:
             yield n.slot(part)
             if isinstance(part, n.Aggregate) and part.timezone == n.PERSON:
                 yield f"traits.{ZONE_FIELD}"
+                yield n.slot(PERSON_ZONE)
         elif isinstance(part, n.Declared):
             yield f"traits.{part.path[0]}"
         elif isinstance(part, n.Builtin):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from math import ceil, floor
 from typing import Any
 
 from onefold.language import nodes as n
@@ -13,7 +14,7 @@ from onefold.language.quantiles import percentile
 from onefold.language.sessions import sessions
 from onefold.language.spread import STDDEV
 from onefold.language.zones import zone
-from onefold.limits import DAY_MS
+from onefold.limits import DAY_MS, NEVER_MS
 
 DAY = "day"
 """What `days_active` counts, and the period of a streak that names none."""
@@ -50,12 +51,14 @@ def _itself(state: int | None) -> int | None:
 
 @lru_cache(maxsize=256)
 def _time_since(unit_ms: int) -> Monoid:
-    def since(at_ms: int | None, now_ms: int, profile: Any) -> int | None:
-        """Whole units that have passed."""
+    def since(at_ms: int | None, now_ms: int, profile: Any, level: float | None = None) -> int | None:
+        """Whole units that have passed. With a level, which it is only compared with, time wakes the profile only there."""
         if at_ms is None:
             return None
         passed = (now_ms - at_ms) // unit_ms
-        profile.due_ms = min(profile.due_ms, at_ms + (passed + 1) * unit_ms)
+        turns = (passed + 1,) if level is None else (ceil(level), floor(level) + 1)
+        due_ms = min((at_ms + turn * unit_ms for turn in turns if turn > passed), default=NEVER_MS)
+        profile.due_ms = min(profile.due_ms, due_ms)
         return passed
 
     return Monoid(_when, max, _itself, _latest, at=since)

@@ -15,7 +15,7 @@ from onefold.language.problem import Code
 from onefold.language.show import show_path
 from onefold.language.suggest import nearest
 from onefold.language.zones import ZONES
-from onefold.limits import EVENT_NAME_MAX_CHARS, SEQUENCE_STEPS_MAX, WINDOW_MAX_MS
+from onefold.limits import EVENT_NAME_MAX_CHARS, SEQUENCE_STEPS_MAX, TIME_SINCE_UNIT_MIN_MS, WINDOW_MAX_MS
 
 OTHER_FORMS = ("did", "did_not", "velocity")
 SEQUENCES = ("sequence", "sequence_count")
@@ -92,10 +92,9 @@ class _Call:
         if window.calendar is not None and not by_day:
             by_day = ("timezone",)
         self._only(("where", "within", *shape.options, *by_day))
-        every = self.keywords.get("unit", self.keywords.get("gap"))
         return n.Aggregate(
             self.column, self.name, event, field, self._where(), *window,
-            timezone=self._timezone(shape), number=number, every_ms=None if every is None else self.reader.duration(every),
+            timezone=self._timezone(shape), number=number, every_ms=self._every(),
             per=self._per(),
         )  # fmt: skip
 
@@ -322,6 +321,13 @@ class _Call:
             self.reader.refuse(node, "value", f"`{keyword}=` is a whole number")
             return None
         return value
+
+    def _every(self) -> int | None:
+        unit_ms, gap_ms = self._ms("unit"), self._ms("gap")
+        if unit_ms is not None and unit_ms < TIME_SINCE_UNIT_MIN_MS:
+            message = "the unit is at least an hour: each one that passes changes the value of every such person"
+            self.reader.refuse(self.keywords["unit"], "duration", message, '"1h"')
+        return gap_ms if unit_ms is None else unit_ms
 
     def _per(self) -> str | None:
         node = self.keywords.get("per")

@@ -187,8 +187,7 @@ class _Scope:
             return "False"
         if isinstance(value, bool):
             return f"({self.value(left)} is {value})" if op == "==" else "False"
-        moving = isinstance(left, n.Call) and moves(left) and not isinstance(value, str)
-        source = self._call(left, value) if moving and isinstance(left, n.Call) else self.value(left)
+        source = self.compared(left, value)
         if isinstance(value, str) and op == "==":
             return f"({source} == {value!r})"
         if isinstance(left, n.Aggregate) and left.function in _ALWAYS_NUMBERS and not isinstance(value, str):
@@ -196,6 +195,16 @@ class _Scope:
         temporary = self._temporary()
         guard = f"type({temporary} := {source}) " + ("is str" if isinstance(value, str) else "in NUMBERS")
         return f"({guard} and {temporary} {op} {value!r})"
+
+    def compared(self, node: n.Node, literal: Any) -> str:
+        """Source of a value that is only compared with this literal: time wakes a profile only where it passes that."""
+        if isinstance(literal, str):
+            return self.value(node)
+        if isinstance(node, n.Call) and moves(node):
+            return self._call(node, literal)
+        if isinstance(node, n.Aggregate) and node.function == "time_since":
+            return slot_value(node, f", {literal!r}")
+        return self.value(node)
 
     def _compare_instants(self, node: n.Compare) -> str:
         return f"before({node.op!r}, {self._instant(node.left)}, {self._instant(node.right)})"
@@ -271,8 +280,8 @@ class ProfileScope(_Scope):
         return super()._compare_instants(node)
 
 
-def slot_value(kept: n.Kept) -> str:
-    """Source of the value of what a profile keeps, from its slot."""
+def slot_value(kept: n.Kept, level: str = "") -> str:
+    """Source of the value of what a profile keeps, from its slot. `level`: one more argument, where it moves with time."""
     key = n.slot(kept)
     if isinstance(kept, n.Sequence):
         return f"kept_{key}.{'count' if kept.counted else 'happened'}(s.get({key!r}), now, p)"
@@ -280,7 +289,7 @@ def slot_value(kept: n.Kept) -> str:
         return f"s.get({key!r}, 0)" if kept.within_ms is None else f"(w[5] if (w := s.get({key!r})) else 0)"
     state, monoid = _state(kept, key), monoid_of(kept)
     if monoid.at is not None:
-        return f"{prefix(kept)}_at({state}, now, p)"
+        return f"{prefix(kept)}_at({state}, now, p{level})"
     return f"{prefix(kept)}_result({state})"
 
 

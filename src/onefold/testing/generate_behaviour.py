@@ -26,7 +26,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Type → functions that may give it."""
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe")
-_GAPS_MS = (SECOND_MS, MINUTE_MS, HOUR_MS, DAY_MS)
+_EVERY_MS = {"gap": (SECOND_MS, MINUTE_MS, HOUR_MS, DAY_MS), "unit": (HOUR_MS, DAY_MS), "per": ()}
 _SAME = (("properties", "category"), ("properties", "price"), ("properties", "anything"))
 
 
@@ -45,7 +45,7 @@ def aggregate(pick: Pick, kind: str, fields: Sequence[n.Path], where: Where) -> 
         0, function, pick((*EVENTS, "*", "page")), field, where(), within_ms, until_ms, calendar,
         timezone=_timezone(pick, shape, calendar),
         number=_number(pick, function),
-        every_ms=pick((None, *_GAPS_MS)) if {"unit", "gap"} & set(shape.options) else None,
+        every_ms=pick((None, *_EVERY_MS[shape.options[0]])) if shape.options else None,
         per=pick((None, None, "week", "month")) if "per" in shape.options else None,
     )  # fmt: skip
 
