@@ -38,7 +38,7 @@ class Monoid(NamedTuple):
     remove: Callable[[State, State], State] | None = None
     """Takes the second state out of the first, where that is possible: then a window keeps a running total."""
     at: Callable[[State | None, int, Any], Any] | None = None
-    """(state, now, profile) → its value, where that moves with time: it arms the profile's `due_ms` for when it does."""
+    """(state, now, profile) → its value, where that moves with time: it arms the profile for when it does."""
 
 
 # --- count -------------------------------------------------------------------------------------------------

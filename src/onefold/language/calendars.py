@@ -1,8 +1,9 @@
 """Calendar windows: this month, yesterday, last week, in a zone that is fixed or each person's own.
 
-The state is that of a window (`windows`) without a running total. In a fixed zone its panes are the periods themselves,
-of which at most two are kept, so that it is exact whatever happens. In a person's own zone, which may change, they are
-quarters of an hour: where days begin in every zone of today; beyond WINDOW_PANES_MAX of them they coarsen, as windows do.
+The state is that of a window (`windows`) without a running total. In a fixed zone its panes are the periods
+themselves, of which at most two are kept, so that it is exact whatever happens. In a person's own zone, which may
+change, they are quarters of an hour: where days begin in every zone of today; beyond WINDOW_PANES_MAX of them they
+coarsen, as windows do.
 """
 
 from collections.abc import Mapping
@@ -44,9 +45,11 @@ class Calendar:
         """The state with one more event; one that is older than the window and cannot come into it changes nothing."""
         if at_ms < self._oldest_ms(now_ms):
             return window
-        if self._personal:
-            return windows.add(window, at_ms, state, self._monoid, SPAN_MS, quantum_ms=QUARTER_MS)
-        return windows.add(window, self._periods.around(at_ms)[1], state, self._monoid, SPAN_MS)
+        if not self._personal:
+            return windows.add(window, self._periods.around(at_ms)[1], state, self._monoid, SPAN_MS)
+        if window is None:
+            return windows.begin(at_ms, state, self._monoid, SPAN_MS, QUARTER_MS)
+        return windows.add(window, at_ms, state, self._monoid, SPAN_MS)
 
     def merge(self, a: Window, b: Window) -> Window:
         """The state of two profiles; both are used up."""

@@ -52,7 +52,7 @@ def _itself(state: int | None) -> int | None:
 @lru_cache(maxsize=256)
 def _time_since(unit_ms: int) -> Monoid:
     def since(at_ms: int | None, now_ms: int, profile: Any, level: float | None = None) -> int | None:
-        """Whole units that have passed. With a level, which it is only compared with, time wakes the profile only there."""
+        """Whole units that have passed. Where it is only compared with a level, time wakes the profile only there."""
         if at_ms is None:
             return None
         passed = (now_ms - at_ms) // unit_ms

@@ -16,6 +16,7 @@ from onefold.language.functions import FUNCTIONS
 from onefold.language.nodes import (
     BUILTINS,
     QUANTIFIERS,
+    Aggregate,
     And,
     Arithmetic,
     Builtin,

@@ -140,9 +140,7 @@ class _Call:
             self.reader.refuse(self.keywords["within"], "duration", "two of these windows are too long")
         function = "count" if field is None else "sum"
         recent = n.Aggregate(self.column, function, event, field, self._where(), window.within_ms)
-        before = n.Aggregate(
-            self.column, function, event, field, recent.where, 2 * window.within_ms, window.within_ms
-        )
+        before = n.Aggregate(self.column, function, event, field, recent.where, 2 * window.within_ms, window.within_ms)
         return n.Arithmetic(self.column, "/", recent, before)
 
     # --- sequences --------------------------------------------------------------------------------------------
@@ -178,7 +176,9 @@ class _Call:
     def _check_steps(self, steps: list[n.Step]) -> None:
         if len(steps) < 2:
             message = "a sequence has at least two steps"
-            self.reader.refuse(self.node, "arguments", message, f'{self.name}("Product Viewed", then="Order Completed")')
+            self.reader.refuse(
+                self.node, "arguments", message, f'{self.name}("Product Viewed", then="Order Completed")'
+            )
             return
         if len(steps) > SEQUENCE_STEPS_MAX:
             message = f"a sequence has at most {SEQUENCE_STEPS_MAX} steps, those that must be absent included"
@@ -199,7 +199,11 @@ class _Call:
 
     def _refuse_step(self, step: n.Step, message: str) -> None:
         at = next(
-            (each for each in ast.walk(self.node) if isinstance(each, ast.expr) and self.reader.column(each) == step.column),
+            (
+                each
+                for each in ast.walk(self.node)
+                if isinstance(each, ast.expr) and self.reader.column(each) == step.column
+            ),
             self.node,
         )
         self.reader.refuse(at, "arguments", message)
@@ -276,7 +280,11 @@ class _Call:
         node = self.node.args[place]
         value = node.value if isinstance(node, ast.Constant) else None
         whole = self.name == "top"
-        if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not least <= value <= most:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int if whole else int | float)
+            or not least <= value <= most
+        ):
             kind = "a whole number" if whole else "a number"
             self.reader.refuse(node, "value", f"{what} is {kind} from {least} to {most}")
             return None
@@ -348,7 +356,9 @@ class _Call:
             return None
         value = node.value if isinstance(node, ast.Constant) else None
         if value == n.PERSON and shape.by_day:
-            message = "days are counted where the workspace's begin, or in a zone that is named; a person's own may change"
+            message = (
+                "days are counted in the workspace's zone, or in one that is named; a person's own may change"
+            )
             self.reader.refuse(node, "value", message)
         elif value != n.PERSON and value not in ZONES:
             near = nearest(value, (n.PERSON, *ZONES)) if isinstance(value, str) else ""

@@ -1,14 +1,16 @@
 """Calendar periods in a time zone: which day, week, month, quarter or year an instant lies in, and when it begins.
 
-A period is a whole number: days count from 1970-01-01, weeks (from Monday) from that of 1970-01-01, months, quarters and
-years from the year 0. Periods are half-open and leave no gap: where clocks skip midnight, the day begins when they do.
+A period is a whole number: days count from 1970-01-01, weeks (from Monday) from that of 1970-01-01, months, quarters
+and years from the year 0. Periods are half-open and leave no gap: where clocks skip midnight, the day begins when they
+do.
 """
 
 from datetime import date, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from onefold.language.zones import FIRST_MS, LAST_MS, local, midnight_ms
+from onefold.language.instants import FIRST_MS, LAST_MS
+from onefold.language.zones import local, midnight_ms
 
 _DAY_0 = date(1970, 1, 1)
 _MONDAY = 3
@@ -25,7 +27,7 @@ class Periods:
         self._bounds = (0, 0, 0)
 
     def index(self, at_ms: int) -> int:
-        """The period that the instant lies in; an instant beyond all calendars counts as the first or last day of them."""
+        """The period that the instant lies in; beyond all calendars, that of their first or last day."""
         return self.around(at_ms)[0]
 
     def around(self, at_ms: int) -> tuple[int, int, int]:

@@ -1,11 +1,11 @@
 """Percentiles as a monoid: exact up to PERCENTILE_VALUES_MAX different numbers, then a histogram of bounded error.
 
-The state is `[level, {key: how many}]`. At level -1 the keys are the numbers themselves. At level n they are buckets: the
-upper bits of the double's own bit pattern, all but 46 + n of them, which in every power of two makes 64 / 2^n buckets of
-equal width. So a bucket's middle is off by 2^-7 (0.8 %) of the number at level 0, and by twice as much at each level
-more; a level is left when its keys are too many. Levels depend on nothing but the set of numbers, so the value does not
-depend on the order of events or merges: the idea of uniform collapse (Epicoco et al., "UDDSketch", 2020) with the
-buckets of HdrHistogram instead of logarithms, whose last bit is not the same on every machine.
+The state is `[level, {key: how many}]`. At level -1 the keys are the numbers themselves. At level n they are buckets:
+the upper bits of the double's own bit pattern, all but 46 + n of them, which in every power of two makes 64 / 2^n
+buckets of equal width. So a bucket's middle is off by 2^-7 (0.8 %) of the number at level 0, and by twice as much at
+each level more; a level is left when its keys are too many. Levels depend on nothing but the set of numbers, so the
+value does not depend on the order of events or merges: the idea of uniform collapse (Epicoco et al., "UDDSketch",
+2020) with the buckets of HdrHistogram instead of logarithms, whose last bit is not the same on every machine.
 """
 
 from collections.abc import Callable, Sequence

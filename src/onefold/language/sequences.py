@@ -1,14 +1,14 @@
 """Sequences: who did one thing after another, in time, with nothing unwanted between.
 
-Of each event that is a step, the profile keeps a record: when it was, of which steps (a bit each), the value that must be
-the same in all, and whether it completes the sequence. The state is `[records, settled, live, past]`: records packed in
-order of time, how many completions have left them, how many they hold, and what is left of the records that had to go
-because there were more than SEQUENCE_EVENTS_MAX (None: none had to). A set of events, and so the same in any order, until
-then.
+Of each event that is a step, the profile keeps a record: when it was, of which steps (a bit each), the value that
+must be the same in all, and whether it completes the sequence. The state is `[records, settled, live, past]`: records
+packed in order of time, how many completions have left them, how many they hold, and what is left of the records that
+had to go because there were more than SEQUENCE_EVENTS_MAX (None: none had to). A set of events, and so the same in
+any order, until then.
 
-One walk in order of time finds the completions. For each step it knows the latest event that ends a chain up to there, and
-the latest possible beginning of that chain. No other chain needs to be looked at: of two that end at the same step, the
-one that ends later also begins no earlier, so it leaves more room before negated steps, gaps and the total window.
+One walk in order of time finds the completions. For each step it knows the latest event that ends a chain up to there,
+and the latest possible beginning of that chain. No other chain needs to be looked at: of two that end at the same step,
+the one that ends later also begins no earlier, so it leaves more room before negated steps, gaps and the total window.
 """
 
 from bisect import bisect_right, insort

@@ -1,8 +1,8 @@
 """Sessions as a monoid: stretches of activity that a gap of inactivity ends. Late events extend, begin and join them.
 
-The state is `[settled, settled_ms, horizon_ms, begin, end, begin, end, ...]`: the latest SESSIONS_MAX sessions in order.
-Older ones are settled: counted, with their lengths together; what happened up to `horizon_ms` is in them, and an event
-that comes later than that changes nothing any more.
+The state is `[settled, settled_ms, horizon_ms, begin, end, begin, end, ...]`: the latest SESSIONS_MAX sessions in
+order. Older ones are settled: counted, with their lengths together; what happened up to `horizon_ms` is in them, and an
+event that comes later than that changes nothing any more.
 """
 
 from collections.abc import Callable, Sequence
@@ -104,7 +104,7 @@ _RESULTS: dict[str, Callable[[State | None], Any]] = {
 
 @lru_cache(maxsize=1024)
 def sessions(function: str, gap_ms: int) -> Monoid:
-    """How many sessions (`session_count`), their average (`session_length`) or whole (`session_time`) length in seconds.
+    """How many sessions (`session_count`), their average (`session_length`) or whole length (`session_time`), in s.
 
     Two events less than `gap_ms` apart are of one session.
     """

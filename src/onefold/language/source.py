@@ -281,7 +281,7 @@ class ProfileScope(_Scope):
 
 
 def slot_value(kept: n.Kept, level: str = "") -> str:
-    """Source of the value of what a profile keeps, from its slot. `level`: one more argument, where it moves with time."""
+    """Source of the value of what a profile keeps, from its slot. `level`: one more argument where it moves."""
     key = n.slot(kept)
     if isinstance(kept, n.Sequence):
         return f"kept_{key}.{'count' if kept.counted else 'happened'}(s.get({key!r}), now, p)"

@@ -1,7 +1,7 @@
 """The standard deviation as a monoid: exact sums of the numbers and of their squares, so that order never matters.
 
-The value is that of the whole population (one number: 0), rounded once: numbers and squares are summed without any error,
-and the variance is computed in whole numbers from there.
+The value is that of the whole population (one number: 0), rounded once: numbers and squares are summed without any
+error, and the variance is computed in whole numbers from there.
 """
 
 from collections.abc import Sequence
@@ -103,4 +103,3 @@ def _whole_root(top: int, bottom: int) -> int:
 
 
 STDDEV = Monoid(_lift, _combine, _result, _total, _remove)
-

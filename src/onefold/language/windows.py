@@ -33,16 +33,19 @@ _ONE = 1
 assert sys.byteorder == "little", "packed times are read in place"
 
 
-def add(
-    window: Window | None, at_ms: int, state: Any, monoid: Monoid, within_ms: int, *, quantum_ms: int = 1
-) -> Window:
-    """The window with one more event in it; the window is reused. A new one begins with this quantum."""
+def begin(at_ms: int, state: Any, monoid: Monoid, within_ms: int, quantum_ms: int = 1) -> Window:
+    """A window with one event in it."""
+    running = _own(state) if monoid.remove is not None else None
+    pane = at_ms - at_ms % quantum_ms
+    made = [quantum_ms, pane, pane, b"", _together([state], monoid), running, WIDTH]
+    _fill(made, [pane], within_ms, pane)
+    return made
+
+
+def add(window: Window | None, at_ms: int, state: Any, monoid: Monoid, within_ms: int) -> Window:
+    """The window with one more event in it; the window is reused."""
     if window is None:
-        running = _own(state) if monoid.remove is not None else None
-        pane = at_ms - at_ms % quantum_ms
-        made = [quantum_ms, pane, pane, b"", _together([state], monoid), running, WIDTH]
-        _fill(made, [pane], within_ms, pane)
-        return made
+        return begin(at_ms, state, monoid, within_ms)
     if monoid.remove is not None:
         window[5] = monoid.combine(window[5], state)
     pane = at_ms - at_ms % window[0]

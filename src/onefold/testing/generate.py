@@ -162,8 +162,7 @@ class _Trees:
         names = [name for name, has in (self.traits or {}).items() if has == "instant"]
         match self.pick("seen", "seen", "event", "declared", "trait"):
             case "event":
-                event, window = self.pick(*EVENTS, "*"), self.draw(_window)
-                return n.Aggregate(0, self.pick("first", "last"), event, n.Field(0, ("time",)), None, window)
+                return behaviour.aggregate(self._choose, "instant", _FIELDS, self._where)
             case "declared":
                 return n.Call(0, "to_instant", (n.Declared(0, ("plan",)),))
             case "trait" if names:

@@ -185,7 +185,7 @@ class _Profile(_Scope):
         return aggregate(node, [_Event(event, self.place).value(node.field) for event in chosen])
 
     def _zone(self) -> str:
-        """A person's own: the declared one where there is such a zone, else the latest event's, else the workspace's."""
+        """The declared one where there is such a zone, else the latest event's, else the workspace's."""
         history = sorted(self.person.history, key=lambda event: (event.at_ms, event.tie))
         said = [zone for event in history if (zone := event.context.get("timezone")) is not None]
         for zone in (self.person.declared.get("timezone"), *said[-1:]):

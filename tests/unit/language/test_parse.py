@@ -160,7 +160,6 @@ def test_an_expression_may_have_lines_and_other_alphabets() -> None:
         ('"a" "b"', 4, "comma", ""),
         ("x == 1e999", 5, "too large", ""),
         ("x == 99999999999999999999", 5, "too large", ""),
-        ('sequence("a")', 0, "not in this version", ""),
         ("", 0, "empty", ""),
     ],
 )  # fmt: skip
