@@ -50,10 +50,12 @@ def declared_by(history: list[Occurrence]) -> dict[str, Any]:
     return {name: value for name, (_, _, value) in latest.items()}
 
 
-def expected(definitions: Definitions, history: list[Occurrence], now_ms: int) -> tuple[dict[str, Any], set[str]]:
+def expected(
+    definitions: Definitions, history: list[Occurrence], now_ms: int, identifiers: tuple[str, ...]
+) -> tuple[dict[str, Any], set[str]]:
     """What the reference says of somebody with this history."""
     seen = tuple(as_seen(occurrence) for occurrence in history)
-    person = reference.Person(seen, declared_by(list(seen)), ("user_id:u",))
+    person = reference.Person(seen, declared_by(list(seen)), identifiers)
     return reference.values(checked(definitions), person, now_ms)
 
 
@@ -82,8 +84,8 @@ def test_stream_equals_reference(hundred: int) -> None:
 
 def assert_as_expected(world: World, definitions: Definitions, history: list[Occurrence], seed: int) -> None:
     """Hold the platform's person against the reference's."""
-    computed, audiences = expected(definitions, history, world.now_ms)
     person = world.person("user_id:u")
+    computed, audiences = expected(definitions, history, world.now_ms, person.identifiers)
     ours = {name: as_reference(value) for name, value in person.computed.items()}
     assert same_values(ours, computed), (seed, ours, computed)
     assert set(person.audiences) == audiences, seed

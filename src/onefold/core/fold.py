@@ -5,7 +5,7 @@ from typing import Any
 from onefold.core.batch import Incoming
 from onefold.core.merge import declare
 from onefold.core.run import Run
-from onefold.language.values import storable
+from onefold.language.values import identical, storable
 from onefold.limits import PROFILE_TRAITS_MAX, RECENT_EVENTS_MAX
 from onefold.model.effect import Admitted
 from onefold.model.profile import Declared, Profile
@@ -72,7 +72,7 @@ def _declare_all(profile: Profile, incoming: Incoming) -> dict[str, Any]:
             continue
         old = declared.get(name)
         if declare(declared, name, Declared(value, incoming.at_ms, incoming.fingerprint)) and (
-            old is None or old.value != value or type(old.value) is not type(value)
+            old is None or not identical(old.value, value)
         ):
             changed[f"traits.{name}"] = value
     return changed

@@ -24,6 +24,7 @@ from onefold.language.putting import Around, is_sure, put
 from onefold.language.sequences import same_key
 from onefold.language.show import show
 from onefold.language.source import CALLED, EventScope, ProfileScope, Surroundings, prefix, slot_value
+from onefold.language.values import identical
 
 ALWAYS = "True"
 """The guard of what every event of a name changes."""
@@ -183,7 +184,7 @@ class _Compiler:
     def _scope(self) -> dict[str, Any]:
         scope: dict[str, Any] = {**CALLED, **self.among.constants}
         scope |= {"add": windows.add, "pack": windows.NARROW.pack}
-        scope |= {"between": between, "zone_name": zone_name, "same_key": same_key}
+        scope |= {"between": between, "zone_name": zone_name, "same_key": same_key, "identical": identical}
         for name, monoid in MONOIDS.items():
             scope |= _named(name, monoid)
         for key, kept in self.kept.items():
@@ -390,7 +391,7 @@ def _trait_lines(definition: _Definition, scope: ProfileScope, then: Iterable[st
     name, value = definition.name, scope.value(definition.node)
     yield f"v = dated({value})" if scope.is_instant(definition.node) else f"v = {value}"
     yield f"o = c.get({name!r})"
-    yield "if v != o or type(v) is not type(o):"
+    yield "if v != o or type(v) is not type(o) or (type(v) is list and not identical(v, o)):"
     yield f"    if v is None: del c[{name!r}]"
     yield f"    else: c[{name!r}] = v"
     yield f"    changed[{name!r}] = v"

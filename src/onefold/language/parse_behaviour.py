@@ -356,9 +356,7 @@ class _Call:
             return None
         value = node.value if isinstance(node, ast.Constant) else None
         if value == n.PERSON and shape.by_day:
-            message = (
-                "days are counted in the workspace's zone, or in one that is named; a person's own may change"
-            )
+            message = "days are counted in the workspace's zone, or in one that is named; a person's own may change"
             self.reader.refuse(node, "value", message)
         elif value != n.PERSON and value not in ZONES:
             near = nearest(value, (n.PERSON, *ZONES)) if isinstance(value, str) else ""

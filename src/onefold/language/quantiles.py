@@ -8,6 +8,7 @@ value does not depend on the order of events or merges: the idea of uniform coll
 2020) with the buckets of HdrHistogram instead of logarithms, whose last bit is not the same on every machine.
 """
 
+import sys
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import lru_cache
@@ -22,6 +23,7 @@ _EXACT = -1
 _BITS_LEFT_OUT = 46
 _DOUBLE, _INTEGER = Struct("<d"), Struct("<q")
 _WHOLE = 1 << 53
+_LARGEST: int = _INTEGER.unpack(_DOUBLE.pack(sys.float_info.max))[0]
 
 State = list[Any]
 
@@ -74,7 +76,7 @@ def middle(key: int, level: int) -> float:
         return 0
     shift = _BITS_LEFT_OUT + level
     low: float = _DOUBLE.unpack(_INTEGER.pack(size << shift))[0]
-    high: float = _DOUBLE.unpack(_INTEGER.pack((size + 1 << shift) - 1))[0]
+    high: float = _DOUBLE.unpack(_INTEGER.pack(min((size + 1 << shift) - 1, _LARGEST)))[0]
     return low / 2 + high / 2 if key >= 0 else -(low / 2 + high / 2)
 
 

@@ -67,6 +67,17 @@ def storable(value: Any) -> Any:
     return [storable(item) for item in value]
 
 
+def identical(a: Any, b: Any) -> bool:
+    """Equal and of the same types throughout: `1`, `1.0` and `true` are three values, also inside lists and objects."""
+    if type(a) is not type(b):
+        return False
+    if type(a) is list:
+        return len(a) == len(b) and all(map(identical, a, b))
+    if type(a) is dict:
+        return a.keys() == b.keys() and all(identical(value, b[key]) for key, value in a.items())
+    return bool(a == b)
+
+
 def same(a: Any, b: Any) -> bool:
     """Equal numbers, strings or booleans; a missing value, a list or an object equals nothing."""
     if type(a) in NUMBERS:
