@@ -1,4 +1,4 @@
-"""One definition, one answer, also for people who turn out to be one in the middle of windows, sessions and sequences."""
+"""One definition, one answer, also for people who turn out to be one in the middle of a window or a sequence."""
 
 import os
 import random

@@ -112,7 +112,8 @@ SIGNED_UP = n.Sequence(0, (n.Step(0, "Signed Up"), n.Step(0, "Order Completed"))
 
 def test_what_was_completed_stays_counted_when_its_events_are_let_go_of() -> None:
     """A chain goes on from an event that is no longer kept, and nothing is counted twice."""
-    chain, slots = Chain(SIGNED_UP), {}
+    chain = Chain(SIGNED_UP)
+    slots: dict[str, Any] = {}
     many = 3 * SEQUENCE_EVENTS_MAX
     chain.put(slots, "k", START_MS, 1)
     for i in range(many):
@@ -127,7 +128,8 @@ def test_what_was_completed_stays_counted_when_its_events_are_let_go_of() -> Non
 def test_far_more_events_than_are_kept_in_order(bits: list[int]) -> None:
     """In order of time a sequence of adjacent steps is exact, however many events there are."""
     node = n.Sequence(0, (n.Step(0, "A"), n.Step(0, "X", negated=True), n.Step(0, "B", within_ms=4)), counted=True)
-    chain, slots = Chain(node), {}
+    chain = Chain(node)
+    slots: dict[str, Any] = {}
     wanted, begun, unwanted = 0, -10, -10
     for at, each in enumerate(bits):
         mask = (1, 4, 2)[each - 1]

@@ -44,7 +44,7 @@ def test_the_same_product_through_all_steps_on_two_devices() -> None:
     text = 'sequence_count("Viewed", step("Added", within="1h"), "Ordered", same=properties.product_id, within="1d")'
     world = World(define({"bought": text}))
 
-    def send(name: str, product: int, **who: str) -> None:
+    def send(name: str, product: int, **who: Any) -> None:
         world.send(track(name, properties={"product_id": product}, **who))
         world.pass_time(MINUTE_MS)
 

@@ -29,9 +29,8 @@ def read(text: str) -> n.Node:
         ('did_not("Order", at_least=2)', 'count("Order") < 2'),
         ('velocity("Order", within="7d")', 'count("Order", within="1w") / count("Order", within=between("2w", "1w"))'),
         (
-            'velocity("Order", properties.price, within="1d", where=name == "a")',
-            'sum("Order", properties.price, where=name == "a", within="1d")'
-            ' / sum("Order", properties.price, where=name == "a", within=between("2d", "1d"))',
+            'velocity("Order", properties.x, within="1d")',
+            'sum("Order", properties.x, within="1d") / sum("Order", properties.x, within=between("2d", "1d"))',
         ),
         ('sequence("A", then="B")', 'sequence("A", "B")'),
         ('sequence("A", then=("B", "C"), within="7d")', 'sequence("A", "B", "C", within="1w")'),
