@@ -67,12 +67,17 @@ def _window(node: n.Aggregate, calendar: Calendar, times: list[int], now_ms: int
 
 @settings(max_examples=300, deadline=None)
 @given(
-    st.sampled_from(NIGHTS), st.lists(st.integers(-80 * DAY_MS, 0) | st.integers(-30 * HOUR_MS, 0), max_size=12),
-    st.sampled_from(tuple(n.CALENDARS)), st.tuples(st.sampled_from(ZONES), st.sampled_from(ZONES)),
+    night_ms=st.sampled_from(NIGHTS),
+    aparts=st.lists(st.integers(-80 * DAY_MS, 0) | st.integers(-30 * HOUR_MS, 0), max_size=12),
+    which=st.sampled_from(tuple(n.CALENDARS)), zones=st.tuples(st.sampled_from(ZONES), st.sampled_from(ZONES)),
     whose=st.sampled_from(("person", "fixed")),
 )  # fmt: skip
 @example(
-    NIGHTS[1], [-1, -HOUR_MS, -2 * HOUR_MS - 1, -26 * HOUR_MS], "this_day", ("UTC", "Europe/Berlin"), whose="person"
+    night_ms=NIGHTS[1],
+    aparts=[-1, -HOUR_MS, -2 * HOUR_MS - 1, -26 * HOUR_MS],
+    which="this_day",
+    zones=("UTC", "Europe/Berlin"),
+    whose="person",
 )
 def test_calendar_windows_turn_when_their_period_does(
     night_ms: int, aparts: list[int], which: str, zones: tuple[str, str], *, whose: str

@@ -110,7 +110,9 @@ def test_what_moves_with_time_changes_just_when_it_says(node: n.Aggregate, steps
 
 @settings(max_examples=30, deadline=None)
 @given(
-    st.lists(st.floats(0.01, 1e6) | st.floats(-1e6, -0.01), min_size=PERCENTILE_VALUES_MAX + 1, max_size=1500, unique=True),
+    st.lists(
+        st.floats(0.01, 1e6) | st.floats(-1e6, -0.01), min_size=PERCENTILE_VALUES_MAX + 1, max_size=1500, unique=True
+    ),
     st.integers(0, 100),
     st.randoms(use_true_random=False),
 )  # fmt: skip
