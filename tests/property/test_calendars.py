@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from onefold.language import nodes as n
 from onefold.language.aggregates import MONOIDS
-from onefold.language.calendars import Calendar
+from onefold.language.calendars import Calendar, calendar_of
 from onefold.language.periods import Periods
 from onefold.language.zones import zone
 from onefold.limits import DAY_MS, HOUR_MS, NEVER_MS
@@ -86,7 +86,7 @@ def test_calendar_windows_turn_when_their_period_does(
     name, own = zones
     timezone = n.PERSON if whose == "person" else own
     node = n.Aggregate(0, "count", "*", calendar=which, timezone=timezone)
-    calendar = Calendar(node, MONOIDS["count"], name)
+    calendar = calendar_of(node, MONOIDS["count"], name)
     now_ms = night_ms
     times = [night_ms + apart for apart in aparts]
     window = _window(node, calendar, times, now_ms)
@@ -109,7 +109,7 @@ def test_calendar_windows_turn_when_their_period_does(
 def test_merged_calendar_windows_hold_the_events_of_both(timezone: str) -> None:
     """Two profiles' months are one month."""
     node = n.Aggregate(0, "count", "*", calendar="this_month", timezone=timezone)
-    calendar = Calendar(node, MONOIDS["count"], "UTC")
+    calendar = calendar_of(node, MONOIDS["count"], "UTC")
     now_ms = at("2025-03-31T21:59:59")
     days = [now_ms - i * DAY_MS for i in range(40)]
     a, b = (_window(node, calendar, days[i::2], now_ms) for i in (0, 1))

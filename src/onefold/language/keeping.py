@@ -5,7 +5,7 @@ from typing import Any, Protocol
 from onefold.language import nodes as n
 from onefold.language import windows
 from onefold.language.aggregates import Monoid
-from onefold.language.calendars import Calendar
+from onefold.language.calendars import Calendar, calendar_of
 from onefold.language.monoids import monoid_of
 from onefold.language.sequences import Chain
 from onefold.limits import NEVER_MS
@@ -99,8 +99,8 @@ class ByCalendar:
         return False
 
     def is_empty(self, state: State) -> bool:
-        """No pane is left."""
-        return not windows.size(state)
+        """Nothing is left."""
+        return self.calendar.is_empty(state)
 
     def due_ms(self, state: State) -> int:  # noqa: ARG002 - as the protocol says
         """The value arms the profile."""
@@ -113,7 +113,7 @@ def keeping_of(kept: n.Kept, workspace_zone: str) -> Keeping:
         return Chain(kept)
     monoid = monoid_of(kept)
     if kept.calendar is not None:
-        return ByCalendar(Calendar(kept, monoid, workspace_zone))
+        return ByCalendar(calendar_of(kept, monoid, workspace_zone))
     if kept.within_ms is None:
         return Lifetime(monoid)
     return Sliding(monoid if kept.until_ms is None else monoid._replace(remove=None), kept.within_ms)

@@ -1,10 +1,10 @@
 """Sequences: who did one thing after another, in time, with nothing unwanted between.
 
 Of each event that is a step, the profile keeps a record: when it was, of which steps (a bit each), the value that
-must be the same in all, and whether it completes the sequence. The state is `[records, settled, live, past]`: records
-packed in order of time, how many completions have left them, how many they hold, and what is left of the records that
-had to go because there were more than SEQUENCE_EVENTS_MAX (None: none had to). A set of events, and so the same in
-any order, until then.
+must be the same in all, and whether it completes the sequence. The state is `[records, settled, live, past, front]`:
+records packed in order of time, how many completions have left them, how many they hold, what is left of the records
+that had to go because there were more than SEQUENCE_EVENTS_MAX (None: none had to), and how far a walk over the
+records has come already. A set of events, and so the same in any order, until then.
 
 One walk in order of time finds the completions. For each step it knows the latest event that ends a chain up to there,
 and the latest possible beginning of that chain. No other chain needs to be looked at: of two that end at the same step,
@@ -12,7 +12,7 @@ the one that ends later also begins no earlier, so it leaves more room before ne
 """
 
 from bisect import bisect_right, insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from struct import Struct
 from typing import Any, NamedTuple
 
@@ -25,6 +25,7 @@ from onefold.limits import NEVER_MS, SEQUENCE_EVENTS_MAX
 _RECORD = Struct(">QQHB")
 _SIZE = _RECORD.size
 _TIME = Struct(">Q")
+_SAME_AT = _TIME.size
 _BIAS = 1 << 62
 """Added to times, so that packed records are in order of time. Times below are biased, but for arguments in `_ms`."""
 _NEVER = 0
@@ -77,28 +78,27 @@ def _plan(sequence: n.Sequence) -> _Plan:
 class _Walk:
     """A walk over events in order of time: where chains up to each stage end and begin, and what came between."""
 
-    def __init__(self, plan: _Plan, past: Sequence[int] = ()) -> None:
+    def __init__(self, plan: _Plan, front: Sequence[int] = ()) -> None:
         self._plan = plan
         self._last = len(plan.stages) - 1
         count = len(plan.stages)
-        self._ends = list(past[:count]) or [_NEVER] * count
-        self._begins = list(past[count : 2 * count]) or [_NEVER] * count
-        self._unwanted = list(past[2 * count :]) or [_NEVER] * count
+        self._ends = list(front[:count]) or [_NEVER] * count
+        self._begins = list(front[count : 2 * count]) or [_NEVER] * count
+        self._unwanted = list(front[2 * count :]) or [_NEVER] * count
         """The latest unwanted event before each stage."""
         self._at = _NEVER
         self._waiting: list[tuple[list[int], int, int]] = []
         """What the events of this very instant change, for those that come later: (list, index, value)."""
 
-    def past(self) -> list[int]:
-        """All of it, as `_Walk` takes it."""
-        self._arrive(self._at + 1)
+    def front(self) -> list[int]:
+        """All that matters of the events before this instant, as `_Walk` takes it."""
         return [*self._ends, *self._begins, *self._unwanted]
 
     def take(self, at: int, bits: int) -> bool:
         """One more event; True where it is the last step of a chain."""
         if at > self._at:
-            self._arrive(at)
-        whole, done = self._plan.within_ms, False
+            self.arrive(at)
+        done = False
         for i, stage in enumerate(self._plan.stages):
             if bits & stage.unwanted:
                 self._waiting.append((self._unwanted, i, at))
@@ -107,13 +107,16 @@ class _Walk:
             begin = at
             if i:
                 end, begin = self._ends[i - 1], self._begins[i - 1]
-                if not self._unwanted[i] <= end < at or at - end >= stage.within_ms or at - begin >= whole:
+                if not self._unwanted[i] <= end < at or at - end >= stage.within_ms:
+                    continue
+                if at - begin >= self._plan.within_ms:
                     continue
             self._waiting += ((self._ends, i, at), (self._begins, i, begin))
             done = done or i == self._last
         return done
 
-    def _arrive(self, at: int) -> None:
+    def arrive(self, at: int) -> None:
+        """Be at this instant: all events before it have been taken."""
         for where, i, value in self._waiting:
             where[i] = value
         self._waiting.clear()
@@ -128,11 +131,7 @@ class Chain:
         self._same = sequence.same is not None
         self._during_ms = sequence.during_ms
         self.expires = sequence.during_ms is not None
-        gaps_ms = sum(stage.within_ms for stage in plan.stages[1:])
-        self._reach_ms = min(plan.within_ms, gaps_ms, NEVER_MS) + plan.silent_ms
-        """An event that far before another has nothing to do with it."""
-        self._decisive = plan.stages[-1].bit | plan.silent
-        """Bits of the events that, when they are the latest, can change the value."""
+        self._last = plan.stages[-1].bit
         self._negated = plan.silent
         for stage in plan.stages:
             self._negated |= stage.unwanted
@@ -143,46 +142,72 @@ class Chain:
         at = at_ms + _BIAS
         state = slots.get(key)
         if state is None:
-            state = slots[key] = [b"", 0, 0, None]
-        records, settled, live, past = state
+            state = slots[key] = [b"", 0, 0, None, None]
+        records, settled, live, past, _ = state
         if past is not None and at <= past[0]:
             return False
         if not records or at > _TIME.unpack_from(records, len(records) - _SIZE)[0]:
-            state[0] = records + _RECORD.pack(at, same, bits, 0)
-            if bits & self._decisive:
-                self._look_again(state, at)
+            if bits & self._plan.silent and live:
+                self._break(state, at, same)
+            completes = bits & self._last and self._completes(state, at, bits, same)
+            state[0] += _RECORD.pack(at, same, bits, 1 if completes else 0)
+            state[2] += 1 if completes else 0
         else:
             each = _split(records)
             insort(each, _RECORD.pack(at, same, bits, 0))
             state[0] = b"".join(each)
-            self._look_again_at_all(state, keep=not bits & self._negated)
+            self._look_again(state, keep=not bits & self._negated)
         if len(state[0]) > SEQUENCE_EVENTS_MAX * _SIZE:
             self._evict(state)
         return self._plan.silent != 0 or settled + live != state[1] + state[2]
 
-    def _look_again(self, state: State, at: int) -> None:
-        """The latest event may complete a chain, or be what should not have come after one."""
-        records = state[0]
-        first = bisect_right(_Times(records), at - self._reach_ms - 1)
-        tail = list(_RECORD.iter_unpack(records[first * _SIZE :]))
-        sure = at - self._plan.silent_ms
-        """Chains that end from here on lie in the tail; what was found of the others, holds."""
-        found = self._completing(tail, () if first else state[3] or ())
-        flags = [found[i] if each[0] >= sure else each[3] for i, each in enumerate(tail)]
-        self._mark(state, first, tail, flags)
+    def _completes(self, state: State, at: int, bits: int, same: int) -> bool:
+        """Whether an event that is later than all others is the last step of a chain."""
+        if len(self._plan.stages) == 1:
+            return True
+        if self._same:
+            walk = _Walk(self._plan)
+            for before, of in _alike(state[0], same):
+                walk.take(before, of)
+            return walk.take(at, bits)
+        records, (until, *front) = state[0], state[4] or state[3] or (_NEVER,)
+        walk = _Walk(self._plan, front)
+        first = bisect_right(_Times(records), until)
+        for before, _, of, _ in _RECORD.iter_unpack(records[first * _SIZE :]):
+            walk.take(before, of)
+            until = before
+        walk.arrive(at)
+        state[4] = [until, *walk.front()]
+        return walk.take(at, bits)
 
-    def _look_again_at_all(self, state: State, *, keep: bool) -> None:
-        """An event came late. With `keep` it can have undone nothing, not even where records are gone."""
+    def _break(self, state: State, at: int, same: int) -> None:
+        """An event that must not come after a chain has come: those that it comes too soon after are not completed."""
+        flags, marked = state[0][_SIZE - 1 :: _SIZE], bytearray(state[0])
+        i = flags.rfind(1)
+        while i >= 0:
+            before, of, _, _ = _RECORD.unpack_from(marked, i * _SIZE)
+            if before <= at - self._plan.silent_ms:
+                break
+            if of == same:
+                marked[i * _SIZE + _SIZE - 1] = 0
+                state[2] -= 1
+            i = flags.rfind(1, 0, i)
+        state[0] = bytes(marked)
+
+    def _look_again(self, state: State, *, keep: bool) -> None:
+        """Find all completions anew. With `keep` the new event has undone none, not even where records are gone."""
         records, past = list(_RECORD.iter_unpack(state[0])), state[3]
         flags = self._completing(records, past or ())
         if past is not None and keep:
             flags = [max(flag, each[3]) for flag, each in zip(flags, records, strict=True)]
-        self._mark(state, 0, records, flags)
+        self._mark(state, records, flags)
 
-    def _mark(self, state: State, first: int, records: list[Record], flags: list[int]) -> None:
+    def _mark(self, state: State, records: list[Record], flags: list[int]) -> None:
+        marked = bytearray(state[0])
+        marked[_SIZE - 1 :: _SIZE] = bytes(flags)
+        state[0] = bytes(marked)
         state[2] += sum(flags) - sum(each[3] for each in records)
-        marked = [_RECORD.pack(*each[:3], flag) for each, flag in zip(records, flags, strict=True)]
-        state[0] = state[0][: first * _SIZE] + b"".join(marked)
+        state[4] = None
 
     def _completing(self, records: Iterable[Record], past: Sequence[int]) -> list[int]:
         """For each of the records, in order, 1 where it completes the sequence."""
@@ -204,14 +229,16 @@ class Chain:
     def _evict(self, state: State) -> None:
         """More than are kept: the oldest go. What they completed is settled; chains may go on from where they were."""
         over = len(state[0]) - SEQUENCE_EVENTS_MAX * _SIZE
-        gone = list(_RECORD.iter_unpack(state[0][:over]))
+        gone, past = list(_RECORD.iter_unpack(state[0][:over])), state[3] or ()
         completed = sum(each[3] for each in gone)
-        past = state[3] or ()
         walk = _Walk(self._plan, past[1:])
-        if not self._same:
+        if not self._same and self._during_ms is None:
             for at, _, bits, _ in gone:
                 walk.take(at, bits)
-        state[3] = [gone[-1][0], *walk.past()]
+        walk.arrive(gone[-1][0] + 1)
+        state[3] = [gone[-1][0], *walk.front()]
+        if state[4] is not None and state[4][0] < state[3][0]:
+            state[4] = None
         state[0] = state[0][over:]
         state[1] += completed if self._during_ms is None else 0
         state[2] -= completed
@@ -219,8 +246,8 @@ class Chain:
     # --- profiles and time ---------------------------------------------------------------------------------------
     def merge(self, a: State, b: State) -> State:
         """The state of the events of both."""
-        merged = [b"".join(sorted(_split(a[0]) + _split(b[0]))), a[1] + b[1], a[2] + b[2], _merged(a[3], b[3])]
-        self._look_again_at_all(merged, keep=not self._negated)
+        merged = [b"".join(sorted(_split(a[0]) + _split(b[0]))), a[1] + b[1], a[2] + b[2], _merged(a[3], b[3]), None]
+        self._look_again(merged, keep=not self._negated)
         if len(merged[0]) > SEQUENCE_EVENTS_MAX * _SIZE:
             self._evict(merged)
         return merged
@@ -231,9 +258,9 @@ class Chain:
         gone = bisect_right(_Times(state[0]), now_ms - self._during_ms + _BIAS)
         if gone:
             state[0] = state[0][gone * _SIZE :]
-            state[2] = 0
-            records = [(*each[:3], 0) for each in _RECORD.iter_unpack(state[0])]
-            self._mark(state, 0, records, self._completing(records, ()))
+            records = list(_RECORD.iter_unpack(state[0]))
+            state[2] = sum(each[3] for each in records)
+            self._mark(state, records, self._completing(records, ()))
         return gone > 0
 
     def is_empty(self, state: State) -> bool:
@@ -254,16 +281,29 @@ class Chain:
         if not self._plan.silent or not state[2]:
             return done
         records, silent_ms = state[0], self._plan.silent_ms
-        first = bisect_right(_Times(records), now_ms - silent_ms + _BIAS)
-        for at, _, _, flag in _RECORD.iter_unpack(records[first * _SIZE :]):
-            if flag:
-                done -= 1
-                profile.due_ms = min(profile.due_ms, at - _BIAS + silent_ms)
+        flags = records[_SIZE - 1 :: _SIZE]
+        i, began = flags.rfind(1), now_ms - silent_ms + _BIAS
+        while i >= 0 and (at := _TIME.unpack_from(records, i * _SIZE)[0]) > began:
+            done -= 1
+            profile.due_ms = min(profile.due_ms, at - _BIAS + silent_ms)
+            i = flags.rfind(1, 0, i)
         return done
 
     def happened(self, state: State | None, now_ms: int, profile: Any) -> bool:
         """Whether the sequence was ever completed."""
         return self.count(state, now_ms, profile) > 0
+
+
+def _alike(records: bytes, same: int) -> Iterator[tuple[int, int]]:
+    """(time, bits) of the records with this value, in order."""
+    key = _TIME.pack(same)
+    place = records.find(key)
+    while place >= 0:
+        if place % _SIZE == _SAME_AT:
+            at, _, bits, _ = _RECORD.unpack_from(records, place - _SAME_AT)
+            yield at, bits
+            place += _SIZE - 1
+        place = records.find(key, place + 1)
 
 
 def _within(times: Sequence[int], at: int, within_ms: int) -> bool:

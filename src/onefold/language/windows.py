@@ -49,6 +49,13 @@ def add(window: Window | None, at_ms: int, state: Any, monoid: Monoid, within_ms
     if monoid.remove is not None:
         window[5] = monoid.combine(window[5], state)
     pane = at_ms - at_ms % window[0]
+    if pane > window[2] and window[6] == WIDTH and pane - window[1] < REACH_MS and type(window[4]) is list:
+        window[2] = pane
+        window[3] += NARROW.pack(pane - window[1])
+        window[4].append(state)
+        if len(window[4]) > WINDOW_PANES_MAX:
+            _coarsen(window, monoid, within_ms)
+        return window
     if not 0 <= pane - window[1] < REACH_MS and (pane < window[1] or window[6] == WIDTH):
         _fill(window, [time_ms for time_ms, _ in panes(window)], within_ms, pane)
     _put(window, pane, state, monoid)
