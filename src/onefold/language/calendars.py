@@ -33,7 +33,7 @@ PERSON_ZONE = n.Aggregate(0, "last", "*", n.Field(0, ("context", ZONE_FIELD)))
 
 
 class FixedCalendar:
-    """A calendar window in one zone. The state is `[begin_ms, state, begin_ms, state]`: two periods at most, in order."""
+    """A calendar window in one zone. The state is `[begin_ms, state, begin_ms, state]`, of two periods at most."""
 
     def __init__(self, name: str, in_zone: ZoneInfo, monoid: Monoid) -> None:
         self._ago = n.CALENDARS[name][1]

@@ -79,48 +79,37 @@ class _Walk:
     """A walk over events in order of time: where chains up to each stage end and begin, and what came between."""
 
     def __init__(self, plan: _Plan, front: Sequence[int] = ()) -> None:
-        self._plan = plan
-        self._last = len(plan.stages) - 1
         count = len(plan.stages)
+        self._whole_ms = plan.within_ms
+        self._down = list(enumerate(plan.stages))[::-1]
+        self._last = count - 1
         self._ends = list(front[:count]) or [_NEVER] * count
         self._begins = list(front[count : 2 * count]) or [_NEVER] * count
         self._unwanted = list(front[2 * count :]) or [_NEVER] * count
         """The latest unwanted event before each stage."""
-        self._at = _NEVER
-        self._waiting: list[tuple[list[int], int, int]] = []
-        """What the events of this very instant change, for those that come later: (list, index, value)."""
 
     def front(self) -> list[int]:
-        """All that matters of the events before this instant, as `_Walk` takes it."""
+        """All that matters of the events so far, as `_Walk` takes it."""
         return [*self._ends, *self._begins, *self._unwanted]
 
     def take(self, at: int, bits: int) -> bool:
-        """One more event; True where it is the last step of a chain."""
-        if at > self._at:
-            self.arrive(at)
-        done = False
-        for i, stage in enumerate(self._plan.stages):
-            if bits & stage.unwanted:
-                self._waiting.append((self._unwanted, i, at))
-            if not bits & stage.bit:
-                continue
-            begin = at
-            if i:
-                end, begin = self._ends[i - 1], self._begins[i - 1]
-                if not self._unwanted[i] <= end < at or at - end >= stage.within_ms:
-                    continue
-                if at - begin >= self._plan.within_ms:
-                    continue
-            self._waiting += ((self._ends, i, at), (self._begins, i, begin))
-            done = done or i == self._last
-        return done
+        """All events of one instant, which is later than those before; True where its last steps complete a chain.
 
-    def arrive(self, at: int) -> None:
-        """Be at this instant: all events before it have been taken."""
-        for where, i, value in self._waiting:
-            where[i] = value
-        self._waiting.clear()
-        self._at = at
+        Stages are gone through from the last to the first, so that none sees what this instant changes.
+        """
+        ends, begins, done = self._ends, self._begins, False
+        for i, (bit, unwanted, within_ms) in self._down:
+            if bits & bit:
+                begin, fits = at, True
+                if i:
+                    end, begin = ends[i - 1], begins[i - 1]
+                    fits = self._unwanted[i] <= end < at and at - end < within_ms and at - begin < self._whole_ms
+                if fits:
+                    ends[i], begins[i] = at, begin
+                    done = done or i == self._last
+            if bits & unwanted:
+                self._unwanted[i] = at
+        return done
 
 
 class Chain:
@@ -146,10 +135,10 @@ class Chain:
         records, settled, live, past, _ = state
         if past is not None and at <= past[0]:
             return False
-        if not records or at > _TIME.unpack_from(records, len(records) - _SIZE)[0]:
+        if not records or at >= _TIME.unpack_from(records, len(records) - _SIZE)[0]:
             if bits & self._plan.silent and live:
                 self._break(state, at, same)
-            completes = bits & self._last and self._completes(state, at, bits, same)
+            completes = bits & self._last and self._completes(state, at, same)
             state[0] += _RECORD.pack(at, same, bits, 1 if completes else 0)
             state[2] += 1 if completes else 0
         else:
@@ -161,24 +150,28 @@ class Chain:
             self._evict(state)
         return self._plan.silent != 0 or settled + live != state[1] + state[2]
 
-    def _completes(self, state: State, at: int, bits: int, same: int) -> bool:
-        """Whether an event that is later than all others is the last step of a chain."""
+    def _completes(self, state: State, at: int, same: int) -> bool:
+        """Whether an event that no other is later than is the last step of a chain."""
         if len(self._plan.stages) == 1:
             return True
         if self._same:
-            walk = _Walk(self._plan)
-            for before, of in _alike(state[0], same):
-                walk.take(before, of)
-            return walk.take(at, bits)
+            return self._completes_alike(state[0], at, same)
         records, (until, *front) = state[0], state[4] or state[3] or (_NEVER,)
         walk = _Walk(self._plan, front)
         first = bisect_right(_Times(records), until)
-        for before, _, of, _ in _RECORD.iter_unpack(records[first * _SIZE :]):
-            walk.take(before, of)
-            until = before
-        walk.arrive(at)
+        for before, of in _instants((at, bits) for at, _, bits, _ in _RECORD.iter_unpack(records[first * _SIZE :])):
+            if before < at:
+                walk.take(before, of)
+                until = before
         state[4] = [until, *walk.front()]
-        return walk.take(at, bits)
+        return walk.take(at, self._last)
+
+    def _completes_alike(self, records: bytes, at: int, same: int) -> bool:
+        walk = _Walk(self._plan)
+        for before, of in _instants(_alike(records, same)):
+            if before < at:
+                walk.take(before, of)
+        return walk.take(at, self._last)
 
     def _break(self, state: State, at: int, same: int) -> None:
         """An event that must not come after a chain has come: those that it comes too soon after are not completed."""
@@ -188,7 +181,7 @@ class Chain:
             before, of, _, _ = _RECORD.unpack_from(marked, i * _SIZE)
             if before <= at - self._plan.silent_ms:
                 break
-            if of == same:
+            if of == same and before < at:
                 marked[i * _SIZE + _SIZE - 1] = 0
                 state[2] -= 1
             i = flags.rfind(1, 0, i)
@@ -209,22 +202,30 @@ class Chain:
         state[2] += sum(flags) - sum(each[3] for each in records)
         state[4] = None
 
-    def _completing(self, records: Iterable[Record], past: Sequence[int]) -> list[int]:
+    def _completing(self, records: list[Record], past: Sequence[int]) -> list[int]:
         """For each of the records, in order, 1 where it completes the sequence."""
-        walks = {0: _Walk(self._plan, past[1:])} if past and not self._same else {}
-        silent: dict[int, list[int]] = {}
-        flags, silent_bits = [], self._plan.silent
-        for at, same, bits, _ in records:
-            walk = walks.get(same)
-            if walk is None:
-                walk = walks[same] = _Walk(self._plan)
-            flags.append(int(walk.take(at, bits)))
-            if bits & silent_bits:
-                silent.setdefault(same, []).append(at)
-        if silent:
-            for i, (at, same, _, _) in enumerate(records):
-                flags[i] &= not _within(silent.get(same, ()), at, self._plan.silent_ms)
+        flags = [0] * len(records)
+        if not self._same:
+            self._flag(_Walk(self._plan, past[1:]), list(enumerate(records)), flags)
+            return flags
+        groups: dict[int, list[tuple[int, Record]]] = {}
+        for place, record in enumerate(records):
+            groups.setdefault(record[1], []).append((place, record))
+        for group in groups.values():
+            self._flag(_Walk(self._plan), group, flags)
         return flags
+
+    def _flag(self, walk: _Walk, group: list[tuple[int, Record]], flags: list[int]) -> None:
+        """Flag the records of a group, each with its place, that complete a chain of the group."""
+        done, silent = set(), []
+        for at, bits in _instants((at, bits) for _, (at, _, bits, _) in group):
+            if walk.take(at, bits):
+                done.add(at)
+            if bits & self._plan.silent:
+                silent.append(at)
+        for place, (at, _, bits, _) in group:
+            if at in done and bits & self._last and not _within(silent, at, self._plan.silent_ms):
+                flags[place] = 1
 
     def _evict(self, state: State) -> None:
         """More than are kept: the oldest go. What they completed is settled; chains may go on from where they were."""
@@ -233,9 +234,8 @@ class Chain:
         completed = sum(each[3] for each in gone)
         walk = _Walk(self._plan, past[1:])
         if not self._same and self._during_ms is None:
-            for at, _, bits, _ in gone:
+            for at, bits in _instants((at, bits) for at, _, bits, _ in gone):
                 walk.take(at, bits)
-        walk.arrive(gone[-1][0] + 1)
         state[3] = [gone[-1][0], *walk.front()]
         if state[4] is not None and state[4][0] < state[3][0]:
             state[4] = None
@@ -292,6 +292,20 @@ class Chain:
     def happened(self, state: State | None, now_ms: int, profile: Any) -> bool:
         """Whether the sequence was ever completed."""
         return self.count(state, now_ms, profile) > 0
+
+
+def _instants(events: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """(time, bits) of events in order → the same of each instant, the bits of all its events together."""
+    at = together = 0
+    for each, bits in events:
+        if each != at:
+            if together:
+                yield at, together
+            at, together = each, bits
+        else:
+            together |= bits
+    if together:
+        yield at, together
 
 
 def _alike(records: bytes, same: int) -> Iterator[tuple[int, int]]:
