@@ -87,6 +87,12 @@ WINDOW_MAX_MS = 10 * 366 * DAY_MS
 TEXT_MAX_CHARS = EVENT_MAX_BYTES
 """The longest string that a function makes; no string of an event is longer."""
 DEFINITIONS_MAX = 20_000
+DEFINITION_INPUTS_MAX = 256
+"""Different aggregates and traits that the value of one definition depends on, those that it names included: so that
+definitions which build on each other stay linear in their number."""
+HANDLERS_MAX_PARTS = 20_000
+"""Slots and definitions that are written out in the functions of all event names; the rest share functions, which cost
+an event more, but all definitions are compiled in seconds."""
 DEFINITIONS_MAX_BYTES = 4 * MIB
 """All definitions as JSON: they are one record of the log."""
 DEFINITION_NAME_MAX_CHARS = 100

@@ -15,13 +15,14 @@ from msgspec import Struct
 from onefold.language import nodes as n
 from onefold.language.durations import UNITS_MS, why_not
 from onefold.language.functions import ANY, DURATION, FUNCTIONS, MOMENT, REGEX, STEPS_MIN_MS, ZONE, Kind
+from onefold.language.inputs import named, triggers
 from onefold.language.instants import parse_instant
 from onefold.language.parse import CALLABLE, EVENT_NAMES, EVENT_OBJECTS, parse_expression
 from onefold.language.problem import Part, Problem
 from onefold.language.scalars import patterns
 from onefold.language.suggest import nearest
 from onefold.language.zones import ZONES
-from onefold.limits import DEFINITION_NAME_MAX_CHARS, DEFINITIONS_MAX, DEFINITIONS_MAX_BYTES
+from onefold.limits import DEFINITION_INPUTS_MAX, DEFINITION_NAME_MAX_CHARS, DEFINITIONS_MAX, DEFINITIONS_MAX_BYTES
 from onefold.model.definitions import Audience, Definitions, Destination, Source, Trait
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -107,6 +108,7 @@ class _Check:
             types[name] = self._typed("trait", name, node, types, suggestions)
         for name, node in self.audience_trees.items():
             self._typed("audience", name, node, types, suggestions)
+        self._bound_inputs([("trait", each) for each in order] + [("audience", each) for each in audiences])
         return Checked(
             {name: n.in_timezone(node, self.timezone) for name, node in traits.items()},
             {name: n.in_timezone(self.audience_trees[name], self.timezone) for name in audiences},
@@ -143,6 +145,21 @@ class _Check:
     def _add(self, part: Part, name: str, problems: Iterable[Problem]) -> None:
         for p in problems:
             self.problems.append(Problem(p.code, p.message, p.column, p.length, p.suggestion, part, name))
+
+    def _bound_inputs(self, order: Iterable[tuple[Part, str]]) -> None:
+        """The first definition, in this order of dependence, that depends on too much."""
+        inputs: dict[str, frozenset[str]] = {}
+        for part, name in order:
+            node = (self.trait_trees if part == "trait" else self.audience_trees)[name]
+            found = frozenset(triggers(node))
+            for used in named(node):
+                more = inputs.get(used.name, frozenset())
+                found = found | more if found else more
+            if len(found) > DEFINITION_INPUTS_MAX:
+                message = f"this depends on more than {DEFINITION_INPUTS_MAX} different aggregates and declared traits"
+                self.problems.append(Problem("too_large", message, part=part, name=name))
+                return
+            inputs[name] = found
 
     def _trait_circle(self, around: list[str], column: int) -> None:
         self._circle("trait", around, column)

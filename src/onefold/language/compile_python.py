@@ -3,6 +3,7 @@
 For each event name there is a `put` (puts the event into the slots of aggregates that mention it) and an `on` (does so
 and judges what that changed), so that an event pays only for the definitions that mention it, and of these only for
 those whose inputs it changed. For every other cause (a declared trait, a merge, time) each definition has a judge.
+Where that would be too much source for all names together, an event's slots and definitions share functions instead.
 The generated source is kept on the program; nothing of it comes from users but literals, by `repr`.
 """
 
@@ -12,19 +13,20 @@ from typing import Any
 from onefold.language import nodes as n
 from onefold.language import windows
 from onefold.language.aggregates import MONOIDS, Monoid
-from onefold.language.calendars import PERSON_ZONE, ZONE_FIELD, between, zone_name
+from onefold.language.calendars import PERSON_ZONE, between, zone_name
 from onefold.language.check import Checked
 from onefold.language.excerpt import decoder
-from onefold.language.functions import moves
 from onefold.language.groups import Branch, branches, crossings, gates, of_trait
+from onefold.language.inputs import named, triggers, walk
 from onefold.language.keeping import keeping_of
 from onefold.language.monoids import monoid_of, periods_of
-from onefold.language.program import FIRST_SEEN, IDENTITY, LAST_SEEN, NOW, SEEN, Handler, Program, Trigger
+from onefold.language.program import FIRST_SEEN, IDENTITY, LAST_SEEN, NOW, SEEN, Causes, Handler, Program, Trigger
 from onefold.language.putting import Around, is_sure, put
 from onefold.language.sequences import same_key
 from onefold.language.show import show
 from onefold.language.source import CALLED, EventScope, ProfileScope, Surroundings, prefix, slot_value
 from onefold.language.values import identical
+from onefold.limits import HANDLERS_MAX_PARTS
 
 ALWAYS = "True"
 """The guard of what every event of a name changes."""
@@ -39,21 +41,26 @@ class _Definition:
         self.node = node
         self.audience = audience
         self.slots = {n.slot(kept): kept for kept in _kept(node)}
-        self.traits = {part.name for part in _walk(node) if isinstance(part, n.TraitRef)}
-        self.audiences = {part.name for part in _walk(node) if isinstance(part, n.InAudience)}
+        self.traits = {part.name for part in named(node) if isinstance(part, n.TraitRef)}
+        self.audiences = {part.name for part in named(node) if isinstance(part, n.InAudience)}
         """Audiences that it names."""
-        self.direct = frozenset(_direct_triggers(node))
-        self.triggers: set[Trigger] = set(self.direct)
+        self.direct = frozenset(triggers(node))
+        self.triggers = self.direct
         """Also what the traits and audiences that it names depend on."""
 
 
-def compile_definitions(checked: Checked, version: int) -> Program:
-    """The program of checked definitions (`checked.problems` must be empty)."""
+def compile_definitions(checked: Checked, version: int, parts_max: int = HANDLERS_MAX_PARTS) -> Program:
+    """The program of checked definitions (`checked.problems` must be empty).
+
+    `parts_max`: how many slots and definitions the functions of all event names may write out.
+    """
     assert not checked.problems
     definitions = [_Definition(name, node, audience=False) for name, node in checked.traits.items()]
     definitions += [_Definition(name, node, audience=True) for name, node in checked.audiences.items()]
     _add_inherited_triggers(definitions)
-    return _Compiler(definitions, Surroundings(checked.types, checked.timezone), version).program()
+    compiler = _Compiler(definitions, Surroundings(checked.types, checked.timezone), version)
+    compiler.parts_left = parts_max
+    return compiler.program()
 
 
 def _add_inherited_triggers(definitions: list[_Definition]) -> None:
@@ -61,43 +68,13 @@ def _add_inherited_triggers(definitions: list[_Definition]) -> None:
     by_name = {definition.name: definition for definition in definitions}
     for definition in definitions:
         for name in definition.traits | definition.audiences:
-            definition.triggers |= by_name[name].triggers
-
-
-def _direct_triggers(node: n.Node) -> Iterator[Trigger]:
-    for part in _walk(node):
-        if n.moves(part):
-            yield NOW
-        if isinstance(part, n.Kept):
-            yield n.slot(part)
-            if isinstance(part, n.Aggregate) and part.timezone == n.PERSON:
-                yield f"traits.{ZONE_FIELD}"
-                yield n.slot(PERSON_ZONE)
-        elif isinstance(part, n.Declared):
-            yield f"traits.{part.path[0]}"
-        elif isinstance(part, n.Builtin):
-            yield part.name
-        elif isinstance(part, n.Call) and moves(part):
-            yield NOW
-        elif isinstance(part, n.Share):
-            yield IDENTITY
-
-
-def _walk(node: n.Node) -> Iterator[n.Node]:
-    """The nodes of profile scope: what a state is kept for is a leaf."""
-    yield node
-    if isinstance(node, n.Kept):
-        return
-    for name in node.__struct_fields__:
-        child = getattr(node, name)
-        for item in child if isinstance(child, tuple) else (child,):
-            if isinstance(item, n.Node):
-                yield from _walk(item)
+            more = by_name[name].triggers
+            definition.triggers = definition.triggers | more if definition.triggers else more
 
 
 def _kept(node: n.Node) -> Iterator[n.Kept]:
     """All that the expression needs kept."""
-    for part in _walk(node):
+    for part in walk(node):
         if isinstance(part, n.Kept):
             yield part
             if isinstance(part, n.Aggregate) and part.timezone == n.PERSON:
@@ -127,10 +104,23 @@ class _Compiler:
             self.kept |= definition.slots
         self.slots = {key: keeping_of(kept, among.timezone) for key, kept in self.kept.items()}
         self.lines: list[str] = []
+        self.parts_left = HANDLERS_MAX_PARTS
+        """Slots and definitions that the functions of events may still write out."""
+        self.causes: dict[str, tuple[Causes, ...]] = {}
+        """Of events that share functions: what they change, by what they change of the built-ins (see `On`)."""
         self.dependents: dict[Trigger, list[int]] = {}
         for number, definition in enumerate(definitions):
             for trigger in definition.triggers:
                 self.dependents.setdefault(trigger, []).append(number)
+        self.place = {key: place for place, key in enumerate(self.kept)}
+        self.of_all = [key for key, kept in self.kept.items() if n.events_of(kept) == {"*"}]
+        """Slots that every event may change, whatever its name; and those of which it is one name among others."""
+        self.of_any = [key for key, kept in self.kept.items() if {"*"} < n.events_of(kept)]
+        self.of_name: dict[str, list[str]] = {}
+        for key, kept in self.kept.items():
+            for event in n.events_of(kept) - {"*"}:
+                self.of_name.setdefault(event, []).append(key)
+        self.parts_of_all = sum(2 + len(self.dependents.get(cause, ())) for cause in (*self.of_all, *SEEN))
         self.branches = branches(self.kept)
         audiences = {d.name: d.node for d in definitions if d.audience and not d.audiences}
         self.gates = gates(audiences, among.types)
@@ -141,8 +131,8 @@ class _Compiler:
         self.crossings, self.indexed = crossings(audiences, looked_up, among.types)
 
     def program(self) -> Program:
-        names = sorted({name for kept in self.kept.values() for name in n.events_of(kept)} - {"*"})
-        functions: dict[str, tuple[str | None, str | None, tuple[Trigger, ...]]] = {}
+        names = sorted(self.of_name)
+        functions: dict[str, tuple[str | None, str | None, Iterable[Trigger]]] = {}
         for index, event in enumerate([*names, "*"]):
             functions[event] = self._event_functions(event, index)
         for number in range(len(self.definitions)):
@@ -178,6 +168,7 @@ class _Compiler:
             decode=decoder(self._mentioned("properties"), self._mentioned("context")),
             source=source,
         )
+        scope["judge_some"] = program.judge_some
         _fill_blank(program)
         return program
 
@@ -192,6 +183,7 @@ class _Compiler:
         ranks = {definition.name: rank for rank, definition in enumerate(self.definitions) if definition.audience}
         scope["rank"] = lambda move: ranks[move[0]]
         scope["crossings"] = self.crossings
+        scope |= self.causes
         scope |= {f"branch_{number}": branch.keys for number, branch in enumerate(self.branches)}
         return scope
 
@@ -224,16 +216,38 @@ class _Compiler:
         return tuple(found)
 
     # --- events --------------------------------------------------------------------------------------------
-    def _event_functions(self, event: str, index: int) -> tuple[str | None, str | None, tuple[Trigger, ...]]:
-        touched = [key for key, kept in self.kept.items() if not n.events_of(kept).isdisjoint((event, "*"))]
-        triggers: tuple[Trigger, ...] = (*touched, *SEEN)
-        numbers = sorted({i for trigger in triggers for i in self.dependents.get(trigger, ())})
+    def _event_functions(self, event: str, index: int) -> tuple[str | None, str | None, Iterable[Trigger]]:
+        own = [*dict.fromkeys((*self.of_name.get(event, ()), *self.of_any))]
+        parts = self.parts_of_all + sum(2 + len(self.dependents.get(key, ())) for key in own)
+        if event != "*" and parts > self.parts_left:
+            return self._shared_functions(event, index, own)
+        self.parts_left -= parts
+        touched = sorted((*own, *self.of_all), key=self.place.__getitem__)
+        numbers = sorted({i for trigger in (*touched, *SEEN) for i in self.dependents.get(trigger, ())})
         put, on = f"put_{index}" if touched else None, f"on_{index}" if touched or numbers else None
         if put:
             self.lines += _OnEvent(self, event, touched, []).function(put)
         if on:
             self.lines += _OnEvent(self, event, touched, numbers).function(on)
-        return put, on, triggers
+        return put, on, (*touched, *SEEN)
+
+    def _shared_functions(self, event: str, index: int, own: list[str]) -> tuple[str, str, Iterable[Trigger]]:
+        """As `_event_functions`: what every event changes has one function, and each definition its judge."""
+        if not self.causes:
+            self.lines += _OnEvent(self, "*", self.of_all, []).function("put_all")
+        self.lines += _OnEvent(self, event, own, [], shared=True).function(f"own_{index}")
+        all_, seen = tuple(self.of_all), ((), (FIRST_SEEN,), (LAST_SEEN,), (FIRST_SEEN, LAST_SEEN))
+        causes = tuple(Causes(all_, (*own, "events", *each)) for each in seen)
+        self.causes[f"causes_{index}"] = causes
+        self.lines += [
+            f"def put_{index}(p, e, t, tie, now):  # {event!r}",
+            f"    own_{index}(p, e, t, tie, now); put_all(p, e, t, tie, now)",
+            "",
+            f"def on_{index}(p, e, t, tie, now, seen, changed, moves):  # {event!r}",
+            f"    put_{index}(p, e, t, tie, now); judge_some(causes_{index}[seen], p, now, changed, moves)",
+            "",
+        ]
+        return f"put_{index}", f"on_{index}", causes[3]
 
     # --- judging ---------------------------------------------------------------------------------------------
     def _judge(self, name: str, numbers: Iterable[int]) -> None:
@@ -249,12 +263,17 @@ class _Compiler:
 class _OnEvent:
     """The source of one function for events of one name: puts them into slots; judges, if it has what to judge."""
 
-    def __init__(self, compiler: _Compiler, event: str, touched: list[str], numbers: list[int]) -> None:
+    def __init__(
+        self, compiler: _Compiler, event: str, touched: list[str], numbers: list[int], *, shared: bool = False
+    ) -> None:
         self._compiler = compiler
         self._event = event
         self._touched = touched
+        self._events = (event,) if shared else (event, "*")
+        """Of these names it puts what counts by look-up."""
         self._judging = bool(numbers)
         self._judged = [compiler.definitions[number] for number in numbers]
+        self._traits_named = {name for definition in self._judged for name in definition.traits}
         self._scope = EventScope(compiler.among)
         self._flags: dict[Trigger, str] = {}
         """What the event may change → the source that says whether it did; traits as `of_trait`."""
@@ -279,7 +298,7 @@ class _OnEvent:
     def _slots(self) -> Iterator[str]:
         grouped: set[str] = set()
         for number, branch in enumerate(self._compiler.branches):
-            if branch.event in (self._event, "*"):
+            if branch.event in self._events:
                 yield from self._branch(number, branch)
                 grouped.update(branch.keys.values())
         for key in self._touched:
@@ -358,7 +377,7 @@ class _OnEvent:
     def _trait_changed(self, definition: _Definition) -> list[str]:
         """What follows where a trait has a new value."""
         lines = []
-        if any(definition.name in other.traits for other in self._judged):
+        if definition.name in self._traits_named:
             lines.append(f"{self._flag(of_trait(definition.name))} = True")
         if (given := of_trait(definition.name)) in self._compiler.crossings:
             lines.append(f"crossings[{given!r}].move(o, v, now, a, moves)")

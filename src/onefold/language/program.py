@@ -1,6 +1,7 @@
 """Compiled definitions: what the step calls. Made by `compile_python`, readable as source."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -31,13 +32,26 @@ Judge = Callable[[Any, int, dict[str, Any], list[tuple[str, bool]]], None]
 """(profile, now, changed, moves): recompute traits into `changed`, memberships into `moves` (audience, entered)."""
 
 
+class Causes:
+    """Triggers, of which the first ones are shared by the events of many names."""
+
+    __slots__ = ("_own", "_shared")
+
+    def __init__(self, shared: tuple[Trigger, ...], own: tuple[Trigger, ...]) -> None:
+        self._shared = shared
+        self._own = own
+
+    def __iter__(self) -> Iterator[Trigger]:
+        return chain(self._shared, self._own)
+
+
 class Handler(NamedTuple):
     """What to run for an event of one name."""
 
     put: Put | None
     on: On | None
     """Puts and judges; declared traits must not have changed with the event."""
-    triggers: tuple[Trigger, ...]
+    triggers: Iterable[Trigger]
     """What the event may change; to be judged after `put`."""
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from onefold.language.check import check_expression, checked
 from onefold.language.nodes import Type
+from onefold.limits import DEFINITION_INPUTS_MAX
 from onefold.model.definitions import Audience, Definitions, Trait
 
 TRAITS: dict[str, Type] = {"orders_30d": "number", "is_vip": "boolean", "city": "any", "categories": "list"}
@@ -145,3 +146,14 @@ def test_audiences_do_not_go_round_in_circles() -> None:
         Definitions(traits=(Trait("t", 'in_audience("a")'),), audiences=(Audience("a", "true"),))
     ).problems
     assert (problem.code, problem.part) == ("wrong_scope", "trait")
+
+
+def test_what_depends_on_too_much_is_refused() -> None:
+    """Definitions that build on each other stay linear in their number: each depends on a bounded number of things."""
+    names = [f"a{i}" for i in range(DEFINITION_INPUTS_MAX + 2)]
+    chain = {b: f'in_audience("{a}") and count("{b}") > 1' for a, b in pairwise(names)}
+    (problem,) = checked(audiences(a0='count("a0") > 1', **chain)).problems
+    assert (problem.code, problem.part, problem.name) == ("too_large", "audience", f"a{DEFINITION_INPUTS_MAX}")
+    assert not checked(
+        audiences(a0='count("a0") > 1', **{b: chain[b] for b in names[1:DEFINITION_INPUTS_MAX]})
+    ).problems
