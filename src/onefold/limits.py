@@ -65,14 +65,34 @@ LINKS_MAX = 4_000
 WINDOW_PANES_MAX = 1_024
 """Distinct instants that a window keeps to the millisecond; beyond, its resolution halves until they fit."""
 UNIQUE_VALUES_MAX = 1_000
-"""Distinct values that `unique` and `most_frequent` keep exactly."""
+"""Distinct values that `unique`, `most_frequent` and `top` keep exactly."""
+PERCENTILE_VALUES_MAX = 1_000
+"""Distinct numbers that `percentile` keeps exactly, and buckets that it keeps beyond."""
+ACTIVE_PERIODS_MAX = 3_660
+"""Days (weeks, months) that `days_active` and streaks know of, up to the latest active one: 458 bytes."""
+SESSIONS_MAX = 200
+"""Sessions that later events can still join; older ones are counted, and stay as they are."""
+TIME_SINCE_UNIT_MIN_MS = HOUR_MS
+"""The value of `time_since` changes with each unit that passes, and wakes the profile then."""
+SEQUENCE_STEPS_MAX = 8
+"""Steps of one sequence, negated ones included: each is a bit of every event that it keeps."""
+SEQUENCE_EVENTS_MAX = 256
+"""Latest events that a sequence keeps of a person; what was completed before them stays counted."""
 
 # --- language ----------------------------------------------------------------------------------------------
 EXPRESSION_MAX_CHARS = 4_000
 EXPRESSION_MAX_NODES = 500
 EXPRESSION_MAX_DEPTH = 32
 WINDOW_MAX_MS = 10 * 366 * DAY_MS
+TEXT_MAX_CHARS = EVENT_MAX_BYTES
+"""The longest string that a function makes; no string of an event is longer."""
 DEFINITIONS_MAX = 20_000
+DEFINITION_INPUTS_MAX = 256
+"""Different aggregates and traits that the value of one definition depends on, those that it names included: so that
+definitions which build on each other stay linear in their number."""
+HANDLERS_MAX_PARTS = 20_000
+"""Slots and definitions that are written out in the functions of all event names; the rest share functions, which cost
+an event more, but all definitions are compiled in seconds."""
 DEFINITIONS_MAX_BYTES = 4 * MIB
 """All definitions as JSON: they are one record of the log."""
 DEFINITION_NAME_MAX_CHARS = 100

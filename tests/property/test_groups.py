@@ -28,11 +28,20 @@ TRAITS = {
 _OPS = ("<", "<=", ">", ">=", "==", "!=")
 
 
-def _rule(chance: random.Random) -> str:
+def _rule(chance: random.Random, earlier: int) -> str:
     category, number = f'"{chance.choice("abc")}"', chance.choice((0, 1, 2, 3, 7.77, 10, 30))
     event, plan = f'"{chance.choice(("Order Completed", "*"))}"', f'"{chance.choice(("pro", "free"))}"'
     trait = chance.choice(("orders", "orders_1h", "revenue", "largest", "average"))
     compared = f"{trait} {chance.choice(_OPS)} {number}"
+    first, second = (f"audience_{chance.randrange(earlier)}" if earlier else "none" for _ in range(2))
+    if earlier and chance.random() < 0.25:
+        return chance.choice((
+            f'in_audience("{first}") and not in_audience("{second}")',
+            f'not in_audience("{first}") and {compared}',
+            f'favourite == {category} and in_audience("{first}")',
+            f'in_audience("{first}") or last_seen < ago("1h")',
+            f'in_audience("{first}") != in_audience("{second}")',
+        ))  # fmt: skip
     return chance.choice((
         compared,
         f'{number} {chance.choice(_OPS)} count({event}, within="1h")',
@@ -42,12 +51,14 @@ def _rule(chance: random.Random) -> str:
         f"latest == {category} and (busy or traits.plan == {plan})",
         f"traits.plan == {plan} and {compared}",
         f'favourite == {category} and last_seen > ago("{chance.choice(("1h", "2h"))}")',
+        f'random_share("{chance.choice("xyz")}", 50) and {compared}',
+        f'elapsed(last_seen, "m") > {number} or any(traits.list, item == {number})',
     ))  # fmt: skip
 
 
 def _definitions(seed: int) -> Definitions:
     chance = random.Random(seed)
-    return define(TRAITS, {f"audience_{n}": _rule(chance) for n in range(120)})
+    return define(TRAITS, {f"audience_{n}": _rule(chance, n) for n in range(140)})
 
 
 @pytest.mark.parametrize("seed", range(25))
@@ -96,5 +107,5 @@ def test_a_trait_may_be_named_like_a_slot() -> None:
 
 def test_groups_are_used() -> None:
     """The definitions of these tests are looked up in every way there is."""
-    source = compile_definitions(checked(_definitions(1)), 1).source
+    source = compile_definitions(checked(_definitions(2)), 1).source
     assert all(text in source for text in ("branch_0.get", "crossings[", "gate_0.get"))

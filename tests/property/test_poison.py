@@ -21,6 +21,8 @@ from onefold.collect.decode import Decoder
 from onefold.collect.record import records
 from onefold.language.aggregates import MONOIDS
 from onefold.language.check import checked
+from onefold.language.functions import DIGITS, DURATION, FUNCTIONS, PATTERN, REGEX, UNIT
+from onefold.language.nodes import QUANTIFIERS
 from onefold.limits import DAY_MS, MIB, MINUTE_MS
 from onefold.model import position
 from onefold.model.definitions import Audience, Definitions, Trait
@@ -142,12 +144,25 @@ def definitions() -> Definitions:
         Trait("declared", "traits.x"),
         Trait("louder", "upper(traits.x)"),
     ]
+    rich += [Trait(f"function_{name}", _called(name)) for name in FUNCTIONS]
+    rich.append(Trait("hours", 'count("*", where=hour(time) > 3 and any(properties.x, item == 1 or x.x > 1))'))
     audiences = [
+        *(Audience(f"{each}_items", f"{each}(traits.x, item.x > 1 or any(item, x == 1))") for each in QUANTIFIERS),
+        Audience("of_share", 'random_share("a", 50) or consent("x") or in_audience("soon")'),
         Audience("soon", 'traits.at > ago("30d")'),
         Audience("same", "traits.x == rich_last_properties_x_0"),
         Audience("larger", "traits.x > rich_first_traits_x_1 or contains(traits.x, traits.plan)"),
     ]
     return Definitions(1, (), retail.traits + tuple(rich), retail.audiences + tuple(audiences))
+
+
+def _called(name: str) -> str:
+    """A call of a function with what events declare, of whatever kind it will be."""
+    function, seen = FUNCTIONS[name], []
+    literals = {PATTERN: '"%a_"', REGEX: '"^a+"', DURATION: '"-9w"', UNIT: '"h"', DIGITS: "3"}
+    for number, kind in enumerate(function.params):
+        seen.append(literals.get(kind, ("traits.x", "traits.at", "traits.plan", "traits.x.x")[number % 4]))
+    return f"{name}({', '.join(seen)})"
 
 
 DEFINITIONS = definitions()

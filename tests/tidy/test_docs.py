@@ -12,8 +12,9 @@ import pytest
 from typer.main import get_command
 
 from onefold.cli.app import build
-from onefold.language.nodes import AGGREGATES, BUILTINS, FUNCTIONS
-from onefold.language.parse import parse_expression
+from onefold.language.functions import FUNCTIONS
+from onefold.language.nodes import AGGREGATES, BUILTINS, QUANTIFIERS
+from onefold.language.parse import CONDITIONS, INSTANTS, parse_expression
 from onefold.runtime.workspace import load_workspace
 from onefold.testing.reference import Person, evaluate
 from tests.tidy.source import ROOT, texts
@@ -102,7 +103,8 @@ def test_the_languages_page_tells_the_truth(expression: str, value: str) -> None
 def test_the_languages_page_names_every_function() -> None:
     """Each aggregate, function and built-in name stands in docs/language.md."""
     text = (ROOT / "docs" / "language.md").read_text()
-    missing = [name for name in (*AGGREGATES, *FUNCTIONS, *BUILTINS) if not re.search(rf"`{name}[`(]", text)]
+    names = (*AGGREGATES, *FUNCTIONS, *BUILTINS, *QUANTIFIERS, *CONDITIONS, *INSTANTS, "case")
+    missing = [name for name in names if not re.search(rf"`{name}[`(]", text)]
     assert not missing, missing
 
 

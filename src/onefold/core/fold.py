@@ -5,7 +5,7 @@ from typing import Any
 from onefold.core.batch import Incoming
 from onefold.core.merge import declare
 from onefold.core.run import Run
-from onefold.language.values import storable
+from onefold.language.values import identical, storable
 from onefold.limits import PROFILE_TRAITS_MAX, RECENT_EVENTS_MAX
 from onefold.model.effect import Admitted
 from onefold.model.profile import Declared, Profile
@@ -16,15 +16,7 @@ def fold(run: Run, profile: Profile, incoming: Incoming) -> None:
     event, at_ms, now_ms = incoming.event, incoming.at_ms, run.now_ms
     profile.now_ms = now_ms
     profile.events += 1
-    seen = 0
-    if at_ms > profile.last_seen_ms:
-        profile.last_seen_ms = at_ms
-        seen = 2
-    elif at_ms < profile.first_seen_ms:
-        profile.first_seen_ms = at_ms
-        seen = 1
-    if profile.events == 1:
-        seen = 3
+    seen = _see(profile, at_ms)
     recent = profile.recent
     recent.append(run.partition << 56 | incoming.position)
     if len(recent) > RECENT_EVENTS_MAX:
@@ -34,17 +26,32 @@ def fold(run: Run, profile: Profile, incoming: Incoming) -> None:
     run.n += 1
     handlers = run.program.handlers
     put, on, triggers = handlers[name] if name in handlers else handlers["*"]
+    also = run.program.at_first if profile.events == 1 else ()
     if event.type in _DECLARING and (declared := _declare_all(profile, incoming)):
         run.changed.update(declared)
         if not run.program.dependents.keys().isdisjoint(declared):
-            if put is not None:
-                put(profile, event, at_ms, incoming.fingerprint, now_ms)
-            run.judge(profile, (*triggers, *declared), "event")
-            return
+            also = (*also, *declared)
+    if also:
+        if put is not None:
+            put(profile, event, at_ms, incoming.fingerprint, now_ms)
+        run.judge(profile, (*triggers, *also), "event")
+        return
     if on is not None:
         on(profile, event, at_ms, incoming.fingerprint, now_ms, seen, run.changed, run.moves)
     if run.changed or run.moves:
         run.tell(profile, "event")
+
+
+def _see(profile: Profile, at_ms: int) -> int:
+    """Note when the person was seen; returns what of that changed: 1 the first time, 2 the last."""
+    seen = 0
+    if at_ms > profile.last_seen_ms:
+        profile.last_seen_ms = at_ms
+        seen = 2
+    elif at_ms < profile.first_seen_ms:
+        profile.first_seen_ms = at_ms
+        seen = 1
+    return 3 if profile.events == 1 else seen
 
 
 _DECLARING = ("identify", "group")
@@ -65,7 +72,7 @@ def _declare_all(profile: Profile, incoming: Incoming) -> dict[str, Any]:
             continue
         old = declared.get(name)
         if declare(declared, name, Declared(value, incoming.at_ms, incoming.fingerprint)) and (
-            old is None or old.value != value or type(old.value) is not type(value)
+            old is None or not identical(old.value, value)
         ):
             changed[f"traits.{name}"] = value
     return changed

@@ -3,8 +3,7 @@
 from typing import Any
 
 from onefold.core.run import Run
-from onefold.language import windows
-from onefold.language.program import SEEN, Program, Trigger
+from onefold.language.program import IDENTITY, SEEN, Program, Trigger
 from onefold.limits import RECENT_EVENTS_MAX
 from onefold.model.effect import Merged
 from onefold.model.profile import Declared, Merge, Profile
@@ -31,7 +30,7 @@ def absorb(run: Run, a: Profile, b: Profile, first: str, second: str) -> Profile
 
 def _combine(keep: Profile, gone: Profile, program: Program) -> set[Trigger]:
     """Add what `gone` has to `keep`; returns what that may have changed."""
-    triggers: set[Trigger] = set(SEEN)
+    triggers: set[Trigger] = {*SEEN, IDENTITY}
     keep.created_at_ms = min(keep.created_at_ms, gone.created_at_ms)
     keep.first_seen_ms = min(keep.first_seen_ms, gone.first_seen_ms)
     keep.last_seen_ms = max(keep.last_seen_ms, gone.last_seen_ms)
@@ -58,16 +57,14 @@ def add_state(slots: dict[str, Any], key: str, state: Any, program: Program, ori
     Another partition may have put newer definitions into force: a state that this program does not know is set aside
     for `settle`.
     """
-    slot = program.slots.get(key)
+    keeping = program.slots.get(key)
     mine = slots.get(key)
     if mine is None:
         slots[key] = state
-    elif slot is None:
+    elif keeping is None:
         slots[f"{key}{_ASIDE}{origin:x}"] = state
-    elif slot.within_ms is None:
-        slots[key] = slot.monoid.combine(mine, state)
     else:
-        slots[key] = windows.merge(mine, state, slot.monoid, slot.within_ms)
+        slots[key] = keeping.merge(mine, state)
 
 
 def settle(slots: dict[str, Any], program: Program) -> dict[str, Any]:

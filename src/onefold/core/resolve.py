@@ -12,6 +12,7 @@ from onefold.core.merge import absorb
 from onefold.core.renew import bring_to_present
 from onefold.core.rules import MOST_IDENTIFIERS, ONE_USER_ID, UNIQUE_NAMESPACE
 from onefold.core.run import Run
+from onefold.language.program import IDENTITY
 from onefold.limits import LINKS_MAX, PROFILE_IDENTIFIERS_MAX
 from onefold.model.effect import Created, LinkRefused
 from onefold.model.position import profile_id
@@ -118,6 +119,8 @@ def _give(run: Run, profile: Profile, identifier: str, incoming: Incoming) -> No
     profile.identifiers[identifier] = run.now_ms
     run.owners[identifier] = run.moved[identifier] = profile.id
     _keep_evidence(run, profile, identifier, incoming)
+    if profile.events and IDENTITY in run.program.dependents:
+        run.judge(profile, (IDENTITY,), "event")
 
 
 def user_ids(identifiers: Iterable[str]) -> set[str]:

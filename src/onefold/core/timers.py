@@ -1,7 +1,6 @@
 """Timers: what time alone does to a profile. Windows lose their oldest events, moving comparisons turn."""
 
 from onefold.core.run import Run
-from onefold.language import windows
 from onefold.language.program import NOW, Program, Trigger
 from onefold.limits import NEVER_MS
 from onefold.model.profile import Profile
@@ -15,22 +14,22 @@ def wake(run: Run, profile: Profile) -> None:
     triggers: list[Trigger] = [NOW]
     slots, known = profile.slots, run.program.slots
     for key in list(slots):
-        slot = known.get(key)
-        if slot is None or slot.within_ms is None:
+        keeping = known.get(key)
+        if keeping is None or not keeping.expires:
             continue
-        window = slots[key]
-        if windows.expire(window, now_ms, slot.within_ms, slot.monoid):
+        state = slots[key]
+        if keeping.expire(state, now_ms):
             triggers.append(key)
-            if not windows.size(window):
-                del slots[key]
-                continue
-        profile.due_ms = min(profile.due_ms, windows.next_expiry_ms(window, slot.within_ms))
+        if keeping.is_empty(state):
+            del slots[key]
+        else:
+            profile.due_ms = min(profile.due_ms, keeping.due_ms(state))
     run.judge(profile, triggers, "time")
 
 
 def arm(profile: Profile, program: Program) -> None:
     """Wake the profile no later than the first of its windows loses something."""
-    for key, window in profile.slots.items():
-        slot = program.slots.get(key)
-        if slot is not None and slot.within_ms is not None:
-            profile.due_ms = min(profile.due_ms, windows.next_expiry_ms(window, slot.within_ms))
+    for key, state in profile.slots.items():
+        keeping = program.slots.get(key)
+        if keeping is not None and keeping.expires:
+            profile.due_ms = min(profile.due_ms, keeping.due_ms(state))

@@ -16,6 +16,7 @@ from onefold.language.values import NUMBERS, SCALARS, number, storable
 from onefold.limits import UNIQUE_VALUES_MAX
 
 State = Any
+Tally = dict[str, int]
 _INT_MAX = 1 << 62
 _SUMMABLE_MAX = 1e290
 """A larger number does not count in a sum, so that no sum of any number of events can overflow a double."""
@@ -36,6 +37,8 @@ class Monoid(NamedTuple):
     """All states as one, leaving them unchanged; None where there are none."""
     remove: Callable[[State, State], State] | None = None
     """Takes the second state out of the first, where that is possible: then a window keeps a running total."""
+    at: Callable[[State | None, int, Any], Any] | None = None
+    """(state, now, profile) → its value, where that moves with time: it arms the profile for when it does."""
 
 
 # --- count -------------------------------------------------------------------------------------------------
@@ -171,7 +174,8 @@ def _value(state: list[Any] | None) -> Any:
 
 
 # --- most_frequent, unique, unique_count: value as text → occurrences; most_frequent knows the first of them -----
-def _tally(value: Any, _at: int, _tie: bytes) -> dict[str, int] | None:
+def tally_of(value: Any, _at: int, _tie: bytes) -> Tally | None:
+    """One value as a tally; None for what is neither a string, a number nor a boolean."""
     key = _key(value) if type(value) in SCALARS else None
     return None if key is None else {key: 1}
 
@@ -187,7 +191,8 @@ def _key(value: Any) -> str | None:
     return None if value is None else f"n{value!r}"
 
 
-def _unkey(key: str) -> Any:
+def value_of(key: str) -> Any:
+    """The value that a tally's key stands for."""
     if key[0] == "s":
         return key[1:]
     if key[0] == "b":
@@ -196,7 +201,8 @@ def _unkey(key: str) -> Any:
     return float(text) if "." in text or "e" in text else int(text)
 
 
-def _add_tallies(a: dict[str, int], b: dict[str, int]) -> dict[str, int]:
+def add_tallies(a: Tally, b: Tally) -> Tally:
+    """Both in one; the first is reused."""
     for key, n in b.items():
         a[key] = a.get(key, 0) + n
     if len(a) > UNIQUE_VALUES_MAX:
@@ -204,7 +210,7 @@ def _add_tallies(a: dict[str, int], b: dict[str, int]) -> dict[str, int]:
     return a
 
 
-def _keep_smallest_hashes(tally: dict[str, int]) -> None:
+def _keep_smallest_hashes(tally: Tally) -> None:
     """A bottom-k sample of the values (Beyer et al., SIGMOD 2007): the same whatever the order of arrival."""
     keys = sorted((key for key in tally if key), key=_hash)
     if len(keys) > UNIQUE_VALUES_MAX:
@@ -217,62 +223,66 @@ def _hash(key: str) -> int:
     return xxhash.xxh3_64_intdigest(key.encode())
 
 
-def _sum_tallies(states: Sequence[dict[str, int]]) -> dict[str, int] | None:
+def sum_tallies(states: Sequence[Tally]) -> Tally | None:
+    """All in a new one; None where there are none."""
     if not states:
         return None
-    total: dict[str, int] = {}
+    total: Tally = {}
     for state in states:
-        _add_tallies(total, state)
+        add_tallies(total, state)
     return total
 
 
-def _rank(value: Any) -> tuple[str, Any]:
+def rank_of(key: str) -> tuple[str, Any]:
+    """Order of a tally's keys: by kind, then by value."""
+    value = value_of(key)
     return ("number" if type(value) in NUMBERS else type(value).__name__), value
 
 
 def _favour(value: Any, at: int, tie: bytes) -> list[Any] | None:
-    tally = _tally(value, at, tie)
+    tally = tally_of(value, at, tie)
     return None if tally is None else [next(iter(tally)), tally]
 
 
 def _add_favours(a: list[Any], b: list[Any]) -> list[Any]:
     """[most frequent so far, tally]: one more value can only put itself first."""
     best, tally = a
-    _add_tallies(tally, b[1])
+    add_tallies(tally, b[1])
     if len(b[1]) > 1 or best not in tally:
         a[0] = _favourite(tally)
-    elif (key := b[0]) in tally and key != best and _before(tally, key, best):
+    elif (key := b[0]) in tally and key != best and before(tally, key, best):
         a[0] = key
     return a
 
 
-def _before(tally: dict[str, int], key: str, other: str) -> bool:
+def before(tally: Tally, key: str, other: str) -> bool:
+    """Whether a value is more frequent than another, or as frequent and smaller."""
     n, most = tally[key], tally[other]
-    return n > most or (n == most and _rank(_unkey(key)) < _rank(_unkey(other)))
+    return n > most or (n == most and rank_of(key) < rank_of(other))
 
 
-def _favourite(tally: dict[str, int]) -> str:
+def _favourite(tally: Tally) -> str:
     best = ""
     for key in tally:
-        if key and (not best or _before(tally, key, best)):
+        if key and (not best or before(tally, key, best)):
             best = key
     return best
 
 
 def _sum_favours(states: Sequence[list[Any]]) -> list[Any] | None:
-    tally = _sum_tallies([state[1] for state in states])
+    tally = sum_tallies([state[1] for state in states])
     return None if tally is None else [_favourite(tally), tally]
 
 
 def _most_frequent(state: list[Any] | None) -> Any:
-    return _unkey(state[0]) if state else None
+    return value_of(state[0]) if state else None
 
 
-def _unique(state: dict[str, int] | None) -> Any:
-    return sorted((_unkey(key) for key in state if key), key=_rank) if state else None
+def _unique(state: Tally | None) -> Any:
+    return [value_of(key) for key in sorted(filter(None, state), key=rank_of)] if state else None
 
 
-def _unique_count(state: dict[str, int] | None) -> int:
+def _unique_count(state: Tally | None) -> int:
     if not state:
         return 0
     if _OVERFLOWED not in state:
@@ -281,7 +291,7 @@ def _unique_count(state: dict[str, int] | None) -> int:
     return round((UNIQUE_VALUES_MAX - 1) * (1 << 64) / largest)
 
 
-_tallies = (_tally, _add_tallies)
+_tallies = (tally_of, add_tallies)
 
 MONOIDS: dict[str, Monoid] = {
     "count": Monoid(_one, _plus, _or_zero, sum, _minus),
@@ -292,6 +302,6 @@ MONOIDS: dict[str, Monoid] = {
     "first": Monoid(_moment, _earlier, _value, _or_none(lambda states: min(states, key=_when))),
     "last": Monoid(_moment, _later, _value, _or_none(lambda states: max(states, key=_when))),
     "most_frequent": Monoid(_favour, _add_favours, _most_frequent, _sum_favours),
-    "unique": Monoid(*_tallies, _unique, _sum_tallies),
-    "unique_count": Monoid(*_tallies, _unique_count, _sum_tallies),
+    "unique": Monoid(*_tallies, _unique, sum_tallies),
+    "unique_count": Monoid(*_tallies, _unique_count, sum_tallies),
 }

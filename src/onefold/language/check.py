@@ -6,22 +6,27 @@ mistake of a definition, and gives a missing value when it comes.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from keyword import kwlist
 
 import msgspec
 from msgspec import Struct
 
 from onefold.language import nodes as n
+from onefold.language.durations import UNITS_MS, why_not
+from onefold.language.functions import ANY, DURATION, FUNCTIONS, MOMENT, REGEX, STEPS_MIN_MS, ZONE, Kind
+from onefold.language.inputs import named, triggers
 from onefold.language.instants import parse_instant
 from onefold.language.parse import CALLABLE, EVENT_NAMES, EVENT_OBJECTS, parse_expression
 from onefold.language.problem import Part, Problem
+from onefold.language.scalars import patterns
 from onefold.language.suggest import nearest
-from onefold.limits import DEFINITION_NAME_MAX_CHARS, DEFINITIONS_MAX, DEFINITIONS_MAX_BYTES
+from onefold.language.zones import ZONES
+from onefold.limits import DEFINITION_INPUTS_MAX, DEFINITION_NAME_MAX_CHARS, DEFINITIONS_MAX, DEFINITIONS_MAX_BYTES
 from onefold.model.definitions import Audience, Definitions, Destination, Source, Trait
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_LATER = ("null", "nil", "undefined", "consent", "sequence", "audience", "audiences", "profile", "event")
+_LATER = ("null", "nil", "undefined", "step", "without", "audience", "audiences", "profile", "event")
 RESERVED = frozenset((*n.BUILTINS, *CALLABLE, *EVENT_OBJECTS, *EVENT_NAMES, *map(str.lower, kwlist), *_LATER))
 """Names that mean something else, now or soon."""
 _SUGGESTIONS_MAX = 100
@@ -35,9 +40,12 @@ class Checked(Struct, frozen=True):
     traits: dict[str, n.Node]
     """In dependency order: a trait comes after all those that it names."""
     audiences: dict[str, n.Node]
+    """In dependency order, too."""
     types: dict[str, n.Type]
     """Trait → type of its value."""
     problems: list[Problem]
+    timezone: str = "UTC"
+    """Whose days and hours the expressions read."""
 
 
 def checked(definitions: Definitions) -> Checked:
@@ -50,7 +58,7 @@ def check_expression(text: str, traits: Mapping[str, n.Type], *, audience: bool 
     node = parse_expression(text)
     if isinstance(node, list):
         return node
-    typer = _Typer(text, traits, frozenset(), _Suggestions(traits))
+    typer = _Typer(text, traits, frozenset(), _Suggestions(traits), in_audience=audience)
     typer.whole(node, audience=audience)
     return typer.problems or node
 
@@ -80,6 +88,9 @@ class _Check:
             part, name = _first(definitions)
             self.problems.append(Problem("too_large", message, part=part, name=name, in_name=True))
             definitions = Definitions()
+        self.timezone = definitions.timezone
+        if self.timezone not in ZONES:
+            self.problems.append(Problem("value", f"there is no time zone `{self.timezone}`"))
         self.texts: dict[tuple[Part, str], str] = {}
         taken: dict[str, Part] = {}
         self.trait_trees = self._trees("trait", definitions.traits, taken)
@@ -88,7 +99,8 @@ class _Check:
         self.audience_names = frozenset(audience.name for audience in definitions.audiences)
 
     def result(self) -> Checked:
-        order = self._order()
+        order = _order(self.trait_trees, n.TraitRef, self._trait_circle)
+        audiences = _order(self.audience_trees, n.InAudience, self._audience_circle)
         types: dict[str, n.Type] = dict.fromkeys(self.trait_names, "any")
         suggestions = _Suggestions(self.trait_names)
         traits = {name: self.trait_trees[name] for name in order}
@@ -96,7 +108,14 @@ class _Check:
             types[name] = self._typed("trait", name, node, types, suggestions)
         for name, node in self.audience_trees.items():
             self._typed("audience", name, node, types, suggestions)
-        return Checked(traits, self.audience_trees, types, self.problems)
+        self._bound_inputs([("trait", each) for each in order] + [("audience", each) for each in audiences])
+        return Checked(
+            {name: n.in_timezone(node, self.timezone) for name, node in traits.items()},
+            {name: n.in_timezone(self.audience_trees[name], self.timezone) for name in audiences},
+            types,
+            self.problems,
+            self.timezone,
+        )
 
     def _trees(self, part: Part, definitions: Iterable[Trait | Audience], taken: dict[str, Part]) -> dict[str, n.Node]:
         trees: dict[str, n.Node] = {}
@@ -117,7 +136,8 @@ class _Check:
     def _typed(
         self, part: Part, name: str, node: n.Node, types: Mapping[str, n.Type], suggestions: _Suggestions
     ) -> n.Type:
-        typer = _Typer(self.texts[part, name], types, self.audience_names, suggestions)
+        in_audience = part == "audience"
+        typer = _Typer(self.texts[part, name], types, self.audience_names, suggestions, in_audience=in_audience)
         type_ = typer.whole(node, audience=part == "audience")
         self._add(part, name, typer.problems)
         return type_
@@ -126,33 +146,57 @@ class _Check:
         for p in problems:
             self.problems.append(Problem(p.code, p.message, p.column, p.length, p.suggestion, part, name))
 
-    # --- order ------------------------------------------------------------------------------------------------
-    def _order(self) -> list[str]:
-        """Trait names, each after those that it refers to; a circle is reported once and then cut open."""
-        uses = {name: dict(_references(node)) for name, node in self.trait_trees.items()}
-        order: dict[str, None] = {}
-        for start in self.trait_trees:
-            path: dict[str, Iterator[str]] = {}
-            if start not in order:
-                path[start] = iter(uses[start])
-            while path:
-                name = next(reversed(path))
-                used = next(path[name], None)
-                if used is None:
-                    del path[name]
-                    order[name] = None
-                elif used in path:
-                    self._circle([*path], name, used, uses[name][used])
-                elif used in uses and used not in order:
-                    path[used] = iter(uses[used])
-        return list(order)
+    def _bound_inputs(self, order: Iterable[tuple[Part, str]]) -> None:
+        """The first definition, in this order of dependence, that depends on too much."""
+        inputs: dict[str, frozenset[str]] = {}
+        for part, name in order:
+            node = (self.trait_trees if part == "trait" else self.audience_trees)[name]
+            found = frozenset(triggers(node))
+            for used in named(node):
+                more = inputs.get(used.name, frozenset())
+                found = found | more if found else more
+            if len(found) > DEFINITION_INPUTS_MAX:
+                message = f"this depends on more than {DEFINITION_INPUTS_MAX} different aggregates and declared traits"
+                self.problems.append(Problem("too_large", message, part=part, name=name))
+                return
+            inputs[name] = found
 
-    def _circle(self, path: list[str], name: str, used: str, column: int) -> None:
-        around = [*path[path.index(used) :], used]
+    def _trait_circle(self, around: list[str], column: int) -> None:
+        self._circle("trait", around, column)
+
+    def _audience_circle(self, around: list[str], column: int) -> None:
+        self._circle("audience", around, column)
+
+    def _circle(self, part: Part, around: list[str], column: int) -> None:
+        used, name = around[-1], around[-2]
         if len(around) > _CIRCLE_SHOWN:
             around = [*around[: _CIRCLE_SHOWN // 2], "…", *around[-_CIRCLE_SHOWN // 2 :]]
-        message = f"traits go round in a circle: {' → '.join(around)}"
-        self.problems.append(Problem("cycle", message, column, len(used), part="trait", name=name))
+        message = f"{part}s go round in a circle: {' → '.join(around)}"
+        self.problems.append(Problem("cycle", message, column, len(used), part=part, name=name))
+
+
+def _order(
+    trees: Mapping[str, n.Node], kind: type[n.TraitRef | n.InAudience], circle: Callable[[list[str], int], None]
+) -> list[str]:
+    """Names, each after those of the same kind that it refers to; a circle is reported once and then cut open."""
+    uses = {name: dict(_references(node, kind)) for name, node in trees.items()}
+    order: dict[str, None] = {}
+    for start in trees:
+        path: dict[str, Iterator[str]] = {}
+        if start not in order:
+            path[start] = iter(uses[start])
+        while path:
+            name = next(reversed(path))
+            used = next(path[name], None)
+            if used is None:
+                del path[name]
+                order[name] = None
+            elif used in path:
+                way = [*path]
+                circle([*way[way.index(used) :], used], uses[name][used])
+            elif used in uses and used not in order:
+                path[used] = iter(uses[used])
+    return list(order)
 
 
 _CIRCLE_SHOWN = 12
@@ -176,14 +220,14 @@ def _wrong_name(part: Part, name: str, taken: Mapping[str, Part]) -> Problem | N
     return None
 
 
-def _references(node: n.Node) -> Iterator[tuple[str, int]]:
-    """Traits that an expression names, and where."""
+def _references(node: n.Node, kind: type[n.TraitRef | n.InAudience]) -> Iterator[tuple[str, int]]:
+    """Traits or audiences that an expression names, and where."""
     stack: list[n.Node] = [node]
     while stack:
         node = stack.pop()
-        if isinstance(node, n.TraitRef):
+        if isinstance(node, kind):
             yield node.name, node.column
-        elif not isinstance(node, n.Aggregate):
+        elif not isinstance(node, n.Kept):
             stack.extend(reversed(list(_parts(node))))
 
 
@@ -210,9 +254,16 @@ class _Typer:
     """Finds the type of an expression, and the parts of it that can never be right."""
 
     def __init__(
-        self, text: str, traits: Mapping[str, n.Type], audiences: frozenset[str], suggestions: _Suggestions
+        self,
+        text: str,
+        traits: Mapping[str, n.Type],
+        audiences: frozenset[str],
+        suggestions: _Suggestions,
+        *,
+        in_audience: bool,
     ) -> None:
         self.problems: list[Problem] = []
+        self._in_audience = in_audience
         self._text = text
         self._traits = traits
         self._audiences = audiences
@@ -223,8 +274,8 @@ class _Typer:
         type_ = self.type(node)
         if audience:
             self._wants(node, type_, ("boolean",), "an audience is a yes or no", _yes_or_no(node, type_))
-        elif type_ == "instant":
-            self._wrong(node, "type", "an instant is to compare with: it is no value of a trait")
+        elif isinstance(node, n.Now):
+            self._moves_on(node)
         return type_
 
     def type(self, node: n.Node) -> n.Type:
@@ -235,8 +286,8 @@ class _Typer:
             case n.Now():
                 return "instant"
             case n.Field(path=path):
-                return "string" if path[0] in EVENT_NAMES else "any"
-            case n.Declared():
+                return _EVENT_TYPES.get(path, "any")
+            case n.Declared() | n.Item():
                 return "any"
             case n.TraitRef():
                 return self._trait(node)
@@ -256,8 +307,20 @@ class _Typer:
                 return self._arithmetic(part)
             case n.Call():
                 return self._call(node)
+            case n.Case():
+                return self._case(node)
+            case n.Quantified():
+                return self._quantified(node)
+            case n.InAudience():
+                return self._membership(node)
+            case n.Share():
+                return "boolean"
             case n.Aggregate():
                 return self._aggregate(node)
+            case n.Sequence():
+                for step in node.steps:
+                    self._where(step.where)
+                return "number" if node.counted else "boolean"
         raise AssertionError(node)
 
     # --- names ------------------------------------------------------------------------------------------------
@@ -266,13 +329,22 @@ class _Typer:
         if known is not None:
             return known
         if node.name in self._audiences:
-            message = f"`{node.name}` is an audience; expressions name traits only: make a trait of what they share"
-            self._wrong(node, "wrong_scope", message)
+            message = f"`{node.name}` is an audience"
+            self._wrong(node, "wrong_scope", message, f'in_audience("{node.name}")' if self._in_audience else "")
         else:
             near = self._suggestions.near(node.name)
             message = f"there is no trait `{node.name}`; what events declare is `traits.{node.name}`"
             self._wrong(node, "unknown_name", message, near)
         return "any"
+
+    def _membership(self, node: n.InAudience) -> n.Type:
+        if not self._in_audience:
+            message = "a trait does not depend on audiences: make a trait of what they share"
+            self._wrong(node, "wrong_scope", message)
+        elif node.name not in self._audiences:
+            near = nearest(node.name, self._audiences)
+            self._wrong(node, "unknown_name", f"there is no audience `{node.name}`", near)
+        return "boolean"
 
     # --- operators --------------------------------------------------------------------------------------------
     def _logic(self, parts: Iterable[n.Node]) -> n.Type:
@@ -282,7 +354,7 @@ class _Typer:
         return "boolean"
 
     def _compare(self, node: n.Compare) -> n.Type:
-        left, right = self.type(node.left), self.type(node.right)
+        left, right = self._side(node.left, node.right), self._side(node.right, node.left)
         for side, type_ in ((node.left, left), (node.right, right)):
             if type_ == "list":
                 self._wrong(side, "type", "a list is not compared", f"contains({self._token(side)}, …)")
@@ -295,12 +367,22 @@ class _Typer:
             self._wrong(node, "type", "time moves on: an instant is compared with <, <=, > or >=")
         elif {left, right} == {"instant", "string"}:
             for side in (node.left, node.right):
-                if isinstance(side, n.Literal_) and parse_instant(str(side.value)) is None:
-                    self._wrong(side, "type", 'an instant is written as in "2026-01-31" or "2026-01-31T12:00:00Z"')
+                if isinstance(side, n.Literal_):
+                    self._is_instant(side)
         elif left != right and "any" not in (left, right):
             what = f"{_A[left]} never compares with {_A[right]}: `{left} {node.op} {right}`"
             self._wrong(node.right, "type", what, _unquoted(node.right, left))
         return "boolean"
+
+    def _is_instant(self, node: n.Literal_) -> None:
+        if parse_instant(str(node.value)) is None:
+            self._wrong(node, "type", 'an instant is written as in "2026-01-31" or "2026-01-31T12:00:00Z"')
+
+    def _side(self, node: n.Node, other: n.Node) -> n.Type:
+        """One side of a comparison; against a number, time may be counted in any unit."""
+        if isinstance(node, n.Call) and isinstance(other, n.Literal_):
+            return self._call(node, compared=True)
+        return self.type(node)
 
     def _in(self, node: n.In) -> n.Type:
         item = self.type(node.item)
@@ -323,33 +405,112 @@ class _Typer:
         return "number"
 
     # --- functions --------------------------------------------------------------------------------------------
-    def _call(self, node: n.Call) -> n.Type:
-        types = [self.type(argument) for argument in node.args]
-        first = node.args[0]
+    def _call(self, node: n.Call, *, compared: bool = False) -> n.Type:
+        function = FUNCTIONS[node.function]
+        types = [self._argument(node, function.kind(at), each) for at, each in enumerate(node.args)]
         match node.function:
-            case "exists":
-                if isinstance(first, n.Now):
-                    self._wrong(first, "type", "an instant always exists")
-            case "length":
-                self._wants(first, types[0], ("string", "list"), "`length` is for strings and lists")
-            case "contains":
-                self._wants(first, types[0], ("string", "list"), "`contains` looks into strings and lists")
-                if types[0] == "string":
-                    self._wants(node.args[1], types[1], ("string",), "a string contains strings")
-                elif types[1] in ("list", "instant"):
-                    self._wrong(node.args[1], "type", f"a list never contains {_A[types[1]]}")
-            case _:
-                for argument, type_ in zip(node.args, types, strict=True):
-                    self._wants(argument, type_, ("string",), f"`{node.function}` is for strings")
-        return n.FUNCTIONS[node.function][1]
+            case "contains" | "contains_any" if types[0] == "string":
+                for argument, type_ in zip(node.args[1:], types[1:], strict=True):
+                    self._wants(argument, type_, ("string",), "a string contains strings")
+            case "elapsed" if not compared and len(node.args) > 1:
+                self._counts_slowly(node.args[1])
+        if function.result == "same":
+            return self._alike(node.args, types)
+        return function.result
+
+    def _argument(self, node: n.Call, kind: Kind, argument: n.Node) -> n.Type:
+        name, type_ = node.function, self.type(argument)
+        why = f"`{name}` is for {kind.says}"
+        if isinstance(argument, n.Now) and not (kind is MOMENT and FUNCTIONS[name].turn):
+            self._moves_on(argument)
+        elif kind.literal and not isinstance(argument, n.Literal_):
+            self._wrong(argument, "arguments", f"here stands {kind.says}, written out")
+        elif kind.prepare and isinstance(argument, n.Literal_) and kind.prepare(argument.value) is None:
+            self._wrong_literal(kind, argument)
+        elif kind is not ANY and not kind.literal:
+            self._wants(argument, type_, kind.types, why)
+            instants = "instant" in kind.types and "number" not in kind.types
+            if instants and isinstance(argument, n.Literal_) and type_ == "string":
+                self._is_instant(argument)
+        return type_
+
+    def _wrong_literal(self, kind: Kind, argument: n.Literal_) -> None:
+        value, why, near = argument.value, kind.says, ""
+        if kind is ZONE and isinstance(value, str):
+            why, near = f"there is no time zone `{value}`", nearest(value, ZONES)
+        elif kind is REGEX and isinstance(value, str):
+            why = f"this is no regular expression: {patterns.why_not(value)}"
+        elif kind is DURATION and isinstance(value, str):
+            why, near = why_not(value.removeprefix("-"))
+        else:
+            why = f"here stands {why}"
+        self._wrong(argument, "value", why, near)
+
+    def _counts_slowly(self, unit: n.Node) -> None:
+        ms = UNITS_MS.get(str(unit.value)) if isinstance(unit, n.Literal_) else None
+        if ms is not None and ms < STEPS_MIN_MS:
+            message = "such a value changes too often: compare it with a number, or count in hours or longer units"
+            self._wrong(unit, "type", message, '"h"')
+
+    def _moves_on(self, node: n.Node) -> None:
+        message = (
+            "time moves on: `now()`, `ago()` and `from_now()` are to compare with, or for functions of the calendar"
+        )
+        self._wrong(node, "type", message)
+
+    def _alike(self, nodes: Iterable[n.Node], types: Iterable[n.Type]) -> n.Type:
+        """The one type of values of which any may be taken."""
+        found: n.Type | None = None
+        for node, type_ in zip(nodes, types, strict=True):
+            if isinstance(node, n.Now):
+                continue
+            if found is None or found == type_:
+                found = type_
+            elif "instant" in (found, type_) and "any" in (found, type_):
+                self._wrong(node, "type", "beside an instant stand instants", "to_instant(…)")
+                return "any"
+            elif "any" in (found, type_):
+                found = "any"
+            else:
+                self._wrong(node, "type", f"these are values of one kind, and this is {_A[type_]} beside {_A[found]}")
+                return "any"
+        return found or "any"
+
+    def _case(self, node: n.Case) -> n.Type:
+        for condition in node.conditions:
+            type_ = self.type(condition)
+            why = "before each value of `case` stands its condition, a yes or no"
+            self._wants(condition, type_, ("boolean",), why, _yes_or_no(condition, type_))
+        values = [*node.values, *([] if node.otherwise is None else [node.otherwise])]
+        for value in values:
+            if isinstance(value, n.Now):
+                self._moves_on(value)
+        return self._alike(values, [self.type(value) for value in values])
+
+    def _quantified(self, node: n.Quantified) -> n.Type:
+        self._wants(node.items, self.type(node.items), ("list",), f"`{node.quantifier}` goes over lists")
+        type_ = self.type(node.condition)
+        why = f"the condition of `{node.quantifier}` is a yes or no"
+        self._wants(node.condition, type_, ("boolean",), why, _yes_or_no(node.condition, type_))
+        return "boolean"
 
     def _aggregate(self, node: n.Aggregate) -> n.Type:
-        if node.where is not None:
-            type_ = self.type(node.where)
-            self._wants(node.where, type_, ("boolean",), "`where=` is a yes or no", _yes_or_no(node.where, type_))
-        if node.field is not None and node.function in ("sum", "avg", "min", "max"):
-            self._wants(node.field, self.type(node.field), ("number",), f"`{node.function}` is for numbers")
-        return _AGGREGATE_TYPES.get(node.function, "any")
+        self._where(node.where)
+        shape = n.AGGREGATES[node.function]
+        type_ = "any" if node.field is None else self.type(node.field)
+        if node.field is not None and shape.field == "number":
+            self._wants(node.field, type_, ("number",), f"`{node.function}` is for numbers")
+        elif node.field is not None and type_ == "instant":
+            if node.function in ("first", "last"):
+                return "instant"
+            message = f"`{node.function}` does not go over instants; `first` and `last` do"
+            self._wrong(node.field, "type", message)
+        return shape.gives
+
+    def _where(self, node: n.Node | None) -> None:
+        if node is not None:
+            type_ = self.type(node)
+            self._wants(node, type_, ("boolean",), "`where=` is a yes or no", _yes_or_no(node, type_))
 
     # --- problems ---------------------------------------------------------------------------------------------
     def _wants(self, node: n.Node, type_: n.Type, wanted: tuple[n.Type, ...], why: str, suggestion: str = "") -> None:
@@ -369,10 +530,7 @@ _A = {
     "number": "a number", "string": "a string", "boolean": "a yes or no", "instant": "an instant", "list": "a list",
     "any": "anything",
 }  # fmt: skip
-_AGGREGATE_TYPES: dict[str, n.Type] = {
-    "count": "number", "sum": "number", "avg": "number", "min": "number", "max": "number", "unique": "list",
-    "unique_count": "number",
-}  # fmt: skip
+_EVENT_TYPES: dict[n.Path, n.Type] = {("name",): "string", ("type",): "string", ("time",): "instant"}
 
 
 def _type_of(value: str | float | bool | None) -> n.Type:  # noqa: FBT001 (a JSON value, not an option)

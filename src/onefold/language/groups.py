@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from onefold.language import nodes as n
 from onefold.language.crossings import Crossings, Test
+from onefold.language.functions import is_instant
 from onefold.language.source import MIRRORED
 
 _TOGETHER_MIN = 3
@@ -28,17 +29,23 @@ class Branch(NamedTuple):
     """Text → slot."""
 
 
-def branches(aggregates: Mapping[str, n.Aggregate]) -> list[Branch]:
+def branches(kept: Mapping[str, n.Kept]) -> list[Branch]:
     """The counts that can share a look-up."""
-    found: dict[tuple[str, tuple[str, ...]], Branch] = {}
-    for key, aggregate in aggregates.items():
-        if aggregate.function != "count" or aggregate.within_ms is not None:
+    found: dict[tuple[str, n.Path], Branch] = {}
+    for key, aggregate in kept.items():
+        if not isinstance(aggregate, n.Aggregate) or aggregate.function != "count":
+            continue
+        if aggregate.within_ms is not None or aggregate.calendar is not None:
             continue
         match aggregate.where:
-            case n.Compare(op="==", left=n.Field() as field, right=n.Literal_(value=str(text))):
+            case n.Compare(op="==", left=n.Field() as field, right=n.Literal_(value=str(text))) if field.path != _TIME:
                 branch = found.setdefault((aggregate.event, field.path), Branch(aggregate.event, field, {}))
                 branch.keys[text] = key
     return [branch for branch in found.values() if len(branch.keys) >= _TOGETHER_MIN]
+
+
+_TIME = ("time",)
+"""An event's instant, which is no text: a string that it is compared with names an instant."""
 
 
 class Gate(NamedTuple):
@@ -49,11 +56,11 @@ class Gate(NamedTuple):
     """Text → names."""
 
 
-def gates(audiences: Mapping[str, n.Node]) -> list[Gate]:
-    """The audiences that a trait's text tells apart."""
+def gates(audiences: Mapping[str, n.Node], types: Mapping[str, n.Type]) -> list[Gate]:
+    """The audiences that a trait's text tells apart, among traits of these types."""
     found: dict[str, Gate] = {}
     for name, node in audiences.items():
-        if (key := _key(node)) is not None:
+        if (key := _key(node)) is not None and types.get(key[0]) != "instant":
             found.setdefault(key[0], Gate(key[0], {})).audiences.setdefault(key[1], []).append(name)
     return [gate for gate in found.values() if len(gate.audiences) >= _TOGETHER_MIN]
 
@@ -67,15 +74,15 @@ def _key(node: n.Node) -> tuple[str, str] | None:
 
 
 def crossings(
-    audiences: Mapping[str, n.Node], looked_up: Collection[Input]
+    audiences: Mapping[str, n.Node], looked_up: Collection[Input], types: Mapping[str, n.Type]
 ) -> tuple[dict[Input, Crossings], frozenset[str]]:
     """Audiences that compare one input with a literal, by that input; and the names of these audiences.
 
-    Those of inputs in `looked_up` are taken however few they are.
+    Those of inputs in `looked_up` are taken however few they are. `types` are those of the traits.
     """
     tests: dict[Input, list[Test]] = {}
     for name, node in audiences.items():
-        if (found := _test(node)) is not None:
+        if (found := _test(node, types)) is not None:
             given, op, literal = found
             tests.setdefault(given, []).append((op, literal, name))
     chosen = {given: each for given, each in tests.items() if len(each) >= _TOGETHER_MIN or given in looked_up}
@@ -83,13 +90,15 @@ def crossings(
     return {given: Crossings(each) for given, each in chosen.items()}, indexed
 
 
-def _test(node: n.Node) -> tuple[Input, str, int | float | str] | None:
+def _test(node: n.Node, types: Mapping[str, n.Type]) -> tuple[Input, str, int | float | str] | None:
     if not isinstance(node, n.Compare):
         return None
     left, right, op = node.left, node.right, node.op
     if isinstance(left, n.Literal_):
         left, right, op = right, left, MIRRORED[op]
-    if not isinstance(left, n.TraitRef | n.Aggregate) or not isinstance(right, n.Literal_):
+    if not isinstance(left, n.TraitRef | n.Aggregate) or not isinstance(right, n.Literal_) or n.moves(left):
+        return None
+    if is_instant(left, types):
         return None
     literal = right.value
     if isinstance(literal, bool) or literal is None:

@@ -10,6 +10,10 @@ _PATTERN = re.compile(
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 
+FIRST_MS = (datetime(1, 1, 3, tzinfo=UTC) - _EPOCH) // _MS
+LAST_MS = (datetime(9999, 12, 29, tzinfo=UTC) - _EPOCH) // _MS
+"""Between these two every instant has a local time in every zone; there are none beyond them."""
+
 
 def parse_instant(text: str) -> int | None:
     """Milliseconds since 1970-01-01 UTC (finer digits cut off), or None where the text is no instant.
@@ -25,4 +29,5 @@ def parse_instant(text: str) -> int | None:
         at = datetime.fromisoformat(f"{day}T{clock or '00:00:00'}{offset}")
     except ValueError:
         return None
-    return (at - _EPOCH) // _MS + int((fraction or "0").ljust(3, "0")[:3])
+    at_ms = (at - _EPOCH) // _MS + int((fraction or "0").ljust(3, "0")[:3])
+    return at_ms if FIRST_MS <= at_ms <= LAST_MS else None

@@ -32,12 +32,10 @@ _ESCAPE = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
-_WORDS = {"and", "or", "not", "in", "True", "False", "None"}
-_OPERATORS = ("and", "or", "not", "in")
+_WORDS = {"and", "or", "not", "in", "if", "else", "True", "False", "None"}
+_OPERATORS = ("and", "or", "not", "in", "if", "else")
 _REFUSED_WORDS = {
     "is": ("the language has no `is`", "=="),
-    "if": ("there are no branches: combine conditions with `and` and `or`", ""),
-    "else": ("there are no branches: combine conditions with `and` and `or`", ""),
     "for": ("there are no loops: aggregates go over the events", ""),
     "lambda": ("there are no functions of your own: make a trait of a part and use its name", ""),
 }

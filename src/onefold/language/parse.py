@@ -12,47 +12,60 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 from onefold.language import lexis
 from onefold.language.durations import parse_duration, why_not
+from onefold.language.functions import FUNCTIONS
 from onefold.language.nodes import (
-    AGGREGATES,
     BUILTINS,
-    FUNCTIONS,
+    QUANTIFIERS,
     Aggregate,
     And,
     Arithmetic,
     Builtin,
     Call,
+    Case,
     Compare,
     Declared,
     Field,
     In,
+    InAudience,
+    Item,
     Literal_,
     Negate,
     Node,
     Not,
     Now,
     Or,
+    Path,
+    Quantified,
+    Share,
     TraitRef,
 )
+from onefold.language.parse_behaviour import BEHAVIOUR, STEPS, read_behaviour
 from onefold.language.problem import Code, Problem
 from onefold.language.show import show_path, show_value
 from onefold.language.suggest import nearest
-from onefold.limits import EVENT_NAME_MAX_CHARS, EXPRESSION_MAX_DEPTH, EXPRESSION_MAX_NODES, NEVER_MS
+from onefold.limits import EXPRESSION_MAX_DEPTH, EXPRESSION_MAX_NODES, NEVER_MS
 
-Scope = Literal["profile", "event"]
+Scope = Literal["profile", "event", "item"]
 
 EVENT_OBJECTS = ("properties", "context", "traits")
 """Parts of an event that hold fields."""
-EVENT_NAMES = ("name", "type")
+EVENT_NAMES = ("name", "type", "time")
 """Fields of an event itself."""
-INSTANTS = ("now", "ago")
-CALLABLE = (*AGGREGATES, *FUNCTIONS, *INSTANTS)
-_LATER = ("sequence", "consent")
+INSTANTS = ("now", "ago", "from_now")
+ITEM = "item"
+"""In the condition of a quantifier: the item itself."""
+CONDITIONS = ("between", "in_audience", "consent", "random_share")
+"""Conditions written like functions, with a reading of their own."""
+CALLABLE = (*BEHAVIOUR, *FUNCTIONS, *INSTANTS, *CONDITIONS, *QUANTIFIERS, "case")
+_CONSENT = ("context", "consent", "categoryPreferences")
+"""Where Segment's SDKs and consent wrappers say what a person has agreed to: an object of purposes."""
 _CONSTANTS = {"true": True, "false": False}
 _NUMBER_MAX = NEVER_MS
 """Whole numbers that every back end keeps exactly, the JavaScript one included."""
 
 _UNREADABLE = re.compile(r'["\\\x00-\x1f]')
 """In names of an event's fields: the decoder that reads just these fields takes no such name."""
+_OF_PROFILE = {"event": "here stands only what is in the event itself", "item": "here stand only fields of the item"}
 _MISSING = "a missing value is asked for with `exists(…)`"
 
 _COMPARE = {ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
@@ -111,17 +124,18 @@ def _children(node: ast.expr) -> list[ast.expr]:
     return found
 
 
-def _path(node: ast.expr) -> tuple[str, ...] | None:
-    """`a.b["c"]` as ("a", "b", "c"), or None for anything else."""
-    steps: list[str] = []
+def _path(node: ast.expr) -> tuple[str, *Path] | None:
+    """`a.b["c"][0]` as ("a", "b", "c", 0), or None for anything else."""
+    steps: list[str | int] = []
     while not isinstance(node, ast.Name):
         if isinstance(node, ast.Attribute):
             steps.append(node.attr)
             node = node.value
         elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
-            if not isinstance(node.slice.value, str):
+            step = node.slice.value
+            if not isinstance(step, str) and (type(step) is not int or step > _NUMBER_MAX):
                 return None
-            steps.append(node.slice.value)
+            steps.append(step)
             node = node.value
         else:
             return None
@@ -189,6 +203,8 @@ class _Reader:
 
     def _name(self, node: ast.Name, scope: Scope) -> Node:
         name, column = node.id, self._at(node)
+        if scope == "item" and name not in ("true", "false", "True", "False"):
+            return Item(column, () if name == ITEM else (name,))
         if name.lower() in _CONSTANTS:
             if name not in ("true", "false", "True", "False"):
                 return self._refuse(node, "syntax", f"`{name}` is written small", name.lower())
@@ -197,7 +213,7 @@ class _Reader:
             return self._refuse(node, "unsupported", _MISSING, "not exists(…)")
         if name in EVENT_OBJECTS:
             return self._refuse(node, "arguments", f"say which field of `{name}`", f"{name}.…")
-        if name in CALLABLE or name in _LATER:
+        if name in CALLABLE:
             return self._refuse(node, "arguments", f"`{name}` is a function and needs brackets", f"{name}(…)")
         if scope == "event":
             if name in EVENT_NAMES:
@@ -216,11 +232,15 @@ class _Reader:
         path = _path(node)
         if path is None:
             return self._refuse_dotted(node)
-        column, root = self._at(node), path[0]
+        column, root, first = self._at(node), path[0], path[1:][0]
         if "" in path:
             return self._refuse(node, "value", "a field has a name")
+        if scope == "item":
+            return Item(column, path[1:] if root == ITEM else path)
+        if root in EVENT_OBJECTS and not isinstance(first, str):
+            return self._refuse(node, "value", f"`{root}` is no list: say which field of it", f"{root}.…[{first}]")
         if scope == "event" and root in EVENT_OBJECTS:
-            if _UNREADABLE.search(path[1]):
+            if _UNREADABLE.search(str(first)):
                 return self._refuse(node, "value", "a field's name holds no quote, backslash or control character here")
             return Field(column, path)
         if root == "traits":
@@ -243,7 +263,9 @@ class _Reader:
             return self._refuse(node, "unsupported", "values have no methods or fields")
         if isinstance(node, ast.Subscript) and _path(node.value):
             return self._refuse(
-                node, "unsupported", 'brackets hold the name of a field, as in `properties["order id"]`'
+                node,
+                "unsupported",
+                'brackets hold the name of a field, or the place of an item from 0: `properties["order id"]`, `[0]`',
             )
         return self._refuse(node, "unsupported", "only `traits`, `properties` and `context` have fields")
 
@@ -276,7 +298,7 @@ class _Reader:
             return self._membership(node, scope)
         operands = [node.left, *node.comparators]
         for middle in operands[1:-1]:
-            if not _is_aggregate(middle) and any(isinstance(n, ast.Compare) for n in ast.walk(middle)):
+            if _compares(middle):
                 return self._refuse(middle, "unsupported", "comparisons inside a chain of comparisons: use `and`")
         nodes = [self.read(operand, scope) for operand in operands]
         parts = []
@@ -322,17 +344,20 @@ class _Reader:
         for n, keyword in enumerate(node.keywords):
             if keyword.arg in names[:n]:
                 return self._refuse(keyword, "arguments", f"`{keyword.arg}=` stands here twice")
-        if name in AGGREGATES:
-            return self._aggregate(node, name, scope)
+        if name in BEHAVIOUR:
+            if scope == "profile":
+                return read_behaviour(self, node, name)
+            return self._refuse(node, "wrong_scope", f"`{name}` goes over many events; {_OF_PROFILE[scope]}")
+        if name in STEPS:
+            message = f"`{name}` stands in a sequence"
+            return self._refuse(node, "wrong_scope", message, f'sequence("Product Viewed", {name}("Order Completed"))')
         if node.keywords and name in CALLABLE:
             return self._refuse(node.keywords[0], "arguments", f"`{name}` has no `{names[0]}=`")
-        if name in INSTANTS:
-            return self._instant(node, name, scope)
         if name in FUNCTIONS:
             return self._function(node, name, scope)
-        if name in _LATER:
-            return self._refuse(node.func, "unsupported", f"`{name}` is not in this version of the language")
-        known = FUNCTIONS if scope == "event" else CALLABLE
+        if name in self._forms:
+            return self._forms[name](self, node, scope)
+        known = CALLABLE if scope == "profile" else (*FUNCTIONS, *QUANTIFIERS, "between", "case")
         return self._refuse(node.func, "unknown_name", f"there is no function `{name}`", nearest(name, known))
 
     def _refuse_method(self, node: ast.Call) -> Node:
@@ -343,22 +368,110 @@ class _Reader:
         )
 
     def _function(self, node: ast.Call, name: str, scope: Scope) -> Node:
-        wanted = FUNCTIONS[name][0]
-        if len(node.args) != wanted:
-            takes = "one value" if wanted == 1 else f"{wanted} values"
-            return self._refuse(node, "arguments", f"`{name}` takes {takes}, not {len(node.args)}")
+        function = FUNCTIONS[name]
+        if not function.takes(len(node.args)):
+            return self._refuse(node, "arguments", f"`{name}` takes {function.says_how_many()}, not {len(node.args)}")
+        if function.moves and scope != "profile":
+            return self._does_not_move(node)
         return Call(self._at(node), name, tuple(self.read(argument, scope) for argument in node.args))
 
-    def _instant(self, node: ast.Call, name: str, scope: Scope) -> Node:
-        if scope == "event":
-            message = "an event does not change with time: the window of an aggregate is `within=`"
-            return self._refuse(node, "wrong_scope", message, 'within="30d"')
-        if name == "now":
-            return self._refuse(node, "arguments", "`now()` takes nothing") if node.args else Now(self._at(node))
+    def _does_not_move(self, node: ast.Call) -> Node:
+        message = "an event does not change with time: the window of an aggregate is `within=`"
+        return self._refuse(node, "wrong_scope", message, 'within="30d"')
+
+    def _now(self, node: ast.Call, scope: Scope) -> Node:
+        if scope != "profile":
+            return self._does_not_move(node)
+        return self._refuse(node, "arguments", "`now()` takes nothing") if node.args else Now(self._at(node))
+
+    def _distant(self, node: ast.Call, scope: Scope, sign: int, name: str) -> Node:
+        if scope != "profile":
+            return self._does_not_move(node)
         if len(node.args) != 1:
-            return self._refuse(node, "arguments", "`ago` takes one duration", 'ago("30d")')
+            return self._refuse(node, "arguments", f"`{name}` takes one duration", f'{name}("30d")')
         ms = self._duration(node.args[0])
-        return Literal_(self._at(node), None) if ms is None else Now(self._at(node), ms)
+        return Literal_(self._at(node), None) if ms is None else Now(self._at(node), sign * ms)
+
+    def _ago(self, node: ast.Call, scope: Scope) -> Node:
+        return self._distant(node, scope, 1, "ago")
+
+    def _from_now(self, node: ast.Call, scope: Scope) -> Node:
+        return self._distant(node, scope, -1, "from_now")
+
+    # --- conditions and choices -------------------------------------------------------------------------------
+    def _between(self, node: ast.Call, scope: Scope) -> Node:
+        """`between(x, a, b)` is `a <= x <= b`."""
+        if len(node.args) != 3:
+            example = "between(x, 1, 5)"
+            return self._refuse(node, "arguments", "`between` takes a value, the least and the greatest", example)
+        if _compares(node.args[0]):
+            return self._refuse(node.args[0], "unsupported", "comparisons inside `between`: make a trait of it")
+        column = self._at(node)
+        item, low, high = (self.read(argument, scope) for argument in node.args)
+        return And(column, (Compare(item.column, ">=", item, low), Compare(item.column, "<=", item, high)))
+
+    def _case(self, node: ast.Call, scope: Scope) -> Node:
+        if len(node.args) < 2:
+            example = 'case(x > 3, "many", "few")'
+            return self._refuse(node, "arguments", "`case` takes conditions, each with its value, and a last", example)
+        *pairs, last = (self.read(argument, scope) for argument in node.args)
+        if len(pairs) % 2:
+            return Case(self._at(node), tuple(pairs[::2]), (*pairs[1::2], last), None)
+        return Case(self._at(node), tuple(pairs[::2]), tuple(pairs[1::2]), last)
+
+    def _branch(self, node: ast.IfExp, scope: Scope) -> Node:
+        """`a if c else b` is `case(c, a, b)`."""
+        condition, value, otherwise = (self.read(each, scope) for each in (node.test, node.body, node.orelse))
+        return Case(self._at(node), (condition,), (value,), otherwise)
+
+    def _quantified(self, node: ast.Call, scope: Scope) -> Node:
+        name = node.func.id if isinstance(node.func, ast.Name) else ""
+        if len(node.args) != 2:
+            example = f"{name}(properties.products, price > 100)"
+            return self._refuse(node, "arguments", f"`{name}` takes a list and a condition on its items", example)
+        items = self.read(node.args[0], scope)
+        return Quantified(self._at(node), name, items, self.read(node.args[1], "item"))
+
+    def _in_audience(self, node: ast.Call, scope: Scope) -> Node:
+        if scope != "profile":
+            return self._refuse(node, "wrong_scope", f"an audience is of people: {_OF_PROFILE[scope]}")
+        name = self._quoted(node, 'in_audience("vip")', "`in_audience` takes the name of an audience in quotes")
+        return Literal_(self._at(node), None) if name is None else InAudience(self._at(node), name)
+
+    def _consent(self, node: ast.Call, scope: Scope) -> Node:
+        """What the latest event that says anything of the purpose says of it; an aggregate like any other."""
+        if scope != "profile":
+            return self._refuse(node, "wrong_scope", f"consent is a person's: {_OF_PROFILE[scope]}")
+        purpose = self._quoted(node, 'consent("marketing")', "`consent` takes the name of a purpose in quotes")
+        column = self._at(node)
+        if purpose is None:
+            return Literal_(column, None)
+        said = Aggregate(column, "last", "*", Field(column, (*_CONSENT, purpose)))
+        return Compare(column, "==", said, Literal_(column, True))
+
+    def _share(self, node: ast.Call, scope: Scope) -> Node:
+        if scope != "profile":
+            return self._refuse(node, "wrong_scope", f"a share is of people: {_OF_PROFILE[scope]}")
+        values = [each.value if isinstance(each, ast.Constant) else None for each in node.args]
+        match values:
+            case [str(salt), int() | float() as percent] if salt and not isinstance(percent, bool):
+                if not 0 <= percent <= 100:
+                    return self._refuse(node.args[1], "value", "a share is 0 to 100 percent")
+                return Share(self._at(node), salt, percent)
+        message = "`random_share` takes a text of your own in quotes, and a percentage; both written out"
+        return self._refuse(node, "arguments", message, 'random_share("spring test", 10)')
+
+    def _quoted(self, node: ast.Call, example: str, message: str) -> str | None:
+        first = node.args[0] if len(node.args) == 1 else None
+        if isinstance(first, ast.Constant) and isinstance(first.value, str) and first.value:
+            return first.value
+        self._refuse(node, "arguments", message, example)
+        return None
+
+    _forms: ClassVar[dict[str, Callable[[Any, ast.Call, Scope], Node]]] = {
+        "now": _now, "ago": _ago, "from_now": _from_now, "between": _between, "case": _case, "consent": _consent,
+        "in_audience": _in_audience, "random_share": _share, **dict.fromkeys(QUANTIFIERS, _quantified),
+    }  # fmt: skip
 
     def _duration(self, node: ast.expr) -> int | None:
         if not (isinstance(node, ast.Constant) and isinstance(node.value, str)):
@@ -369,71 +482,8 @@ class _Reader:
             self._refuse(node, "duration", *why_not(node.value))
         return ms
 
-    # --- aggregates -------------------------------------------------------------------------------------------
-    def _aggregate(self, node: ast.Call, name: str, scope: Scope) -> Node:
-        if scope == "event":
-            message = f"`{name}` goes over many events; here stands only what is in one"
-            return self._refuse(node, "wrong_scope", message)
-        before = len(self.problems)
-        event = self._event(node, name)
-        field = self._field(node, name)
-        where: Node | None = None
-        within_ms: int | None = None
-        for keyword in node.keywords:
-            if keyword.arg == "where":
-                where = self.read(keyword.value, "event")
-            elif keyword.arg == "within":
-                within_ms = self._duration(keyword.value)
-            else:
-                near = nearest(keyword.arg or "", ("where", "within"))
-                message = f"`{name}` has no `{keyword.arg}=`; it has `where=` and `within=`"
-                self._refuse(keyword, "arguments", message, f"{near}=" if near else "")
-        if len(self.problems) > before:
-            return Literal_(self._at(node), None)
-        return Aggregate(self._at(node), name, event, field, where, within_ms)
-
-    def _event(self, node: ast.Call, name: str) -> str:
-        if not node.args:
-            if name != "count":
-                example = f'{name}("Order Completed", properties.…)'
-                self._refuse(node, "arguments", f"`{name}` needs the name of an event and a field", example)
-            return "*"
-        first = node.args[0]
-        if not (isinstance(first, ast.Constant) and isinstance(first.value, str)):
-            message = 'first stands the name of an event in quotes; `"*"` is every event'
-            path = _path(first)
-            example = f'"{first.id}"' if isinstance(first, ast.Name) else ""
-            if path and path[0] in EVENT_OBJECTS and name != "count":
-                example = f'{name}("*", {show_path(path)})'
-            self._refuse(first, "arguments", message, example)
-            return "*"
-        if not 0 < len(first.value) <= EVENT_NAME_MAX_CHARS:
-            self._refuse(first, "value", f"the name of an event has 1 to {EVENT_NAME_MAX_CHARS} characters")
-        return first.value
-
-    def _field(self, node: ast.Call, name: str) -> Field | None:
-        if name == "count":
-            for extra in node.args[1:]:
-                self._refuse(
-                    extra, "arguments", "`count` takes the name of an event; a condition is `where=`", "where=…"
-                )
-            return None
-        for extra in node.args[2:]:
-            self._refuse(
-                extra, "arguments", f"`{name}` takes an event and one field; a condition is `where=`", "where=…"
-            )
-        if len(node.args) < 2:
-            if node.args:
-                self._refuse(node, "arguments", f"`{name}` of which field? It stands second", "properties.…")
-            return None
-        second = node.args[1]
-        if _path(second) is None:
-            text = second.value if isinstance(second, ast.Constant) else ""
-            near = f"properties.{text}" if isinstance(text, str) and text.isidentifier() else ""
-            self._refuse(second, "arguments", "second stands one field of the event", near)
-            return None
-        field = self.read(second, "event")
-        return field if isinstance(field, Field) else None
+    refuse, column, duration = _refuse, _at, _duration
+    """What `parse_behaviour` is told of."""
 
     _readers: ClassVar[dict[type[ast.expr], Callable[[Any, Any, Scope], Node]]] = {
         ast.Constant: _constant,
@@ -445,6 +495,7 @@ class _Reader:
         ast.BinOp: _binary,
         ast.Compare: _compare,
         ast.Call: _call,
+        ast.IfExp: _branch,
     }
 
 
@@ -452,7 +503,6 @@ _NOT_OURS: dict[type[ast.expr], str] = {
     ast.Tuple: "several values stand only after `in`",
     ast.List: "several values stand only after `in`",
     ast.Starred: "arguments are written out: there is no `*`",
-    ast.IfExp: "there are no branches: combine conditions with `and` and `or`",
     ast.Lambda: "there are no functions of your own",
     ast.JoinedStr: "strings have no prefix",
     ast.GeneratorExp: "there are no loops: aggregates go over the events",
@@ -463,5 +513,12 @@ def _is_text(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant | ast.Call)
 
 
-def _is_aggregate(node: ast.expr) -> bool:
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in AGGREGATES
+def _compares(node: ast.expr) -> bool:
+    """Whether a part that is to be compared twice holds comparisons itself: then trees could double, and double."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in BEHAVIOUR:
+        return False
+    parts = list(ast.walk(node))
+    if any(isinstance(part, ast.Compare) for part in parts):
+        return True
+    names = {part.func.id for part in parts if isinstance(part, ast.Call) and isinstance(part.func, ast.Name)}
+    return "between" in names

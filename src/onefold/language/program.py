@@ -1,21 +1,24 @@
 """Compiled definitions: what the step calls. Made by `compile_python`, readable as source."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Any, NamedTuple
 
 from msgspec import Struct
 
-from onefold.language.aggregates import Monoid
 from onefold.language.excerpt import Reader
+from onefold.language.keeping import Keeping
 from onefold.model.entry import Entry
 
 Trigger = str
-"""What a definition depends on: a slot's key, `traits.<name>` (declared), a built-in's name, `now` (moving time)."""
+"""What a definition depends on: a slot's key, `traits.<name>` (declared), a built-in's name, `now` (moving time), or
+`identity` (the person's identifiers)."""
 
 FIRST_SEEN = "first_seen"
 LAST_SEEN = "last_seen"
 SEEN: tuple[Trigger, ...] = (FIRST_SEEN, LAST_SEEN, "events")
 NOW = "now"
+IDENTITY = "identity"
 
 Put = Callable[[Any, Any, int, bytes, int], None]
 """(profile, event, event time, tie, now): put an event into the slots of its profile."""
@@ -30,11 +33,17 @@ Judge = Callable[[Any, int, dict[str, Any], list[tuple[str, bool]]], None]
 """(profile, now, changed, moves): recompute traits into `changed`, memberships into `moves` (audience, entered)."""
 
 
-class Slot(Struct, frozen=True):
-    """How the state of one aggregate is kept."""
+class Causes:
+    """Triggers, of which the first ones are shared by the events of many names."""
 
-    monoid: Monoid
-    within_ms: int | None
+    __slots__ = ("_own", "_shared")
+
+    def __init__(self, shared: tuple[Trigger, ...], own: tuple[Trigger, ...]) -> None:
+        self._shared = shared
+        self._own = own
+
+    def __iter__(self) -> Iterator[Trigger]:
+        return chain(self._shared, self._own)
 
 
 class Handler(NamedTuple):
@@ -43,7 +52,7 @@ class Handler(NamedTuple):
     put: Put | None
     on: On | None
     """Puts and judges; declared traits must not have changed with the event."""
-    triggers: tuple[Trigger, ...]
+    triggers: Iterable[Trigger]
     """What the event may change; to be judged after `put`."""
 
 
@@ -51,7 +60,8 @@ class Program(Struct):
     """The definitions of one version, ready to run."""
 
     version: int
-    slots: dict[str, Slot]
+    slots: dict[str, Keeping]
+    """Key of a slot → how its state is kept."""
     handlers: dict[str, Handler]
     """Event name → its handler; `*` for every other name."""
     dependents: dict[Trigger, list[int]]
@@ -64,6 +74,8 @@ class Program(Struct):
     """Traits of a profile that has nothing yet."""
     blank_audiences: tuple[str, ...]
     """Audiences that such a profile is in."""
+    at_first: tuple[Trigger, ...]
+    """What is to be judged with a profile's first event, beside its triggers, before its handler `on` is enough."""
     names: list[str]
     """Definition number → its name."""
     trait_names: frozenset[str]

@@ -17,10 +17,10 @@ def show(node: n.Node) -> str:
     return _text(node)[1]
 
 
-def show_path(path: Iterable[str]) -> str:
+def show_path(path: Iterable[str | int]) -> str:
     """`properties.price`, or `properties["order id"]` where a name cannot stand behind a dot."""
     first, *rest = path
-    return first + "".join(f".{step}" if _is_plain(step) else f"[{show_value(step)}]" for step in rest)
+    return str(first) + "".join(f".{step}" if _is_plain(step) else f"[{show_value(step)}]" for step in rest)
 
 
 def show_value(value: str | float | bool | None) -> str:  # noqa: FBT001 (a JSON value, not an option)
@@ -32,7 +32,9 @@ def show_value(value: str | float | bool | None) -> str:  # noqa: FBT001 (a JSON
     return repr(value)
 
 
-def _is_plain(step: str) -> bool:
+def _is_plain(step: str | int) -> bool:
+    if not isinstance(step, str):
+        return False
     return step.isidentifier() and not keyword.iskeyword(step) and unicodedata.normalize("NFKC", step) == step
 
 
@@ -47,11 +49,22 @@ def _text(node: n.Node) -> tuple[int, str]:
             negative = isinstance(value, int | float) and repr(value).startswith("-")
             return _SIGN if negative else _ATOM, show_value(value)
         case n.Now(ago_ms=ago):
-            return _ATOM, f'ago("{show_duration(ago)}")' if ago else "now()"
+            return _ATOM, f'{"ago" if ago > 0 else "from_now"}("{show_duration(abs(ago))}")' if ago else "now()"
         case n.Field(path=path):
             return _ATOM, show_path(path)
         case n.Declared(path=path):
             return _ATOM, show_path(("traits", *path))
+        case n.Item(path=path):
+            return _ATOM, _item(path)
+        case n.Case(conditions=conditions, values=values, otherwise=otherwise):
+            parts = [show(each) for pair in zip(conditions, values, strict=True) for each in pair]
+            return _ATOM, f"case({', '.join(parts if otherwise is None else [*parts, show(otherwise)])})"
+        case n.Quantified(quantifier=quantifier, items=items, condition=condition):
+            return _ATOM, f"{quantifier}({show(items)}, {show(condition)})"
+        case n.InAudience(name=name):
+            return _ATOM, f"in_audience({show_value(name)})"
+        case n.Share(salt=salt, percent=percent):
+            return _ATOM, f"random_share({show_value(salt)}, {show_value(percent)})"
         case n.TraitRef(name=name) | n.Builtin(name=name):
             return _ATOM, name
         case n.And(parts=parts):
@@ -75,7 +88,19 @@ def _text(node: n.Node) -> tuple[int, str]:
             return _ATOM, f"{function}({', '.join(map(show, args))})"
         case n.Aggregate():
             return _ATOM, _aggregate(node)
+        case n.Sequence():
+            return _ATOM, _sequence(node)
     raise AssertionError(node)
+
+
+def _item(path: n.Path) -> str:
+    """A field by its name alone, where that can stand so."""
+    plain = bool(path) and _is_plain(path[0]) and str(path[0]).lower() not in _WORDS
+    return show_path(path if plain else ("item", *path))
+
+
+_WORDS = ("true", "false", "and", "or", "not", "in", "if", "else", "item")
+"""Names that mean something else even among an item's fields."""
 
 
 def _options(options: tuple[str | int | float | bool | None, ...]) -> str:
@@ -86,8 +111,44 @@ def _aggregate(node: n.Aggregate) -> str:
     parts = [show_value(node.event)]
     if node.field is not None:
         parts.append(show(node.field))
-    if node.where is not None:
-        parts.append(f"where={show(node.where)}")
-    if node.within_ms is not None:
-        parts.append(f'within="{show_duration(node.within_ms)}"')
+    if node.number is not None:
+        parts.append(repr(node.number))
+    parts += _keywords(where=node.where)
+    if (window := _window(node)) is not None:
+        parts.append(f"within={window}")
+    every = "unit" if node.function == "time_since" else "gap"
+    parts += _keywords(**{every: node.every_ms}, per=node.per, timezone=node.timezone)
     return f"{node.function}({', '.join(parts)})"
+
+
+def _window(node: n.Aggregate) -> str | None:
+    if node.calendar is not None:
+        return f'"{node.calendar}"'
+    if node.within_ms is None:
+        return None
+    within = f'"{show_duration(node.within_ms)}"'
+    return within if node.until_ms is None else f'between({within}, "{show_duration(node.until_ms)}")'
+
+
+def _sequence(node: n.Sequence) -> str:
+    parts = [_step(step) for step in node.steps]
+    parts += _keywords(same=node.same, within=node.within_ms, during=node.during_ms)
+    return f"{'sequence_count' if node.counted else 'sequence'}({', '.join(parts)})"
+
+
+def _step(step: n.Step) -> str:
+    parts = [show_value(step.event), *_keywords(where=step.where, within=step.within_ms)]
+    if len(parts) == 1 and not step.negated:
+        return parts[0]
+    return f"{'without' if step.negated else 'step'}({', '.join(parts)})"
+
+
+def _keywords(**given: n.Node | int | str | None) -> list[str]:
+    """Those that are given: expressions, durations, texts."""
+    return [f"{name}={_option(value)}" for name, value in given.items() if value is not None]
+
+
+def _option(value: n.Node | int | str) -> str:
+    if isinstance(value, n.Node):
+        return show(value)
+    return f'"{show_duration(value)}"' if isinstance(value, int) else show_value(value)

@@ -32,12 +32,15 @@ def instant(value: Any) -> int | None:
     return parse_instant(value) if type(value) is str and len(value) <= _INSTANT_MAX_CHARS else None
 
 
-def dig(value: Any, *path: str) -> Any:
-    """The value at a path into nested objects."""
-    for key in path:
-        if type(value) is not dict:
+def dig(value: Any, *path: str | int) -> Any:
+    """The value at a path into nested objects and lists."""
+    for step in path:
+        if type(value) is dict:
+            value = value.get(step)
+        elif type(value) is list and type(step) is int and step < len(value):
+            value = value[step]
+        else:
             return None
-        value = value.get(key)
     return value
 
 
@@ -62,6 +65,17 @@ def storable(value: Any) -> Any:
     if kind is dict:
         return {key: storable(item) for key, item in value.items()}
     return [storable(item) for item in value]
+
+
+def identical(a: Any, b: Any) -> bool:
+    """Equal and of the same types throughout: `1`, `1.0` and `true` are three values, also inside lists and objects."""
+    if type(a) is not type(b):
+        return False
+    if type(a) is list:
+        return len(a) == len(b) and all(map(identical, a, b))
+    if type(a) is dict:
+        return a.keys() == b.keys() and all(identical(value, b[key]) for key, value in a.items())
+    return bool(a == b)
 
 
 def same(a: Any, b: Any) -> bool:
@@ -112,35 +126,3 @@ def _finite(value: float) -> float:
 def negate(value: Any) -> Any:
     """The number with its sign turned."""
     return -value if type(value) in NUMBERS else None
-
-
-def lower(value: Any) -> Any:
-    """The string in lower case."""
-    return value.lower() if type(value) is str else None
-
-
-def upper(value: Any) -> Any:
-    """The string in upper case."""
-    return value.upper() if type(value) is str else None
-
-
-def length(value: Any) -> Any:
-    """Characters of a string, items of a list."""
-    return len(value) if type(value) is str or type(value) is list else None
-
-
-def contains(whole: Any, part: Any) -> bool:
-    """A string has this part, or a list this item."""
-    if type(whole) is str:
-        return type(part) is str and part in whole
-    return type(whole) is list and any(same(item, part) for item in whole)
-
-
-def starts_with(whole: Any, part: Any) -> bool:
-    """The string begins so."""
-    return type(whole) is str and type(part) is str and whole.startswith(part)
-
-
-def ends_with(whole: Any, part: Any) -> bool:
-    """The string ends so."""
-    return type(whole) is str and type(part) is str and whole.endswith(part)

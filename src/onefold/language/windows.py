@@ -33,16 +33,29 @@ _ONE = 1
 assert sys.byteorder == "little", "packed times are read in place"
 
 
+def begin(at_ms: int, state: Any, monoid: Monoid, within_ms: int, quantum_ms: int = 1) -> Window:
+    """A window with one event in it."""
+    running = _own(state) if monoid.remove is not None else None
+    pane = at_ms - at_ms % quantum_ms
+    made = [quantum_ms, pane, pane, b"", _together([state], monoid), running, WIDTH]
+    _fill(made, [pane], within_ms, pane)
+    return made
+
+
 def add(window: Window | None, at_ms: int, state: Any, monoid: Monoid, within_ms: int) -> Window:
     """The window with one more event in it; the window is reused."""
     if window is None:
-        running = _own(state) if monoid.remove is not None else None
-        made = [1, at_ms, at_ms, b"", _together([state], monoid), running, WIDTH]
-        _fill(made, [at_ms], within_ms, at_ms)
-        return made
+        return begin(at_ms, state, monoid, within_ms)
     if monoid.remove is not None:
         window[5] = monoid.combine(window[5], state)
     pane = at_ms - at_ms % window[0]
+    if pane > window[2] and window[6] == WIDTH and pane - window[1] < REACH_MS and type(window[4]) is list:
+        window[2] = pane
+        window[3] += NARROW.pack(pane - window[1])
+        window[4].append(state)
+        if len(window[4]) > WINDOW_PANES_MAX:
+            _coarsen(window, monoid, within_ms)
+        return window
     if not 0 <= pane - window[1] < REACH_MS and (pane < window[1] or window[6] == WIDTH):
         _fill(window, [time_ms for time_ms, _ in panes(window)], within_ms, pane)
     _put(window, pane, state, monoid)
@@ -52,8 +65,8 @@ def add(window: Window | None, at_ms: int, state: Any, monoid: Monoid, within_ms
 
 
 def _own(state: Any) -> Any:
-    """A copy that a running total may change."""
-    return list(state) if type(state) is list else state
+    """A copy that a running total may change: states that can be taken out again are numbers, or lists of numbers."""
+    return [_own(part) for part in state] if type(state) is list else state
 
 
 def size(window: Window) -> int:
@@ -65,6 +78,32 @@ def panes(window: Window) -> list[tuple[int, Any]]:
     """(time, state) of each pane, in order."""
     base_ms = window[1]
     return [(base_ms + offset, state) for offset, state in zip(_offsets(window), _states(window), strict=True)]
+
+
+def between(window: Window, start_ms: int, end_ms: int) -> Sequence[Any]:
+    """The states of the panes that begin in [start, end), in order; not to be changed."""
+    offsets, base_ms = _offsets(window), window[1]
+    first, last = bisect_left(offsets, start_ms - base_ms), bisect_left(offsets, end_ms - base_ms)
+    states = window[4]
+    if states is None:
+        return [_ONE] * (last - first)
+    return memoryview(states).cast("I")[first:last] if type(states) is bytes else states[first:last]
+
+
+def drop(window: Window, before_ms: int) -> bool:
+    """Let go of the panes that begin before this, of a window without running total; True where there were any."""
+    gone = bisect_left(_offsets(window), before_ms - window[1])
+    if gone:
+        window[3] = window[3][gone * window[6] :]
+        window[4] = window[4][gone:]
+    return gone > 0
+
+
+def first_from_ms(window: Window, at_ms: int) -> int:
+    """When the first pane begins that does not begin before this; NEVER_MS where none does."""
+    offsets = _offsets(window)
+    i = bisect_left(offsets, at_ms - window[1])
+    return int(window[1]) + offsets[i] if i < len(offsets) else NEVER_MS
 
 
 def _states(window: Window) -> Iterable[Any]:

@@ -52,6 +52,8 @@ class Definitions(Struct, frozen=True, omit_defaults=True):
     traits: tuple[Trait, ...] = ()
     audiences: tuple[Audience, ...] = ()
     destinations: tuple[Destination, ...] = ()
+    timezone: str = "UTC"
+    """An IANA name: where the days and hours begin that expressions read by the calendar."""
     allow_private_hosts: tuple[str, ...] = ()
     """Hosts that are sent to although they resolve to a private, loopback or link-local address (`model.host`)."""
     coming: "Definitions | None" = None

@@ -1,4 +1,4 @@
-"""What a backfill reads of history: of each person's events just what some aggregates ask for, person by person."""
+"""What a backfill reads of history: of each person's events just what is asked for, person by person."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from onefold.core.gather import PastEvent
 from onefold.language.compile_python import event_fields
-from onefold.language.nodes import Aggregate
+from onefold.language.nodes import Kept, events_of
 from onefold.model.past import signed, unsigned
 from onefold.ports import Connection, HistoryReader
 
@@ -27,10 +27,10 @@ class Wanted(Struct, frozen=True):
     """Of `properties`, `context` and `traits` those that are asked for."""
 
 
-def wanted(aggregates: Collection[Aggregate], before: Mapping[int, int]) -> Wanted:
-    """What these aggregates ask of events below these positions."""
-    names = frozenset(aggregate.event for aggregate in aggregates)
-    roots = frozenset(field.path[0] for aggregate in aggregates for field in event_fields(aggregate))
+def wanted(kept: Collection[Kept], before: Mapping[int, int]) -> Wanted:
+    """What is asked of events below these positions for states to be kept."""
+    names = frozenset().union(*map(events_of, kept))
+    roots = frozenset(str(field.path[0]) for each in kept for field in event_fields(each))
     return Wanted(before, None if "*" in names else names, roots & frozenset(_OBJECTS))
 
 

@@ -1,14 +1,14 @@
 """What a change of definitions asks of the past, and how far it has been computed."""
 
-from collections.abc import Iterable
 from contextlib import closing
 
 from msgspec import Struct, structs
 
 from onefold.errors import NotFoundError
 from onefold.language.check import Checked, checked
-from onefold.language.compile_python import aggregates, walk
-from onefold.language.nodes import Aggregate, Node, TraitRef
+from onefold.language.compile_python import kept_by
+from onefold.language.inputs import named
+from onefold.language.nodes import Kept
 from onefold.model.changes import Cursor
 from onefold.model.definitions import Definitions
 from onefold.ports import Catalog, State
@@ -16,10 +16,10 @@ from onefold.runtime.difference import changes
 from onefold.storage.place import Place
 
 
-def missing(definitions: Definitions) -> dict[str, Aggregate]:
-    """By slot, what the definitions that are to come ask of events, and those in force do not."""
-    there = aggregates(checked(definitions))
-    coming = {} if definitions.coming is None else aggregates(checked(definitions.coming))
+def missing(definitions: Definitions) -> dict[str, Kept]:
+    """By slot, what the definitions that are to come need kept of events, and those in force do not."""
+    there = kept_by(checked(definitions))
+    coming = {} if definitions.coming is None else kept_by(checked(definitions.coming))
     return {key: aggregate for key, aggregate in coming.items() if key not in there}
 
 
@@ -50,13 +50,9 @@ def _moved(old: Definitions, wanted: Definitions) -> list[str]:
     found = {change.name for change in changes(old, wanted) if change.part in ("trait", "audience") and change.after}
     trees: Checked = checked(wanted)
     for name, node in (*trees.traits.items(), *trees.audiences.items()):  # Traits come after those that they name.
-        if not found.isdisjoint(_named(node)):
+        if not found.isdisjoint(each.name for each in named(node)):
             found.add(name)
     return sorted(found)
-
-
-def _named(node: Node) -> Iterable[str]:
-    return (part.name for part in walk(node) if isinstance(part, TraitRef))
 
 
 class Standing(Struct, frozen=True):

@@ -47,7 +47,8 @@ def difference(old: Definitions, new: Definitions) -> list[str]:
     """Every change as a line for people; empty where both say the same."""
     before, after = old.allow_private_hosts, new.allow_private_hosts
     hosts = [f"{sign} private host {host}" for sign, host in _moves(before, after)]
-    return [*(change.show() for change in changes(old, new)), *hosts]
+    zone = [] if old.timezone == new.timezone else [f"~ timezone {old.timezone} → {new.timezone}"]
+    return [*(change.show() for change in changes(old, new)), *zone, *hosts]
 
 
 def _moves(before: Sequence[str], after: Sequence[str]) -> list[tuple[str, str]]:

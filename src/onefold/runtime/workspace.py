@@ -18,6 +18,7 @@ from onefold.errors import DefinitionError
 from onefold.language.check import checked
 from onefold.language.problem import Code, Part, Problem
 from onefold.language.suggest import nearest
+from onefold.language.zones import ZONES
 from onefold.limits import (
     DEFINITION_NAME_MAX_CHARS,
     DEFINITIONS_MAX,
@@ -33,7 +34,9 @@ SECTIONS: dict[str, Part] = {
     "sources": "source", "traits": "trait", "audiences": "audience", "destinations": "destination",
 }  # fmt: skip
 PRIVATE_HOSTS = "allow_private_hosts"
-"""The one part of a file that defines nothing: hosts of inner addresses that destinations may be sent to."""
+"""A part of a file that defines nothing: hosts of inner addresses that destinations may be sent to."""
+TIMEZONE = "timezone"
+"""Another: where the workspace's days and hours begin."""
 EFFECTS = ("created", "merged", "changed", "link_refused", "rejected")
 """Effects besides events and audiences that a destination may ask for."""
 _SOURCE_KINDS = ("http",)
@@ -150,6 +153,7 @@ class _Reader:
         self.urls: list[tuple[_File, Text]] = []
         """URLs of destinations."""
         self.private_hosts: list[str] = []
+        self.timezones: list[tuple[_File, Text]] = []
 
     # --- files ------------------------------------------------------------------------------------------------
     def file(self, path: Path, name: str) -> "tuple[_File, Tree] | None":
@@ -185,8 +189,10 @@ class _Reader:
             part = SECTIONS.get(key.value)
             if key.value == PRIVATE_HOSTS:
                 self.private_hosts += self._hosts(file, value)
+            elif key.value == TIMEZONE:
+                self._timezone(file, value)
             elif part is None:
-                self._unknown(file, key, "a file", (*SECTIONS, PRIVATE_HOSTS))
+                self._unknown(file, key, "a file", (*SECTIONS, TIMEZONE, PRIVATE_HOSTS))
             elif not _is_nothing(value):
                 self._section(file, part, value)
 
@@ -370,6 +376,21 @@ class _Reader:
                 self._wrong(file, "value", message, name, host_of(name.value))
         return [spelled(name.value) for name in names]
 
+    def _timezone(self, file: _File, value: Tree) -> None:
+        name = self._text(file, value)
+        if name is None or not isinstance(value, Text):
+            return
+        if name not in ZONES:
+            message = f"there is no time zone `{name}`; one is called like `Europe/Berlin` or `UTC`"
+            self._wrong(file, "value", message, value, nearest(name, ZONES))
+        elif self.timezones:
+            before, said = self.timezones[0]
+            line = before.problem("duplicate", "", said.start).line
+            message = f"a workspace has one time zone, and it is said in {before.name}, line {line}"
+            self._wrong(file, "duplicate", message, value)
+        else:
+            self.timezones.append((file, value))
+
     def _events(self, file: _File, value: Tree) -> tuple[str, ...]:
         names = self._names(file, value)
         for name in names:
@@ -401,6 +422,7 @@ class _Reader:
             traits=traits,
             audiences=audiences,
             destinations=destinations,
+            timezone=self.timezones[0][1].value if self.timezones else Definitions().timezone,
             allow_private_hosts=tuple(sorted(set(self.private_hosts))),
         )
 

@@ -23,6 +23,7 @@ class DefinitionsAnswer(Struct):
     traits: list[Trait]
     audiences: list[Audience]
     destinations: list[Destination]
+    timezone: str
     allow_private_hosts: list[str]
 
 
@@ -72,5 +73,6 @@ def _answer(found: Definitions) -> DefinitionsAnswer:
         list(found.traits),
         list(found.audiences),
         list(found.destinations),
+        found.timezone,
         list(found.allow_private_hosts),
     )

@@ -13,20 +13,24 @@ from onefold.language.check import checked
 from onefold.language.show import show
 from onefold.limits import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from onefold.model.definitions import Audience, Definitions, Trait
+from onefold.testing import generate_behaviour as behaviour
+from onefold.testing.generate_calls import DATES, ZONES, Drawer, call, counted, named
 from onefold.testing.reference import Occurrence
 
 START_MS = 1_750_000_000_000
-EVENTS = ("Order Completed", "Product Viewed", "Product Added")
-WINDOWS_MS = (SECOND_MS, 10 * SECOND_MS, MINUTE_MS, HOUR_MS, 30 * DAY_MS)
+EVENTS = behaviour.EVENTS
+WINDOWS_MS = behaviour.WINDOWS_MS
 _STEPS_MS = (0, 0, 1, 500, 999, SECOND_MS, SECOND_MS + 1, 9_999, 10 * SECOND_MS, MINUTE_MS, HOUR_MS, DAY_MS)
 _DATES = ("2025-06-15", "2025-06-15T15:06:40Z", "2025-06-16T00:00:00.5+02:00")
-_WORDS = ("", "a", "A", "ab", "shoes", "Ärmel", "true", "1", *_DATES)
+_WORDS = ("", "a", "A", "ab", "shoes", "Ärmel", "true", "1", *_DATES, *DATES[:3])
 _NUMBERS = (-2, -1, 0, 1, 2, 3, 10, 1000, 0.1, 0.2, 0.5, 1.0, -1.5, 1e16, 12.34)
 _FIELDS = (
     ("properties", "price"), ("properties", "price"), ("properties", "category"), ("properties", "anything"),
-    ("properties", "deep", "price"), ("context", "campaign", "source"), ("traits", "plan"), ("name",), ("type",),
+    ("properties", "deep", "price"), ("context", "campaign", "source"), ("traits", "plan"), ("properties", "items"),
+    ("properties", "items", 0, "price"), ("name",), ("type",),
 )  # fmt: skip
-_DECLARED = (("plan",), ("age",), ("anything",), ("address", "city"), ("tags",))
+_DECLARED = (("plan",), ("age",), ("anything",), ("address", "city"), ("tags",), ("tags", 0))
+_ITEM = ((), ("price",), ("category",), ("tags", 1), ("if",), ("item",))
 
 _number = st.sampled_from(_NUMBERS)
 _word = st.sampled_from(_WORDS)
@@ -72,14 +76,8 @@ def declared() -> st.SearchStrategy[dict[str, Any]]:
 
 
 # --- expressions -------------------------------------------------------------------------------------------
-_GIVES: dict[n.Type, Sequence[str]] = {
-    "number": ("count", "sum", "avg", "min", "max", "unique_count"),
-    "list": ("unique",),
-}
-_PICKS = ("first", "last", "most_frequent")
 _order = st.sampled_from(("<", "<=", ">", ">="))
 _comparison = st.sampled_from(n.COMPARISONS)
-_window = st.sampled_from((None, None, *WINDOWS_MS))
 _choices = {
     type_: st.lists(values, min_size=1, max_size=3).map(tuple)
     for type_, values in {"number": _number, "string": _word, "any": _scalar}.items()
@@ -94,14 +92,20 @@ class _Trees:
         self.draw = draw
         self.traits = traits
         """None in event scope."""
+        self.items = False
+        """True in item scope."""
+        self.audiences: list[str] = []
 
     def pick(self, *choices: Any) -> Any:
         return self.draw(st.sampled_from(choices))
 
-    def leaf(self, type_: n.Type) -> n.Node:
+    def leaf(self, type_: n.Type) -> n.Node:  # noqa: PLR0911 (one for each scope and kind)
         """A name, an aggregate or a literal that may have a value of this type."""
         if type_ in _literals and self.pick(True, False, False):
             return n.Literal_(0, self.draw(_literals[type_]))
+        if self.items:
+            path: n.Path = self.pick(*_ITEM)
+            return n.Item(0, path)
         if self.traits is None:
             return n.Field(0, self.pick(*(path for path in _FIELDS if len(path) > 1 or type_ == "string")))
         names = [name for name, has in self.traits.items() if has in (type_, "any")]
@@ -115,23 +119,55 @@ class _Trees:
         return self.aggregate(type_)
 
     def aggregate(self, type_: n.Type) -> n.Node:
-        """An aggregate that may have a value of this type."""
-        function = self.pick(*_GIVES.get(type_, _PICKS))
-        numeric = function in ("sum", "avg", "min", "max")
-        field = n.Field(0, self.pick(*(path for path in _FIELDS if len(path) > 1 or not numeric)))
-        where = _Trees(self.draw, None).boolean(0) if self.pick(True, False) else None
-        event = self.pick(*EVENTS, "page", "*")
-        return n.Aggregate(0, function, event, None if function == "count" else field, where, self.draw(_window))
+        """An aggregate or a sequence that may have a value of this type."""
+        if type_ in ("number", "boolean") and self.pick(True, False, False, False):
+            return behaviour.sequence(self._choose, self._where, counted=type_ == "number")
+        return behaviour.aggregate(self._choose, type_, _FIELDS, self._where)
+
+    def _choose(self, choices: Sequence[Any]) -> Any:
+        return self.draw(st.sampled_from(choices))
+
+    def _where(self) -> n.Node | None:
+        return _Trees(self.draw, None).boolean(0) if self.pick(True, False) else None
 
     def of(self, type_: n.Type, depth: int) -> n.Node:
         """Any expression of this type, at most this deep."""
+        if type_ == "instant":
+            return self._instant()
         if depth <= 0 or type_ in ("any", "list") or self.pick(True, False):
             return self.leaf(type_)
         if type_ == "boolean":
             return self.boolean(depth - 1)
-        if type_ == "string":
-            return n.Call(0, self.pick("lower", "upper"), (self.of("string", depth - 1),))
+        if self.pick(True, False, False):
+            return n.Case(0, (self.boolean(depth - 1),), (self.of(type_, depth - 1),), self.of(type_, depth - 1))
+        if type_ == "string" or self.pick(True, False):
+            return call(self.pick(*named(type_, moving=self._profile)), self._drawer(depth - 1))
         return self._number(depth - 1)
+
+    @property
+    def _profile(self) -> bool:
+        return self.traits is not None and not self.items
+
+    def _drawer(self, depth: int) -> Drawer:
+        def of(type_: n.Type) -> n.Node:
+            return self.boolean(max(depth, 0)) if type_ == "boolean" else self.of(type_, max(depth, 0))
+
+        return Drawer(lambda choices: self.pick(*choices), of, instants=self._profile)
+
+    def _instant(self) -> n.Node:
+        """What is an instant by its form."""
+        if not self._profile:
+            time: n.Node = n.Item(0, ("category",)) if self.items else n.Field(0, ("time",))
+            return n.Call(0, "to_instant", (time,)) if self.items else time
+        names = [name for name, has in (self.traits or {}).items() if has == "instant"]
+        match self.pick("seen", "seen", "event", "declared", "trait"):
+            case "event":
+                return behaviour.aggregate(self._choose, "instant", _FIELDS, self._where)
+            case "declared":
+                return n.Call(0, "to_instant", (n.Declared(0, ("plan",)),))
+            case "trait" if names:
+                return n.TraitRef(0, self.pick(*names))
+        return n.Builtin(0, self.pick("first_seen", "last_seen"))
 
     def _number(self, depth: int) -> n.Node:
         form = self.pick("arithmetic", "arithmetic", "negate", "length")
@@ -143,9 +179,13 @@ class _Trees:
             return n.Negate(0, part)
         return n.Arithmetic(0, self.pick(*n.ARITHMETIC), part, self.of("number", depth))
 
-    def boolean(self, depth: int) -> n.Node:
+    def boolean(self, depth: int) -> n.Node:  # noqa: PLR0911 (one for each form)
         """What is a yes or no by its form."""
-        match self.pick("compare", "compare", "compare", "and", "or", "not", "in", "call"):
+        match self.pick("compare", "compare", "compare", "and", "or", "not", "in", "call", "items", "person"):
+            case "items":
+                return self._quantified(depth)
+            case "person" if self._profile:
+                return self._of_person(depth)
             case "and":
                 return n.And(0, self._parts(depth))
             case "or":
@@ -163,15 +203,25 @@ class _Trees:
         return tuple(self.of("boolean", depth) for _ in range(self.pick(2, 3)))
 
     def _call(self, depth: int) -> n.Node:
-        function = self.pick("exists", "contains", "starts_with", "ends_with")
-        if function == "exists":
-            return n.Call(0, function, (self.leaf("any"),))
-        whole = self.leaf("list") if function == "contains" and self.pick(True, False) else self.of("string", depth)
-        return n.Call(0, function, (whole, self.of("string", depth)))
+        return call(self.pick(*named("boolean", moving=self._profile)), self._drawer(depth - 1))
+
+    def _quantified(self, depth: int) -> n.Node:
+        items, outer, self.items = self.leaf("list"), self.items, True
+        condition = self.boolean(depth - 1)
+        self.items = outer
+        return n.Quantified(0, self.pick(*n.QUANTIFIERS), items, condition)
+
+    def _of_person(self, depth: int) -> n.Node:
+        match self.pick("audience", "share", "counted"):
+            case "audience" if self.audiences:
+                return n.InAudience(0, self.pick(*self.audiences))
+            case "share":
+                return n.Share(0, self.pick("a", "spring"), self.pick(0, 10, 12.5, 100))
+        return counted(self._drawer(depth - 1))
 
     def _compare(self, depth: int) -> n.Node:
         type_: n.Type = self.pick("number", "number", "string", "any", "boolean", "instant")
-        if type_ == "instant" and self.traits is not None:
+        if type_ == "instant" and self._profile:
             return self._instants()
         if type_ == "boolean":
             return n.Compare(0, self.pick("==", "!="), self.of(type_, depth), self.of(type_, depth))
@@ -190,10 +240,15 @@ class _Trees:
 
 @st.composite
 def expressions(
-    draw: st.DrawFn, type_: n.Type = "boolean", traits: Mapping[str, n.Type] | None = None, depth: int = 2
+    draw: st.DrawFn,
+    type_: n.Type = "boolean",
+    traits: Mapping[str, n.Type] | None = None,
+    depth: int = 2,
+    audiences: Sequence[str] = (),
 ) -> n.Node:
-    """A tree in profile scope of this type that passes the check, naming these traits. Columns are all 0."""
+    """A tree in profile scope of this type that passes the check, naming these traits and audiences. Columns are 0."""
     trees = _Trees(draw, traits or {})
+    trees.audiences = [*audiences]
     return trees.boolean(depth) if type_ == "boolean" else trees.of(type_, depth)
 
 
@@ -203,10 +258,15 @@ def definitions(draw: st.DrawFn, max_size: int = 4) -> Definitions:
     types: Mapping[str, n.Type] = {}
     traits: list[Trait] = []
     for index in range(draw(st.integers(0, max_size))):
-        type_: n.Type = draw(st.sampled_from(("number", "string", "boolean", "any", "list")))
+        type_: n.Type = draw(st.sampled_from(("number", "string", "boolean", "any", "list", "instant")))
         traits.append(Trait(f"t{index}", show(draw(expressions(type_, types)))))
         types = checked(Definitions(traits=tuple(traits))).types
-    audiences = [
-        Audience(f"a{index}", show(draw(expressions("boolean", types)))) for index in range(draw(st.integers(1, 2)))
-    ]
-    return Definitions(traits=tuple(draw(st.permutations(traits))), audiences=tuple(audiences))
+    audiences: list[Audience] = []
+    for index in range(draw(st.integers(1, 3))):
+        earlier = [audience.name for audience in audiences]
+        audiences.append(Audience(f"a{index}", show(draw(expressions("boolean", types, audiences=earlier)))))
+    return Definitions(
+        traits=tuple(draw(st.permutations(traits))),
+        audiences=tuple(draw(st.permutations(audiences))),
+        timezone=draw(st.sampled_from(ZONES)),
+    )

@@ -12,9 +12,10 @@ from msgspec import Struct
 
 from onefold.language import nodes as n
 from onefold.language.check import Checked
-from onefold.language.instants import parse_instant
+from onefold.language.zones import ZONES
+from onefold.testing import reference_behaviour as behaviour
+from onefold.testing.reference_calls import Instant, call, compare, is_number, rank, share, stored
 
-_EXACT = 1 << 53
 _SUMMABLE = 1e290
 
 
@@ -36,33 +37,42 @@ class Person(Struct, frozen=True):
 
     history: tuple[Occurrence, ...]
     declared: dict[str, Any] = {}
+    identifiers: tuple[str, ...] = ()
 
 
-class Instant(Struct, frozen=True, order=True):
-    """An instant, so that nobody takes it for a number."""
+class Place(Struct, frozen=True):
+    """Where an expression is asked: the instant, the workspace's time zone, and what was answered before it."""
 
-    ms: int
+    now_ms: int
+    timezone: str = "UTC"
+    computed: Mapping[str, Any] = {}
+    members: frozenset[str] = frozenset()
 
 
 def values(checked: Checked, person: Person, now_ms: int) -> tuple[dict[str, Any], set[str]]:
     """All traits that have a value at this instant, and the audiences that the person is in."""
     computed: dict[str, Any] = {}
     for name, node in checked.traits.items():
-        if (value := evaluate(node, person, now_ms, computed)) is not None:
+        if (value := evaluate(node, person, Place(now_ms, checked.timezone, computed))) is not None:
             computed[name] = value
-    members = {name for name, node in checked.audiences.items() if evaluate(node, person, now_ms, computed) is True}
+    members: set[str] = set()
+    for name, node in checked.audiences.items():
+        if evaluate(node, person, Place(now_ms, checked.timezone, computed, frozenset(members))) is True:
+            members.add(name)
     return computed, members
 
 
-def evaluate(node: n.Node, person: Person, now_ms: int, computed: Mapping[str, Any] | None = None) -> Any:
-    """The value of an expression at an instant, None where it has none. `computed`: the traits that it names."""
-    return _Profile(person, now_ms, computed or {}).value(node)
+def evaluate(node: n.Node, person: Person, place: Place | int) -> Any:
+    """The value of an expression at a place (or at an instant alone), None where it has none."""
+    return _Profile(person, Place(place) if isinstance(place, int) else place).value(node)
 
 
 class _Scope:
-    """Values of the parts that both scopes have."""
+    """Values of the parts that all scopes have."""
 
-    def value(self, node: n.Node) -> Any:  # noqa: PLR0911 (a table, one case for each node)
+    place: Place
+
+    def value(self, node: n.Node) -> Any:  # noqa: C901, PLR0911, PLR0912 (a table, one case for each node)
         match node:
             case n.Literal_(value=value):
                 return value
@@ -82,30 +92,59 @@ class _Scope:
                 value = self.value(part)
                 return -value if is_number(value) else None
             case n.Call(function=function, args=args):
-                return call(function, *map(self.value, args))
+                return call(function, [self.value(arg) for arg in args], self.place.now_ms, self.place.timezone)
+            case n.Case(conditions=conditions, values=choices, otherwise=otherwise):
+                for condition, choice in zip(conditions, choices, strict=True):
+                    if self.value(condition) is True:
+                        return self.value(choice)
+                return None if otherwise is None else self.value(otherwise)
+            case n.Quantified():
+                return self._quantified(node)
         return self.name(node)
+
+    def _quantified(self, node: n.Quantified) -> bool:
+        items = self.value(node.items)
+        if not isinstance(items, list):
+            return node.quantifier == "none"
+        found = [_Item(item, self.place).value(node.condition) is True for item in items]
+        return {"any": any(found), "all": all(found), "none": not any(found)}[node.quantifier]
 
     def name(self, node: n.Node) -> Any:
         raise AssertionError(node)
 
 
+class _Item(_Scope):
+    def __init__(self, item: Any, place: Place) -> None:
+        self.item, self.place = item, place
+
+    def name(self, node: n.Node) -> Any:
+        assert isinstance(node, n.Item)
+        return dig(self.item, node.path)
+
+
 class _Event(_Scope):
-    def __init__(self, event: Occurrence) -> None:
-        self.event = event
+    def __init__(self, event: Occurrence, place: Place) -> None:
+        self.event, self.place = event, place
 
     def name(self, node: n.Node) -> Any:
         assert isinstance(node, n.Field)
-        return dig(getattr(self.event, node.path[0]), node.path[1:])
+        if node.path == ("time",):
+            return Instant(self.event.at_ms)
+        return dig(getattr(self.event, str(node.path[0])), node.path[1:])
 
 
 class _Profile(_Scope):
-    def __init__(self, person: Person, now_ms: int, computed: Mapping[str, Any]) -> None:
-        self.person, self.now_ms, self.computed = person, now_ms, computed
+    def __init__(self, person: Person, place: Place) -> None:
+        self.person, self.place, self.now_ms = person, place, place.now_ms
 
-    def name(self, node: n.Node) -> Any:
+    def name(self, node: n.Node) -> Any:  # noqa: PLR0911 (a table, one case for each node)
         match node:
             case n.TraitRef(name=name):
-                return self.computed.get(name)
+                return self.place.computed.get(name)
+            case n.InAudience(name=name):
+                return name in self.place.members
+            case n.Share(salt=salt, percent=percent):
+                return share(self.person.identifiers, salt, percent)
             case n.Declared(path=path):
                 return dig(self.person.declared, path)
             case n.Now(ago_ms=ago_ms):
@@ -116,30 +155,59 @@ class _Profile(_Scope):
                 times = [event.at_ms for event in self.person.history]
                 return Instant(min(times) if name == "first_seen" else max(times)) if times else None
             case n.Aggregate():
-                return aggregate(node, self._chosen(node))
+                return self._aggregate(node)
+            case n.Sequence():
+                events = [(event, self._same(node, event)) for event in self.person.history]
+                found = behaviour.completions(node, events, self.now_ms, self._is_step)
+                return found if node.counted else found > 0
         raise AssertionError(node)
 
-    def _chosen(self, node: n.Aggregate) -> list[Any]:
-        """Field of each event that counts (for a count: True), in order of event time."""
-        chosen = []
-        for event in sorted(self.person.history, key=lambda event: (event.at_ms, event.tie)):
-            if node.event not in ("*", event.name) or event.at_ms > self.now_ms:
-                continue
-            if node.within_ms is not None and event.at_ms <= self.now_ms - node.within_ms:
-                continue
-            if node.where is None or _Event(event).value(node.where) is True:
-                chosen.append(True if node.field is None else _Event(event).value(node.field))
-        return chosen
+    def _aggregate(self, node: n.Aggregate) -> Any:
+        zone = self._zone() if node.timezone == n.PERSON else node.timezone or "UTC"
+        chosen = [
+            event
+            for event in sorted(self.person.history, key=lambda event: (event.at_ms, event.tie))
+            if node.event in ("*", event.name)
+            and behaviour.in_window(node, event.at_ms, self.now_ms, zone)
+            and (node.where is None or _Event(event, self.place).value(node.where) is True)
+        ]
+        times = [event.at_ms for event in chosen]
+        match node.function:
+            case "count":
+                return len(chosen)
+            case "days_active" | "streak" | "longest_streak":
+                return behaviour.active(node, times, self.now_ms, zone)
+            case "session_count" | "session_length" | "session_time":
+                return behaviour.sessions(node, times)
+            case "time_since":
+                return behaviour.time_since(node, times, self.now_ms)
+        assert node.field is not None
+        return aggregate(node, [_Event(event, self.place).value(node.field) for event in chosen])
+
+    def _zone(self) -> str:
+        """The declared one where there is such a zone, else the latest event's, else the workspace's."""
+        history = sorted(self.person.history, key=lambda event: (event.at_ms, event.tie))
+        said = [zone for event in history if (zone := event.context.get("timezone")) is not None]
+        for zone in (self.person.declared.get("timezone"), *said[-1:]):
+            if isinstance(zone, str) and zone in ZONES:
+                return zone
+        return self.place.timezone
+
+    def _same(self, node: n.Sequence, event: Occurrence) -> Any:
+        value = None if node.same is None else _Event(event, self.place).value(node.same)
+        return rank(value) if isinstance(value, str | bool | int | float) else None
+
+    def _is_step(self, step: n.Step, event: Any) -> bool:
+        named = step.event in ("*", event.name)
+        return named and (step.where is None or _Event(event, self.place).value(step.where) is True)
 
 
 def aggregate(node: n.Aggregate, fields: list[Any]) -> Any:  # noqa: C901, PLR0911 (a table, one case for each)
     """The value of an aggregate over these values of its field, in order of event time."""
     present = [value for value in fields if value is not None]
-    numbers = [_stored(value) for value in present if is_number(value)]
+    numbers = [stored(value) for value in present if is_number(value)]
     scalars = [value for value in present if isinstance(value, str | bool | int | float)]
     match node.function:
-        case "count":
-            return len(fields)
         case "sum":
             return total(numbers)
         case "avg":
@@ -154,8 +222,13 @@ def aggregate(node: n.Aggregate, fields: list[Any]) -> Any:  # noqa: C901, PLR09
         case "last":
             return present[-1] if present else None
         case "most_frequent":
-            most = max((_occurrences(value, scalars) for value in scalars), default=0)
-            return min((value for value in scalars if _occurrences(value, scalars) == most), key=rank, default=None)
+            return next(iter(_by_frequency(scalars)), None)
+        case "top":
+            return _by_frequency(scalars)[: int(node.number or 0)] or None
+        case "percentile":
+            return behaviour.percentile(numbers, node.number or 0)
+        case "stddev":
+            return behaviour.stddev(numbers)
         case "unique":
             return _distinct(scalars) or None
         case "unique_count":
@@ -163,11 +236,16 @@ def aggregate(node: n.Aggregate, fields: list[Any]) -> Any:  # noqa: C901, PLR09
     raise AssertionError(node)
 
 
+def _by_frequency(scalars: list[Any]) -> list[Any]:
+    """The different values, the most frequent first, and of equally frequent ones the smallest."""
+    return sorted(_distinct(scalars), key=lambda value: (-_occurrences(value, scalars), rank(value)))
+
+
 def total(numbers: Iterable[float]) -> Any:
     """The sum, rounded once; whole where all are whole."""
     numbers = [number for number in numbers if abs(number) <= _SUMMABLE]
     if all(isinstance(number, int) for number in numbers):
-        return _stored(sum(numbers))
+        return stored(sum(numbers))
     return math.fsum(numbers)
 
 
@@ -183,57 +261,6 @@ def _occurrences(value: Any, scalars: list[Any]) -> int:
     return sum(rank(other) == rank(value) for other in scalars)
 
 
-def rank(value: Any) -> tuple[str, Any]:
-    """Order of scalars of all kinds: by the kind's name, then by value."""
-    return kind(value), value
-
-
-def kind(value: Any) -> str:
-    """What can be compared with what."""
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, int | float):
-        return "number"
-    if isinstance(value, str):
-        return "string"
-    return "instant" if isinstance(value, Instant) else "other"
-
-
-def is_number(value: Any) -> bool:
-    """A boolean is never a number."""
-    return kind(value) == "number"
-
-
-def _stored(value: Any) -> Any:
-    """Whole numbers past 2^53 are kept as the nearest double."""
-    return float(value) if isinstance(value, int) and abs(value) > _EXACT else value
-
-
-def compare(op: str, a: Any, b: Any) -> bool:
-    """Like with like; anything else is unequal and has no order."""
-    if kind(a) == "instant" and isinstance(b, str):
-        b = _instant(b)
-    if kind(b) == "instant" and isinstance(a, str):
-        a = _instant(a)
-    alike = kind(a) == kind(b) != "other"
-    if op == "==":
-        return alike and bool(a == b)
-    if op == "!=":
-        return not (alike and a == b)
-    return alike and kind(a) != "boolean" and bool(_ORDER[op](a, b))
-
-
-def _instant(text: str) -> Instant | None:
-    ms = parse_instant(text)
-    return None if ms is None else Instant(ms)
-
-
-_ORDER: dict[str, Callable[[Any, Any], Any]] = {
-    "<": lambda a, b: a < b,
-    "<=": lambda a, b: a <= b,
-    ">": lambda a, b: a > b,
-    ">=": lambda a, b: a >= b,
-}
 _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "+": lambda a, b: a + b,
     "-": lambda a, b: a - b,
@@ -248,37 +275,17 @@ def arithmetic(op: str, a: Any, b: Any) -> Any:
     if not is_number(a) or not is_number(b) or (op in "/%" and b == 0):
         return None
     try:
-        value = _stored(_ARITHMETIC[op](a, b))
+        value = stored(_ARITHMETIC[op](a, b))
     except OverflowError:
         return None
     return value if math.isfinite(value) else None
 
 
-def call(function: str, *args: Any) -> Any:  # noqa: PLR0911 (a table, one case for each)
-    """A scalar function; of the wrong kind of values it has no value, or is false."""
-    first, texts = args[0], all(isinstance(arg, str) for arg in args)
-    match function:
-        case "exists":
-            return first is not None
-        case "lower":
-            return first.lower() if texts else None
-        case "upper":
-            return first.upper() if texts else None
-        case "length":
-            return len(first) if isinstance(first, str | list) else None
-        case "contains" if isinstance(first, list):
-            return any(compare("==", item, args[1]) for item in first)
-        case "contains":
-            return texts and args[1] in first
-        case "starts_with":
-            return texts and first.startswith(args[1])
-        case "ends_with":
-            return texts and first.endswith(args[1])
-    raise AssertionError(function)
-
-
-def dig(value: Any, path: Iterable[str]) -> Any:
-    """The value at a path into nested objects."""
+def dig(value: Any, path: Iterable[str | int]) -> Any:
+    """The value at a path into nested objects and lists."""
     for step in path:
-        value = value.get(step) if isinstance(value, dict) else None
+        if isinstance(step, int):
+            value = value[step] if isinstance(value, list) and step < len(value) else None
+        else:
+            value = value.get(step) if isinstance(value, dict) else None
     return value

@@ -1,9 +1,12 @@
 """The checker: names, types, order and circles."""
 
+from itertools import pairwise
+
 import pytest
 
 from onefold.language.check import check_expression, checked
 from onefold.language.nodes import Type
+from onefold.limits import DEFINITION_INPUTS_MAX
 from onefold.model.definitions import Audience, Definitions, Trait
 
 TRAITS: dict[str, Type] = {"orders_30d": "number", "is_vip": "boolean", "city": "any", "categories": "list"}
@@ -102,13 +105,55 @@ def test_a_name_is_given_once() -> None:
     assert [p.code for p in checked(definitions).problems] == ["duplicate", "duplicate"]
 
 
-def test_an_instant_is_no_value_of_a_trait() -> None:
-    """Instants are for comparing."""
-    assert [p.code for p in checked(traits(a="now()", b="last_seen")).problems] == ["type", "type"]
+def test_a_moving_instant_is_no_value_of_a_trait() -> None:
+    """It would change with every millisecond; what an event fixed does not."""
+    (problem,) = checked(traits(a="now()", b="last_seen")).problems
+    assert (problem.code, problem.name) == ("type", "a")
 
 
-def test_audiences_are_not_named_in_expressions() -> None:
-    """An expression that names an audience is told to share a trait."""
-    definitions = Definitions(audiences=(Audience("a", "true"), Audience("b", "not a")))
-    (problem,) = checked(definitions).problems
+def audiences(**expressions: str) -> Definitions:
+    """Definitions of these audiences alone."""
+    return Definitions(audiences=tuple(Audience(name, text) for name, text in expressions.items()))
+
+
+def test_an_audience_is_no_trait() -> None:
+    """An expression that takes one for a trait is shown how to ask."""
+    (problem,) = checked(audiences(a="true", b="not a")).problems
     assert (problem.code, problem.name, problem.column) == ("wrong_scope", "b", 4)
+    assert problem.suggestion == 'in_audience("a")'
+
+
+def test_audiences_come_after_those_that_they_name() -> None:
+    """Whatever their order in the files; depth is bounded by their number alone."""
+    check = checked(audiences(c='in_audience("b")', b='not in_audience("a")', a="events > 1"))
+    assert not check.problems
+    assert list(check.audiences) == ["a", "b", "c"]
+    names = [f"a{i}" for i in range(3_000)]
+    chain = {a: f'in_audience("{b}")' for a, b in pairwise(names)}
+    check = checked(audiences(**chain, **{names[-1]: "true"}))
+    assert not check.problems
+    assert list(check.audiences) == names[::-1]
+
+
+def test_audiences_do_not_go_round_in_circles() -> None:
+    """A circle is shown once with its way, an unknown audience with the nearest."""
+    (problem,) = checked(audiences(a='in_audience("b")', b='not in_audience("a")')).problems
+    assert (problem.code, problem.part, problem.name, problem.column) == ("cycle", "audience", "b", 4)
+    assert "a → b → a" in problem.message
+    (problem,) = checked(audiences(vip="true", b='in_audience("vipp")')).problems
+    assert (problem.code, problem.suggestion) == ("unknown_name", "vip")
+    (problem,) = checked(
+        Definitions(traits=(Trait("t", 'in_audience("a")'),), audiences=(Audience("a", "true"),))
+    ).problems
+    assert (problem.code, problem.part) == ("wrong_scope", "trait")
+
+
+def test_what_depends_on_too_much_is_refused() -> None:
+    """Definitions that build on each other stay linear in their number: each depends on a bounded number of things."""
+    names = [f"a{i}" for i in range(DEFINITION_INPUTS_MAX + 2)]
+    chain = {b: f'in_audience("{a}") and count("{b}") > 1' for a, b in pairwise(names)}
+    (problem,) = checked(audiences(a0='count("a0") > 1', **chain)).problems
+    assert (problem.code, problem.part, problem.name) == ("too_large", "audience", f"a{DEFINITION_INPUTS_MAX}")
+    assert not checked(
+        audiences(a0='count("a0") > 1', **{b: chain[b] for b in names[1:DEFINITION_INPUTS_MAX]})
+    ).problems

@@ -35,7 +35,8 @@ def test_everything_that_can_be_said(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
     (tmp_path / ".git" / "x.yaml").write_text("not: ours")
     (tmp_path / "more" / "a.yml").write_text(
-        "allow_private_hosts: [127.0.0.1, '[::1]']\nsources: {shop: , app: {enabled: false}}\ntraits:\n  n: events\n"
+        "timezone: Europe/Berlin\nallow_private_hosts: [127.0.0.1, '[::1]']\n"
+        "sources: {shop: , app: {enabled: false}}\ntraits:\n  n: events\n"
     )
     (tmp_path / "z.yaml").write_text(
         "allow_private_hosts: Hooks.Internal.\n"
@@ -52,6 +53,7 @@ def test_everything_that_can_be_said(tmp_path: Path) -> None:
                 "d", url="https://x.example/h", events=("*",), audiences=("big",), timeout_s=2.5, concurrency=3
             ),
         ),
+        timezone="Europe/Berlin",
         allow_private_hosts=("127.0.0.1", "::1", "hooks.internal"),
     )
 
@@ -93,6 +95,15 @@ def test_a_private_host_is_one_host(tmp_path: Path, hosts: str, suggestion: str)
     (problem,) = problems(tmp_path, a=f"allow_private_hosts: [{hosts}]\n")
     assert (problem.line, problem.suggestion) == (1, suggestion)
     assert "one host" in problem.message
+
+
+def test_a_workspace_has_one_time_zone_that_exists(tmp_path: Path) -> None:
+    """An unknown zone is shown with the nearest, a second one with the place of the first."""
+    (problem,) = problems(tmp_path, a="timezone: Europe/Berln\n")
+    assert (problem.line, problem.column, problem.suggestion) == (1, 11, "Europe/Berlin")
+    (problem,) = problems(tmp_path, a="timezone: UTC\n", b="sources: [x]\ntimezone: Asia/Tokyo\n")
+    assert (problem.file, problem.line, problem.code) == ("b.yaml", 2, "duplicate")
+    assert "a.yaml, line 1" in problem.message
 
 
 @pytest.mark.parametrize(
@@ -229,6 +240,7 @@ def test_the_difference_names_what_changes() -> None:
         traits=(Trait("c", "events > 1"), Trait("a", "2")),
         audiences=(Audience("v", "a > 1"),),
         destinations=(Destination("d", url="http://x", events=("*",)),),
+        timezone="Asia/Tokyo",
         allow_private_hosts=("b", "c"),
     )
     assert difference(old, new) == [
@@ -237,6 +249,7 @@ def test_the_difference_names_what_changes() -> None:
         "~ trait c: expression written differently, with the same meaning",
         "+ audience v: a > 1",
         "~ destination d: events [] → [*]",
+        "~ timezone UTC → Asia/Tokyo",
         "+ private host c",
         "- private host a",
     ]

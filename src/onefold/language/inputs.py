@@ -1,0 +1,45 @@
+"""What the value of a definition depends on: the triggers of the program, read off its tree."""
+
+from collections.abc import Iterator
+
+from onefold.language import nodes as n
+from onefold.language.calendars import PERSON_ZONE, ZONE_FIELD
+from onefold.language.functions import moves
+from onefold.language.program import IDENTITY, NOW, Trigger
+
+
+def triggers(node: n.Node) -> Iterator[Trigger]:
+    """All that may change the expression's own value; not what the traits and audiences that it names depend on."""
+    for part in walk(node):
+        if n.moves(part):
+            yield NOW
+        if isinstance(part, n.Kept):
+            yield n.slot(part)
+            if isinstance(part, n.Aggregate) and part.timezone == n.PERSON:
+                yield f"traits.{ZONE_FIELD}"
+                yield n.slot(PERSON_ZONE)
+        elif isinstance(part, n.Declared):
+            yield f"traits.{part.path[0]}"
+        elif isinstance(part, n.Builtin):
+            yield part.name
+        elif isinstance(part, n.Call) and moves(part):
+            yield NOW
+        elif isinstance(part, n.Share):
+            yield IDENTITY
+
+
+def walk(node: n.Node) -> Iterator[n.Node]:
+    """The nodes of profile scope: what a state is kept for is a leaf."""
+    yield node
+    if isinstance(node, n.Kept):
+        return
+    for name in node.__struct_fields__:
+        child = getattr(node, name)
+        for item in child if isinstance(child, tuple) else (child,):
+            if isinstance(item, n.Node):
+                yield from walk(item)
+
+
+def named(node: n.Node) -> Iterator[n.TraitRef | n.InAudience]:
+    """The traits and audiences that an expression names."""
+    return (part for part in walk(node) if isinstance(part, n.TraitRef | n.InAudience))

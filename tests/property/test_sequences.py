@@ -1,0 +1,143 @@
+"""Sequences as they are kept, against trying every choice of events."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from onefold.language import nodes as n
+from onefold.language.sequences import Chain
+from onefold.limits import NEVER_MS, SEQUENCE_EVENTS_MAX
+from onefold.testing.generate_behaviour import sequence
+from onefold.testing.reference import Occurrence
+from onefold.testing.reference_behaviour import completions
+
+START_MS = 1_750_000_000_000
+NAMES = ("Order Completed", "Product Viewed", "Product Added", "page")
+Happened = tuple[Occurrence, int]
+"""An event and the value of the field that must be the same in all steps."""
+
+
+class Profile:
+    """What a value arms."""
+
+    due_ms = NEVER_MS
+
+
+@st.composite
+def sequences(draw: st.DrawFn) -> n.Sequence:
+    """Any sequence whose steps have no conditions: what bits an event has, the test says."""
+    return sequence(lambda choices: draw(st.sampled_from(choices)), lambda: None, counted=True)
+
+
+events = st.lists(
+    st.tuples(st.sampled_from((0, 1, 500, 1_000, 5_000, 60_000, 3_600_000)), st.sampled_from(NAMES), st.integers(1, 2)),
+    max_size=9,
+)
+
+
+def _happened(steps: Sequence[tuple[int, str, int]]) -> list[Happened]:
+    at_ms, found = START_MS, []
+    for tie, (later_ms, name, same) in enumerate(steps):
+        at_ms += later_ms
+        found.append((Occurrence(at_ms, tie, name), same))
+    return found
+
+
+def _bits(node: n.Sequence, name: str) -> int:
+    return sum(1 << i for i, step in enumerate(node.steps) if step.event in (name, "*"))
+
+
+def _fed(node: n.Sequence, happened: Sequence[Happened], now_ms: int) -> dict[str, Any]:
+    """The slot after these events, each step of the way kept and read again."""
+    slots: dict[str, Any] = {}
+    for event, same in happened:
+        in_window = node.during_ms is None or event.at_ms > now_ms - node.during_ms
+        if (bits := _bits(node, event.name)) and in_window:
+            Chain(node).put(slots, "k", event.at_ms, bits, same if node.same else 0)
+            slots = msgspec.msgpack.decode(msgspec.msgpack.encode(slots))
+    return slots
+
+
+def _expected(node: n.Sequence, happened: Sequence[Happened], now_ms: int) -> int:
+    return completions(node, happened, now_ms, lambda step, event: step.event in (event.name, "*"))
+
+
+@settings(max_examples=400, deadline=None)
+@given(node=sequences(), steps=events, data=st.data())
+def test_in_any_order_a_sequence_is_what_every_choice_of_events_says(
+    node: n.Sequence, steps: list[tuple[int, str, int]], data: st.DataObject
+) -> None:
+    """At the last event, and at every instant that the value itself says it may change at, and just before."""
+    happened = _happened(steps)
+    now_ms = max((event.at_ms for event, _ in happened), default=START_MS)
+    slots = _fed(node, data.draw(st.permutations(happened)), now_ms)
+    chain, state = Chain(node), slots.get("k")
+    for _ in range(12):
+        if state is not None and chain.expires:
+            chain.expire(state, now_ms)
+        profile = Profile()
+        assert chain.count(state, now_ms, profile) == _expected(node, happened, now_ms)
+        due_ms = profile.due_ms if state is None or not chain.expires else min(profile.due_ms, chain.due_ms(state))
+        if due_ms == NEVER_MS:
+            break
+        assert due_ms > now_ms
+        if not chain.expires:
+            assert chain.count(state, due_ms - 1, Profile()) == _expected(node, happened, due_ms - 1)
+        now_ms = due_ms
+
+
+@settings(max_examples=200, deadline=None)
+@given(node=sequences(), steps=events, data=st.data())
+def test_two_people_who_turn_out_to_be_one_have_done_it_all(
+    node: n.Sequence, steps: list[tuple[int, str, int]], data: st.DataObject
+) -> None:
+    """Merging two states is the state of all events, whoever they were thought to be of."""
+    happened = _happened(steps)
+    now_ms = max((event.at_ms for event, _ in happened), default=START_MS)
+    whose = data.draw(st.lists(st.booleans(), min_size=len(happened), max_size=len(happened)))
+    a, b = (
+        _fed(node, [each for each, mine in zip(happened, whose, strict=True) if mine is who], now_ms).get("k")
+        for who in (True, False)
+    )
+    chain = Chain(node)
+    merged = chain.merge(a, b) if a is not None and b is not None else a if b is None else b
+    assert chain.count(merged, now_ms, Profile()) == _expected(node, happened, now_ms)
+
+
+SIGNED_UP = n.Sequence(0, (n.Step(0, "Signed Up"), n.Step(0, "Order Completed")), counted=True)
+
+
+def test_what_was_completed_stays_counted_when_its_events_are_let_go_of() -> None:
+    """A chain goes on from an event that is no longer kept, and nothing is counted twice."""
+    chain = Chain(SIGNED_UP)
+    slots: dict[str, Any] = {}
+    many = 3 * SEQUENCE_EVENTS_MAX
+    chain.put(slots, "k", START_MS, 1)
+    for i in range(many):
+        assert chain.put(slots, "k", START_MS + 1 + i, 2)
+    state = slots["k"]
+    assert chain.count(state, START_MS + many, Profile()) == many
+    assert len(msgspec.msgpack.encode(state)) < 20 * SEQUENCE_EVENTS_MAX
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.sampled_from((1, 2, 3)), min_size=2 * SEQUENCE_EVENTS_MAX, max_size=2 * SEQUENCE_EVENTS_MAX + 50))
+def test_far_more_events_than_are_kept_in_order(bits: list[int]) -> None:
+    """In order of time a sequence of adjacent steps is exact, however many events there are."""
+    node = n.Sequence(0, (n.Step(0, "A"), n.Step(0, "X", negated=True), n.Step(0, "B", within_ms=4)), counted=True)
+    chain = Chain(node)
+    slots: dict[str, Any] = {}
+    wanted, begun, unwanted = 0, -10, -10
+    for at, each in enumerate(bits):
+        mask = (1, 4, 2)[each - 1]
+        chain.put(slots, "k", at, mask)
+        if mask == 4:
+            wanted += at - begun < 4 and not unwanted > begun
+        elif mask == 1:
+            begun = at
+        else:
+            unwanted = at
+    assert chain.count(slots["k"], len(bits), Profile()) == wanted
