@@ -12,6 +12,7 @@ import pytest
 from typer.main import get_command
 
 from onefold.cli.app import build
+from onefold.language.check import check_expression
 from onefold.language.functions import FUNCTIONS
 from onefold.language.nodes import AGGREGATES, BUILTINS, QUANTIFIERS
 from onefold.language.parse import CONDITIONS, INSTANTS, parse_expression
@@ -98,6 +99,24 @@ def test_the_languages_page_tells_the_truth(expression: str, value: str) -> None
     person = Person((), {"plan": "pro", "age": "31", "tags": ["a"]})
     found = evaluate(node, person, 0)
     assert (found is None) if value == "missing" else (found is (value == "true"))
+
+
+def test_the_examples_of_functions_pass_the_check() -> None:
+    """What docs/language.md shows of each function is an expression, its traits and audiences aside."""
+    page = (ROOT / "docs" / "language.md").read_text()
+    section = page[page.index("## Functions") : page.index("## Aggregates")]
+    examples = re.findall(r"^\| `.* \| `(.*)` \|$", section, re.MULTILINE)
+    assert len(examples) > 30
+    for example in examples:
+        found = check_expression(example, {}, audience=False)
+        wrong = (
+            [problem.show() for problem in found if problem.code not in _OF_OTHERS] if isinstance(found, list) else []
+        )
+        assert not wrong, (example, wrong)
+
+
+_OF_OTHERS = ("unknown_name", "wrong_scope")
+"""What is wrong where a definition that is named is not there."""
 
 
 def test_the_languages_page_names_every_function() -> None:

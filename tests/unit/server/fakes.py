@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,7 @@ def ann() -> Profile:
         events=2,
         identifiers={"user_id:ann": T0, "email:ann@example.com": T0 + 5, "user_id:a/b": T0, "odd:a:b": T0},
         declared={"plan": Declared("gold", T0, b"1"), "tags": Declared(["a", None, 1.5], T0, b"1")},
-        computed={"orders": 2},
+        computed={"orders": 2, "last_order_at": datetime(2023, 11, 14, 22, 13, 20, 5_000, UTC)},
         audiences={"buyers": T0 + 7},
         links=[Link("user_id:ann", "email:ann@example.com", 1, 65_537, "shared_event", T0)],
         merges=[Merge(ANN - 1, 1, 65_537, T0)],

@@ -33,7 +33,7 @@ def test_a_profile_has_every_part(client: fakes.Client) -> None:
     assert found["identifiers"]["email"] == [{"value": "ann@example.com", "first_seen_at": "2023-11-14T22:13:20.005Z"}]
     assert found["identifiers"]["odd"][0]["value"] == "a:b"
     assert found["traits"] == {"plan": "gold", "tags": ["a", None, 1.5]}
-    assert found["computed"] == {"orders": 2}
+    assert found["computed"] == {"orders": 2, "last_order_at": "2023-11-14T22:13:20.005000Z"}
     assert found["audiences"] == [{"name": "buyers", "entered_at": "2023-11-14T22:13:20.007Z"}]
     assert found["links"] == [
         {
