@@ -18,6 +18,7 @@ from onefold.language.groups import Branch, branches, crossings, gates, of_trait
 from onefold.language.program import FIRST_SEEN, LAST_SEEN, NOW, SEEN, Handler, Program, Slot, Trigger
 from onefold.language.source import EventScope, ProfileScope, before, moving, slot_value
 from onefold.limits import WINDOW_PANES_MAX
+from onefold.model.definitions import is_shadow
 
 ALWAYS = "True"
 """The guard of what every event of a name changes."""
@@ -174,6 +175,7 @@ class _Compiler:
             read=reader(*mentioned),
             source=source,
             gathered=self.gathered,
+            has_shadow=any(is_shadow(d.name) for d in self.definitions),
         )
         _fill_blank(program)
         return program

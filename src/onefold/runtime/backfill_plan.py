@@ -13,13 +13,14 @@ from onefold.model.changes import Cursor
 from onefold.model.definitions import Definitions
 from onefold.ports import Catalog, State
 from onefold.runtime.difference import changes
+from onefold.runtime.versions import both
 from onefold.storage.place import Place
 
 
 def missing(definitions: Definitions) -> dict[str, Aggregate]:
     """By slot, what the definitions that are to come ask of events, and those in force do not."""
-    there = aggregates(checked(definitions))
-    coming = {} if definitions.coming is None else aggregates(checked(definitions.coming))
+    there = aggregates(both(definitions))
+    coming = {} if definitions.coming is None else aggregates(both(definitions.coming))
     return {key: aggregate for key, aggregate in coming.items() if key not in there}
 
 

@@ -1,6 +1,6 @@
 """What applying a workspace would change: one line for each definition that is new, gone or different."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct, structs
 
@@ -47,7 +47,20 @@ def difference(old: Definitions, new: Definitions) -> list[str]:
     """Every change as a line for people; empty where both say the same."""
     before, after = old.allow_private_hosts, new.allow_private_hosts
     hosts = [f"{sign} private host {host}" for sign, host in _moves(before, after)]
-    return [*(change.show() for change in changes(old, new)), *hosts]
+    return [*(change.show() for change in changes(old, new)), *hosts, *_shadows(old, new)]
+
+
+def _shadows(old: Definitions, new: Definitions) -> Iterator[str]:
+    """What goes into shadow or comes out of it, as what it would change of the definitions that it runs beside."""
+    before, after = _in_shadow(old), _in_shadow(new)
+    yield from (f"- shadow ({line})" for line in before if line not in after)
+    yield from (f"+ shadow ({line})" for line in after if line not in before)
+
+
+def _in_shadow(definitions: Definitions) -> list[str]:
+    if definitions.shadow is None:
+        return []
+    return difference(structs.replace(definitions, shadow=None), definitions.shadow)
 
 
 def _moves(before: Sequence[str], after: Sequence[str]) -> list[tuple[str, str]]:
