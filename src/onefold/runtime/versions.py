@@ -32,10 +32,10 @@ def in_shadow(live: Definitions, candidate: Definitions) -> Definitions:
 
     Raises `InvalidRequest` where it says what is live, `DefinitionError` where both together are too many.
     """
-    alone = structs.replace(candidate, version=0, shadow=None, note="")
+    alone = _content(candidate)
     if not difference(structs.replace(live, shadow=None), alone):
         raise InvalidRequest(f"version {live.version} says the same already: there is nothing to run in shadow")
-    return _sound(structs.replace(live, shadow=alone, note="in shadow"))
+    return _sound(structs.replace(live, shadow=alone, coming=None, quiet=(), note="in shadow"))
 
 
 def promoted(live: Definitions) -> Definitions:
@@ -46,7 +46,7 @@ def promoted(live: Definitions) -> Definitions:
 def dropped(live: Definitions) -> Definitions:
     """What is live, without a shadow. Raises `NotFoundError` where there is none."""
     _shadow(live)
-    return structs.replace(live, shadow=None, note=f"drops the shadow of version {live.version}")
+    return structs.replace(live, shadow=None, coming=None, quiet=(), note=f"drops the shadow of version {live.version}")
 
 
 def rolled_back(catalog: Catalog, version: int) -> Definitions:
@@ -55,7 +55,7 @@ def rolled_back(catalog: Catalog, version: int) -> Definitions:
     Raises `NotFoundError` where there is no such version, `DefinitionError` where checks have become stricter.
     """
     old = catalog.definitions(version)
-    return _sound(structs.replace(old, shadow=None, note=f"rolls back to version {version}"))
+    return _sound(structs.replace(_content(old), note=f"rolls back to version {version}"))
 
 
 def history(catalog: Catalog, rows: list[VersionRow]) -> Iterator[Change]:
@@ -88,6 +88,11 @@ def _shadow(live: Definitions) -> Definitions:
     if live.shadow is None:
         raise NotFoundError(f"nothing runs in shadow beside version {live.version}; see `onefold apply --shadow`")
     return live.shadow
+
+
+def _content(definitions: Definitions) -> Definitions:
+    """What they define, without what goes for one version alone."""
+    return structs.replace(definitions, version=0, coming=None, quiet=(), shadow=None, note="")
 
 
 def _sound(definitions: Definitions) -> Definitions:

@@ -9,6 +9,7 @@ from msgspec import Struct
 from onefold.errors import InvalidRequest, NotFoundError
 from onefold.model.definitions import Audience, Definitions, Destination, Source, Trait
 from onefold.runtime import versions
+from onefold.runtime.backfill_plan import has_past, planned
 from onefold.runtime.difference import difference
 from onefold.server import instants
 from onefold.server.auth import key_of
@@ -72,10 +73,14 @@ class DifferenceAnswer(Struct):
 
 
 class SavedAnswer(Struct):
-    """The version that is the latest now, and what it changed; where nothing did, it is the one that was."""
+    """The version that is the latest now, and what it changes; where nothing does, it is the one that was.
+
+    `coming`: what is new is computed over history first, and comes into force as the version after this one.
+    """
 
     version: int
     changes: list[str]
+    coming: bool
 
 
 class RollbackRequest(Struct, forbid_unknown_fields=True):
@@ -198,5 +203,7 @@ def _save(engines: Engines, request: Request[Any, Any, Any], wanted: Definitions
     old = catalog.definitions()
     changes = difference(old, wanted)
     if not changes and base == old.version:
-        return SavedAnswer(old.version, [])
-    return SavedAnswer(catalog.save_definitions(wanted, author, base=base).version, changes)
+        return SavedAnswer(old.version, [], coming=False)
+    plan = planned(old, wanted, backfill=has_past(engines.place), quiet=False)
+    saved = catalog.save_definitions(plan, author, base=base)
+    return SavedAnswer(saved.version, changes, coming=saved.coming is not None)

@@ -92,7 +92,7 @@ def test_rolling_back_makes_a_version(client: fakes.Client) -> None:
     saved = _post(client, "rollback", version=0).json()
     assert saved["version"] == 3
     assert "- audience buyers: orders > 0" in saved["changes"]
-    assert _post(client, "rollback", version=0).json() == {"version": 3, "changes": []}
+    assert _post(client, "rollback", version=0).json() == {"version": 3, "changes": [], "coming": False}
     assert _post(client, "rollback", version=1, base=2).status_code == 409
     assert _post(client, "rollback", version=9).status_code == 404
     assert _post(client, "rollback", version=-1).status_code == 400
