@@ -19,11 +19,12 @@ from bench.api import BATCH, person
 from onefold.model import profile
 from onefold.model.changes import Changes, Cursor
 from onefold.model.definitions import Audience, Definitions, Trait, shadow_name
+from onefold.model.rules import Rules
 from onefold.runtime.comparison import moves
 from onefold.server.export import columns, rows
 from onefold.server.export_formats import FORMATS, written
-from onefold.server.profile_answer import answer
-from onefold.server.projection import projection
+from onefold.server.profile_batch import read_many
+from onefold.server.projection import EVERYTHING
 from onefold.storage.state_lmdb import LmdbState
 
 AUDIENCE = "audience_0"
@@ -76,9 +77,8 @@ def _measured(state: LmdbState, people: int) -> dict[str, Any]:
 
 
 def _read(state: LmdbState, many: int) -> bytes:
-    owners = state.owners([f"user_id:u{n}" for n in range(many)])
-    stored = state.survivors(owners.values())
-    return msgspec.json.encode([answer(profile.decode(data), projection("")) for data in stored.values()])
+    found = read_many(state, Rules(), [f"user_id:u{n}" for n in range(many)], EVERYTHING)
+    return msgspec.json.encode(found)
 
 
 def _timed(work: Callable[[], Any]) -> tuple[float, Any]:

@@ -4,7 +4,7 @@ A row is one person as they were at one instant during the export. Whoever is a 
 in it, once; whoever enters, leaves or is merged meanwhile may be in it or not, and nobody is in it twice.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -76,11 +76,17 @@ def rows(state: State, audience: str, wanted: list[Column]) -> Iterator[list[lis
     while members := state.members(audience, after, PAGE):
         ids = [profile for profile, _ in members]
         stored = state.survivors(ids)
-        found = [(one, profiles.decode(stored[one])) for one in ids if one in stored]
-        # Who was absorbed since the page was read is now somebody who has a place of their own.
-        here = [person for one, person in found if person.id == one and audience in person.audiences]
-        yield [[column.of(person) for column in wanted] for person in here]
+        yield list(_rows(((one, stored[one]) for one in ids if one in stored), audience, wanted))
         after = ids[-1]
+
+
+def _rows(stored: Iterable[tuple[int, bytes]], audience: str, wanted: list[Column]) -> Iterator[list[Any]]:
+    """One person at a time: the collector of cycles would go through a page of decoded people again and again."""
+    for asked, data in stored:
+        person = profiles.decode(data)
+        # Who was absorbed since the page was read is now somebody who has a place of their own.
+        if person.id == asked and audience in person.audiences:
+            yield [column.of(person) for column in wanted]
 
 
 def _identifiers(wanted: Projection) -> Iterator[Column]:

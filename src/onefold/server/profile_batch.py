@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import cast
 
+import msgspec
 from litestar import Router
 from litestar.params import JSONBody
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from onefold.core import identifiers
 from onefold.errors import InvalidRequest
@@ -14,7 +16,7 @@ from onefold.model import position, profile
 from onefold.model.rules import Rules
 from onefold.ports import State
 from onefold.server.arrivals import Waiting
-from onefold.server.engines import Engines, Given
+from onefold.server.engines import Given
 from onefold.server.profile_answer import ProfileAnswer, answer
 from onefold.server.profiles import NAMING, SCOPE
 from onefold.server.projection import Projection, projection
@@ -60,17 +62,22 @@ async def get_profiles(engines: Given, arrivals: Waiting, data: JSONBody[BatchRe
         raise InvalidRequest(f"profiles: {len(data.profiles)} of them; {BATCH_READ_MAX} are allowed")
     if data.after:
         await arrivals.reached(data.after)
-    return await asyncio.to_thread(_read, engines, data.profiles, wanted)
+    return await asyncio.to_thread(lambda: read_many(engines.state, engines.rules(), data.profiles, wanted))
 
 
 router = Router("/v1/profiles", route_handlers=[get_profiles], tags=["profiles"])
 
 
-def _read(engines: Engines, asked: Sequence[str], wanted: Projection) -> BatchAnswer:
-    numbers = _numbers(engines.state, engines.rules(), asked)
-    stored = engines.state.survivors({number for number in numbers if number is not None})
-    shown = {number: answer(profile.decode(data), wanted) for number, data in stored.items()}
-    found = [None if number is None else shown.get(number) for number in numbers]
+_encode = msgspec.json.Encoder().encode
+
+
+def read_many(state: State, rules: Rules, asked: Sequence[str], wanted: Projection) -> BatchAnswer:
+    """The answer to a batch. Raises `InvalidRequest` where something is no name of a profile."""
+    numbers = _numbers(state, rules, asked)
+    stored = state.survivors({number for number in numbers if number is not None})
+    # As bytes at once: people kept as objects would have the collector of cycles go through them again and again.
+    shown = {number: Raw(_encode(answer(profile.decode(data), wanted))) for number, data in stored.items()}
+    found = [None if number is None else cast("ProfileAnswer | None", shown.get(number)) for number in numbers]
     return BatchAnswer([FoundAnswer(name, each) for name, each in zip(asked, found, strict=True)])
 
 

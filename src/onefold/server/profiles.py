@@ -154,7 +154,7 @@ async def get_profile(  # noqa: PLR0913, PLR0917 - the parameters of the route
     wanted = projection(include)
     if after:
         await arrivals.reached(after)
-    body = await asyncio.to_thread(read_profile, engines, engines.rules(), name, wanted)
+    body = await asyncio.to_thread(lambda: read_profile(engines, engines.rules(), name, wanted))
     tag = etag(body)
     headers = {"etag": tag, "cache-control": CACHING}
     content, status = (None, 304) if is_known(if_none_match, tag) else (body, 200)
