@@ -56,7 +56,7 @@ def fill(path: Path, people: int) -> None:
             members = {AUDIENCE: dict.fromkeys(made, 1), shadow_name(AUDIENCE): dict.fromkeys([*made][::3], 1)}
             changes = Changes(0, Cursor(0, 1, 1), made, identifiers, {}, {}, members, {}, [], [], {})
             encoded = {n: profile.encode(one) for n, one in made.items()}
-            state.commit(changes, state.load(identifiers, made, []), encoded)
+            state.commit([changes], state.load(identifiers, made, []), encoded)
 
 
 def _measured(state: LmdbState, people: int) -> dict[str, Any]:

@@ -31,9 +31,7 @@ Backfill = Annotated[
 Quiet = Annotated[
     bool, typer.Option("--quiet", metavar="", help="No effect tells who is moved by the new definitions alone.")
 ]
-Detach = Annotated[
-    bool, typer.Option("--detach", metavar="", help="Do not wait for what is computed over history.")
-]
+Detach = Annotated[bool, typer.Option("--detach", metavar="", help="Do not wait for what is computed over history.")]
 
 
 class How(NamedTuple):
@@ -91,7 +89,7 @@ def apply(
 
 
 def put_into_force(data: Path | None, make: Callable[[Catalog], Definitions], how: How) -> None:
-    """Show what differs from the latest version, ask, and save; what was shown is what is saved, or it is a conflict."""
+    """Show what differs from the latest version, ask, and save: what was shown, or it is a conflict."""
     place = Place.open(settings(data))
     with closing(place.catalog()) as catalog:
         old = catalog.definitions()

@@ -103,7 +103,7 @@ def test_members_are_exported(capsys: pytest.CaptureFixture[str], words: list[st
     state = LmdbState(DataDirectory.open(data).state)
     made = changes(members={"buyers": {7: 1}})
     made.profiles = {7: person}
-    state.commit(made, state.load((), (), ()), {7: profile_bytes(person)})
+    state.commit([made], state.load((), (), ()), {7: profile_bytes(person)})
     state.close()
     target = tmp_path / "buyers.csv"
     exported = ("audience", "export", "buyers", "--include", "identifiers.email", *words[1:])
