@@ -124,6 +124,13 @@ class Overloaded(OnefoldError):
         self.retry_after_s = retry_after_s
 
 
+class NotFolded(OnefoldError):
+    """What a receipt names is in the log and not folded yet, though it was waited for. It is not lost: ask again."""
+
+    code = "not_folded"
+    retry = True
+
+
 class ForbiddenAddress(OnefoldError):
     """A destination resolves to a private, loopback or link-local address that the workspace does not allow."""
 

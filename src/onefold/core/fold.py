@@ -27,7 +27,7 @@ def fold(run: Run, profile: Profile, incoming: Incoming) -> None:
     handlers = run.program.handlers
     put, on, triggers = handlers[name] if name in handlers else handlers["*"]
     also = run.program.at_first if profile.events == 1 else ()
-    if event.type in _DECLARING and (declared := _declare_all(profile, incoming)):
+    if event.type in _DECLARING and (declared := _declare_all(run, profile, incoming)):
         run.changed.update(declared)
         if not run.program.dependents.keys().isdisjoint(declared):
             also = (*also, *declared)
@@ -57,7 +57,7 @@ def _see(profile: Profile, at_ms: int) -> int:
 _DECLARING = ("identify", "group")
 
 
-def _declare_all(profile: Profile, incoming: Incoming) -> dict[str, Any]:
+def _declare_all(run: Run, profile: Profile, incoming: Incoming) -> dict[str, Any]:
     """Time-based last write wins, trait by trait; returns the new values of those that changed."""
     event, declared = incoming.event, profile.declared
     traits = event.traits or {}
@@ -65,13 +65,14 @@ def _declare_all(profile: Profile, incoming: Incoming) -> dict[str, Any]:
         traits = {**event.context.traits, **traits}
     if event.type == "group":
         traits = {"group": {"id": event.groupId, **traits}}
+    place = run.partition << 56 | incoming.position
     changed: dict[str, Any] = {}
     for name, raw in traits.items():
         value = storable(raw)
         if value is None or (len(declared) >= PROFILE_TRAITS_MAX and name not in declared):
             continue
         old = declared.get(name)
-        if declare(declared, name, Declared(value, incoming.at_ms, incoming.fingerprint)) and (
+        if declare(declared, name, Declared(value, incoming.at_ms, incoming.fingerprint, place)) and (
             old is None or not identical(old.value, value)
         ):
             changed[f"traits.{name}"] = value

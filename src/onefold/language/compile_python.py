@@ -27,6 +27,7 @@ from onefold.language.show import show
 from onefold.language.source import CALLED, EventScope, ProfileScope, Surroundings, prefix, slot_value
 from onefold.language.values import identical
 from onefold.limits import HANDLERS_MAX_PARTS
+from onefold.model.definitions import is_shadow
 
 ALWAYS = "True"
 """The guard of what every event of a name changes."""
@@ -190,6 +191,7 @@ class _Compiler:
             read=reader(*mentioned),
             source=source,
             gathered=self.gathered,
+            has_shadow=any(is_shadow(d.name) for d in self.definitions),
         )
         scope["judge_some"] = program.judge_some
         _fill_blank(program)

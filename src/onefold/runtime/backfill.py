@@ -36,7 +36,6 @@ from onefold.runtime.backfill_plan import missing
 log = structlog.get_logger("backfill")
 
 
-
 class Versions(Protocol):
     """What a backfill asks of the catalog (`ports.Catalog`)."""
 

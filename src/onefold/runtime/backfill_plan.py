@@ -13,13 +13,14 @@ from onefold.model.changes import Cursor
 from onefold.model.definitions import Definitions
 from onefold.ports import Catalog, State
 from onefold.runtime.difference import changes
+from onefold.runtime.versions import both
 from onefold.storage.place import Place
 
 
 def missing(definitions: Definitions) -> dict[str, Kept]:
     """By slot, what the definitions that are to come need kept of events, and those in force do not."""
-    there = kept_by(checked(definitions))
-    coming = {} if definitions.coming is None else kept_by(checked(definitions.coming))
+    there = kept_by(both(definitions))
+    coming = {} if definitions.coming is None else kept_by(both(definitions.coming))
     return {key: aggregate for key, aggregate in coming.items() if key not in there}
 
 

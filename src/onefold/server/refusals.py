@@ -23,6 +23,7 @@ _STATUS: tuple[tuple[type[errors.OnefoldError], int], ...] = (
     (errors.StorageFull, 507),
     (errors.StorageError, 503),
     (errors.Overloaded, 503),
+    (errors.NotFolded, 504),
 )
 """The first that fits counts; what is not here is our own mistake: 500."""
 
