@@ -170,7 +170,7 @@ def test_apply_makes_a_version_only_of_what_changes(
     assert (code, err) == (0, "")
     assert "+ trait orders" in out
     assert "+ audience buyers" in out
-    assert run_json(capsys, *words) == {"version": 1, "changes": []}
+    assert run_json(capsys, *words) == {"version": 1, "changes": [], "coming": False}
     (workspace / "shop.yaml").write_text(BAD)
     assert run(capsys, *words, "--yes")[0] == 1
     (workspace / "shop.yaml").write_text(GOOD.replace("> 0", "> 1"))
