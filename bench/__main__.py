@@ -9,7 +9,9 @@ from bench import machine
 from bench.report import Row, table, write
 from onefold.errors import SettingsError
 
-CLAIMS = ("machine", "path", "collect", "latency", "step", "scale", "api", "million", "rebuild", "history", "cluster")
+CLAIMS = (
+    "machine", "path", "collect", "latency", "step", "scale", "api", "million", "rebuild", "history", "preview", "cluster",
+)  # fmt: skip
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ Two engines stand behind each of the first five.
 Every hot call takes and gives a batch. All methods may raise `StorageError` and its kin (`errors.py`).
 """
 
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from onefold.model.catalog import SecretKeyRow, SourceRow, VersionRow
@@ -391,6 +391,10 @@ class Connection(Protocol):
 
     def unregister(self, view_name: str) -> Any:
         """No more."""
+        ...
+
+    def interrupt(self) -> None:
+        """From another thread: end the statement that is under way with an error."""
         ...
 
     def fetchall(self) -> list[Any]:
