@@ -109,25 +109,27 @@ def generate(directory: Path, events: int) -> None:
 
 def _events(first: int, count: int, since_ms: int) -> str:
     """A SELECT of so many events in the ten days from `since_ms` on, by person."""
-    chance = {name: f"(hash(i, '{name}') / 18446744073709551616.0)" for name in ("who", "when", "what", "price", "kind")}
+    chance = {
+        name: f"(hash(i, '{name}') / 18446744073709551616.0)" for name in ("who", "when", "what", "price", "kind")
+    }
     name = (
         f"CASE WHEN {chance['what']} < 0.05 THEN 'Order Completed' WHEN {chance['what']} < 0.17 THEN 'Product Added' "
         f"WHEN {chance['what']} < 0.77 THEN 'Product Viewed' WHEN {chance['what']} < 0.97 THEN 'page' ELSE 'identify' END"
     )
     kinds = "['shoes','home','garden','toys','books','sport','music','food']"
     properties = (
-        f"'{{\"product_id\":\"p' || (hash(i) % 50000)::VARCHAR || '\",\"category\":\"' || {kinds}[1 + (hash(i) % 8)::INT] "
-        f"|| '\",\"price\":' || round(5 + 195 * {chance['price']}, 2)::VARCHAR || ',\"revenue\":' || "
-        f"round(5 + 295 * {chance['price']}, 2)::VARCHAR || ',\"currency\":\"EUR\",\"quantity\":1,\"coupon\":null}}'"
+        f'\'{{"product_id":"p\' || (hash(i) % 50000)::VARCHAR || \'","category":"\' || {kinds}[1 + (hash(i) % 8)::INT] '
+        f'|| \'","price":\' || round(5 + 195 * {chance["price"]}, 2)::VARCHAR || \',"revenue":\' || '
+        f'round(5 + 295 * {chance["price"]}, 2)::VARCHAR || \',"currency":"EUR","quantity":1,"coupon":null}}\''
     )
     context = (
-        "'{\"page\":{\"url\":\"https://shop.example/p/' || (hash(i) % 50000)::VARCHAR || '\",\"referrer\":\"https://search.example\"},"
-        "\"device\":{\"type\":\"ios\"},\"campaign\":{\"source\":\"mail\",\"name\":\"spring\"},\"locale\":\"de-DE\",\"ip\":\"192.0.2.7\"}'"
+        '\'{"page":{"url":"https://shop.example/p/\' || (hash(i) % 50000)::VARCHAR || \'","referrer":"https://search.example"},'
+        '"device":{"type":"ios"},"campaign":{"source":"mail","name":"spring"},"locale":"de-DE","ip":"192.0.2.7"}\''
     )
     return f"""
         SELECT 0::SMALLINT AS partition, (i << 16)::BIGINT AS position,
-          1 + floor(pow({chance['who']}, 1.5) * {PEOPLE})::BIGINT AS profile,
-          {since_ms} + floor({chance['when']} * {DAYS_A_FILE * DAY_MS})::BIGINT AS at_ms, at_ms + 200 AS received_ms,
+          1 + floor(pow({chance["who"]}, 1.5) * {PEOPLE})::BIGINT AS profile,
+          {since_ms} + floor({chance["when"]} * {DAYS_A_FILE * DAY_MS})::BIGINT AS at_ms, at_ms + 200 AS received_ms,
           unhex(md5(i::VARCHAR)) AS tie, 'web' AS source,
           CASE WHEN name IN ('page', 'identify') THEN name ELSE 'track' END AS type, {name} AS name,
           'm' || i::VARCHAR AS message_id, NULL::VARCHAR AS user_id, 'a' || profile::VARCHAR AS anonymous_id,

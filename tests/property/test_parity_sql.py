@@ -111,9 +111,7 @@ def _asked(definitions: Checked, history: MemoryHistory, instants: list[int]) ->
     return found
 
 
-def _expected(
-    definitions: Checked, found: list[Past], merges: list[PastMerge], now_ms: int
-) -> dict[int, Values]:
+def _expected(definitions: Checked, found: list[Past], merges: list[PastMerge], now_ms: int) -> dict[int, Values]:
     """The same from the reference."""
     owners = survivors([merge for merge in merges if merge.at_ms <= now_ms])
     people: dict[int, list[Past]] = {}

@@ -27,7 +27,9 @@ def register(app: typer.Typer) -> None:
 
 def show(
     workspace: Workspace,
-    audience: Annotated[str, typer.Argument(help="Only this audience; default: all that would mean something else.")] = "",
+    audience: Annotated[
+        str, typer.Argument(help="Only this audience; default: all that would mean something else.")
+    ] = "",
     data: Data = None,
     *,
     days: Annotated[int, typer.Option(min=0, max=PREVIEW_DAYS_MAX, help="How many days to look back.")] = 30,

@@ -302,7 +302,9 @@ def _as_of(instants: Sequence[int], relation: str, columns: str) -> str:
     if len(instants) == 1:
         rows = f"SELECT {instants[0]}::BIGINT AS now_ms, * FROM {relation} WHERE received_ms <= {instants[0]}"
     else:
-        rows = f"SELECT * FROM (SELECT unnest({_list(instants)}) AS now_ms, * FROM {relation}) WHERE received_ms <= now_ms"
+        rows = (
+            f"SELECT * FROM (SELECT unnest({_list(instants)}) AS now_ms, * FROM {relation}) WHERE received_ms <= now_ms"
+        )
     return (
         f"SELECT coalesce(r.person, e.profile) AS person, {columns} FROM ({rows}) e "
         "LEFT JOIN roots r ON r.profile = e.profile AND r.now_ms = e.now_ms"

@@ -96,8 +96,8 @@ def grouped(slot: Slot) -> list[str]:
             even = f"FILTER ({slot.counted} AND {name}_even)"
             return [
                 f"count({value}) {only} AS {name}_n",
-                f"sum(trunc({value})::BIGINT) {even} AS {name}_whole",
-                f"sum((({value} - trunc({value})) * {_UNIT})::BIGINT) {even} AS {name}_part",
+                f"sum(TRY_CAST(trunc({value}) AS BIGINT)) {even} AS {name}_whole",
+                f"sum(TRY_CAST(({value} - trunc({value})) * {_UNIT} AS BIGINT)) {even} AS {name}_part",
                 f"list({value}) {odd} AS {name}_odd",
             ]
     raise NotInSql(f"{function}()")

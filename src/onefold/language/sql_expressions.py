@@ -145,8 +145,7 @@ class Expressions:
             text = f"CASE WHEN {raw.text} <> 0 AND {other} THEN {raw.text} + {y.text} ELSE {raw.text} END"
         unsure = [each for each in (a, b) if each.kind == "json"]
         if unsure:
-            args = ", ".join(as_json(each).text if each.kind in ("number", "json") else "NULL" for each in (a, b))
-            text = _exactly(unsure, f"onefold_arithmetic('{op}', {args})", text)
+            text = _exactly(unsure, f"onefold_arithmetic('{op}', {_exact(a)}, {_exact(b)})", text)
         return joined("number", text, (raw, a, b, x, y))
 
     def _negate(self, part: Sql) -> Sql:
@@ -173,6 +172,16 @@ def _exactly(unsure: list[Sql], exact: str, quick: str) -> str:
     """The quick way where no number of these is larger than a double holds exactly."""
     guard = " OR ".join(f"coalesce({may_be_large(each)}, false)" for each in unsure)
     return f"CASE WHEN {guard} THEN {exact} ELSE {quick} END"
+
+
+def _exact(value: Sql) -> str:
+    """A number as JSON, whole where it is; whether a whole computed one is an integer or a double is not known."""
+    if value.kind == "json":
+        return value.text
+    if value.kind != "number":
+        return "NULL"
+    whole = f"{value.text} = trunc({value.text}) AND abs({value.text}) <= {EXACT}"
+    return f"CASE WHEN {whole} THEN {value.text}::BIGINT::VARCHAR ELSE {value.text}::VARCHAR END"
 
 
 def _exists(_scope: Expressions, value: Sql) -> Sql:

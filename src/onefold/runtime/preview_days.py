@@ -28,7 +28,9 @@ class Movement(Struct, frozen=True):
         return Movement([*self.days[:-1], Day(self.days[-1].at_ms, people)], self.share)
 
 
-def movements(asking: Asking, plan: SqlPlan, columns: Mapping[str, str], instants: Sequence[int]) -> dict[str, Movement]:
+def movements(
+    asking: Asking, plan: SqlPlan, columns: Mapping[str, str], instants: Sequence[int]
+) -> dict[str, Movement]:
     """Audience → its movement, of audience → column of the plan. The relations `picked` and `roots` are there."""
     everyone = plan.asks_of_everyone
     (rows,) = asking.row("SELECT count(*) FROM events" if everyone else "SELECT count(*) FROM picked")
@@ -38,7 +40,9 @@ def movements(asking: Asking, plan: SqlPlan, columns: Mapping[str, str], instant
     given = _share(asking, plan, halvings)._replace(only=frozenset(columns.values()))
     counts = ", ".join(f"count(*) FILTER ({column})" for column in columns.values())
     values = plan.values(instants, given)
-    found = {at_ms: row for at_ms, *row in asking.rows(f"SELECT now_ms, count(*), {counts} FROM ({values}) GROUP BY now_ms")}
+    found = {
+        at_ms: row for at_ms, *row in asking.rows(f"SELECT now_ms, count(*), {counts} FROM ({values}) GROUP BY now_ms")
+    }
     rest = {} if everyone else _blank(asking, plan, instants)
     made: dict[str, list[Day]] = {name: [] for name in columns}
     for at_ms in instants:

@@ -1,6 +1,7 @@
 """The functions that compiled definitions call in DuckDB, made known to a connection."""
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from onefold.language.sql_functions import FUNCTIONS
@@ -18,6 +19,7 @@ def register(connection: Connection) -> None:
 def _total(call: Callable[..., Any]) -> Callable[..., Any]:
     """Of anything missing: missing."""
 
+    @wraps(call)  # DuckDB looks how many parameters there are
     def total(*args: Any) -> Any:
         return None if any(arg is None for arg in args) else call(*args)
 

@@ -50,15 +50,33 @@ def _traits() -> dict[str, str]:
         texts.append(f'count("E", where=properties.x == {spelt} or properties.y < {spelt})')
     for field in _F[:2]:
         texts += [f"lower({field})", f"upper({field})", f"length({field})", f"exists({field})", f"not {field} == true"]
-        texts += [f"{field} == true", f"{field} != false", f"{field} in (1, 0.1)", f'{field} in ("a", "ß")', f"-{field} < 0"]
+        texts += [
+            f"{field} == true",
+            f"{field} != false",
+            f"{field} in (1, 0.1)",
+            f'{field} in ("a", "ß")',
+            f"-{field} < 0",
+        ]
         texts += [f"{field} == traits.y", f"{field} < traits.y", f"{field} + traits.y", f"contains({field}, traits.y)"]
         texts += [f"{field} > first_seen", f"{field} == last_seen", f'{field} < ago("30d")', f"now() > {field}"]
         texts += [f"starts_with({field}, traits.y)", f"{field}"]
     for aggregate in ("sum", "avg", "min", "max", "first", "last", "most_frequent", "unique", "unique_count"):
         for event, field, within in itertools.product(("E", "*"), ("x", "x.city"), ("", ', within="30d"')):
             texts.append(f'{aggregate}("{event}", properties.{field}{within})')
-    texts += ["traits.x.city", 'traits["a b"]', 'traits["a\\"b"]', 'count("E", where=properties["a.b"] == 1)', "traits.group.id"]
-    texts += ["traits.group.plan", "traits.group", "events", 'count("*", where=name == type)', 'last("*", context.campaign["*"])']
+    texts += [
+        "traits.x.city",
+        'traits["a b"]',
+        'traits["a\\"b"]',
+        'count("E", where=properties["a.b"] == 1)',
+        "traits.group.id",
+    ]
+    texts += [
+        "traits.group.plan",
+        "traits.group",
+        "events",
+        'count("*", where=name == type)',
+        'last("*", context.campaign["*"])',
+    ]
     return {f"t{number}": text for number, text in enumerate(dict.fromkeys(texts))}
 
 
@@ -150,7 +168,7 @@ def test_beyond_a_tally_the_sample_is_the_streams(function: str) -> None:
 def test_people_are_who_they_were_then() -> None:
     """As of an instant, only merges up to it count, through any number of them."""
     definitions = checked(define({"n": 'count("E")'}))
-    pasts = [_past(profile, profile, Event("track", event="E"), 0) for profile in (1, 2, (200 << 56) + 3)]
+    pasts = [_past(profile, profile & 3, Event("track", event="E")) for profile in (1, 2, (200 << 56) + 3)]
     pasts = [msgspec.structs.replace(past, received_ms=NOW_MS - 10) for past in pasts]
     merges = [PastMerge((200 << 56) + 3, 2, 0, 5, NOW_MS - 5), PastMerge(2, 1, 0, 6, NOW_MS)]
     history = MemoryHistory(pasts, merges)

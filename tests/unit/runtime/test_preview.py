@@ -46,7 +46,9 @@ AFTER = define(
 )
 
 
-def _ask(before: Definitions = BEFORE, after: Definitions = AFTER, history: MemoryHistory | None = None, **more: Any) -> Preview:
+def _ask(
+    before: Definitions = BEFORE, after: Definitions = AFTER, history: MemoryHistory | None = None, **more: Any
+) -> Preview:
     return preview(history or _history(), Question(before, after, NOW_MS, **more))
 
 
