@@ -61,9 +61,9 @@ class Files:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    def connect(self) -> Connection:
+    def connect(self, spill: str = "") -> Connection:
         """As `HistoryReader.connect`."""
-        connection: Connection = duckdb.connect(":memory:")
+        connection = history_views.opened(spill)
         files = sorted(str(each) for each in self._directory.glob("*.parquet"))
         history_views.show(connection, "events", history_rows.EVENTS, files)
         history_views.show(connection, "merges", history_rows.MERGES, [])
@@ -131,11 +131,11 @@ def _events(first: int, count: int, since_ms: int) -> str:
           1 + floor(pow({chance["who"]}, 1.5) * {PEOPLE})::BIGINT AS profile,
           {since_ms} + floor({chance["when"]} * {DAYS_A_FILE * DAY_MS})::BIGINT AS at_ms, at_ms + 200 AS received_ms,
           unhex(md5(i::VARCHAR)) AS tie, 'web' AS source,
-          CASE WHEN name IN ('page', 'identify') THEN name ELSE 'track' END AS type, {name} AS name,
+          CASE WHEN name IN ('page', 'identify') THEN name ELSE 'track' END AS type, name,
           'm' || i::VARCHAR AS message_id, NULL::VARCHAR AS user_id, 'a' || profile::VARCHAR AS anonymous_id,
           NULL::VARCHAR AS group_id, CASE WHEN name = 'identify' THEN NULL ELSE {properties} END AS properties,
           {context} AS context, CASE WHEN name = 'identify' THEN '{{"plan":"pro"}}' END AS traits, '{{}}' AS rest
-        FROM range({first}, {first + count}) r(i) ORDER BY profile, at_ms, tie"""
+        FROM (SELECT i, {name} AS name FROM range({first}, {first + count}) r(i)) ORDER BY profile, at_ms, tie"""
 
 
 def measure(*, quick: bool, events: int = EVENTS, files: Path | None = None) -> list[Row]:

@@ -5,7 +5,7 @@ Two engines stand behind each of the first five.
 Every hot call takes and gives a batch. All methods may raise `StorageError` and its kin (`errors.py`).
 """
 
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from onefold.model.catalog import SecretKeyRow, SourceRow, VersionRow
@@ -433,8 +433,10 @@ class HistoryReader(Protocol):
         """All merges, in the order of log time."""
         ...
 
-    def connect(self) -> Connection:
+    def connect(self, spill: str = "") -> Connection:
         """A DuckDB connection of one's own with the relations `events` and `merges` of one snapshot.
+
+        `spill`: a directory for what does not fit the memory; without it nothing goes to the disk.
 
         Their columns: `storage/history_rows.py`. Nothing that is done there changes history. The caller closes it.
         """

@@ -1,11 +1,11 @@
-"""Definitions → DuckDB SQL over history: every trait and audience of every person, as of any instants, in one statement.
+"""Definitions → DuckDB SQL over history: all traits and audiences of everyone, as of any instants, in one statement.
 
-It reads the relations `events` and `merges` (`storage/history_rows`). As of an instant count the events that had arrived
-by then, people are who they had been merged into by then, windows end then. The values are those that the stream gives
-(`docs/language.md`, "Parity"): a definition has one meaning, and this is its second back end.
+It reads the relations `events` and `merges` (`storage/history_rows`). As of an instant, the events that had arrived by
+then count, people are who they had been merged into by then, windows end then. The values are those that the stream
+gives (`docs/language.md`, "Parity"): a definition has one meaning, and this is its second back end.
 
-A statement works in two parts, so that many instants cost one reading of history: `picked`, what the definitions want to
-know of each event that they mention, and over it `values`, one row for each person and instant.
+A statement works in two parts, so that many instants cost one reading of history: `picked`, what the definitions want
+to know of each event that they mention, and over it `values`, one row for each person and instant.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -46,7 +46,7 @@ class Given(NamedTuple):
     """What `values` is computed of."""
 
     picked: str = ""
-    """A relation that holds what `picked` has selected, with an `until_ms` that is no earlier; empty: it is selected."""
+    """A relation that holds what `picked` has selected, with no earlier `until_ms`; empty: it is selected."""
     events: str = "events"
     mentioned_only: bool = False
     """Leave out whoever has no row in `picked`: what is true of them, `blank` says."""
@@ -73,7 +73,7 @@ class SqlPlan(Struct):
         return self._compiler.picked(until_ms, events)
 
     def values(self, instants: Sequence[int], given: Given = ALL) -> str:
-        """A SELECT of `now_ms`, `person` (signed profile id) and the outputs, for everyone who was there at an instant."""
+        """A SELECT of `now_ms`, `person` (signed profile id) and the outputs, for everyone who was there then."""
         return self._compiler.values(instants, given)
 
     def blank(self, instants: Sequence[int]) -> str:
@@ -289,7 +289,8 @@ def _roots(instants: Sequence[int]) -> dict[str, str]:
     return {
         "instants": f"SELECT unnest({_list(instants)}) AS now_ms",
         "chain": (
-            "SELECT now_ms, absorbed AS profile, survivor AS person, 1 AS steps FROM merges JOIN instants ON at_ms <= now_ms "
+            "SELECT now_ms, absorbed AS profile, survivor AS person, 1 AS steps "
+            "FROM merges JOIN instants ON at_ms <= now_ms "
             "UNION ALL SELECT c.now_ms, c.profile, m.survivor, c.steps + 1 FROM chain c "
             "JOIN merges m ON m.absorbed = c.person AND m.at_ms <= c.now_ms"
         ),

@@ -16,9 +16,9 @@ from onefold.errors import NotInSql
 Kind = Literal["boolean", "number", "string", "json", "list", "instant"]
 """How a value lies in SQL.
 
-`boolean`: BOOLEAN, never NULL; `number`: DOUBLE (whole numbers up to 2^53, as the language keeps them, are doubles too);
-`string`: VARCHAR; `instant`: BIGINT, milliseconds; `json`: any value, as JSON text, never `null`; `list`: JSON text of one.
-Missing is NULL.
+`boolean`: BOOLEAN, never NULL; `number`: DOUBLE (whole numbers up to 2^53, as the language keeps them, are doubles
+too); `string`: VARCHAR; `instant`: BIGINT, milliseconds; `json`: any value, as JSON text, never `null`; `list`: JSON
+text of one. Missing is NULL.
 """
 
 LAYERS_MAX = 256

@@ -93,7 +93,7 @@ class Preview(Struct, frozen=True):
 def preview(
     history: HistoryReader, question: Question, means: Means | None = None, progress: Progress | None = None
 ) -> Preview:
-    """Answer a question. Raises `NotFoundError` for an unknown audience, `DefinitionError` for mistakes in what is wanted.
+    """Answer a question. Raises `NotFoundError` for an unknown audience, `DefinitionError` for definitions with mistakes.
 
     Also raises what `Asking` raises: it is bounded in memory, threads and time.
     """
@@ -176,7 +176,7 @@ class Previewing:
         any_of_them = " OR ".join(columns) or "false"
         self._asking.run(f"CREATE TEMP TABLE members AS SELECT * FROM ({values}) WHERE {any_of_them}")
         conditions = list(self._conditions())
-        counted = ", ".join(f"count(*) FILTER ({each})" for each in conditions) or "0"
+        counted = ", ".join(f"count(*) FILTER ({each})" for each in conditions) or "count(*)"
         return dict(zip(conditions, self._asking.row(f"SELECT {counted} FROM members"), strict=False))
 
     def _conditions(self) -> Iterator[str]:

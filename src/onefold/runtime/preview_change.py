@@ -11,7 +11,7 @@ from onefold.model.definitions import Definitions
 
 
 def audiences(before: Checked, after: Checked) -> dict[str, str]:
-    """Audience → `new`, `gone`, `changed` or `same`, of all in either; a trait that it names is part of what it means."""
+    """Audience → `new`, `gone`, `changed` or `same`, of all in either; what it means includes its traits."""
     old, new = meanings(before), meanings(after)
     found = {}
     for name in sorted(before.audiences.keys() | after.audiences.keys()):

@@ -68,7 +68,8 @@ def _share(asking: Asking, plan: SqlPlan, halvings: int) -> Given:
         if name == "some_picked" or not mentioned_only:
             columns = "e.*" if source == "picked" else "e.profile, e.at_ms, e.received_ms"
             asking.run(
-                f"CREATE TEMP TABLE {name} AS SELECT {columns} FROM {source} e LEFT JOIN roots r USING (profile) WHERE {chosen}"
+                f"CREATE TEMP TABLE {name} AS SELECT {columns} FROM {source} e "
+                f"LEFT JOIN roots r USING (profile) WHERE {chosen}"
             )
     return Given("some_picked", "events" if mentioned_only else "some_events", mentioned_only)
 
@@ -83,7 +84,7 @@ def _blank(asking: Asking, plan: SqlPlan, instants: Sequence[int]) -> dict[int, 
     if not any(true.values()):
         return {}
     born = asking.row(
-        f"SELECT {_up_to(instants, 'at')} FROM (SELECT min(received_ms) AS at FROM events GROUP BY profile)"
+        f"SELECT {_up_to(instants, 'since_ms')} FROM (SELECT min(received_ms) AS since_ms FROM events GROUP BY profile)"
     )
     gone = asking.row(f"SELECT {_up_to(instants, 'at_ms')} FROM merges")
     return {at_ms: (true[at_ms], b - g) for at_ms, b, g in zip(instants, born, gone, strict=True)}

@@ -1,4 +1,4 @@
-"""Asking history large questions within bounds: so much memory and so many threads, beyond that the disk, and an end."""
+"""Asking history large questions within bounds of memory, threads and time."""
 
 import threading
 from tempfile import TemporaryDirectory
@@ -29,13 +29,12 @@ class Asking:
 
     def __init__(self, history: HistoryReader, means: Means) -> None:
         self._scratch = TemporaryDirectory(prefix="onefold-asking-")
-        self._connection = history.connect()
+        self._connection = history.connect(self._scratch.name)
         history_functions.register(self._connection)
         self._why = ""
         self._timer = threading.Timer(means.timeout_s, self.cancel, (f"it took longer than {means.timeout_s:g} s",))
         self._timer.daemon = True
         self._timer.start()
-        self.run(f"SET temp_directory = {quoted(self._scratch.name)}")
         self.run(f"SET memory_limit = {quoted(means.memory)}")
         self.run(f"SET threads = {means.threads}")
         self.run("SET preserve_insertion_order = false")

@@ -10,8 +10,9 @@ from onefold.ports import Connection
 
 def register(connection: Connection) -> None:
     """Make `language.sql_functions` known: what `compile_sql` gives can be run afterwards."""
+    duckdb: Any = connection
     for name, function in FUNCTIONS.items():
-        connection.create_function(
+        duckdb.create_function(
             name, _total(function.call), list(function.parameters), function.result, null_handling="special"
         )
 
