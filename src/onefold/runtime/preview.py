@@ -93,7 +93,7 @@ class Preview(Struct, frozen=True):
 def preview(
     history: HistoryReader, question: Question, means: Means | None = None, progress: Progress | None = None
 ) -> Preview:
-    """Answer a question. Raises `NotFoundError` for an unknown audience, `DefinitionError` for definitions with mistakes.
+    """Answer a question. Raises `NotFoundError` for an unknown audience, `DefinitionError` for mistakes in definitions.
 
     Also raises what `Asking` raises: it is bounded in memory, threads and time.
     """

@@ -45,20 +45,20 @@ class Seeded:
         return self._random.randrange(one_in) == 0
 
     # --- histories -------------------------------------------------------------------------------------------
-    def history(self, most: int = 12) -> list[tuple[int, Occurrence]]:
+    def history(self, most: int = 12, least: int = 1) -> list[tuple[int, Occurrence]]:
         """Events as (when it arrived, event) in order of arrival; some are late, some of the same instant."""
         arrivals = []
         now_ms = START_MS
         ties = self._random.sample(range(most), most)
-        for index in range(self._random.randint(1, most)):
+        for index in range(self._random.randint(least, most)):
             now_ms += self._random.choice(STEPS_MS)
             late_ms = 0 if self.chance(2) else self._random.choice(STEPS_MS)
             arrivals.append((now_ms, self._occurrence(now_ms - late_ms, ties[index])))
         return arrivals
 
-    def crowd(self, most: int = 40) -> list[tuple[int, Occurrence, dict[str, str]]]:
+    def crowd(self, most: int = 40, least: int = 20) -> list[tuple[int, Occurrence, dict[str, str]]]:
         """The same of several people, with the identifiers of each event; some of them turn out to be one person."""
-        return [(now_ms, occurrence, self._identifiers()) for now_ms, occurrence in self.history(most)]
+        return [(now_ms, occurrence, self._identifiers()) for now_ms, occurrence in self.history(most, least)]
 
     def _identifiers(self) -> dict[str, str]:
         user, anonymous = f"u{self._random.randrange(3)}", f"a{self._random.randrange(6)}"
