@@ -8,7 +8,7 @@ A statement works in two parts, so that many instants cost one reading of histor
 to know of each event that they mention, and over it `values`, one row for each person and instant.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -19,6 +19,7 @@ from onefold.language.check import Checked
 from onefold.language.sql_aggregates import KEYS, Slot
 from onefold.language.sql_columns import Kind, Layers, Sql, as_boolean, as_json, dig, path, quoted
 from onefold.language.sql_expressions import EventScope, ProfileScope
+from onefold.limits import NEVER_MS
 
 _OBJECTS = ("properties", "context", "traits")
 _DECLARES = {"identify": "type = 'identify'", "group": "type IN ('identify', 'group')"}
@@ -216,7 +217,8 @@ class _Compiler:
         if slots:
             if not given.picked:
                 parts["picked"] = self.picked(max(instants), given.events)
-            parts["moments"] = _as_of(instants, given.picked or "picked", "e.* EXCLUDE (profile, received_ms)")
+            columns = "e.* EXCLUDE (profile, received_ms)"
+            parts["moments"] = _as_of(instants, given.picked or "picked", columns, _until(slots))
         if given.mentioned_only and slots:
             parts["people"] = f"SELECT DISTINCT {KEYS}, {_NOBODY} FROM moments"
         else:
@@ -226,8 +228,8 @@ class _Compiler:
         joined = f"SELECT *{self._unused(slots)} FROM people"
         joined += "".join(f" LEFT JOIN {each} USING ({KEYS})" for each in grouped)
         with_ = ",\n".join(f"{name} AS ({text})" for name, text in (parts | grouped).items())
-        columns = ", ".join([KEYS, *made.values()])
-        return f"WITH RECURSIVE {with_}\nSELECT {columns}\nFROM ({self._people.over(joined)})"
+        shown = ", ".join([KEYS, *made.values()])
+        return f"WITH RECURSIVE {with_}\nSELECT {shown}\nFROM ({self._people.over(joined)})"
 
     def _unused(self, slots: Sequence[Slot]) -> str:
         """Columns of all other slots, so that every layer can be written; nothing that is wanted reads them."""
@@ -298,18 +300,37 @@ def _roots(instants: Sequence[int]) -> dict[str, str]:
     }
 
 
-def _as_of(instants: Sequence[int], relation: str, columns: str) -> str:
-    """The rows of a relation of events that had arrived by each instant, with whose they were then."""
+def _as_of(instants: Sequence[int], relation: str, columns: str, until: str = "") -> str:
+    """The rows of a relation of events that had arrived by each instant, with whose they were then.
+
+    `until`: when a row ceases to matter, if it does: most rows of a window are gone at most instants.
+    """
     if len(instants) == 1:
-        rows = f"SELECT {instants[0]}::BIGINT AS now_ms, * FROM {relation} WHERE received_ms <= {instants[0]}"
+        matters = f" AND {until} > {instants[0]}" if until else ""
+        rows = f"SELECT {instants[0]}::BIGINT AS now_ms, * FROM {relation} WHERE received_ms <= {instants[0]}{matters}"
     else:
-        rows = (
-            f"SELECT * FROM (SELECT unnest({_list(instants)}) AS now_ms, * FROM {relation}) WHERE received_ms <= now_ms"
-        )
+        matters = f" AND t < {until}" if until else ""
+        then = f"list_filter({_list(instants)}, lambda t: t >= received_ms{matters})"
+        where = f" WHERE {until} > {min(instants)}" if until else ""
+        rows = f"SELECT unnest({then}) AS now_ms, * FROM {relation}{where}"
     return (
         f"SELECT coalesce(r.person, e.profile) AS person, {columns} FROM ({rows}) e "
         "LEFT JOIN roots r ON r.profile = e.profile AND r.now_ms = e.now_ms"
     )
+
+
+def _until(slots: Iterable[Slot]) -> str:
+    """When an event has left the windows of all slots that it counts in; empty: never."""
+    always = {slot.condition for slot in slots if slot.within_ms is None}
+    within: dict[str, int] = {}
+    for slot in slots:
+        if slot.within_ms is not None and slot.condition not in always:
+            within[slot.condition] = max(slot.within_ms, within.get(slot.condition, 0))
+    if not within:
+        return ""
+    windows = ", ".join(f"CASE WHEN {condition} THEN at_ms + {ms} ELSE 0 END" for condition, ms in within.items())
+    last = f"greatest({windows})" if len(within) > 1 else windows
+    return f"CASE WHEN {' OR '.join(sorted(always))} THEN {NEVER_MS} ELSE {last} END" if always else f"({last})"
 
 
 def _list(instants: Sequence[int]) -> str:
