@@ -114,7 +114,8 @@ def _events(first: int, count: int, since_ms: int) -> str:
     }
     name = (
         f"CASE WHEN {chance['what']} < 0.05 THEN 'Order Completed' WHEN {chance['what']} < 0.17 THEN 'Product Added' "
-        f"WHEN {chance['what']} < 0.77 THEN 'Product Viewed' WHEN {chance['what']} < 0.97 THEN 'page' ELSE 'identify' END"
+        f"WHEN {chance['what']} < 0.77 THEN 'Product Viewed' WHEN {chance['what']} < 0.97 THEN 'page' "
+        "ELSE 'identify' END"
     )
     kinds = "['shoes','home','garden','toys','books','sport','music','food']"
     properties = (

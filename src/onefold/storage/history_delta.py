@@ -18,7 +18,6 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-
 from onefold.clock import Clock, SystemClock
 from onefold.errors import Superseded
 from onefold.limits import DAY_MS, MIB

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-
 from onefold.model.past import EVERYTHING, Extent, Past, PastMerge, signed
 from onefold.ports import Connection
 from onefold.storage import history_rows, history_views

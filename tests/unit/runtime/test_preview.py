@@ -92,8 +92,11 @@ def test_the_days_behind_are_what_each_day_would_have_said() -> None:
 def test_one_audience_and_what_hangs_on_it() -> None:
     """One audience is previewed by name though it stays the same; a changed trait changes who names it."""
     told = Destination("crm", url="https://crm.example", audiences=("all",))
-    after = Definitions(traits=(Trait("orders", 'count("Order", within="1d")'),), audiences=(Audience("all", "orders > 0"),),
-                        destinations=(told, Destination("all", audiences=("*",)), Destination("none")))  # fmt: skip
+    after = Definitions(
+        traits=(Trait("orders", 'count("Order", within="1d")'),),
+        audiences=(Audience("all", "orders > 0"),),
+        destinations=(told, Destination("all", audiences=("*",)), Destination("none")),
+    )
     (changed,) = [one for one in _ask(after=after).audiences if one.change == "changed"]
     assert (changed.name, changed.traits, changed.destinations) == ("all", ["orders"], ["all", "crm"])
     (same,) = _ask(after=BEFORE, audience="recent").audiences
