@@ -14,6 +14,7 @@ from onefold.errors import OnefoldError
 
 VERBS = (
     "serve", "collect", "worker", "deliver", "history", "api", "demo", "check", "preview", "apply", "backfill",
+    "serve", "collect", "worker", "deliver", "history", "api", "demo", "check", "preview", "apply", "backfill",
     "events", "profile", "audience", "query", "quarantine", "deliveries", "replay", "backup", "keys", "sources",
     "doctor", "bench",
 )  # fmt: skip
