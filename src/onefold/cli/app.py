@@ -17,6 +17,8 @@ VERBS = (
     "serve", "collect", "worker", "deliver", "history", "api", "demo", "check", "preview", "apply", "backfill",
     "events", "profile", "audience", "query", "quarantine", "deliveries", "replay", "backup", "keys", "sources",
     "doctor", "bench",
+    "events", "profile", "audience", "query", "quarantine", "deliveries", "replay", "backup", "keys", "sources",
+    "doctor", "bench",
 )  # fmt: skip
 """Each is a module beside this one, loaded only when it is wanted: a command should answer at once."""
 
