@@ -144,8 +144,8 @@ PREVIEW_OVERLAPS_MAX = 200
 """Other audiences that it compares them with."""
 PREVIEW_DAYS_MAX = 90
 PREVIEW_SAMPLES_MAX = 100
-PREVIEW_ROWS_MAX = 20_000_000
-"""Events times days that are counted one by one; beyond, the days behind are counted over a share of the people."""
+PREVIEW_LOOKS_MAX = 20_000_000
+"""Times that an event is looked at for an aggregate of a day behind; beyond, a share of the people is counted."""
 
 # --- connections -------------------------------------------------------------------------------------------
 CONNECTIONS_MAX = 8_192

@@ -69,6 +69,17 @@ class SqlPlan(Struct):
         """Whether an event counts whatever it is: then everyone has a row of their own."""
         return self._compiler.everyone or not self._compiler.slots
 
+    def looks(self, instants: Sequence[int], picked: str) -> str:
+        """A SELECT of how often `values` would look at an event for an aggregate, over `picked`."""
+        return self._compiler.looks(instants, picked)
+
+    def moving(self, since_ms: int) -> str | None:
+        """A condition on rows of `picked`: by these alone can anything change after that instant.
+
+        Whoever has no such row, and is merged with nobody, keeps their values. None: everybody may change with time.
+        """
+        return self._compiler.moving(since_ms)
+
     def picked(self, until_ms: int, events: str = "events") -> str:
         """A SELECT over `events`: what the definitions want to know of each event that had arrived by then."""
         return self._compiler.picked(until_ms, events)
@@ -103,6 +114,7 @@ class _Compiler:
     def __init__(self) -> None:
         self.outputs: list[Output] = []
         self.everyone = False
+        self._timeless = True
         self._events = Layers("e")
         self._people = Layers("p")
         self._event_scope = EventScope(self._events)
@@ -130,6 +142,7 @@ class _Compiler:
             slots[name] = {key for part in parts if (key := _key(part))}
             slots[name] |= {key for part in parts if isinstance(part, n.TraitRef) for key in slots[part.name]}
             self.everyone = self.everyone or any(isinstance(part, n.Builtin) for part in parts)
+            self._timeless = self._timeless and not any(isinstance(part, n.Now | n.Builtin) for part in parts)
             value = scope.value(node)
             if audience := name in checked.audiences:
                 value = Sql("boolean", as_boolean(value), value.level)
@@ -162,7 +175,7 @@ class _Compiler:
             self._names.add(node.event)
         condition = self._pick(aggregates.condition(self._event_scope, node))
         field = aggregates.field(self._event_scope, node)
-        return Slot(name, node.function, condition, self._pick(field) if field else "", node.within_ms)
+        return Slot(name, node.function, node.event, condition, self._pick(field) if field else "", node.within_ms)
 
     def _trait(self, name: str, root: str) -> Slot:
         """A declared trait: the last that events have said of it."""
@@ -172,7 +185,7 @@ class _Compiler:
         column = self._declared.setdefault(root, f"d{len(self._declared)}")
         condition = self._pick(Sql("boolean", _DECLARES[kinds[-1]]))
         value = aggregates.storable(self._events, Sql("json", column))
-        return Slot(name, "last", condition, self._pick(value), None)
+        return Slot(name, "last", kinds[-1], condition, self._pick(value), None)
 
     def _pick(self, value: Sql) -> str:
         """The column of `picked` that holds this value of an event."""
@@ -219,15 +232,16 @@ class _Compiler:
                 parts["picked"] = self.picked(max(instants), given.events)
             columns = "e.* EXCLUDE (profile, received_ms)"
             parts["moments"] = _as_of(instants, given.picked or "picked", columns, _until(slots))
+        grouped = _grouped(slots)
         if given.mentioned_only and slots:
-            parts["people"] = f"SELECT DISTINCT {KEYS}, {_NOBODY} FROM moments"
+            everyone = " UNION ".join(f"SELECT {KEYS} FROM {each}" for each in grouped)
+            people = {"people": f"SELECT *, {_NOBODY} FROM ({everyone})"}
         else:
             parts["seen"] = _as_of(instants, given.events, "e.now_ms, e.at_ms")
-            parts["people"] = f"SELECT {KEYS}, {_SEEN} FROM seen GROUP BY {KEYS}"
-        grouped = _grouped(slots)
+            people = {"people": f"SELECT {KEYS}, {_SEEN} FROM seen GROUP BY {KEYS}"}
         joined = f"SELECT *{self._unused(slots)} FROM people"
         joined += "".join(f" LEFT JOIN {each} USING ({KEYS})" for each in grouped)
-        with_ = ",\n".join(f"{name} AS ({text})" for name, text in (parts | grouped).items())
+        with_ = ",\n".join(f"{name} AS ({text})" for name, text in (parts | grouped | people).items())
         shown = ", ".join([KEYS, *made.values()])
         return f"WITH RECURSIVE {with_}\nSELECT {shown}\nFROM ({self._people.over(joined)})"
 
@@ -235,6 +249,20 @@ class _Compiler:
         """Columns of all other slots, so that every layer can be written; nothing that is wanted reads them."""
         left = [slot for slot in self.slots.values() if slot not in slots]
         return "".join(f", {column}" for slot in left for column in aggregates.nothing(slot))
+
+    def looks(self, instants: Sequence[int], picked: str) -> str:
+        """See `SqlPlan.looks`."""
+        counted = " + ".join(
+            f"({slot.condition})::INTEGER * {_times(instants, _until([slot]))}" for slot in self.slots.values()
+        )
+        return f"SELECT coalesce(sum({counted or '0'}), 0)::BIGINT FROM {picked}"
+
+    def moving(self, since_ms: int) -> str | None:
+        """See `SqlPlan.moving`."""
+        if not self._timeless:
+            return None
+        leaves = _until([slot for slot in self.slots.values() if slot.within_ms is not None])
+        return f"received_ms > {since_ms}" + (f" OR {leaves} > {since_ms}" if leaves else "")
 
     def blank(self, instants: Sequence[int]) -> str:
         """See `SqlPlan.blank`."""
@@ -255,13 +283,17 @@ def _key(node: n.Node) -> str:
 
 
 def _grouped(slots: Sequence[Slot]) -> dict[str, str]:
-    """Relations with one row a person and instant, by name: all plain aggregates, and each tally."""
-    plain = [column for slot in slots if not slot.tallied for column in aggregates.grouped(slot)]
-    found = {"grouped": f"SELECT {KEYS}, {', '.join(plain)} FROM moments GROUP BY {KEYS}"} if plain else {}
+    """Relations with one row a person and instant, by name: plain aggregates of one event's name, and each tally."""
+    plain: dict[str, list[Slot]] = {}
     for slot in slots:
-        if slot.tallied:
-            found[f"tally_{slot.name}"] = aggregates.tally(slot, "moments")
-    return found
+        if not slot.tallied:
+            plain.setdefault(slot.event, []).append(slot)
+    found = {}
+    for number, together in enumerate(plain.values()):
+        columns = ", ".join(column for slot in together for column in aggregates.grouped(slot))
+        counted = " OR ".join(sorted({slot.condition for slot in together}))
+        found[f"group_{number}"] = f"SELECT {KEYS}, {columns} FROM moments WHERE {counted} GROUP BY {KEYS}"
+    return found | {f"tally_{slot.name}": aggregates.tally(slot, "moments") for slot in slots if slot.tallied}
 
 
 def _before(slot: Slot, picked: Mapping[str, str]) -> Slot:
@@ -309,14 +341,27 @@ def _as_of(instants: Sequence[int], relation: str, columns: str, until: str = ""
         matters = f" AND {until} > {instants[0]}" if until else ""
         rows = f"SELECT {instants[0]}::BIGINT AS now_ms, * FROM {relation} WHERE received_ms <= {instants[0]}{matters}"
     else:
-        matters = f" AND t < {until}" if until else ""
-        then = f"list_filter({_list(instants)}, lambda t: t >= received_ms{matters})"
+        then = _then(instants, until)
         where = f" WHERE {until} > {min(instants)}" if until else ""
         rows = f"SELECT unnest({then}) AS now_ms, * FROM {relation}{where}"
     return (
         f"SELECT coalesce(r.person, e.profile) AS person, {columns} FROM ({rows}) e "
         "LEFT JOIN roots r ON r.profile = e.profile AND r.now_ms = e.now_ms"
     )
+
+
+def _then(instants: Sequence[int], until: str) -> str:
+    """The list of the instants at which an event matters."""
+    matters = f" AND t < {until}" if until else ""
+    return f"list_filter({_list(instants)}, lambda t: t >= received_ms{matters})"
+
+
+def _times(instants: Sequence[int], until: str) -> str:
+    """At about how many of these instants, which are in order, an event matters."""
+    first, last = instants[0], instants[-1]
+    end = f"least({until}, {last + 1})" if until else f"{last + 1}"
+    share = f"({end} - greatest(received_ms, {first})) / {max(1, last - first)}"
+    return f"ceil(greatest(0, {share}) * {len(instants)})"
 
 
 def _until(slots: Iterable[Slot]) -> str:

@@ -27,6 +27,8 @@ class Slot(NamedTuple):
 
     name: str
     function: str
+    event: str
+    """The name of the events that may count, `*` for all; aggregates of one name are computed together."""
     condition: str
     """Column of `picked`: whether the event counts."""
     value: str
