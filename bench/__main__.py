@@ -10,7 +10,8 @@ from bench.report import Row, table, write
 from onefold.errors import SettingsError
 
 CLAIMS = (
-    "machine", "path", "collect", "latency", "step", "windows", "scale", "api", "million", "rebuild", "history", "cluster",
+    "machine", "path", "collect", "latency", "step", "windows", "scale", "api", "million", "rebuild", "history",
+    "preview", "cluster",
 )  # fmt: skip
 
 

@@ -137,6 +137,16 @@ BOOK_LEASE_S = 5.0
 BREAKER_FAILURES = 10
 BREAKER_PROBE_S = 5.0
 
+# --- preview -----------------------------------------------------------------------------------------------
+PREVIEW_AUDIENCES_MAX = 50
+"""Audiences that one preview counts; of more that change, the first by name."""
+PREVIEW_OVERLAPS_MAX = 200
+"""Other audiences that it compares them with."""
+PREVIEW_DAYS_MAX = 90
+PREVIEW_SAMPLES_MAX = 100
+PREVIEW_LOOKS_MAX = 20_000_000
+"""Times that an event is looked at for an aggregate of a day behind; beyond, a share of the people is counted."""
+
 # --- connections -------------------------------------------------------------------------------------------
 CONNECTIONS_MAX = 8_192
 """Connections that one HTTP process holds at once, if it may open so many files."""

@@ -398,6 +398,10 @@ class Connection(Protocol):
         """No more."""
         ...
 
+    def interrupt(self) -> None:
+        """From another thread: end the statement that is under way with an error."""
+        ...
+
     def fetchall(self) -> list[Any]:
         """The rows that are left of the latest statement."""
         ...
@@ -434,8 +438,10 @@ class HistoryReader(Protocol):
         """All merges, in the order of log time."""
         ...
 
-    def connect(self) -> Connection:
+    def connect(self, spill: str = "") -> Connection:
         """A DuckDB connection of one's own with the relations `events` and `merges` of one snapshot.
+
+        `spill`: a directory for what does not fit the memory; without it nothing goes to the disk.
 
         Their columns: `storage/history_rows.py`. Nothing that is done there changes history. The caller closes it.
         """

@@ -18,8 +18,6 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import duckdb
-
 from onefold.clock import Clock, SystemClock
 from onefold.errors import Superseded
 from onefold.limits import DAY_MS, MIB
@@ -124,10 +122,10 @@ class DeltaHistory:
         with self._shown() as connection:
             return history_views.merges(connection)
 
-    def connect(self) -> Connection:
+    def connect(self, spill: str = "") -> Connection:
         """A DuckDB connection of one's own with `events` and `merges` as of now."""
         with self._lock, translated(self._location):
-            return self._newest().shown()
+            return self._newest().shown(spill)
 
     def uris(self) -> list[str]:
         """Where the files of the events lie."""
@@ -276,9 +274,9 @@ class _Tables(NamedTuple):
         self.events.refresh()
         self.merges.refresh()
 
-    def shown(self) -> Connection:
+    def shown(self, spill: str = "") -> Connection:
         """A DuckDB that shows them."""
-        connection: Connection = duckdb.connect(":memory:")
+        connection = history_views.opened(spill)
         events, merges = self.events.uris(), self.merges.uris()
         history_views.show(connection, "events", EVENT_COLUMNS, events)
         history_views.show(connection, "merges", MERGE_COLUMNS, merges)

@@ -6,6 +6,8 @@ Which file or table stands behind a relation is the engine's; these statements a
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+import duckdb
+
 from onefold.model.past import Extent, Past, PastMerge, signed
 from onefold.ports import Connection
 from onefold.storage import history_arrow, history_rows
@@ -27,6 +29,14 @@ def fill(connection: Connection, relation: str, types: Mapping[str, str], rows: 
     connection.register("fresh_rows", history_arrow.table(types, rows))
     connection.execute(f'INSERT INTO "{relation}" SELECT * FROM fresh_rows')  # noqa: S608
     connection.unregister("fresh_rows")
+
+
+def opened(spill: str = "") -> Connection:
+    """A DuckDB in memory that goes on in this directory where its memory is full, or else nowhere."""
+    connection: Connection = duckdb.connect(":memory:")
+    connection.execute(f"SET temp_directory = {quoted(spill)}")
+    connection.execute("SET enable_progress_bar = false")
+    return connection
 
 
 def show(connection: Connection, relation: str, types: dict[str, str], files: Collection[str]) -> None:
