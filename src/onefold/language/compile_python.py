@@ -17,7 +17,7 @@ from onefold.language.calendars import PERSON_ZONE, between, zone_name
 from onefold.language.check import Checked
 from onefold.language.excerpt import decoder, reader
 from onefold.language.groups import Branch, branches, crossings, gates, of_trait
-from onefold.language.inputs import named, triggers, walk
+from onefold.language.inputs import named, tells_time, triggers, walk
 from onefold.language.keeping import keeping_of
 from onefold.language.monoids import monoid_of, periods_of
 from onefold.language.program import FIRST_SEEN, IDENTITY, LAST_SEEN, NOW, SEEN, Causes, Handler, Program, Trigger
@@ -46,6 +46,8 @@ class _Definition:
         self.audiences = {part.name for part in named(node) if isinstance(part, n.InAudience)}
         """Audiences that it names."""
         self.direct = frozenset(triggers(node))
+        self.undecided = not self.direct.isdisjoint((*SEEN, IDENTITY)) or any(map(tells_time, walk(node)))
+        """A profile without events does not tell its value: built-ins, identifiers, or the clock do."""
         self.triggers = self.direct
         """Also what the traits and audiences that it names depend on."""
 
@@ -81,6 +83,7 @@ def _add_inherited_triggers(definitions: list[_Definition]) -> None:
         for name in definition.traits | definition.audiences:
             more = by_name[name].triggers
             definition.triggers = definition.triggers | more if definition.triggers else more
+            definition.undecided = definition.undecided or by_name[name].undecided
 
 
 def _kept(node: n.Node) -> Iterator[n.Kept]:
@@ -194,7 +197,7 @@ class _Compiler:
             has_shadow=any(is_shadow(d.name) for d in self.definitions),
         )
         scope["judge_some"] = program.judge_some
-        _fill_blank(program)
+        _fill_blank(program, {each.name for each in self.definitions if each.undecided})
         return program
 
     def _scope(self) -> dict[str, Any]:
@@ -229,16 +232,15 @@ class _Compiler:
         return {str(path[1]) for path in paths if path[0] == root}
 
     def _at_first(self) -> tuple[Trigger, ...]:
-        """Time and identity, and a built-in where its own change need not reach all that depend on it.
+        """What to judge with the first event, if any definition is undecided that its handler need not reach.
 
-        A trait that has no value from the beginning does not change with the first event, so that those which name it
-        would not be judged.
+        Time and identifiers do not change with it; nor does a trait that has no value from the beginning, so that those
+        which name it would not be judged.
         """
-        found = [trigger for trigger in (NOW, IDENTITY) if trigger in self.dependents]
         seen = frozenset(SEEN)
-        if any(each.triggers & seen and not each.direct & seen for each in self.definitions):
-            found.append("events")
-        return tuple(found)
+        if all(each.direct & seen for each in self.definitions if each.undecided):
+            return ()
+        return tuple(trigger for trigger in (NOW, IDENTITY, "events") if trigger in self.dependents)
 
     # --- events --------------------------------------------------------------------------------------------
     def _event_functions(self, event: str, index: int) -> tuple[str | None, str | None, Iterable[Trigger]]:
@@ -473,11 +475,9 @@ class _Blank:
         self.identifiers: dict[str, int] = {}
 
 
-def _fill_blank(program: Program) -> None:
-    """Traits and audiences of a new profile; what built-ins, time or identifiers decide is judged with its event."""
+def _fill_blank(program: Program, undecided: set[str]) -> None:
+    """Traits and audiences of a new profile; the undecided ones are judged with its first event."""
     blank = _Blank()
     program.judge_all(blank, 0, {}, [])
-    later = (*SEEN, NOW, IDENTITY)
-    undecided = {program.names[i] for trigger in later for i in program.dependents.get(trigger, ())}
     program.blank_traits = {k: v for k, v in blank.computed.items() if k not in undecided}
     program.blank_audiences = tuple(k for k in blank.audiences if k not in undecided)
