@@ -280,13 +280,9 @@ class _Tables(NamedTuple):
 
     def shown(self, spill: str = "") -> Connection:
         """A DuckDB that shows them."""
-<<<<<<< HEAD
         connection = history_views.opened(spill)
-=======
-        connection: Connection = duckdb.connect(":memory:")
         if self.remote is not None:
             history_views.reach(connection, self.remote)
->>>>>>> 0d637cb (history: days that are over are brought together; rows are sorted by DuckDB, not in memory that is cold)
         events, merges = self.events.uris(), self.merges.uris()
         history_views.show(connection, "events", EVENT_COLUMNS, events)
         history_views.show(connection, "merges", MERGE_COLUMNS, merges)

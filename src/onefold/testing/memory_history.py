@@ -50,15 +50,9 @@ class MemoryHistory:
 
     def connect(self, spill: str = "") -> Connection:
         """A DuckDB in memory with `events` and `merges` as of now."""
-<<<<<<< HEAD
         connection = history_views.opened(spill)
-        history_views.declare(connection, "events", history_rows.EVENTS, [*map(history_rows.row, self._pasts)])
-        history_views.declare(connection, "merges", history_rows.MERGES, [*map(history_rows.merge_row, self._merges)])
-=======
-        connection: Connection = duckdb.connect(":memory:")
         history_views.declare(connection, "events", history_rows.EVENTS, history_rows.columns(self._pasts))
         history_views.declare(connection, "merges", history_rows.MERGES, history_rows.merge_columns(self._merges))
->>>>>>> 0d637cb (history: days that are over are brought together; rows are sorted by DuckDB, not in memory that is cold)
         history_views.seal(connection, ())
         return connection
 

@@ -4,7 +4,6 @@ import random
 
 from onefold.storage.history_compaction import FILES_MIN, DataFile, choose
 
-
 TODAY = "2026-01-01"
 
 
