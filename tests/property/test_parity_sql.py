@@ -13,13 +13,15 @@ import pytest
 
 from onefold.language.check import Checked, checked
 from onefold.language.compile_sql import compile_sql
+from onefold.language.sql_functions import FUNCTIONS
 from onefold.model import profile as profiles
 from onefold.model.definitions import Definitions
 from onefold.model.past import Past, PastMerge, survivors, unsigned
 from onefold.storage import history_functions
-from onefold.testing import reference, reference_calls
+from onefold.testing import reference
 from onefold.testing.memory_history import MemoryHistory
 from onefold.testing.pasts import occurrence, pasts
+from onefold.testing.reference_calls import kind
 from onefold.testing.seeded import START_MS, Seeded
 from onefold.testing.world import World, rfc3339
 
@@ -108,7 +110,7 @@ def _asked(definitions: Checked, history: MemoryHistory, instants: list[int]) ->
     plan = compile_sql({"": definitions})
     connection = history.connect()
     try:
-        history_functions.register(connection)
+        history_functions.register(connection, FUNCTIONS | dict(plan.functions))
         rows = connection.execute(plan.values(instants)).fetchall()
     finally:
         connection.close()
@@ -148,5 +150,5 @@ def _same(ours: Values, theirs: Values, where: object) -> None:
     """Equal values of equal types; whole doubles and integers are one and the same number."""
     assert ours[1] == theirs[1], where
     assert ours[0] == theirs[0], where
-    kinds = [{name: reference_calls.kind(value) for name, value in values[0].items()} for values in (ours, theirs)]
+    kinds = [{name: kind(value) for name, value in values[0].items()} for values in (ours, theirs)]
     assert kinds[0] == kinds[1], where
