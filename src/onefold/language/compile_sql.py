@@ -162,7 +162,7 @@ class _Compiler:
             }
             self.everyone = self.everyone or any(isinstance(part, n.Builtin) for part in parts)
             self._timeless = self._timeless and not any(isinstance(part, n.Now | n.Builtin) for part in parts)
-            if has_sql(node, checked.types):
+            if has_sql(node, checked.types) and checked.types.get(name) != "instant":
                 value = scope.value(node)
             else:
                 value, slots[name] = self._in_python(label, name, checked)

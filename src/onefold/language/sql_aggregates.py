@@ -20,7 +20,7 @@ _HALF = 1 << 53
 _LONG = 19
 """Digits from which on a whole number may not fit 64 bits."""
 KEYS = "now_ms, person"
-EVENTS_TYPE = "STRUCT(at BIGINT, tie BLOB, event VARCHAR)[]"
+EVENTS_TYPE = "STRUCT(at_ms BIGINT, tie BLOB, event VARCHAR)[]"
 """Events as Python takes them, for what has no SQL."""
 
 
@@ -96,7 +96,7 @@ def grouped(slot: Slot) -> list[str]:
             by = "arg_min" if function == "first" else "arg_max"
             return [f"{by}({value}, {{'at': at_ms, 'tie': tie}}) {only} AS {name}"]
         case "events":
-            return [f"list({{'at': at_ms, 'tie': tie, 'event': {value}}} ORDER BY at_ms, tie) {only} AS {name}"]
+            return [f"list({{'at_ms': at_ms, 'tie': tie, 'event': {value}}} ORDER BY at_ms, tie) {only} AS {name}"]
         case "sum" | "avg":
             odd = f"FILTER ({slot.counted} AND NOT {name}_even)"
             even = f"FILTER ({slot.counted} AND {name}_even)"

@@ -90,7 +90,7 @@ class Fallback:
             name = event.event if event.type == "track" and event.event is not None else event.type
             put = (handlers[name] if name in handlers else handlers["*"]).put
             if put is not None:
-                put(profile, event, each["at"], each["tie"], now_ms)
+                put(profile, event, each["at_ms"], each["tie"], now_ms)
 
 
 def has_sql(node: n.Node, types: Mapping[str, n.Type]) -> bool:
