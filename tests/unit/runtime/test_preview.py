@@ -135,3 +135,17 @@ def test_a_preview_can_be_ended() -> None:
     with pytest.raises(Cancelled, match=r"longer than 0\.2 s"):
         asking.rows(forever)
     asking.close()
+
+
+def test_what_has_no_sql_is_counted_too() -> None:
+    """A construct without SQL is computed in Python, beside others; a random share is left out, with the reason."""
+    audiences = {
+        "twice": 'sequence("Order", then="Order", within="50d")',
+        "big_last": 'case(last("Order", properties.revenue) > 50, true, false) == true',
+        "some": 'random_share("test", 10)',
+    }
+    found = _ask(define({}), define({}, audiences), days=2)
+    thirds = len(range(3, 41, 3))
+    assert {one.name: one.people for one in found.audiences} == {"twice": thirds, "big_last": thirds}
+    assert [day.people for day in found.audiences[0].movement.days] == [0, 0, thirds]
+    assert "random_share" in found.left_out["some"]
