@@ -8,6 +8,7 @@ from msgspec import structs
 from onefold.clock import SystemClock
 from onefold.errors import DefinitionError, InvalidRequest, NotFoundError
 from onefold.model.definitions import Audience, Definitions, Trait
+from onefold.runtime.backfill_plan import planned
 from onefold.runtime.comparison import PAGE, moves
 from onefold.runtime.difference import difference
 from onefold.runtime.versions import dropped, history, in_shadow, promoted, rolled_back, shadowed
@@ -55,6 +56,15 @@ def test_a_shadow_lives_by_the_same_clock(catalog: SqliteCatalog) -> None:
     """One program has one time zone: a candidate with another is refused."""
     with pytest.raises(InvalidRequest, match="Europe/Berlin"):
         in_shadow(catalog.definitions(), structs.replace(TWO, timezone="Europe/Berlin"))
+
+
+def test_a_shadow_is_computed_over_history_first(catalog: SqliteCatalog) -> None:
+    """What only the candidate asks of the past is computed before it runs in shadow, and not again when it is live."""
+    live = catalog.definitions()
+    both = in_shadow(live, structs.replace(ONE, traits=(Trait("orders", 'count("View")'),)))
+    plan = planned(live, both, backfill=True, quiet=False)
+    assert (plan.traits, plan.coming) == (live.traits, both)
+    assert planned(both, promoted(both), backfill=True, quiet=False).coming is None
 
 
 def test_a_rollback_is_a_version_that_says_why(catalog: SqliteCatalog) -> None:
