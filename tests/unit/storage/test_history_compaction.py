@@ -7,9 +7,6 @@ from onefold.storage.history_compaction import FILES_MIN, DataFile, choose
 TODAY = "2026-01-01"
 
 
-TODAY = "2026-01-01"
-
-
 def file(part: int, size: int = 100, day: str = "2026-01-01", path: str = "") -> DataFile:
     """A file of that part."""
     return DataFile(path or f"{day}/{part}", day, size, size, part)
