@@ -28,6 +28,8 @@ _TIME = Struct(">Q")
 _SAME_AT = _TIME.size
 _BIAS = 1 << 62
 """Added to times, so that packed records are in order of time. Times below are biased, but for arguments in `_ms`."""
+_TOO_MANY = SEQUENCE_EVENTS_MAX + SEQUENCE_EVENTS_MAX // 4
+"""Records go a quarter at a time, so that most events need not let any go."""
 _NEVER = 0
 """A time before all others."""
 
@@ -76,40 +78,55 @@ def _plan(sequence: n.Sequence) -> _Plan:
 
 
 class _Walk:
-    """A walk over events in order of time: where chains up to each stage end and begin, and what came between."""
+    """A walk over events in order of time: where chains up to each stage end and begin, and what came between.
 
-    def __init__(self, plan: _Plan, front: Sequence[int] = ()) -> None:
-        count = len(plan.stages)
+        self._down = [(i, *stage) for i, stage in enumerate(plan.stages)][::-1]
+    events, and of each stage, as of before that instant, the latest event that ends a chain up to there, the latest
+    beginning of that chain, and the latest event that is not wanted before the stage.
+    """
+
+    def __init__(self, plan: _Plan) -> None:
+        self._count = count = len(plan.stages)
         self._whole_ms = plan.within_ms
-        self._down = list(enumerate(plan.stages))[::-1]
-        self._last = count - 1
-        self._ends = list(front[:count]) or [_NEVER] * count
-        self._begins = list(front[count : 2 * count]) or [_NEVER] * count
-        self._unwanted = list(front[2 * count :]) or [_NEVER] * count
-        """The latest unwanted event before each stage."""
+        self._down = [(i, stage.bit, stage.unwanted, stage.within_ms) for i, stage in enumerate(plan.stages)][::-1]
+        self.start = [_NEVER, 0, *[_NEVER] * (3 * count)]
+        """Before any event."""
 
-    def front(self) -> list[int]:
-        """All that matters of the events so far, as `_Walk` takes it."""
-        return [*self._ends, *self._begins, *self._unwanted]
+    def go(self, front: list[int], at: int, bits: int) -> None:
+        """One more event, which is no earlier than those before."""
+        if at > front[0]:
+            if front[1]:
+                self.take(front, front[0], front[1])
+            front[0], front[1] = at, bits
+        else:
+            front[1] |= bits
 
-    def take(self, at: int, bits: int) -> bool:
-        """All events of one instant, which is later than those before; True where its last steps complete a chain.
+    def take(self, front: list[int], at: int, bits: int) -> bool:
+        """All events of one instant, later than those before; True where its last steps complete a chain.
 
         Stages are gone through from the last to the first, so that none sees what this instant changes.
         """
-        ends, begins, done = self._ends, self._begins, False
-        for i, (bit, unwanted, within_ms) in self._down:
-            if bits & bit:
-                begin, fits = at, True
-                if i:
-                    end, begin = ends[i - 1], begins[i - 1]
-                    fits = self._unwanted[i] <= end < at and at - end < within_ms and at - begin < self._whole_ms
-                if fits:
-                    ends[i], begins[i] = at, begin
-                    done = done or i == self._last
+        done = False
+        for i, bit, unwanted, within_ms in self._down:
+            if bits & bit and (not i or self._fits(front, i, at, within_ms)):
+                front[2 + i] = at
+                front[2 + self._count + i] = front[1 + self._count + i] if i else at
+                done = done or i == self._count - 1
             if bits & unwanted:
-                self._unwanted[i] = at
+                front[2 + 2 * self._count + i] = at
         return done
+
+    def _fits(self, front: list[int], i: int, at: int, within_ms: int) -> bool:
+        """Whether an event of this instant goes on with the chain that ends at the stage before."""
+        end = front[1 + i]
+        if not front[2 + 2 * self._count + i] <= end < at or at - end >= within_ms:
+            return False
+        return at - front[1 + self._count + i] < self._whole_ms
+
+    def completes(self, front: list[int], at: int) -> bool:
+        """Whether a last step at the front's own instant would complete a chain."""
+        i, _, _, within_ms = self._down[0]
+        return not i or self._fits(front, i, at, within_ms)
 
 
 class Chain:
@@ -117,6 +134,7 @@ class Chain:
 
     def __init__(self, sequence: n.Sequence) -> None:
         self._plan = plan = _plan(sequence)
+        self._walk = _Walk(plan)
         self._same = sequence.same is not None
         self._during_ms = sequence.during_ms
         self.expires = sequence.during_ms is not None
@@ -138,40 +156,38 @@ class Chain:
         if not records or at >= _TIME.unpack_from(records, len(records) - _SIZE)[0]:
             if bits & self._plan.silent and live:
                 self._break(state, at, same)
-            completes = bits & self._last and self._completes(state, at, same)
-            state[0] += _RECORD.pack(at, same, bits, 1 if completes else 0)
-            state[2] += 1 if completes else 0
+            completes = self._completes(state, at, bits, same)
+            state[0] += _RECORD.pack(at, same, bits, completes)
+            state[2] += completes
         else:
             each = _split(records)
             insort(each, _RECORD.pack(at, same, bits, 0))
             state[0] = b"".join(each)
             self._look_again(state, keep=not bits & self._negated)
-        if len(state[0]) > SEQUENCE_EVENTS_MAX * _SIZE:
+        if len(state[0]) > _TOO_MANY * _SIZE:
             self._evict(state)
         return self._plan.silent != 0 or settled + live != state[1] + state[2]
 
-    def _completes(self, state: State, at: int, same: int) -> bool:
-        """Whether an event that no other is later than is the last step of a chain."""
-        if len(self._plan.stages) == 1:
-            return True
-        if self._same:
-            return self._completes_alike(state[0], at, same)
-        records, (until, *front) = state[0], state[4] or state[3] or (_NEVER,)
-        walk = _Walk(self._plan, front)
-        first = bisect_right(_Times(records), until)
-        for before, of in _instants((at, bits) for at, _, bits, _ in _RECORD.iter_unpack(records[first * _SIZE :])):
-            if before < at:
-                walk.take(before, of)
-                until = before
-        state[4] = [until, *walk.front()]
-        return walk.take(at, self._last)
+    def _completes(self, state: State, at: int, bits: int, same: int) -> bool:
+        """Whether an event that no other is later than completes a chain."""
+        if self._same or len(self._plan.stages) == 1:
+            return bits & self._last != 0 and self._completes_alike(state[0], at, same)
+        front = state[4]
+        if front is None:
+            front = state[4] = list(state[3] or self._walk.start)
+            for before, _, of, _ in _RECORD.iter_unpack(state[0]):
+                self._walk.go(front, before, of)
+        self._walk.go(front, at, bits)
+        return bits & self._last != 0 and self._walk.completes(front, at)
 
     def _completes_alike(self, records: bytes, at: int, same: int) -> bool:
-        walk = _Walk(self._plan)
-        for before, of in _instants(_alike(records, same)):
-            if before < at:
-                walk.take(before, of)
-        return walk.take(at, self._last)
+        """The same among the events with this value."""
+        front = list(self._walk.start)
+        if len(self._plan.stages) > 1:
+            for before, of in _alike(records, same):
+                self._walk.go(front, before, of)
+        self._walk.go(front, at, 0)
+        return self._walk.completes(front, at)
 
     def _break(self, state: State, at: int, same: int) -> None:
         """An event that must not come after a chain has come: those that it comes too soon after are not completed."""
@@ -206,20 +222,20 @@ class Chain:
         """For each of the records, in order, 1 where it completes the sequence."""
         flags = [0] * len(records)
         if not self._same:
-            self._flag(_Walk(self._plan, past[1:]), list(enumerate(records)), flags)
+            self._flag(list(past or self._walk.start), list(enumerate(records)), flags)
             return flags
         groups: dict[int, list[tuple[int, Record]]] = {}
         for place, record in enumerate(records):
             groups.setdefault(record[1], []).append((place, record))
         for group in groups.values():
-            self._flag(_Walk(self._plan), group, flags)
+            self._flag(list(self._walk.start), group, flags)
         return flags
 
-    def _flag(self, walk: _Walk, group: list[tuple[int, Record]], flags: list[int]) -> None:
+    def _flag(self, front: list[int], group: list[tuple[int, Record]], flags: list[int]) -> None:
         """Flag the records of a group, each with its place, that complete a chain of the group."""
         done, silent = set(), []
         for at, bits in _instants((at, bits) for _, (at, _, bits, _) in group):
-            if walk.take(at, bits):
+            if self._walk.take(front, at, bits):
                 done.add(at)
             if bits & self._plan.silent:
                 silent.append(at)
@@ -230,15 +246,12 @@ class Chain:
     def _evict(self, state: State) -> None:
         """More than are kept: the oldest go. What they completed is settled; chains may go on from where they were."""
         over = len(state[0]) - SEQUENCE_EVENTS_MAX * _SIZE
-        gone, past = list(_RECORD.iter_unpack(state[0][:over])), state[3] or ()
+        gone, front = list(_RECORD.iter_unpack(state[0][:over])), list(state[3] or self._walk.start)
         completed = sum(each[3] for each in gone)
-        walk = _Walk(self._plan, past[1:])
         if not self._same and self._during_ms is None:
             for at, bits in _instants((at, bits) for at, _, bits, _ in gone):
-                walk.take(at, bits)
-        state[3] = [gone[-1][0], *walk.front()]
-        if state[4] is not None and state[4][0] < state[3][0]:
-            state[4] = None
+                self._walk.take(front, at, bits)
+        state[3] = [gone[-1][0], 0, *front[2:]]
         state[0] = state[0][over:]
         state[1] += completed if self._during_ms is None else 0
         state[2] -= completed
