@@ -11,7 +11,7 @@ and the latest possible beginning of that chain. No other chain needs to be look
 the one that ends later also begins no earlier, so it leaves more room before negated steps, gaps and the total window.
 """
 
-from bisect import bisect_right, insort
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from struct import Struct
 from typing import Any, NamedTuple
@@ -80,8 +80,8 @@ def _plan(sequence: n.Sequence) -> _Plan:
 class _Walk:
     """A walk over events in order of time: where chains up to each stage end and begin, and what came between.
 
-        self._down = [(i, *stage) for i, stage in enumerate(plan.stages)][::-1]
-    events, and of each stage, as of before that instant, the latest event that ends a chain up to there, the latest
+    How far it has come is a list, `[time, bits, end …, begin …, unwanted …]`: the latest instant with the bits of all
+    its events, and of each stage, as of before that instant, the latest event that ends a chain up to there, the latest
     beginning of that chain, and the latest event that is not wanted before the stage.
     """
 
@@ -138,6 +138,9 @@ class Chain:
         self._same = sequence.same is not None
         self._during_ms = sequence.during_ms
         self.expires = sequence.during_ms is not None
+        gaps_ms = sum(stage.within_ms for stage in plan.stages[1:])
+        self._reach_ms = min(plan.within_ms, gaps_ms) + plan.silent_ms
+        """An event that far before another has nothing to do with it."""
         self._last = plan.stages[-1].bit
         self._negated = plan.silent
         for stage in plan.stages:
@@ -160,10 +163,9 @@ class Chain:
             state[0] += _RECORD.pack(at, same, bits, completes)
             state[2] += completes
         else:
-            each = _split(records)
-            insort(each, _RECORD.pack(at, same, bits, 0))
-            state[0] = b"".join(each)
-            self._look_again(state, keep=not bits & self._negated)
+            place = _SIZE * bisect_right(_Times(records), at)
+            state[0] = records[:place] + _RECORD.pack(at, same, bits, 0) + records[place:]
+            self._look_again(state, at, keep=not bits & self._negated)
         if len(state[0]) > _TOO_MANY * _SIZE:
             self._evict(state)
         return self._plan.silent != 0 or settled + live != state[1] + state[2]
@@ -203,26 +205,35 @@ class Chain:
             i = flags.rfind(1, 0, i)
         state[0] = bytes(marked)
 
-    def _look_again(self, state: State, *, keep: bool) -> None:
-        """Find all completions anew. With `keep` the new event has undone none, not even where records are gone."""
-        records, past = list(_RECORD.iter_unpack(state[0])), state[3]
-        flags = self._completing(records, past or ())
-        if past is not None and keep:
-            flags = [max(flag, each[3]) for flag, each in zip(flags, records, strict=True)]
-        self._mark(state, records, flags)
+    def _look_again(self, state: State, at: int | None = None, *, keep: bool) -> None:
+        """Find the completions anew: all, or those that an event at this time can have to do with.
 
-    def _mark(self, state: State, records: list[Record], flags: list[int]) -> None:
+        With `keep` the event has undone none, not even where records are gone.
+        """
+        records, past, first, last = state[0], state[3], 0, len(state[0]) // _SIZE
+        if at is not None and self._reach_ms < NEVER_MS:
+            first, last = (bisect_right(_Times(records), at + way * 2 * self._reach_ms) for way in (-1, 1))
+        around = list(_RECORD.iter_unpack(records[first * _SIZE : last * _SIZE]))
+        flags = self._completing(around, past if past and not first else self._walk.start)
+        for i, (each, _, _, flag) in enumerate(around):
+            far = at is not None and abs(each - at) > self._reach_ms
+            if far or (keep and past is not None and flag):
+                flags[i] = flag
+        self._mark(state, first, around, flags)
+
+    def _mark(self, state: State, first: int, records: list[Record], flags: list[int]) -> None:
+        """The flags of these records, which begin at a place among all, are others."""
         marked = bytearray(state[0])
-        marked[_SIZE - 1 :: _SIZE] = bytes(flags)
+        marked[(first + 1) * _SIZE - 1 : (first + len(records)) * _SIZE : _SIZE] = bytes(flags)
         state[0] = bytes(marked)
         state[2] += sum(flags) - sum(each[3] for each in records)
         state[4] = None
 
-    def _completing(self, records: list[Record], past: Sequence[int]) -> list[int]:
-        """For each of the records, in order, 1 where it completes the sequence."""
+    def _completing(self, records: list[Record], front: Sequence[int]) -> list[int]:
+        """For each of the records, in order, 1 where it completes the sequence. The walk begins at this front."""
         flags = [0] * len(records)
         if not self._same:
-            self._flag(list(past or self._walk.start), list(enumerate(records)), flags)
+            self._flag(list(front), list(enumerate(records)), flags)
             return flags
         groups: dict[int, list[tuple[int, Record]]] = {}
         for place, record in enumerate(records):
@@ -273,7 +284,7 @@ class Chain:
             state[0] = state[0][gone * _SIZE :]
             records = list(_RECORD.iter_unpack(state[0]))
             state[2] = sum(each[3] for each in records)
-            self._mark(state, records, self._completing(records, ()))
+            self._mark(state, 0, records, self._completing(records, self._walk.start))
         return gone > 0
 
     def is_empty(self, state: State) -> bool:
