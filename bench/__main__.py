@@ -9,7 +9,10 @@ from bench import machine
 from bench.report import Row, table, write
 from onefold.errors import SettingsError
 
-CLAIMS = ("machine", "path", "collect", "latency", "step", "windows", "scale", "api", "million", "rebuild", "cluster")
+CLAIMS = (
+    *("machine", "path", "collect", "latency", "step", "windows"),
+    *("scale", "api", "million", "rebuild", "history", "cluster"),
+)
 
 
 def main() -> None:

@@ -197,7 +197,7 @@ def fill(data: Path, people: int) -> str:
         identifiers = {identifier: found.id for found in made.values() for identifier in found.identifiers}
         cursor = Cursor(0, 1_700_000_000_000, 1)
         changes = Changes(0, cursor, made, identifiers, {}, {}, {}, {}, [], [], {})
-        state.commit(changes, state.load(identifiers, made, []), {n: profile.encode(one) for n, one in made.items()})
+        state.commit([changes], state.load(identifiers, made, []), {n: profile.encode(one) for n, one in made.items()})
     state.close()
     return secret
 

@@ -94,7 +94,7 @@ class World:
         self.n += n
         changes = Changes(0, Cursor(self.offset), made, {}, {}, {}, {}, {}, list(found), [], {})
         loaded = self.state.load((), set(ids), ())
-        self.state.commit(changes, loaded, {p: profiles.encode(made[p]) for p in made})
+        self.state.commit([changes], loaded, {p: profiles.encode(made[p]) for p in made})
 
 
 def cpu_s(pid: int) -> float:

@@ -65,11 +65,11 @@ def fill(state: LmdbState, profiles: int, messages: int) -> None:
         made.profiles = dict.fromkeys(map(person, ids), ONE)
         made.identifiers = {identifier(n): person(n) for n in ids}
         made.due = {person(n): (NEVER_MS, NOW_MS + n) for n in ids if n % 2}
-        state.commit(made, state.load((), (), ()), dict.fromkeys(made.profiles, PROFILE))
+        state.commit([made], state.load((), (), ()), dict.fromkeys(made.profiles, PROFILE))
     for some in chunks(range(messages), 50_000):
         made = changes(0)
         made.messages = dict.fromkeys((os.urandom(16) for _ in some), NOW_MS)
-        state.commit(made, state.load((), (), ()), {})
+        state.commit([made], state.load((), (), ()), {})
 
 
 def measure(state: LmdbState, profiles: int, events: int, batches: int) -> None:
@@ -105,7 +105,7 @@ def one_batch(
     clocked(spent["dedupe"], lambda: state.load((), (), messages))
     made = batch(n, picks, people, messages)
     encoded = dict.fromkeys(made.profiles, PROFILE)
-    clocked(spent["commit"], lambda: state.commit(made, loaded, encoded))
+    clocked(spent["commit"], lambda: state.commit([made], loaded, encoded))
 
 
 def batch(n: int, picks: list[int], people: set[int], messages: list[bytes]) -> Changes:

@@ -99,6 +99,14 @@ DEFINITION_NAME_MAX_CHARS = 100
 """A name is part of a database key of at most 511 bytes."""
 WORKSPACE_FILE_MAX_BYTES = 4 * MIB
 
+# --- backfill ----------------------------------------------------------------------------------------------
+BACKFILL_MAX_PROFILES = 1_000
+"""Profiles that one entry brings what history holds of them."""
+BACKFILL_MAX_BYTES = MIB
+"""What one entry brings; with its last profile it stays well below RECORD_MAX_BYTES."""
+BACKFILL_AHEAD = 2
+"""Such entries that wait to be folded in one partition: live events never wait behind more."""
+
 # --- delivery ----------------------------------------------------------------------------------------------
 DELIVERY_TIMEOUT_S = 15.0
 SIGNING_OLD_VALID_S = 24 * 3_600

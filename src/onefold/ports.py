@@ -1,11 +1,11 @@
-"""The seams: what the platform needs of a log, a state, a book of deliveries, a catalog and a destination.
+"""The seams: what the platform needs of a log, a state, a book of deliveries, a history, a catalog and a destination.
 
-Two engines stand behind each of the first four.
+Two engines stand behind each of the first five.
 
 Every hot call takes and gives a batch. All methods may raise `StorageError` and its kin (`errors.py`).
 """
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from onefold.model.catalog import SecretKeyRow, SourceRow, VersionRow
@@ -13,6 +13,7 @@ from onefold.model.changes import Changed, Changes, Cursor
 from onefold.model.definitions import Definitions
 from onefold.model.delivery import Delivery, Kept, Progress, Request, Standing
 from onefold.model.effect import AnyEffect
+from onefold.model.past import EVERYTHING, Extent, Past, PastMerge
 from onefold.model.quarantined import Quarantined
 from onefold.model.rules import Rules
 from onefold.model.signing import SigningSecret
@@ -153,12 +154,13 @@ class State(Protocol):
         """The newest snapshot, and what others' commits changed since `snapshot`; None: too much to say."""
         ...
 
-    def commit(self, changes: Changes, loaded: Loaded, encoded: Mapping[int, bytes]) -> int:
-        """Write a batch's changes in one durable transaction and return the new snapshot number.
+    def commit(self, parts: Sequence[Changes], loaded: Loaded, encoded: Mapping[int, bytes]) -> int:
+        """Write what was changed in one durable transaction and return the new snapshot number.
 
-        `encoded` holds the bytes of each profile in `changes.profiles`. Raises `Conflict`, having written nothing,
-        where a commit after `loaded.snapshot` touched an identifier, profile or message that this batch read or
-        writes, or moved this partition's cursor.
+        Each part is a commit with a number of its own, made on what the parts before it have left; they are of
+        different partitions. `encoded` holds the bytes of each profile in their `profiles`, as the last of them left
+        it. Raises `Conflict`, having written nothing, where a commit after `loaded.snapshot` touched an identifier,
+        profile or message that these read or write, or moved the cursor of one of their partitions.
         """
         ...
 
@@ -371,6 +373,99 @@ class Deliveries(Protocol):
         ...
 
 
+class Connection(Protocol):
+    """What is used of a DuckDB connection."""
+
+    @property
+    def description(self) -> Any:
+        """Of the latest statement's columns, a tuple each, of which the name is first."""
+        ...
+
+    def execute(self, query: str, parameters: Sequence[Any] = ...) -> "Connection":
+        """Run one statement; what it gives is fetched from what this returns."""
+        ...
+
+    def register(self, view_name: str, python_object: object) -> Any:
+        """Let a table of Arrow be queried under this name."""
+        ...
+
+    def unregister(self, view_name: str) -> Any:
+        """No more."""
+        ...
+
+    def fetchall(self) -> list[Any]:
+        """The rows that are left of the latest statement."""
+        ...
+
+    def fetchmany(self, size: int = ...) -> list[Any]:
+        """Up to so many of them; none: there are no more."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+class HistoryReader(Protocol):
+    """Every admitted event and every merge, for questions about the past; each call sees what was written before."""
+
+    def cursor(self) -> int:
+        """The number of the state's commit up to which all is here; 0: nothing yet."""
+        ...
+
+    def of_profiles(self, profiles: Collection[int]) -> list[Past]:
+        """Events that were these profiles' when they were admitted, in the order in which they happened.
+
+        Of a person the caller names the survivor and all that it has absorbed. Cost: what these people have, not what
+        history has.
+        """
+        ...
+
+    def scan(self, extent: Extent = EVERYTHING) -> Iterator[list[Past]]:
+        """Events of one snapshot, by profile and then in the order in which they happened, some thousand at a time."""
+        ...
+
+    def merges(self) -> list[PastMerge]:
+        """All merges, in the order of log time."""
+        ...
+
+    def connect(self) -> Connection:
+        """A DuckDB connection of one's own with the relations `events` and `merges` of one snapshot.
+
+        Their columns: `storage/history_rows.py`. Nothing that is done there changes history. The caller closes it.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        ...
+
+
+class History(HistoryReader, Protocol):
+    """The same for who writes it: one process at a time (`try_hold`)."""
+
+    def try_hold(self) -> bool:
+        """Be the one who writes from now on, where nobody else is; False: another is. It ends with `close`."""
+        ...
+
+    def append(self, pasts: Sequence[Past], merges: Sequence[PastMerge], cursor: int) -> None:
+        """Write what the state's commits after `cursor()` and up to this number have admitted and merged, durably.
+
+        All of it is there afterwards, once, and the cursor is at `cursor`; after an exception (`StorageError`) or the
+        end of the process either all of it is there or the cursor is where it was, and the same or more is to be
+        written again. Raises `Superseded`, having written nothing, where another has taken over the writing.
+        """
+        ...
+
+    def settled(self) -> int:
+        """The cursor that no loss of power takes back: what comes up to it need not be kept elsewhere for history."""
+        ...
+
+    def tidy(self) -> bool:
+        """One piece of housekeeping, if there is any to do: larger files, and forgetting. False: there was none."""
+        ...
+
+
 class Catalog(Protocol):
     """Sources, keys and versions of definitions. Any number of processes and threads may use it at once."""
 
@@ -428,12 +523,21 @@ class Catalog(Protocol):
         """Keep these definitions as a new version and return them with its number; unchanged ones keep theirs.
 
         Sources that they name are created, or changed to what they say; others stay. With `base`, raises
-        `Conflict` where the latest version is not (any more) that one.
+        `Conflict` where the latest version is not (any more) that one. While definitions are `coming`, raises
+        `InvalidRequest` for any but these, and those in force without them (which calls them off).
         """
         ...
 
     def versions(self) -> list[VersionRow]:
         """All versions of the definitions, oldest first."""
+        ...
+
+    def pause_backfill(self, *, paused: bool) -> None:
+        """Ask that definitions that are coming not be computed for now, or that they be again."""
+        ...
+
+    def backfill_paused(self) -> bool:
+        """Whether somebody has asked so."""
         ...
 
     # --- signing secrets -----------------------------------------------------------------------------------

@@ -71,6 +71,26 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """The oldest records are removed beyond this size of the log, once they are folded and delivered."""
     effects_retention_s: int = 7 * 24 * 3600
     """Effects older than this are removed, once every destination has taken them."""
+    history: bool = True
+    """Whether every admitted event is kept in columnar tables (docs/history.md).
+
+    Without them there are no queries, previews or backfills, and no event can be shown once the log has let it go.
+    What was admitted meanwhile is missing later, too, as far as the log no longer has it.
+    """
+    history_location: str = ""
+    """Directory or URL (`s3://bucket/path`) of these tables; empty: `history` in the data directory.
+
+    Where nothing else lies in a data directory there is no history without it.
+    """
+    history_options: dict[str, str] = {}
+    """Options of the table library for object storage, such as `AWS_REGION`; as a variable in JSON."""
+    history_flush_s: Annotated[float, Meta(gt=0)] = 5.0
+    """Seconds after which an admitted event is written there at the latest."""
+    history_keep_days: dict[str, Annotated[int, Meta(ge=1)]] = {}
+    """For how many days of event time history keeps events, by name (`page`, `identify`, … for those without one).
+
+    `*` is for all that are not named; whoever is not named, and where there is no `*`, is kept for ever.
+    """
     pending_retention_s: Annotated[int, Meta(ge=60)] = limits.DELIVERY_PENDING_S
     """Deliveries that have waited for longer are given up and counted as `filtered.expired`; at least 60."""
     parked_retention_s: Annotated[int, Meta(ge=60)] = limits.DELIVERY_PARKED_S
@@ -94,6 +114,11 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """
     log_level: str = "info"
     """debug, info, warning or error."""
+
+    @property
+    def keeps_history(self) -> bool:
+        """There is history, and a place for it."""
+        return self.history and bool(self.history_location or not (self.kafka and self.database))
 
 
 _DEFAULTS = msgspec.structs.asdict(Settings())
@@ -125,11 +150,11 @@ def _read(file: Path) -> dict[str, Any]:
         raise SettingsError(f"{file}: {error}") from error
 
 
-def _mapping(name: str, text: str) -> dict[str, str]:
+def _mapping(name: str, text: str) -> dict[str, str | int]:
     try:
-        return msgspec.json.decode(text, type=dict[str, str])
+        return msgspec.json.decode(text, type=dict[str, str | int])
     except msgspec.MsgspecError as error:
-        raise SettingsError(f"{_ENV_PREFIX}{name.upper()} is not a JSON object of texts: {error}") from error
+        raise SettingsError(f"{_ENV_PREFIX}{name.upper()} is not a JSON object: {error}") from error
 
 
 def _path(kind: type, value: Any) -> Any:

@@ -204,7 +204,7 @@ def test_a_replay_needs_no_settings(tmp_path: Path) -> None:
 def test_a_killed_role_comes_back(platform: Platform) -> None:
     """Kill -9 the worker: the others go on, it is started again, and later events become profiles."""
     before = platform.roles()
-    assert sorted(before.values()) == ["deliver", "http", "worker"]
+    assert sorted(before.values()) == ["deliver", "history", "http", "worker"]
     worker = next(pid for pid, name in before.items() if name == "worker")
     os.kill(worker, signal.SIGKILL)
     platform.send(userId="after")

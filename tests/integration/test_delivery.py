@@ -99,7 +99,7 @@ class World:
         loaded = self.state.load((), set(people), ())
         made = {p: Profile(p, AT_MS, AT_MS, AT_MS, AT_MS, identifiers={f"user_id:{p}": AT_MS}) for p in set(people)}
         changes = Changes(0, Cursor(self.offset), made, {}, {}, {}, {}, {}, found, [], {})
-        self.state.commit(changes, loaded, {p: profiles.encode(made[p]) for p in made})
+        self.state.commit([changes], loaded, {p: profiles.encode(made[p]) for p in made})
 
     @contextlib.asynccontextmanager
     async def delivering(

@@ -33,7 +33,7 @@ class Platform:
             "test",
         )
         catalog.close()
-        counts = {"collect": 1, "worker": 1, "deliver": 2, "api": 1}
+        counts = {"collect": 1, "worker": 1, "deliver": 2, "history": 2, "api": 1}
         environ = {"ONEFOLD_DATA": str(path / "data"), "ONEFOLD_DISK_RESERVE_BYTES": "1"}
         self.roles = Roles(environ, counts, path / "roles.log")
 
@@ -80,7 +80,7 @@ def platform(tmp_path: Path) -> Iterator[Platform]:
 def test_roles_of_their_own_are_one_platform(platform: Platform) -> None:
     """What collect took the API shows; neither does the other's work; whoever is killed is replaced, and nothing lost.
 
-    The second deliver role stands by and is ready, too. On SIGTERM each ends by itself.
+    The second deliver and history roles stand by and are ready, too. On SIGTERM each ends by itself.
     """
     assert platform.send("ann") == 200
     platform.folded("ann", 1)

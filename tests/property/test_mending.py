@@ -1,11 +1,12 @@
 """Two workers on one state: who is overtaken folds again just the people concerned, as if they had taken turns."""
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
 
+from onefold.limits import DAY_MS
 from onefold.model.changes import Changes, Cursor
 from onefold.model.definitions import Definitions
 from onefold.model.rules import Rules
@@ -30,10 +31,11 @@ class Overtaken:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._state, name)
 
-    def commit(self, changes: Changes, loaded: Loaded, encoded: Mapping[int, bytes]) -> int:
+    def commit(self, parts: Sequence[Changes], loaded: Loaded, encoded: Mapping[int, bytes]) -> int:
         self._meanwhile()
-        number = self._state.commit(changes, loaded, encoded)
-        self._note(changes.cursor, changes.partition)
+        number = self._state.commit(parts, loaded, encoded)
+        for changes in parts:
+            self._note(changes.cursor, changes.partition)
         return number
 
 
@@ -88,6 +90,35 @@ def test_overtaking_is_as_taking_turns(seed: int, duplicates: float, rulings: fl
         while again.folding.cursor(partition).offset < until:
             again.folding.advance(partition, until=until)
     assert again.state.digest() == world.state.digest()
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_overtaking_is_not_seen_where_partitions_share_commits(seed: int) -> None:
+    """Two workers of two partitions each, of which one is overtaken: the same people, and every event once."""
+    chance = random.Random(seed)
+    state = MemoryState()
+    world, alone = World(DEFINITIONS, partitions=4, state=state), World(DEFINITIONS)
+    for at_ms, event in life(seed, 120):
+        alone.now_ms = world.now_ms = max(world.now_ms, at_ms)
+        world.send(event, partition=chance.randrange(4))
+        alone.send(event)
+
+    def meanwhile() -> None:
+        if chance.random() < 0.6:
+            other.advance(chance.randrange(2, 4), chance.randrange(1, 4))
+
+    mine: Any = Overtaken(state, meanwhile, lambda _cursor, _partition: None)
+    slow = Folding(world.reader, mine, Programs(_defined))
+    other = Folding(world.reader, state.another(), Programs(_defined))
+    while slow.advance_all((0, 1)) or other.advance_all((2, 3)):
+        pass
+    world.folding = Folding(world.reader, state, Programs(_defined))
+    world.fold()
+    alone.fold()
+    world.pass_time(DAY_MS)
+    alone.pass_time(DAY_MS)
+    assert world.people() == alone.people()
+    assert world.state.counts()["admitted"] == 120
 
 
 def test_conflicts_are_mended() -> None:

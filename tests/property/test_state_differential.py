@@ -132,7 +132,7 @@ class Driver:
 def attempt(state: State, changes: Changes, loaded: Loaded, encoded: dict[int, bytes]) -> bool:
     """Commit; whether it conflicted."""
     try:
-        state.commit(changes, loaded, encoded)
+        state.commit([changes], loaded, encoded)
     except Conflict:
         return True
     return False

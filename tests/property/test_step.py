@@ -10,6 +10,9 @@ from onefold.limits import DAY_MS, HOUR_MS
 from onefold.model import profile as profiles
 from onefold.model.entry import Rejected
 from onefold.model.rules import Rules
+from onefold.runtime import folding
+from onefold.runtime.folding import Folding
+from onefold.runtime.programs import Programs
 from onefold.testing.seeded import START_MS
 from onefold.testing.world import World, define, rfc3339
 
@@ -166,6 +169,33 @@ def test_partitions_and_interleaving_cannot_be_seen(seed: int) -> None:
     spread = until(lived(events, batch=3, partitions=3, seed=seed), end_ms)
     assert one.people() == spread.people()
     assert digest(one) == digest(spread)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("share", [3, 8, 1 << 15])
+def test_partitions_that_share_commits_cannot_be_seen(seed: int, share: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One commit for several partitions has people as many commits have them, and an account that closes."""
+    monkeypatch.setattr(folding, "STEP_MAX_EVENTS", share)
+    events, chance = life(seed), random.Random(seed)
+    world = World(DEFINITIONS, partitions=3)
+    for now_ms, event in events:
+        world.now_ms = max(world.now_ms, now_ms)
+        for _ in range(chance.choice((1, 1, 1, 2))):
+            world.send(event, partition=chance.randrange(3))
+        if chance.random() < 0.2:
+            world.folding.advance_all(range(3))
+    while world.folding.advance_all(range(3)):
+        pass
+    end_ms = events[-1][0] + DAY_MS
+    assert until(world, end_ms).people() == until(lived(events), end_ms).people()
+    assert world.state.counts()["admitted"] == len(events)
+    again = World(partitions=3)
+    again.reader, again.folding = world.reader, Folding(world.reader, again.state, Programs(lambda _: DEFINITIONS))
+    while sum(again.folding.advance(partition) for partition in range(3)):
+        pass
+    assert again.people() == world.people()
+    assert again.state.sizes() == world.state.sizes()
+    assert again.state.counts() == world.state.counts()
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -84,7 +84,7 @@ class Writer:
             self.partition, profiles=encoded, messages={fingerprint: NOW_MS}, effects=[admitted(offset)],
             cursor=Cursor(offset + 1, NOW_MS), counts={"added": len(encoded)},
         )  # fmt: skip
-        return state.commit(made, loaded, encoded), self.partition, offset
+        return state.commit([made], loaded, encoded), self.partition, offset
 
 
 class Follower:

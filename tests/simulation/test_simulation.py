@@ -138,12 +138,13 @@ class Careless(FaultyState):
 class Deaf(FaultyState):
     """Says that it has committed where somebody was faster: what a worker does that skips `Conflict`."""
 
-    def commit(self, changes: Changes, loaded: Loaded, encoded: Mapping[int, bytes]) -> int:
+    def commit(self, parts: Sequence[Changes], loaded: Loaded, encoded: Mapping[int, bytes]) -> int:
         """As `State.commit`, but without `Conflict`."""
         try:
-            return super().commit(changes, loaded, encoded)
+            return super().commit(parts, loaded, encoded)
         except Conflict:
-            self._cursors[changes.partition] = changes.cursor
+            for changes in parts:
+                self._cursors[changes.partition] = changes.cursor
             return self._number
 
 

@@ -1,4 +1,4 @@
-"""The flags of `collect`, `worker`, `deliver` and `api`, which run one role in this process."""
+"""The flags of `collect`, `worker`, `deliver`, `history` and `api`, which run one role in this process."""
 
 from typing import Annotated
 

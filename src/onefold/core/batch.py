@@ -5,16 +5,25 @@ finds the identifiers, so that the state can be loaded in two look-ups for all e
 """
 
 from collections.abc import Iterable, Iterator
+from typing import Protocol
 
 import xxhash
 from msgspec import Struct, structs
 
-from onefold.core.identifiers import Finder, Who
+from onefold.core.identifiers import Who
 from onefold.language.values import milliseconds
 from onefold.model.changes import Cursor
 from onefold.model.entry import Received
 from onefold.model.event import Excerpt
 from onefold.model.position import position
+
+
+class Finding(Protocol):
+    """Says whose events are: `core.identifiers.Finder`."""
+
+    def find(self, event: Excerpt) -> Who:
+        """Who an event is of."""
+        ...
 
 
 class Incoming(Struct, gc=False):
@@ -74,7 +83,9 @@ def people_of(events: Iterable[Incoming]) -> list[Who]:
     return list({id(incoming.who): incoming.who for incoming in events}.values())
 
 
-def read(partition: int, before: Cursor, entries: Iterable[tuple[int, Received | Unreadable]], finder: Finder) -> Batch:
+def read(
+    partition: int, before: Cursor, entries: Iterable[tuple[int, Received | Unreadable]], finder: Finding
+) -> Batch:
     """Read the events of entries, given as (offset, entry) in log order from `before` on."""
     now_ms, offset = before.now_ms, before.offset
     incoming: list[Incoming] = []
@@ -93,7 +104,7 @@ def read(partition: int, before: Cursor, entries: Iterable[tuple[int, Received |
     return Batch(partition, structs.replace(before, offset=offset, now_ms=now_ms), incoming, refused)
 
 
-def _read_entry(partition: int, offset: int, entry: Received, now_ms: int, finder: Finder) -> Iterator[Incoming]:
+def _read_entry(partition: int, offset: int, entry: Received, now_ms: int, finder: Finding) -> Iterator[Incoming]:
     digest, find = xxhash.xxh3_128_digest, finder.find
     source, sent_at_ms, received_ms = entry.source, entry.sent_at_ms, entry.at_ms
     first = position(offset, 0)

@@ -1,5 +1,7 @@
 """Merge: two profiles become one. Each part is a commutative monoid, so nothing is replayed."""
 
+from typing import Any
+
 from onefold.core.run import Run
 from onefold.language.program import IDENTITY, SEEN, Program, Trigger
 from onefold.limits import RECENT_EVENTS_MAX
@@ -44,13 +46,39 @@ def _combine(keep: Profile, gone: Profile, program: Program) -> set[Trigger]:
         if declare(keep.declared, name, declared):
             triggers.add(f"traits.{name}")
     for key, state in gone.slots.items():
-        keeping = program.slots.get(key)
-        if keeping is None:
-            continue
+        add_state(keep.slots, key, state, program, gone.id)
         triggers.add(key)
-        mine = keep.slots.get(key)
-        keep.slots[key] = state if mine is None else keeping.merge(mine, state)
     return triggers
+
+
+def add_state(slots: dict[str, Any], key: str, state: Any, program: Program, origin: int) -> None:
+    """Add the state of an aggregate, which came with the profile `origin`, to that of another profile.
+
+    Another partition may have put newer definitions into force: a state that this program does not know is set aside
+    for `settle`.
+    """
+    keeping = program.slots.get(key)
+    mine = slots.get(key)
+    if mine is None:
+        slots[key] = state
+    elif keeping is None:
+        slots[f"{key}{_ASIDE}{origin:x}"] = state
+    else:
+        slots[key] = keeping.merge(mine, state)
+
+
+def settle(slots: dict[str, Any], program: Program) -> dict[str, Any]:
+    """The states that the program knows; what was set aside for it is added."""
+    settled = {key: state for key, state in slots.items() if key in program.slots}
+    for aside in [key for key in slots if _ASIDE in key]:
+        key, _, origin = aside.partition(_ASIDE)
+        if key in program.slots:
+            add_state(settled, key, slots[aside], program, int(origin, 16))
+    return settled
+
+
+_ASIDE = "+"
+"""Between a slot and the profile that a state set aside came with."""
 
 
 def _within_partition(place: int) -> int:

@@ -6,19 +6,22 @@ a clock: time arrives in the entries. The steps of many batches may share a `Run
 
 from collections.abc import Iterable
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec import structs
 
 from onefold.core.admit import admit, refuse
 from onefold.core.batch import Batch, Incoming, Refused
 from onefold.core.fold import fold
+from onefold.core.merge import add_state
 from onefold.core.renew import bring_to_present, mark, renew
 from onefold.core.resolve import resolve
 from onefold.core.run import Run
+from onefold.core.timers import arm
 from onefold.language.program import Program
 from onefold.limits import SWEEP_MAX_PROFILES
 from onefold.model.changes import Changes, Cursor, View
+from onefold.model.entry import PROFILE_ID_MAX, Backfilled
 from onefold.model.position import position
 from onefold.model.rules import Rules, fingerprint
 
@@ -76,6 +79,14 @@ class Place(NamedTuple):
         return structs.replace(self.before, offset=self.offset + 1, now_ms=max(self.before.now_ms, self.at_ms))
 
 
+class Found(NamedTuple):
+    """What history holds of the profiles up to this id."""
+
+    upto: int
+    people: dict[int, tuple[int, dict[str, Any]]]
+    """Profile as it was → who that is by now, and its states."""
+
+
 def tick(place: Place, view: View, program: Program, rules: Rules) -> Changes:
     """Wake the profiles of the view (those whose timers are due by now) and bring them to the present."""
     run = _run_at(place, view, program, rules)
@@ -99,7 +110,32 @@ def sweep(place: Place, view: View, program: Program, rules: Rules) -> Changes:
 def define(place: Place, program: Program, rules: Rules) -> Changes:
     """From here on the program's definitions are in force; who was judged under others is swept next."""
     run = _run_at(place, _NOBODY, program, rules)
-    return run.changes(structs.replace(place.after(), version=program.version, sweeping=0))
+    filled = 0 if program.gathered else -1
+    after = structs.replace(place.after(), version=program.version, sweeping=0, since=place.offset, filled=filled)
+    return run.changes(after)
+
+
+def fill(place: Place, view: View, program: Program, rules: Rules, found: Found) -> Changes:
+    """Add what history holds of profiles to what has been gathered since the definitions came into force.
+
+    The view holds whoever these profiles are by now.
+    """
+    run = _run_at(place, view, program, rules)
+    for origin, (survivor, states) in found.people.items():
+        profile = view.profiles[survivor]
+        run.touch(profile)
+        for key, state in states.items():
+            if key in program.slots:
+                add_state(profile.slots, key, state, program, origin)
+        arm(profile, program)
+    mark(run)
+    filled = -1 if found.upto == PROFILE_ID_MAX else found.upto
+    return run.changes(structs.replace(place.after(), filled=filled))
+
+
+def is_next(entry: Backfilled, before: Cursor) -> bool:
+    """Whether this is what the partition waits for; what has come twice, or too late, is to be skipped."""
+    return entry.version == before.version and entry.after == before.filled
 
 
 def rule(place: Place, program: Program, rules: Rules, new: Rules) -> Changes:

@@ -4,7 +4,8 @@ A sweep does so after every change of definitions. With several partitions it ma
 definitions when another has swept already: what that one leaves behind is marked, and its home judges it again.
 """
 
-from onefold.core.run import Run
+from onefold.core.merge import settle
+from onefold.core.run import NOTHING, Run
 from onefold.core.timers import wake
 from onefold.model.profile import Profile
 
@@ -16,7 +17,8 @@ def renew(run: Run, profile: Profile) -> None:
     """Forget what the definitions do not mention any more, then judge everything."""
     program = run.program
     profile.version = program.version
-    profile.slots = {key: state for key, state in profile.slots.items() if key in program.slots}
+    profile.slots = settle(profile.slots, program)
+    run.quiet = program.quiet
     wake(run, profile)
     for name in [name for name in profile.computed if name not in program.trait_names]:
         del profile.computed[name]
@@ -26,6 +28,7 @@ def renew(run: Run, profile: Profile) -> None:
         run.moves.append((audience, False))
     program.judge_all(profile, run.now_ms, run.changed, run.moves)
     run.tell(profile, "definition")
+    run.quiet = NOTHING
 
 
 def bring_to_present(run: Run, profile: Profile) -> None:

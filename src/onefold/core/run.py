@@ -15,6 +15,8 @@ from onefold.model.profile import Profile
 from onefold.model.quarantined import Quarantined
 from onefold.model.rules import Rules
 
+NOTHING: frozenset[str] = frozenset()
+
 
 class Run:
     """What the batches of one commit have changed so far, over the view of the batch under way."""
@@ -42,6 +44,8 @@ class Run:
         """Audiences that its profile has entered (True) or left by it, until that is told."""
         self.bonds: list[tuple[int, int]] = []
         """Profiles that met in one event: what becomes of one may depend on the other."""
+        self.quiet: Container[str] = NOTHING
+        """Traits and audiences that change untold at the moment."""
         self.admitted = 0
         self.position = 0
         self.n = 0
@@ -82,6 +86,8 @@ class Run:
 
     def tell(self, profile: Profile, reason: str) -> None:
         """Effects and memberships of what has changed."""
+        if self.quiet:
+            self._hush(profile.id)
         if self.changed:
             self.effects.append(TraitsChanged(profile.id, self.position, self.n, self.now_ms, self.changed))
             self.n += 1
@@ -99,6 +105,14 @@ class Run:
             number += 1
         self.n = number
         self.moves = []
+
+    def _hush(self, one: int) -> None:
+        """Note the memberships of which no effect is to tell, and let go of such changes."""
+        for audience, entered in self.moves:
+            if audience in self.quiet:
+                self.members[audience][one] = self.now_ms if entered else 0
+        self.moves = [move for move in self.moves if move[0] not in self.quiet]
+        self.changed = {name: value for name, value in self.changed.items() if name not in self.quiet}
 
     def concerned(self, changed: Changed) -> set[int]:
         """Whose results may be others now that somebody else has changed these; closed under bonds."""

@@ -1,7 +1,7 @@
 """Timers: what time alone does to a profile. Windows lose their oldest events, moving comparisons turn."""
 
 from onefold.core.run import Run
-from onefold.language.program import NOW, Trigger
+from onefold.language.program import NOW, Program, Trigger
 from onefold.limits import NEVER_MS
 from onefold.model.profile import Profile
 
@@ -25,3 +25,11 @@ def wake(run: Run, profile: Profile) -> None:
         else:
             profile.due_ms = min(profile.due_ms, keeping.due_ms(state))
     run.judge(profile, triggers, "time")
+
+
+def arm(profile: Profile, program: Program) -> None:
+    """Wake the profile no later than the first of its windows loses something."""
+    for key, state in profile.slots.items():
+        keeping = program.slots.get(key)
+        if keeping is not None and keeping.expires:
+            profile.due_ms = min(profile.due_ms, keeping.due_ms(state))

@@ -7,7 +7,7 @@ Where that would be too much source for all names together, an event's slots and
 The generated source is kept on the program; nothing of it comes from users but literals, by `repr`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from onefold.language import nodes as n
@@ -15,7 +15,7 @@ from onefold.language import windows
 from onefold.language.aggregates import MONOIDS, Monoid
 from onefold.language.calendars import PERSON_ZONE, between, zone_name
 from onefold.language.check import Checked
-from onefold.language.excerpt import decoder
+from onefold.language.excerpt import decoder, reader
 from onefold.language.groups import Branch, branches, crossings, gates, of_trait
 from onefold.language.inputs import named, triggers, walk
 from onefold.language.keeping import keeping_of
@@ -49,18 +49,27 @@ class _Definition:
         """Also what the traits and audiences that it names depend on."""
 
 
-def compile_definitions(checked: Checked, version: int, parts_max: int = HANDLERS_MAX_PARTS) -> Program:
+def compile_definitions(
+    checked: Checked,
+    version: int,
+    gathered: Mapping[str, n.Kept] | None = None,
+    quiet: Iterable[str] = (),
+    parts_max: int = HANDLERS_MAX_PARTS,
+) -> Program:
     """The program of checked definitions (`checked.problems` must be empty).
 
-    `parts_max`: how many slots and definitions the functions of all event names may write out.
+    `gathered`: what is to be kept, by slot, although these definitions do not mention it. `quiet`: as
+    `Definitions.quiet`. `parts_max`: how many slots and definitions the functions of all event names may write out.
     """
     assert not checked.problems
     definitions = [_Definition(name, node, audience=False) for name, node in checked.traits.items()]
     definitions += [_Definition(name, node, audience=True) for name, node in checked.audiences.items()]
     _add_inherited_triggers(definitions)
-    compiler = _Compiler(definitions, Surroundings(checked.types, checked.timezone), version)
+    compiler = _Compiler(definitions, Surroundings(checked.types, checked.timezone), version, gathered or {})
     compiler.parts_left = parts_max
-    return compiler.program()
+    program = compiler.program()
+    program.quiet = frozenset(quiet)
+    return program
 
 
 def _add_inherited_triggers(definitions: list[_Definition]) -> None:
@@ -81,7 +90,13 @@ def _kept(node: n.Node) -> Iterator[n.Kept]:
                 yield PERSON_ZONE
 
 
-def _event_fields(node: n.Node) -> Iterator[n.Field]:
+def kept_by(checked: Checked) -> dict[str, n.Kept]:
+    """All that these definitions need kept, by its slot."""
+    nodes = (*checked.traits.values(), *checked.audiences.values())
+    return {n.slot(kept): kept for node in nodes for kept in _kept(node)}
+
+
+def event_fields(node: n.Node) -> Iterator[n.Field]:
     """Every event field in a tree, those inside aggregates included."""
     if isinstance(node, n.Field):
         yield node
@@ -89,19 +104,23 @@ def _event_fields(node: n.Node) -> Iterator[n.Field]:
         child = getattr(node, name)
         for item in child if isinstance(child, tuple) else (child,):
             if isinstance(item, n.Node):
-                yield from _event_fields(item)
+                yield from event_fields(item)
 
 
 class _Compiler:
     """Collects the source of every function, then runs it once."""
 
-    def __init__(self, definitions: list[_Definition], among: Surroundings, version: int) -> None:
+    def __init__(
+        self, definitions: list[_Definition], among: Surroundings, version: int, gathered: Mapping[str, n.Kept]
+    ) -> None:
         self.definitions = definitions
         self.among = among
         self.version = version
         self.kept: dict[str, n.Kept] = {}
         for definition in definitions:
             self.kept |= definition.slots
+        self.gathered = frozenset(gathered.keys() - self.kept.keys())
+        self.kept |= gathered
         self.slots = {key: keeping_of(kept, among.timezone) for key, kept in self.kept.items()}
         self.lines: list[str] = []
         self.parts_left = HANDLERS_MAX_PARTS
@@ -149,6 +168,7 @@ class _Compiler:
             f"gate_{index}": {text: scope[f"gate_{index}_{n_th}"] for n_th, text in enumerate(gate.audiences)}
             for index, gate in enumerate(self.gates)
         }
+        mentioned = self._mentioned("properties"), self._mentioned("context")
         program = Program(
             version=self.version,
             slots=self.slots,
@@ -165,8 +185,10 @@ class _Compiler:
             names=[d.name for d in self.definitions],
             trait_names=frozenset(d.name for d in self.definitions if not d.audience),
             audience_names=frozenset(d.name for d in self.definitions if d.audience),
-            decode=decoder(self._mentioned("properties"), self._mentioned("context")),
+            decode=decoder(*mentioned),
+            read=reader(*mentioned),
             source=source,
+            gathered=self.gathered,
         )
         scope["judge_some"] = program.judge_some
         _fill_blank(program)
@@ -200,7 +222,7 @@ class _Compiler:
 
     def _mentioned(self, root: str) -> set[str]:
         """The fields of an event's object that any aggregate reads."""
-        paths = (part.path for kept in self.kept.values() for part in _event_fields(kept))
+        paths = (part.path for kept in self.kept.values() for part in event_fields(kept))
         return {str(path[1]) for path in paths if path[0] == root}
 
     def _at_first(self) -> tuple[Trigger, ...]:
@@ -226,7 +248,7 @@ class _Compiler:
         numbers = sorted({i for trigger in (*touched, *SEEN) for i in self.dependents.get(trigger, ())})
         put, on = f"put_{index}" if touched else None, f"on_{index}" if touched or numbers else None
         if put:
-            self.lines += _OnEvent(self, event, touched, []).function(put)
+            self.lines += _OnEvent(self, event, touched, None).function(put)
         if on:
             self.lines += _OnEvent(self, event, touched, numbers).function(on)
         return put, on, (*touched, *SEEN)
@@ -234,8 +256,8 @@ class _Compiler:
     def _shared_functions(self, event: str, index: int, own: list[str]) -> tuple[str, str, Iterable[Trigger]]:
         """As `_event_functions`: what every event changes has one function, and each definition its judge."""
         if not self.causes:
-            self.lines += _OnEvent(self, "*", self.of_all, []).function("put_all")
-        self.lines += _OnEvent(self, event, own, [], shared=True).function(f"own_{index}")
+            self.lines += _OnEvent(self, "*", self.of_all, None).function("put_all")
+        self.lines += _OnEvent(self, event, own, None, shared=True).function(f"own_{index}")
         all_, seen = tuple(self.of_all), ((), (FIRST_SEEN,), (LAST_SEEN,), (FIRST_SEEN, LAST_SEEN))
         causes = tuple(Causes(all_, (*own, "events", *each)) for each in seen)
         self.causes[f"causes_{index}"] = causes
@@ -264,15 +286,15 @@ class _OnEvent:
     """The source of one function for events of one name: puts them into slots; judges, if it has what to judge."""
 
     def __init__(
-        self, compiler: _Compiler, event: str, touched: list[str], numbers: list[int], *, shared: bool = False
+        self, compiler: _Compiler, event: str, touched: list[str], numbers: list[int] | None, *, shared: bool = False
     ) -> None:
         self._compiler = compiler
         self._event = event
         self._touched = touched
         self._events = (event,) if shared else (event, "*")
         """Of these names it puts what counts by look-up."""
-        self._judging = bool(numbers)
-        self._judged = [compiler.definitions[number] for number in numbers]
+        self._judging = numbers is not None
+        self._judged = [compiler.definitions[number] for number in numbers or ()]
         self._traits_named = {name for definition in self._judged for name in definition.traits}
         self._scope = EventScope(compiler.among)
         self._flags: dict[Trigger, str] = {}

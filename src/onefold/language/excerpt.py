@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from onefold.model.entry import Defined, Entry, Received, Ruled, Sweep, Tick
+from onefold.model.entry import Backfilled, Defined, Entry, Received, Ruled, Sweep, Tick
 from onefold.model.event import Context, Excerpt, Properties
 
 
@@ -17,13 +17,16 @@ def attribute(field: str) -> str:
     return f"f_{field}" if field.isascii() and field.isidentifier() else f"x_{field.encode().hex()}"
 
 
+Reader = Callable[[str, str, str | None, str | None, str | None], Excerpt]
+"""(type, name, properties, context, traits), the last three as JSON objects: an event as aggregates see it."""
+
+
 def decoder(properties: Iterable[str], context: Iterable[str]) -> Callable[[bytes], Entry]:
     """A decoder of entries whose events carry these properties and parts of the context, and what the step needs.
 
     It raises `msgspec.MsgspecError` where the bytes are no entry.
     """
-    properties_type = _with_fields("Properties", Properties, properties)
-    context_type = _with_fields("Context", Context, set(context) - set(Context.__struct_fields__))
+    properties_type, context_type = _objects(properties, context)
     excerpt = msgspec.defstruct(
         "Excerpt",
         [("properties", properties_type | None, None), ("context", context_type | None, None)],
@@ -38,8 +41,34 @@ def decoder(properties: Iterable[str], context: Iterable[str]) -> Callable[[byte
         tag_field="kind",
         kw_only=True,
     )
-    kinds: Any = received | Tick | Defined | Ruled | Sweep
+    kinds: Any = received | Tick | Defined | Ruled | Sweep | Backfilled
     return msgspec.json.Decoder(kinds).decode
+
+
+def reader(properties: Iterable[str], context: Iterable[str]) -> Reader:
+    """A reader of what history keeps of events, with these properties and parts of the context."""
+    properties_type, context_type = _objects(properties, context)
+    read_properties = msgspec.json.Decoder(properties_type).decode
+    read_context = msgspec.json.Decoder(context_type).decode
+    read_traits = msgspec.json.Decoder(dict[str, Any]).decode
+
+    def read(type_: Any, name: str, properties: str | None, context: str | None, traits: str | None) -> Excerpt:
+        return Excerpt(
+            type_,
+            event=name if type_ == "track" else None,
+            properties=read_properties(properties) if properties else None,
+            context=read_context(context) if context else None,
+            traits=read_traits(traits) if traits else None,
+        )
+
+    return read
+
+
+def _objects(properties: Iterable[str], context: Iterable[str]) -> tuple[Any, Any]:
+    return (
+        _with_fields("Properties", Properties, properties),
+        _with_fields("Context", Context, set(context) - set(Context.__struct_fields__)),
+    )
 
 
 def _with_fields(name: str, base: type, fields: Iterable[str]) -> Any:

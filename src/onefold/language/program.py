@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
+from onefold.language.excerpt import Reader
 from onefold.language.keeping import Keeping
 from onefold.model.entry import Entry
 
@@ -81,8 +82,14 @@ class Program(Struct):
     audience_names: frozenset[str]
     decode: Callable[[bytes], Entry]
     """Reads an entry of the log; of its events just what these definitions use."""
+    read: Reader
+    """Reads an event that history keeps, as `decode` reads those of the log."""
     source: str
     """The generated Python, for people to read."""
+    gathered: frozenset[str] = frozenset()
+    """Slots that are kept although no definition in force mentions them."""
+    quiet: frozenset[str] = frozenset()
+    """`Definitions.quiet`."""
 
     def judge_some(
         self,

@@ -25,6 +25,10 @@ class Cursor(Struct, frozen=True, array_like=True):
     """The fingerprint of the rules in force (`model.rules`)."""
     forgotten_ms: int = 0
     """Messages admitted before it are forgotten: the window in force here has let go of them at some time."""
+    since: int = 0
+    """The offset of the entry that put `version` into force: its definitions gather from here on."""
+    filled: int = -1
+    """Profiles at home here with a larger id have yet to get what history holds of them; -1: nothing is to come."""
 
 
 class Changed(NamedTuple):

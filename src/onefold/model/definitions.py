@@ -56,3 +56,7 @@ class Definitions(Struct, frozen=True, omit_defaults=True):
     """An IANA name: where the days and hours begin that expressions read by the calendar."""
     allow_private_hosts: tuple[str, ...] = ()
     """Hosts that are sent to although they resolve to a private, loopback or link-local address (`model.host`)."""
+    coming: "Definitions | None" = None
+    """What is to be in force next, once it is computed over history: its aggregates are gathered, nobody is judged."""
+    quiet: tuple[str, ...] = ()
+    """Traits and audiences of which no effect tells who has them just because this version came into force."""

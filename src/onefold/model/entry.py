@@ -77,13 +77,41 @@ class Sweep(Struct, tag="sweep", tag_field="kind"):
     after: int
 
 
-Entry = Received | Tick | Defined | Ruled | Sweep
+class Backfilled(Struct, tag="backfilled", tag_field="kind"):
+    """What happened before definitions of this version were in force, for profiles at home here by their first id.
+
+    Entries follow one another from id to id; one that does not begin where the partition is, has come twice.
+    """
+
+    at_ms: int
+    version: int
+    after: int
+    upto: int
+    """Profiles with `after` < id <= `upto`."""
+    states: bytes
+    """`States` as MessagePack."""
+
+
+States = dict[int, dict[str, Any]]
+"""Profile id, as it was when the events came → slot → state of the aggregate over them."""
+
+PROFILE_ID_MAX = (1 << 64) - 1
+
+Entry = Received | Tick | Defined | Ruled | Sweep | Backfilled
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Whole | Tick | Defined | Ruled | Sweep)
+_decoder = msgspec.json.Decoder(Whole | Tick | Defined | Ruled | Sweep | Backfilled)
+_states_encoder = msgspec.msgpack.Encoder()
+_states_decoder = msgspec.msgpack.Decoder(States)
 
 encode = _encoder.encode
 """An entry (or `Outgoing`) as the bytes of one record."""
 
 decode = _decoder.decode
 """The entry in a record's bytes. Raises `msgspec.MsgspecError` where they are none."""
+
+encode_states = _states_encoder.encode
+"""`Backfilled.states`."""
+
+decode_states = _states_decoder.decode
+"""What `encode_states` was given."""

@@ -1,10 +1,10 @@
 """`onefold backup`: a consistent copy of a data directory, taken while the platform runs, and the proof that it opens.
 
-The parts are copied one after the other, each as of one commit of its own, in an order that makes them fit: first the
-deliveries, whose cursor must not be ahead of the effects; then the state; then the log, which so covers the state's
-cursors; then the catalog. What happened in between is folded and delivered again from the copy, under the same keys.
-A copy is itself a data directory. Its manifest, written last, holds the checksum of every file: without one it is no
-backup.
+The parts are copied one after the other, each as of one commit of its own, in an order that makes them fit: first
+history and the deliveries, whose cursors must not be ahead of the effects; then the state; then the log, which so
+covers the state's cursors; then the catalog. What happened in between is folded, delivered and kept again from the
+copy, under the same keys. A copy is itself a data directory. Its manifest, written last, holds the checksum of every
+file: without one it is no backup.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -72,6 +73,7 @@ def take(source: DataDirectory, target: Path, clock: Clock, progress: Progress) 
     copy = DataDirectory(target)
     with translated(target):
         target.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _copy_history(source, copy, progress)
     for name, environment in _environments(source):
         progress(name)
         _copy_environment(environment, target / environment.relative_to(source.path))
@@ -107,6 +109,25 @@ def verify(backup: Path, clock: Clock, progress: Progress) -> Opened:
         return _open(DataDirectory.open(restored, create=False), clock)
 
 
+def _copy_history(source: DataDirectory, copy: DataDirectory, progress: Progress) -> None:
+    """Where it lies in the directory; tables elsewhere are for whoever keeps that store to copy."""
+    if source.history.is_dir():
+        from onefold.storage import history_copy  # lazily: loads DuckDB and the table library
+
+        if history_copy.exists(source.history):
+            progress("history")
+            history_copy.copy(source.history, copy.history)
+
+
+def _history_cursor(directory: DataDirectory) -> int:
+    if not directory.history.is_dir():
+        return 0
+    from onefold.storage.history_delta import DeltaHistory  # lazily: loads DuckDB and the table library
+
+    with closing(DeltaHistory(directory.history, readonly=True)) as history:
+        return history.cursor()
+
+
 def _environments(source: DataDirectory) -> Iterator[tuple[str, Path]]:
     logs = sorted(path.parent for path in source.log.rglob(_LMDB_FILE)) if source.log.is_dir() else []
     for name, paths in (("deliveries", [source.deliveries]), ("state", [source.state]), ("log", logs)):
@@ -132,6 +153,8 @@ def _open(directory: DataDirectory, clock: Clock) -> Opened:
         behind = {partition: end - state.cursor(partition).offset for partition, (_, end) in ends.items()}
         if ahead := [partition for partition, records in behind.items() if records < 0]:
             raise Damaged(f"the state is ahead of the log in partitions {ahead}")
+        if _history_cursor(directory) > state.newest():
+            raise Damaged("history is ahead of the state")
         records = sum(end - first for first, end in ends.values())
         version = catalog.definitions().version
         return Opened(state.counts().get("profiles", 0), records, sum(behind.values()), version)

@@ -6,9 +6,11 @@ from typing import Literal
 
 from msgspec import Struct
 
+from onefold.clock import SystemClock
 from onefold.errors import NotFoundError, OnefoldError
 from onefold.ports import Catalog, Deliveries, LogReader, State
 from onefold.runtime import supervisor
+from onefold.runtime.history_lag import lag_ms
 from onefold.settings import Settings
 from onefold.storage.directory import FORMAT
 from onefold.storage.place import Place
@@ -19,6 +21,7 @@ Verdict = Literal["ok", "warn", "fail"]
 READER_LAG_MAX = 10_000
 """Commits that the oldest reader may be behind before the pages that it holds are worth a word."""
 LAG_WARN_RECORDS = 10_000
+HISTORY_LAG_WARN_MS = 120_000
 OUTCOMES = ("admitted", "duplicate")
 
 
@@ -52,7 +55,7 @@ def examine(settings: Settings) -> list[Finding]:
     opened = _Open(settings, place)
     try:
         found += _open_all(opened)
-        for look in (_platform, _permissions, _disk, _events, _lag, _readers, _deliveries):
+        for look in (_platform, _permissions, _disk, _events, _lag, _readers, _deliveries, _history):
             found += _guarded(look, opened)
     finally:
         for part in (opened.deliveries, opened.state, opened.log, opened.catalog):
@@ -189,3 +192,21 @@ def _deliveries(opened: _Open) -> Iterator[Finding]:
             yield Finding(f"deliveries to {destination}", "warn", detail, advice)
         else:
             yield Finding(f"deliveries to {destination}", "ok", detail or "none yet")
+
+
+def _history(opened: _Open) -> Iterator[Finding]:
+    settled = opened.place.history_settled()
+    if settled is None:
+        yield Finding("history", "ok", "is off: no queries, no previews, no backfills (docs/history.md)")
+        return
+    if opened.state is None:
+        return
+    behind_ms = lag_ms(opened.state, settled, SystemClock())
+    detail = f"written up to commit {settled:,}, {behind_ms / 1000:,.0f} s behind"
+    if behind_ms > HISTORY_LAG_WARN_MS:
+        advice = (
+            "start `onefold serve` or `onefold history`; until then effects and log are kept (or `history = false`)"
+        )
+        yield Finding("history", "warn", detail, advice)
+    else:
+        yield Finding("history", "ok", detail)

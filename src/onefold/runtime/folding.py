@@ -3,22 +3,23 @@
 The same code runs live, in a replay and in the simulation; only the ports differ.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import msgspec
 
 from onefold.core import pipeline
 from onefold.core.batch import Batch, Unreadable, people_of, read
 from onefold.core.identifiers import Finder, Who
-from onefold.core.pipeline import Place
+from onefold.core.pipeline import Found, Place
 from onefold.core.run import Run
 from onefold.errors import Conflict
 from onefold.language.program import Program
 from onefold.limits import KIB, STEP_MAX_EVENTS, SWEEP_MAX_PROFILES, TICK_MAX_TIMERS
 from onefold.model import profile as profiles
-from onefold.model.changes import Changes, Cursor, View
-from onefold.model.entry import Defined, Entry, Received, Ruled, Sweep, Tick
+from onefold.model.changes import Changed, Changes, Cursor, View
+from onefold.model.entry import Backfilled, Defined, Entry, Received, Ruled, Sweep, Tick, decode_states
 from onefold.model.profile import Profile
 from onefold.model.rules import fingerprint
 from onefold.ports import Loaded, LogReader, Record, State
@@ -36,8 +37,13 @@ _CONTESTED_EVENTS = 16_000
 _CONTESTED_COMMITS = 100
 """For so many commits after a conflict another one is expected."""
 _CACHED_PROFILES = 50_000
+_RECEIVED = b'{"kind":"received"'
+"""What every entry with events begins with; others may."""
 _FINDERS = 4
 """Rules that are remembered: partitions come to new ones one by one."""
+
+Alone = Tick | Defined | Ruled | Sweep | Backfilled
+"""Entries that carry no events: each makes a commit of its own."""
 
 
 class Folding:
@@ -53,8 +59,8 @@ class Folding:
         self._snapshot = 0
         self._profiles: Recent[int, Profile] = Recent(_CACHED_PROFILES)
         self._cursors: dict[int, Cursor] = {}
-        self._ahead: tuple[int, int | None, list[Record]] = (-1, None, [])
-        """Partition, `until`, and what was read and not yet folded."""
+        self._ahead: dict[int, tuple[int | None, list[Record]]] = {}
+        """Partition → `until`, and what was read and not yet folded."""
         self._contested = 0 if alone else _CONTESTED_COMMITS
         """Commits in which others are still expected to interfere."""
         self.conflicts = 0
@@ -69,62 +75,114 @@ class Folding:
 
     def advance(self, partition: int, max_events: int = STEP_MAX_EVENTS, until: int | None = None) -> int:
         """Fold the next entries of a partition (up to offset `until`) in one commit; returns how many, 0 at the end."""
+        return self._advance((partition,), max_events, until)
+
+    def advance_all(self, partitions: Collection[int]) -> int:
+        """Fold the next entries of several partitions; returns how many, 0 where all are at their ends.
+
+        Their events share a commit, which costs much by itself, above all on another machine.
+        """
+        return self._advance(partitions, STEP_MAX_EVENTS, None) if partitions else 0
+
+    def _advance(self, partitions: Collection[int], max_events: int, until: int | None) -> int:
+        """An entry without events has a commit of its own; where one comes first, the partition's events wait."""
+        share = min(max_events, _CONTESTED_EVENTS if self._contested else STEP_MAX_EVENTS) // len(partitions) or 1
+        alone = [partition for partition in partitions if self._is_alone_next(partition, share, until)]
+        taken = sum(self._until_nobody_is_faster(partial(self._fold_next, one, share, until)) for one in alone)
+        others = [partition for partition in partitions if partition not in alone]
+        if others:
+            taken += self._until_nobody_is_faster(partial(self._fold_events, others, share, until))
+        return taken
+
+    def _is_alone_next(self, partition: int, share: int, until: int | None) -> bool:
+        records = self._records(partition, share, until)
+        if not records or records[0].data.startswith(_RECEIVED):
+            return False
+        return isinstance(self._decode(self._programs.get(self.cursor(partition).version), records[0]), Alone)
+
+    def _fold_next(self, partition: int, share: int, until: int | None) -> int:
+        """Fold the next entry, if it carries no events; another worker may have done so meanwhile."""
+        if not self._is_alone_next(partition, share, until):
+            return 0
+        cursor, records = self.cursor(partition), self._records(partition, share, until)
+        program = self._programs.get(cursor.version)
+        entry = self._decode(program, records[0])
+        assert isinstance(entry, Alone)
+        self._fold_alone(Place(partition, cursor, records[0].offset, entry.at_ms), entry, program)
+        self._ahead[partition] = until, records[1:]
+        return 1
+
+    def _fold_events(self, partitions: Collection[int], share: int, until: int | None) -> int:
+        """Fold the events at the head of each partition in one commit."""
+        with self._pending() as pending:
+            for partition in partitions:
+                self._fold_part(pending, partition, share, until)
+            if pending.parts:
+                self._commit_events(pending)
+        for part in pending.parts:
+            self._ahead[part.run.partition] = until, part.rest
+        return sum(part.taken for part in pending.parts)
+
+    def _until_nobody_is_faster(self, fold: Callable[[], int]) -> int:
         while True:
             self._catch_up()
-            cursor = self.cursor(partition)
-            max_events = min(max_events, _CONTESTED_EVENTS if self._contested else STEP_MAX_EVENTS)
-            records = self._records(partition, cursor.offset, max_events * _EVENT_BYTES, until)
-            if not records:
-                return 0
             try:
-                taken = self._fold(partition, cursor, records, max_events)
+                taken = fold()
             except Conflict:
                 self.conflicts += 1
                 self._contested = _CONTESTED_COMMITS
             else:
-                self._contested = max(0, self._contested - 1)
-                self._ahead = (partition, until, records[taken:])
+                if taken:
+                    self._contested = max(0, self._contested - 1)
                 return taken
 
-    def _records(self, partition: int, offset: int, max_bytes: int, until: int | None) -> list[Record]:
+    def _records(self, partition: int, max_events: int, until: int | None) -> list[Record]:
         """The next records. What is left of the last read is used up first: a tick would have it all read again."""
-        owner, bound, ahead = self._ahead
-        if ahead and (owner, bound, ahead[0].offset) == (partition, until, offset):
+        offset = self.cursor(partition).offset
+        bound, ahead = self._ahead.get(partition, (None, []))
+        if ahead and (bound, ahead[0].offset) == (until, offset):
             return ahead
+        max_bytes = max_events * _EVENT_BYTES
         if until is None:
-            return self._log.read(partition, offset, max_bytes)
-        max_bytes = min(max_bytes, (until - offset) * _RECORD_BYTES)
-        return [record for record in self._log.read(partition, offset, max_bytes) if record.offset < until]
+            ahead = self._log.read(partition, offset, max_bytes)
+        else:
+            max_bytes = min(max_bytes, (until - offset) * _RECORD_BYTES)
+            ahead = [record for record in self._log.read(partition, offset, max_bytes) if record.offset < until]
+        self._ahead[partition] = until, ahead
+        return ahead
 
-    def _fold(self, partition: int, cursor: Cursor, records: list[Record], max_events: int) -> int:
+    def _fold_part(self, pending: "_Pending", partition: int, max_events: int, until: int | None) -> None:
+        """Add a part to the commit: what comes next in a partition, up to an entry without events."""
+        cursor, records = self.cursor(partition), self._records(partition, max_events, until)
         program = self._programs.get(cursor.version)
-        first = self._decode(program, records[0])
-        if isinstance(first, Tick | Defined | Ruled | Sweep):
-            self._fold_alone(Place(partition, cursor, records[0].offset, first.at_ms), first, program)
-            return 1
-        run = Run(partition, program, self._finder(cursor).rules, cursor.forgotten_ms)
-        with self._pending(cursor, run) as pending:
-            taken, events = 0, 0
-            while events < max_events and taken < len(records):
-                batch = self._next_batch(program, cursor, partition, records[taken:], max_events - events)
-                if batch is None:
-                    break
-                view = self._load(pending, people_of(batch.incoming), (), batch.messages())
-                pipeline.step(pending.run, batch, view)
-                self._forget(pending.run.absorbed)
-                if self._contested:
-                    pending.batches.append(batch)
-                events += len(batch.incoming)
-                taken += batch.cursor.offset - cursor.offset
-                cursor = batch.cursor
-            self._commit_events(pending, cursor)
-        return taken
+        part: _Part | None = None
+        taken = events = 0
+        while events < max_events and taken < len(records):
+            batch = self._next_batch(program, cursor, partition, records[taken:], max_events - events)
+            if batch is None:
+                break
+            if part is None:
+                part = pending.begin(Run(partition, program, self._finder(cursor).rules, cursor.forgotten_ms), cursor)
+            pipeline.step(part.run, batch, self._load(pending, people_of(batch.incoming), (), batch.messages()))
+            self._absorbed(pending, part.run)
+            if self._contested:
+                part.batches.append(batch)
+            events += len(batch.incoming)
+            taken += batch.cursor.offset - cursor.offset
+            part.cursor = cursor = batch.cursor
+        if part is not None:
+            part.taken, part.rest = taken, records[taken:]
 
-    def _commit_events(self, pending: "_Pending", cursor: Cursor) -> None:
+    def _absorbed(self, pending: "_Pending", run: Run) -> None:
+        """Who has ended in a merge is remembered nowhere."""
+        self._forget(run.absorbed)
+        pending.forget(run.absorbed)
+
+    def _commit_events(self, pending: "_Pending") -> None:
         """Commit; where others were faster, first fold again the events of just the people whom they changed."""
         while True:
             try:
-                self._commit(pending, pipeline.finish(pending.run, cursor))
+                self._commit(pending, [pipeline.finish(part.run, part.cursor) for part in pending.parts])
             except Conflict:
                 if not self._mend(pending):
                     raise
@@ -134,27 +192,27 @@ class Folding:
                 return
 
     def _mend(self, pending: "_Pending") -> bool:
-        """Bring a commit to the present. False: too much has changed, or others fold this partition, too."""
-        run = pending.run
-        if not pending.batches:
+        """Bring a commit to the present. False: too much has changed, or others fold these partitions, too."""
+        parts = pending.parts
+        if not all(part.batches for part in parts):
             return False
         newest, changed = self._state.touched_since(pending.snapshot)
-        if changed is None or self._state.cursor(run.partition) != pending.before:
+        if changed is None or any(self._state.cursor(part.run.partition) != part.before for part in parts):
             return False
-        seen = self._state.load((), (), run.messages).seen
+        seen = self._state.load((), (), {message for part in parts for message in part.run.messages}).seen
         if any(pending.seen.get(message) != at_ms for message, at_ms in seen.items()):
             return False
-        people = run.concerned(changed)
+        people = pending.concerned(changed)
         self._forget(changed.profiles)
         self._forget(people)
         pending.snapshot = newest
         for profile_id in people:
             pending.encoded.pop(profile_id, None)
-        positions = run.retract(people)
-        again = [each for batch in pending.batches for each in batch.incoming if each.position in positions]
-        view = self._load(pending, people_of(again), (), ())
-        pipeline.step_again(run, again, view)
-        self._forget(run.absorbed)
+        retracted = [part.run.retract(people) for part in parts]
+        for part, positions in zip(parts, retracted, strict=True):
+            again = [each for batch in part.batches for each in batch.incoming if each.position in positions]
+            pipeline.step_again(part.run, again, self._load(pending, people_of(again), (), ()))
+            self._absorbed(pending, part.run)
         self.mended += 1
         return True
 
@@ -190,10 +248,10 @@ class Folding:
             finder = self._finders[cursor.rules] = Finder(self._state.rules(cursor.rules))
         return finder
 
-    def _fold_alone(self, place: Place, entry: Tick | Defined | Ruled | Sweep, program: Program) -> None:
+    def _fold_alone(self, place: Place, entry: Alone, program: Program) -> None:
         """An entry without events makes a commit of its own."""
         rules = self._finder(place.before).rules
-        with self._pending(place.before, Run(place.partition, program, rules)) as pending:
+        with self._pending() as pending:
             match entry:
                 case Tick():
                     now_ms = place.after().now_ms
@@ -207,19 +265,33 @@ class Folding:
                     changes = pipeline.define(place, self._programs.get(version), rules)
                 case Ruled(rules=new) if fingerprint(new) != place.before.rules:
                     changes = pipeline.rule(place, program, rules, new)
+                case Backfilled() if pipeline.is_next(entry, place.before):
+                    found = self._found(entry)
+                    survivors = {survivor for survivor, _ in found.people.values()}
+                    view = self._load(pending, (), survivors, ())
+                    if not survivors <= view.profiles.keys():
+                        raise Conflict(f"a profile of partition {place.partition} was absorbed meanwhile")
+                    changes = pipeline.fill(place, view, program, rules, found)
                 case _:
                     changes = pipeline.skip(place, program, rules)
-            self._commit(pending, changes)
+            self._commit(pending, [changes])
+
+    def _found(self, entry: Backfilled) -> Found:
+        """What an entry brings, with who its profiles are by now; those that are no more are left out."""
+        states = decode_states(entry.states)
+        alive = self._state.survivors(states)
+        return Found(entry.upto, {one: (profiles.decode(data).id, states[one]) for one, data in alive.items()})
 
     @contextmanager
-    def _pending(self, before: Cursor, run: Run) -> "Iterator[_Pending]":
+    def _pending(self) -> "Iterator[_Pending]":
         """A commit in the making. Where it fails, all that it has changed in memory is forgotten."""
-        pending = _Pending(self._snapshot, before, run)
+        pending = _Pending(self._snapshot)
         try:
             yield pending
         except BaseException:
             self._forget(pending.read)
-            self._forget(pending.run.touched)
+            for part in pending.parts:
+                self._forget(part.run.touched)
             self._cursors.clear()
             raise
 
@@ -243,21 +315,19 @@ class Folding:
         self, pending: "_Pending", people: Iterable[Who], wanted: Collection[int], messages: Collection[bytes]
     ) -> View:
         """The view of a batch: from memory, and from the state where that has more to say."""
-        run = pending.run
         here: dict[int, Profile] = {}
         names: list[str] = []
         for who in people:
-            profile = self._remembered(run, who.owner) if who.owner else None
+            profile = self._remembered(pending, who.owner) if who.owner else None
             if profile is not None and who.settle(profile):
                 here[profile.id] = profile
             else:
                 who.owner = 0
                 names += who.identifiers
-        moved = run.moved
-        owners = {name: moved[name] for name in names if name in moved} if moved else {}
+        owners = pending.moved(names)
         missing = []
         for profile_id in {*owners.values(), *wanted}:
-            profile = self._remembered(run, profile_id)
+            profile = self._remembered(pending, profile_id)
             if profile is None:
                 missing.append(profile_id)
             else:
@@ -266,41 +336,61 @@ class Folding:
         loaded = self._state.load(unknown, missing, messages, self._profiles)
         owners |= loaded.identifiers
         for profile_id in {*loaded.identifiers.values(), *loaded.profiles}:
-            profile = self._remembered(run, profile_id)
+            profile = self._remembered(pending, profile_id)
             if profile is None:
                 profile = profiles.decode(loaded.profiles[profile_id])
                 self._profiles.put(profile_id, profile)
             here[profile_id] = profile
         pending.seen |= loaded.seen
-        if admitted := run.messages.keys() & set(messages):
-            loaded.seen.update((message, run.messages[message]) for message in admitted)
+        loaded.seen.update(pending.admitted(messages))
         pending.reads(loaded.identifiers, {*here, *wanted} if wanted else here)
         return View(owners, here, loaded.seen)
 
-    def _remembered(self, run: Run, profile_id: int) -> Profile | None:
+    def _remembered(self, pending: "_Pending", profile_id: int) -> Profile | None:
         profile = self._profiles.get(profile_id)
-        return run.touched.get(profile_id) if profile is None else profile
+        return pending.touched(profile_id) if profile is None else profile
 
-    def _commit(self, pending: "_Pending", changes: Changes) -> None:
+    def _commit(self, pending: "_Pending", parts: list[Changes]) -> None:
         encode, encoded = profiles.encode, pending.encoded
-        for profile_id, profile in changes.profiles.items():
-            if profile_id not in encoded:
-                encoded[profile_id] = encode(profile)
-        self._state.commit(changes, pending.loaded(), encoded)
-        self._cursors[changes.partition] = changes.cursor
-        for profile_id, profile in changes.profiles.items():
-            self._profiles.put(profile_id, profile)
-        self._forget(changes.absorbed)
+        later: set[int] = set()
+        for changes in reversed(parts):
+            if later:  # One profile is written once, as it is in the end.
+                changes.profiles = {one: profile for one, profile in changes.profiles.items() if one not in later}
+            if len(parts) > 1:
+                later.update(changes.profiles)
+            for profile_id, profile in changes.profiles.items():
+                if profile_id not in encoded:
+                    encoded[profile_id] = encode(profile)
+        self._state.commit(parts, pending.loaded(), encoded)
+        for changes in parts:
+            self._cursors[changes.partition] = changes.cursor
+            for profile_id, profile in changes.profiles.items():
+                self._profiles.put(profile_id, profile)
+            self._forget(changes.absorbed)
+
+
+class _Part:
+    """What one partition adds to a commit."""
+
+    def __init__(self, run: Run, before: Cursor) -> None:
+        self.run = run
+        self.before = before
+        self.cursor = before
+        """Where the partition is after what has been folded so far."""
+        self.taken = 0
+        """Records that have been folded."""
+        self.rest: list[Record] = []
+        """What was read and is not folded yet."""
+        self.batches: list[Batch] = []
+        """What the run has folded; kept only while others commit, too."""
 
 
 class _Pending:
-    """A commit in the making, and what it has read."""
+    """A commit in the making: its parts, each made on what those before it have left, and what they have read."""
 
-    def __init__(self, snapshot: int, before: Cursor, run: Run) -> None:
+    def __init__(self, snapshot: int) -> None:
         self.snapshot = snapshot
-        self.before = before
-        self.batches: list[Batch] = []
-        """What the run has folded; kept only while others commit, too."""
+        self.parts: list[_Part] = []
         self._identifiers: dict[str, int] = {}
         self.read: dict[int, bytes] = {}
         """Profiles that the commit has read."""
@@ -308,7 +398,49 @@ class _Pending:
         """Messages of the commit that were admitted before, and when: others must not have admitted them since."""
         self.encoded: dict[int, bytes] = {}
         """Profiles as they are to be committed, from an attempt that met a conflict."""
-        self.run = run
+
+    def begin(self, run: Run, before: Cursor) -> _Part:
+        """The next part."""
+        self.parts.append(_Part(run, before))
+        return self.parts[-1]
+
+    def touched(self, profile_id: int) -> Profile | None:
+        """A profile that the commit has made or changed."""
+        for part in self.parts:
+            if (profile := part.run.touched.get(profile_id)) is not None:
+                return profile
+        return None
+
+    def moved(self, names: list[str]) -> dict[str, int]:
+        """Those of these identifiers that the commit has given to somebody → to whom."""
+        owners: dict[str, int] = {}
+        for part in self.parts:
+            if moved := part.run.moved:
+                owners |= {name: moved[name] for name in names if name in moved}
+        return owners
+
+    def admitted(self, messages: Collection[bytes]) -> dict[bytes, int]:
+        """Those of these messages that the commit has admitted → when."""
+        found: dict[bytes, int] = {}
+        for part in self.parts:
+            if (there := part.run.messages) and (again := there.keys() & set(messages)):
+                found |= {message: there[message] for message in again}
+        return found
+
+    def forget(self, absorbed: Iterable[int]) -> None:
+        """These profiles are no more, whichever part has touched them."""
+        for profile_id in absorbed:
+            for part in self.parts:
+                part.run.touched.pop(profile_id, None)
+
+    def concerned(self, changed: Changed) -> set[int]:
+        """Whose results may be others now that somebody else has changed these, in any part."""
+        people, before = set(changed.profiles), -1
+        while len(people) != before:
+            before = len(people)
+            for part in self.parts:
+                people |= part.run.concerned(Changed(people, changed.identifiers))
+        return people
 
     def reads(self, owners: dict[str, int], here: Iterable[int]) -> None:
         """Remember what was read, for the commit to check."""

@@ -6,7 +6,7 @@ import msgspec
 
 from onefold.errors import DefinitionError
 from onefold.language.check import checked
-from onefold.language.compile_python import compile_definitions
+from onefold.language.compile_python import compile_definitions, kept_by
 from onefold.language.program import Program
 from onefold.model.definitions import Definitions
 from onefold.model.entry import Defined
@@ -38,7 +38,8 @@ class Programs:
         whole = checked(definitions)
         if whole.problems:
             raise DefinitionError([f"definitions {version}: {problem.show()}" for problem in whole.problems])
-        program = compile_definitions(whole, version)
+        gathered = {} if definitions.coming is None else kept_by(checked(definitions.coming))
+        program = compile_definitions(whole, version, gathered, definitions.quiet)
         self._programs[version] = program
         while len(self._programs) > _KEPT:
             del self._programs[min(self._programs)]

@@ -1,7 +1,8 @@
 """Retention: now and then, forget log records and effects that are old and that nobody needs any more.
 
-A record may go once it is folded and delivered; a commit's effects once every destination has taken them. Of the
-effects hardly more is read than the first of each commit: within a partition instants and positions of effects ascend.
+A record may go once it is folded, delivered and in history; a commit's effects once every destination has taken them,
+and so has history. Of the effects hardly more is read than the first of each commit: within a partition instants and
+positions of effects ascend.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from onefold.clock import Clock
 from onefold.errors import StorageError
 from onefold.model import effect
 from onefold.model.position import split
-from onefold.ports import Commit, State, TrimmingWriter
+from onefold.ports import Commit, Deliveries, State, TrimmingWriter
 from onefold.ports import Retention as LogRetention
 from onefold.settings import Settings
 
@@ -25,13 +26,20 @@ _LOOK_COMMITS = 64
 log = structlog.get_logger("retention")
 
 
+def taken_by_all(deliveries: Deliveries, history: Callable[[], int | None]) -> int:
+    """No destination, nor history where there is one, needs effects of commits up to this one again."""
+    settled = history()
+    low_water = deliveries.low_water()
+    return low_water if settled is None else min(low_water, settled)
+
+
 class Retention:
     """Runs in the worker of the first partition, which writes log and state anyway."""
 
     def __init__(
         self, settings: Settings, writer: TrimmingWriter, state: State, taken: Callable[[], int], clock: Clock
     ) -> None:
-        """`taken`: no destination needs effects of commits up to this one again."""
+        """`taken`: nobody needs effects of commits up to this one again."""
         self._settings = settings
         self._writer = writer
         self._state = state

@@ -18,6 +18,7 @@ ROLES = {
     "api": "onefold.server.app:run_api",
     "worker": "onefold.runtime.worker:run",
     "deliver": "onefold.runtime.delivery:run",
+    "history": "onefold.runtime.history:run",
 }
 """Role → the function that is that role's life; only the module that is wanted is loaded. `http`: collect and API."""
 

@@ -139,6 +139,7 @@ def roles(settings: Settings) -> list[Role]:
         *(role("http", index) for index in range(settings.collectors)),
         *(role("worker", index) for index in range(settings.workers)),
         role("deliver", 0),
+        *([role("history", 0)] if settings.keeps_history else []),
     ]
 
 

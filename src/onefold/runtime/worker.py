@@ -1,9 +1,9 @@
 """The worker role: folds its partitions as entries arrive, and writes the entries that only time or people cause."""
 
-import signal
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack, closing
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -23,8 +23,9 @@ from onefold.runtime.folding import Folding
 from onefold.runtime.heap import without_collector
 from onefold.runtime.programs import Programs
 from onefold.runtime.pulse import Pulse, told
-from onefold.runtime.retention import Retention
+from onefold.runtime.retention import Retention, taken_by_all
 from onefold.runtime.ruling import begin, rules_of
+from onefold.runtime.stopping import stop_signals
 from onefold.settings import Settings
 from onefold.storage.place import Place
 
@@ -95,13 +96,12 @@ class Worker:
         """Fold what has arrived in each partition; returns how many records were taken."""
         self._poll_catalog()
         self._take_over(self._assignment.partitions())
-        taken = 0
-        for partition in sorted(self._partitions):
+        partitions = sorted(self._partitions)
+        for partition in partitions:
             if (entry := self._caused_by_time(partition)) is not None:
                 first = self._writer.append({partition: [entries.encode(entry)]})
                 self._written[partition] = first[partition]
-            taken += self._folding.advance(partition)
-        return taken
+        return self._folding.advance_all(partitions)
 
     @property
     def owns_first(self) -> bool:
@@ -193,7 +193,7 @@ def run(settings: Settings, index: int) -> None:
     """The worker role: folds its share of the partitions (`Place.share`) until SIGTERM."""
     sys.setrecursionlimit(_RECURSION_LIMIT)
     rest = Rest()
-    stopped = _stop_signals(rest)
+    stopped = stop_signals(rest)
     place, clock = Place.open(settings), SystemClock()
     pulse = Pulse(clock)
     with ExitStack() as stack:
@@ -205,6 +205,7 @@ def run(settings: Settings, index: int) -> None:
         begin(reader, writer, rules_of(settings), clock)
         state = stack.enter_context(closing(place.state()))
         deliveries = stack.enter_context(closing(place.deliveries(readonly=True)))
+        taken = partial(taken_by_all, deliveries, place.history_settled)
         catalog = stack.enter_context(closing(place.catalog(clock)))
         stack.callback(rest.close)
         rest.hear(reader.watch(assignment.partitions()), catalog.watch())
@@ -212,19 +213,5 @@ def run(settings: Settings, index: int) -> None:
         worker = stack.enter_context(closing(Worker(assignment, engines, rules_of(settings), clock)))
         log.info("worker started", partitions=sorted(assignment.partitions()))
         with without_collector():
-            loop(worker, Retention(settings, writer, state, deliveries.low_water, clock), rest, pulse, stopped)
+            loop(worker, Retention(settings, writer, state, taken, clock), rest, pulse, stopped)
         log.info("worker stopped", conflicts=worker.conflicts)
-
-
-def _stop_signals(rest: Rest) -> Callable[[], bool]:
-    """Whether SIGTERM or SIGINT has come; either ends the rest."""
-    stop = False
-
-    def on_signal(_number: int, _frame: object) -> None:
-        nonlocal stop
-        stop = True
-        rest.wake()
-
-    signal.signal(signal.SIGTERM, on_signal)
-    signal.signal(signal.SIGINT, on_signal)
-    return lambda: stop

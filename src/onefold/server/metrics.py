@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from onefold.errors import OnefoldError
+from onefold.runtime.history_lag import lag_ms
 from onefold.server.engines import Engines, Given
 from onefold.server.pressure import lags
 from onefold.server.route import read
@@ -32,7 +33,7 @@ class Metrics:
     def collect(self) -> Iterator[Metric]:
         """Every metric; an engine that cannot be read leaves its own out and `onefold_up` at 0."""
         up = 1
-        for part in (self._events, self._lag, self._state, self._deliveries, self._disk):
+        for part in (self._events, self._lag, self._state, self._deliveries, self._history, self._disk):
             try:
                 yield from list(part())
             except OnefoldError:
@@ -86,6 +87,15 @@ class Metrics:
             for outcome, count in sorted(counts.items()):
                 family.add_metric([destination, outcome], count)
         yield family
+
+    def _history(self) -> Iterator[Metric]:
+        settled = self._engines.place.history_settled()
+        if settled is None:
+            return
+        behind_ms = lag_ms(self._engines.state, settled, self._engines.clock)
+        yield GaugeMetricFamily(
+            "onefold_history_lag_seconds", "Age of the oldest effect that history has not taken", value=behind_ms / 1000
+        )
 
     def _disk(self) -> Iterator[Metric]:
         free = self._engines.place.free_bytes()

@@ -127,12 +127,14 @@ class SqlCatalog:
         """Keep these definitions as a new version and return them with its number; unchanged ones keep theirs.
 
         Sources that they name are created, or changed to what they say; others stay. With `base`, raises
-        `Conflict` where the latest version is not (any more) that one.
+        `Conflict` where the latest version is not (any more) that one. While definitions are `coming`, raises
+        `InvalidRequest` for any but these, and those in force without them (which calls them off).
         """
         with self._change() as connection:
             latest = _load_definitions(connection, None) or Definitions()
             if base is not None and latest.version != base:
                 raise Conflict(f"the definitions are at version {latest.version} by now, not {base}")
+            _check_coming(latest, definitions)
             self._upsert_sources(connection, definitions)
             if latest == msgspec.structs.replace(definitions, version=latest.version):
                 return latest
@@ -154,6 +156,18 @@ class SqlCatalog:
         )
         with self._database.reading() as connection:
             return [VersionRow(*row) for row in connection.execute(columns.order_by(tables.definitions.c.version))]
+
+    def pause_backfill(self, *, paused: bool) -> None:
+        """Ask that definitions that are coming not be computed for now, or that they be again."""
+        with self._change() as connection:
+            connection.execute(tables.numbers.delete().where(tables.numbers.c.name == tables.BACKFILL_PAUSED))
+            connection.execute(tables.numbers.insert().values(name=tables.BACKFILL_PAUSED, value=int(paused)))
+
+    def backfill_paused(self) -> bool:
+        """Whether somebody has asked so."""
+        with self._database.reading() as connection:
+            wanted = sa.select(tables.numbers.c.value).where(tables.numbers.c.name == tables.BACKFILL_PAUSED)
+            return bool(connection.scalar(wanted))
 
     # --- signing secrets -------------------------------------------------------------------------------------
     def signing_secret(self, destination: str) -> str:
@@ -289,6 +303,17 @@ def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise InvalidRequest(
             f"{name!r} is not a name: 1 to 64 letters, digits, `_`, `-` and `.`, not starting with a sign"
+        )
+
+
+def _check_coming(latest: Definitions, definitions: Definitions) -> None:
+    if latest.coming is None:
+        return
+    allowed = latest, latest.coming, msgspec.structs.replace(latest, coming=None)
+    if all(msgspec.structs.replace(definitions, version=each.version) != each for each in allowed):
+        raise InvalidRequest(
+            f"definitions are being computed over history (since version {latest.version}) and come into force after "
+            "that; wait for them (`onefold backfill`), or call them off (`onefold backfill cancel`)"
         )
 
 

@@ -9,6 +9,8 @@ SCHEMA = 1
 """The version of these tables that this code reads and writes."""
 GENERATION = "generation"
 """The name of the number that grows with every change."""
+BACKFILL_PAUSED = "backfill_paused"
+"""The name of the number that is 1 while nothing is to be computed over history."""
 
 metadata = sa.MetaData()
 numbers = sa.Table(

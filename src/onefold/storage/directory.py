@@ -28,6 +28,7 @@ class DataDirectory:
         self.state = path / "state"
         self.deliveries = path / "deliveries"
         self.catalog = path / "catalog.sqlite"
+        self.history = path / "history"
 
     @classmethod
     def open(cls, path: Path, *, create: bool = True) -> "DataDirectory":

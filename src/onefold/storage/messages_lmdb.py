@@ -132,6 +132,16 @@ class MessageIndex:
         _trim(txn, tables, head.moved)
         return arrived
 
+    def skip(self, txn: Txn, picture: Picture) -> Arrived:
+        """Write that this commit brings none: those of a part come with the last part of its transaction.
+
+        What a part brings, a later one may not move yet: it waits only once it is committed.
+        """
+        tables, _, head = picture
+        arrived = Arrived(head.place, head.place, oldest_generation(head), {})
+        txn.put(U64.pack(head.number), encode(arrived), db=tables.recent, append=True)
+        return arrived
+
     def committed(self, arrived: Arrived) -> None:
         """Take note of a commit of this process, once it is on disk."""
         assert self._waiting

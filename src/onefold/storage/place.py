@@ -5,12 +5,15 @@ neither state nor deliveries nor catalog; with both there is no data directory. 
 where they are wanted: they are extras.
 """
 
+from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from onefold.clock import Clock, SystemClock
-from onefold.ports import Assignment, Catalog, Deliveries, LogReader, State, TrimmingWriter
+from onefold.errors import NotFoundError
+from onefold.ports import Assignment, Catalog, Deliveries, History, HistoryReader, LogReader, State, TrimmingWriter
 from onefold.settings import Settings
-from onefold.storage import assignment, log_lmdb
+from onefold.storage import assignment, history_standing, log_lmdb
 from onefold.storage.catalog_sqlite import SqliteCatalog
 from onefold.storage.deliveries_lmdb import DeliveryStore
 from onefold.storage.directory import DataDirectory
@@ -109,6 +112,49 @@ class Place:
 
             return PostgresCatalog(settings.database, clock or SystemClock(), settings.workspace)
         return SqliteCatalog(self._here().catalog, clock or SystemClock())
+
+    @property
+    def history_location(self) -> str | None:
+        """Where the tables of history are, or are to be; None: there is no history."""
+        settings = self.settings
+        if not settings.keeps_history:
+            return None
+        return settings.history_location or str(self._here().history)
+
+    def history(self) -> History:
+        """History, for who writes it (`try_hold`), or who does not mind that there is none yet."""
+        from onefold.storage.history_delta import DeltaHistory, Options  # lazily: loads DuckDB and the table library
+
+        settings = self.settings
+        return DeltaHistory(self._history(), options=Options(settings.history_options, settings.history_keep_days))
+
+    def history_reader(self) -> HistoryReader:
+        """History, for reading. Raises `NotFoundError` where there is none, or none yet."""
+        from onefold.storage.history_delta import DeltaHistory, Options  # lazily: loads DuckDB and the table library
+
+        return DeltaHistory(self._history(), readonly=True, options=Options(self.settings.history_options))
+
+    def history_settled(self) -> int | None:
+        """The commit up to which effects and events are in history for good; None: there is no history."""
+        location = self.history_location
+        if location is None:
+            return None
+        if "://" not in location:
+            return history_standing.read(Path(location)).cursor
+        try:
+            with closing(self.history_reader()) as reader:
+                return reader.cursor()
+        except NotFoundError:
+            return 0
+
+    def _history(self) -> str:
+        location = self.history_location
+        if location is None:
+            raise NotFoundError(
+                "there is no history here: `history` is false, or `history_location` is missing where nothing lies in "
+                "a data directory"
+            )
+        return location
 
     def _here(self) -> DataDirectory:
         assert self.directory is not None

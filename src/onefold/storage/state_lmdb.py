@@ -3,7 +3,7 @@
 How it is written is in `state_commit`, how it lies on disk in `state_tables`, messages are in `messages_lmdb`.
 """
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -130,15 +130,17 @@ class LmdbState:
                     changed.identifiers.update(touched.identifiers)
         return number, changed
 
-    def commit(self, changes: Changes, loaded: Loaded, encoded: Mapping[int, bytes]) -> int:
-        """Write a batch's changes in one durable transaction and return the new snapshot number."""
-        assert changes.profiles.keys().isdisjoint(changes.absorbed)
-        number, arrived = self._env.write(lambda txn: self._write(txn, changes, loaded, encoded))
-        self._messages.committed(arrived)
-        self._own[number] = None
-        if len(self._own) > TOUCHED_KEPT:
-            del self._own[next(iter(self._own))]
-        return number
+    def commit(self, parts: Sequence[Changes], loaded: Loaded, encoded: Mapping[int, bytes]) -> int:
+        """Write what was changed in one durable transaction and return the new snapshot number."""
+        assert all(changes.profiles.keys().isdisjoint(changes.absorbed) for changes in parts)
+        newest, arrivals = self._env.write(lambda txn: self._write(txn, parts, loaded, encoded))
+        for arrived in arrivals:
+            self._messages.committed(arrived)
+        for number in range(newest - len(parts) + 1, newest + 1):
+            self._own[number] = None
+            if len(self._own) > TOUCHED_KEPT:
+                del self._own[next(iter(self._own))]
+        return newest
 
     def due(self, partition: int, until_ms: int, limit: int) -> list[tuple[int, int]]:
         """Armed timers (due, profile id) of this partition with due <= until_ms, earliest first."""
@@ -314,23 +316,34 @@ class LmdbState:
         span_ms, migrations = self._options.generation_ms, self._options.migrations
         self._env.write(lambda txn: state_tables.prepare(txn, (self._tables, self._slots), span_ms, migrations))
 
-    def _write(self, txn: Txn, changes: Changes, loaded: Loaded, encoded: Mapping[int, bytes]) -> tuple[int, Arrived]:
+    def _write(
+        self, txn: Txn, parts: Sequence[Changes], loaded: Loaded, encoded: Mapping[int, bytes]
+    ) -> tuple[int, list[Arrived]]:
         tables = self._tables
         head = state_tables.read_head(txn, tables)
         picture: Picture = (tables, self._slots, head)
         if head.number != loaded.snapshot:
-            state_commit.check(txn, tables, head, (changes, loaded))
-            asked = loaded.seen.keys() | changes.messages.keys()
-            seen = self._messages.seen((txn, txn), picture, asked)
-            if any(loaded.seen.get(message) != at_ms for message, at_ms in seen.items()):
-                raise Conflict("another commit admitted a message of this batch")
-        head.number += 1
-        head.times[changes.partition] = changes.cursor.now_ms
-        head.forgotten[changes.partition] = changes.cursor.forgotten_ms
-        state_commit.write(txn, tables, (changes, head.number), encoded)
-        arrived = self._messages.write(txn, picture, changes.messages)
+            self._check(txn, picture, parts, loaded)
+        arrivals = []
+        for changes in parts:
+            head.number += 1
+            head.times[changes.partition] = changes.cursor.now_ms
+            head.forgotten[changes.partition] = changes.cursor.forgotten_ms
+            state_commit.write(txn, tables, (changes, head.number), encoded)
+            if changes is not parts[-1]:
+                arrivals.append(self._messages.skip(txn, picture))
+        arrivals.append(self._messages.write(txn, picture, _messages(parts)))
         state_tables.write_head(txn, tables, head)
-        return head.number, arrived
+        return head.number, arrivals
+
+    def _check(self, txn: Txn, picture: Picture, parts: Sequence[Changes], loaded: Loaded) -> None:
+        tables, _, head = picture
+        for changes in parts:
+            state_commit.check(txn, tables, head, (changes, loaded))
+        asked = loaded.seen.keys() | {message for changes in parts for message in changes.messages}
+        seen = self._messages.seen((txn, txn), picture, asked)
+        if any(loaded.seen.get(message) != at_ms for message, at_ms in seen.items()):
+            raise Conflict("another commit admitted a message of this batch")
 
     def _rows(self, table: str, start: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         """Up to `limit` rows from `start` on."""
@@ -343,6 +356,17 @@ class LmdbState:
                     if len(rows) >= limit:
                         break
         return rows
+
+
+def _messages(parts: Sequence[Changes]) -> dict[bytes, int]:
+    """What all of them have admitted; of a message that is there twice the later time."""
+    if len(parts) == 1:
+        return parts[0].messages
+    found: dict[bytes, int] = {}
+    for changes in parts:
+        for message, at_ms in changes.messages.items():
+            found[message] = max(at_ms, found.get(message, 0))
+    return found
 
 
 def _survivor(txn: Txn, tables: Tables, profile: bytes) -> bytes:

@@ -9,7 +9,7 @@ How a commit is written is in `state_postgres_commit`, messages are in `messages
 `state_postgres_items`; connections, time-outs and errors are in `postgres`.
 """
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 from typing import Any, NamedTuple
@@ -180,15 +180,16 @@ class PostgresState:
             changed.identifiers.update(touched.identifiers)
         return newest, changed
 
-    def commit(self, changes: Changes, loaded: Loaded, encoded: Mapping[int, bytes]) -> int:
-        """Write a batch's changes in one durable transaction and return the new snapshot number."""
-        assert changes.profiles.keys().isdisjoint(changes.absorbed)
-        rows = state_postgres_commit.prepared(changes, loaded, encoded, self._notify)
-        number = self._writer.run(lambda connection: state_postgres_commit.write(connection, rows))
-        self._own[number] = None
-        if len(self._own) > TOUCHED_KEPT:
-            del self._own[next(iter(self._own))]
-        return number
+    def commit(self, parts: Sequence[Changes], loaded: Loaded, encoded: Mapping[int, bytes]) -> int:
+        """Write what was changed in one durable transaction and return the new snapshot number."""
+        assert all(changes.profiles.keys().isdisjoint(changes.absorbed) for changes in parts)
+        batch = state_postgres_commit.prepared(parts, loaded, encoded, self._notify)
+        newest = self._writer.run(lambda connection: state_postgres_commit.write(connection, batch))
+        for number in range(newest - len(parts) + 1, newest + 1):
+            self._own[number] = None
+            if len(self._own) > TOUCHED_KEPT:
+                del self._own[next(iter(self._own))]
+        return newest
 
     def due(self, partition: int, until_ms: int, limit: int) -> list[tuple[int, int]]:
         """Armed timers (due, profile id) of this partition with due <= until_ms, earliest first."""

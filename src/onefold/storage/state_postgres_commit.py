@@ -6,7 +6,7 @@ neighbours share pages. Where a batch was wrong about what is there (a profile t
 by a second statement, in the same transaction.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -23,9 +23,9 @@ from onefold.storage.postgres import Connection, Cursor, Uncertain, errors
 from onefold.storage.state_postgres_rows import Number, bigints, byteas, ids, kept, smallints, texts, uuids
 from onefold.storage.state_tables import encode
 
-_LOCK = "UPDATE head SET number = number + 1 RETURNING number, generation_ms, forgotten_ms"
+_LOCK = "UPDATE head SET number = number + %b RETURNING number, generation_ms, forgotten_ms"
 _TIMES = 'SELECT "partition", now_ms, forgotten_ms FROM cursors'
-_TOUCHED = "SELECT number, data FROM touched WHERE number > %b AND number < %b ORDER BY number"
+_TOUCHED = "SELECT number, data FROM touched WHERE number > %b AND number <= %b ORDER BY number"
 _PUT_NEW = """INSERT INTO profiles (profile, version, data) SELECT profile, %b, data
 FROM unnest(%b, %b) AS t (profile, data) ON CONFLICT DO NOTHING"""
 _PUT_KNOWN = """UPDATE profiles AS p SET version = %b, data = t.data
@@ -66,11 +66,10 @@ data = excluded.data"""
 Write = tuple[str, tuple[Any, ...]]
 
 
-class Rows(NamedTuple):
-    """A batch, made ready before the lock."""
+class Part(NamedTuple):
+    """What one partition has changed, made ready before the lock."""
 
     changes: Changes
-    loaded: Loaded
     new: tuple[int, Any, Any]
     """Profiles that the batch has not read: how many, their ids, their data."""
     known: tuple[int, Any, Any]
@@ -78,105 +77,138 @@ class Rows(NamedTuple):
     touched: bytes
     writes: list[Write]
     """All other statements but those that need the commit's number."""
+
+
+class Batch(NamedTuple):
+    """A commit, made ready before the lock."""
+
+    parts: list[Part]
+    loaded: Loaded
     notify: str
     """Said once it is committed; empty: nothing."""
 
 
-def prepared(changes: Changes, loaded: Loaded, encoded: Mapping[int, bytes], notify: str) -> Rows:
+class _Written(NamedTuple):
+    """What the server will say of the statements that wrote a part's profiles."""
+
+    new: Cursor | None
+    known: Cursor | None
+    gone: Cursor | None
+
+
+def prepared(parts: Sequence[Changes], loaded: Loaded, encoded: Mapping[int, bytes], notify: str) -> Batch:
     """All that does not depend on what other commits have done."""
     there = loaded.profiles.keys() | loaded.identifiers.values()
+    return Batch([_prepared(changes, there, encoded) for changes in parts], loaded, notify)
+
+
+def _prepared(changes: Changes, there: Collection[int], encoded: Mapping[int, bytes]) -> Part:
     known = sorted(profile for profile in changes.profiles if profile in there)
     new = sorted(changes.profiles.keys() - there)
-    return Rows(
+    return Part(
         changes,
-        loaded,
         (len(new), ids(new), byteas([encoded[profile] for profile in new])),
         (len(known), ids(known), byteas([encoded[profile] for profile in known])),
         Messages.of(changes.messages),
         state_touched.record(changes),
         list(_writes(changes)),
-        notify,
     )
 
 
-def write(connection: Connection, rows: Rows) -> int:
-    """Commit, and return the number. Raises `Conflict`, having changed nothing; `Uncertain`."""
+def write(connection: Connection, batch: Batch) -> int:
+    """Commit, and return the last number. Raises `Conflict`, having changed nothing; `Uncertain`."""
     try:
-        number, forgotten_ms = _lock(connection, rows)
-        _finish(connection, rows, _write(connection, rows, number, forgotten_ms))
+        newest, forgotten_ms = _lock(connection, batch)
+        _finish(connection, batch, _write(connection, batch, newest, forgotten_ms))
     except BaseException:
         with suppress(errors.Error):
             connection.execute("ROLLBACK")
         raise
-    return number
+    return newest
 
 
-def _lock(connection: Connection, rows: Rows) -> tuple[int, int]:
-    """Lock the head and check the batch; returns the commit's number and the time before which messages go."""
-    changes, loaded = rows.changes, rows.loaded
+def _lock(connection: Connection, batch: Batch) -> tuple[int, int]:
+    """Lock the head and check the batch; returns its last number and the time before which messages go."""
     with connection.pipeline():
         _execute(connection, "BEGIN")
-        head, cursors = _execute(connection, _LOCK), _execute(connection, _TIMES)
-    ((number, generation_ms, forgotten_ms),) = head.fetchall()
-    if number - 1 != loaded.snapshot:
-        _check(connection, rows, number)
+        head, cursors = _execute(connection, _LOCK, Number(len(batch.parts))), _execute(connection, _TIMES)
+    ((newest, generation_ms, forgotten_ms),) = head.fetchall()
+    if (before := newest - len(batch.parts)) != batch.loaded.snapshot:
+        _check(connection, batch, before)
     times = {partition: (now_ms, forgotten_ms) for partition, now_ms, forgotten_ms in cursors.fetchall()}
-    times[changes.partition] = (changes.cursor.now_ms, changes.cursor.forgotten_ms)
+    for part in batch.parts:
+        times[part.changes.partition] = (part.changes.cursor.now_ms, part.changes.cursor.forgotten_ms)
     now_forgotten_ms = messages.forgotten_ms(generation_ms, times)
     if now_forgotten_ms != forgotten_ms:
         _execute(connection, _FORGET, Number(now_forgotten_ms))
-    return number, now_forgotten_ms
+    return newest, now_forgotten_ms
 
 
-def _check(connection: Connection, rows: Rows, number: int) -> None:
-    changes, loaded = rows.changes, rows.loaded
-    state_touched.require_told(loaded.snapshot, number - 1)
-    asked = list(loaded.seen.keys() | changes.messages.keys())
+def _check(connection: Connection, batch: Batch, newest: int) -> None:
+    """Raise `Conflict` where a commit since the snapshot, up to the newest, touched what the batch reads or writes."""
+    loaded = batch.loaded
+    state_touched.require_told(loaded.snapshot, newest)
+    asked = list(loaded.seen.keys() | {message for part in batch.parts for message in part.changes.messages})
     with connection.pipeline():
-        records = _execute(connection, _TOUCHED, Number(loaded.snapshot), Number(number))
+        records = _execute(connection, _TOUCHED, Number(loaded.snapshot), Number(newest))
         seen = _execute(connection, messages.SEEN, uuids(asked))
     decoded = [(other, state_touched.decode(data)) for other, data in records]
-    assert len(decoded) == number - 1 - loaded.snapshot
-    state_touched.require_untouched(changes, loaded, decoded)
+    assert len(decoded) == newest - loaded.snapshot
+    for part in batch.parts:
+        state_touched.require_untouched(part.changes, loaded, decoded)
     if any(loaded.seen.get(message) != at_ms for message, at_ms in messages.latest(seen).items()):
         raise Conflict("another commit admitted a message of this batch")
 
 
-def _write(connection: Connection, rows: Rows, number: int, forgotten_ms: int) -> int:
-    """Write all but the cursor; returns by how many profiles there are more."""
-    version = Number(number)
+def _write(connection: Connection, batch: Batch, newest: int, forgotten_ms: int) -> list[int]:
+    """Write all but the cursors; returns by how many profiles each part has made it more."""
+    first = newest - len(batch.parts) + 1
     with connection.pipeline():
-        if rows.messages.many:
-            _execute(connection, messages.ADD, *rows.messages[1:])
-        known = _execute(connection, _PUT_KNOWN, version, *rows.known[1:]) if rows.known[0] else None
-        new = _execute(connection, _PUT_NEW, version, *rows.new[1:]) if rows.new[0] else None
-        gone = _execute(connection, _ABSORB, ids(rows.changes.absorbed)) if rows.changes.absorbed else None
-        for statement, parameters in rows.writes:
-            _execute(connection, statement, *parameters)
-        if rows.changes.effects:
-            _execute(connection, _EFFECTS, version, Number(rows.changes.partition), effect.encode(rows.changes.effects))
-        _execute(connection, _TOUCH, version, rows.touched)
-        _execute(connection, _UNTOUCH, Number(number - state_touched.TOUCHED_KEPT))
+        written = [_write_part(connection, part, number) for number, part in enumerate(batch.parts, start=first)]
+        _execute(connection, _UNTOUCH, Number(newest - state_touched.TOUCHED_KEPT))
         if forgotten_ms:
-            _execute(connection, messages.REMOVE, *messages.removal(forgotten_ms, rows.messages.many))
-    difference = _rows(new) - _rows(gone)
-    if _rows(known) < rows.known[0]:
-        difference += _rows(_execute(connection, _PUT_NEW, version, *rows.known[1:]))
-    if _rows(new) < rows.new[0]:
-        _execute(connection, _PUT_KNOWN, version, *rows.new[1:])
+            many = sum(part.messages.many for part in batch.parts)
+            _execute(connection, messages.REMOVE, *messages.removal(forgotten_ms, many))
+    return [_difference(connection, part, written[n], Number(first + n)) for n, part in enumerate(batch.parts)]
+
+
+def _write_part(connection: Connection, part: Part, number: int) -> _Written:
+    changes, version = part.changes, Number(number)
+    if part.messages.many:
+        _execute(connection, messages.ADD, *part.messages[1:])
+    known = _execute(connection, _PUT_KNOWN, version, *part.known[1:]) if part.known[0] else None
+    new = _execute(connection, _PUT_NEW, version, *part.new[1:]) if part.new[0] else None
+    gone = _execute(connection, _ABSORB, ids(changes.absorbed)) if changes.absorbed else None
+    for statement, parameters in part.writes:
+        _execute(connection, statement, *parameters)
+    if changes.effects:
+        _execute(connection, _EFFECTS, version, Number(changes.partition), effect.encode(changes.effects))
+    _execute(connection, _TOUCH, version, part.touched)
+    return _Written(new, known, gone)
+
+
+def _difference(connection: Connection, part: Part, written: _Written, version: Number) -> int:
+    """By how many profiles there are more; what the batch was wrong about is written by another statement."""
+    difference = _rows(written.new) - _rows(written.gone)
+    if _rows(written.known) < part.known[0]:
+        difference += _rows(_execute(connection, _PUT_NEW, version, *part.known[1:]))
+    if _rows(written.new) < part.new[0]:
+        _execute(connection, _PUT_KNOWN, version, *part.new[1:])
     return difference
 
 
-def _finish(connection: Connection, rows: Rows, profiles: int) -> None:
-    cursor = rows.changes.cursor
-    numbers = [rows.changes.partition, cursor.offset, cursor.now_ms, cursor.forgotten_ms, profiles]
+def _finish(connection: Connection, batch: Batch, profiles: list[int]) -> None:
+    """Move the cursors and commit. `profiles`: by how many each part has made it more."""
     committed: Cursor | None = None
     try:
         with postgres.translated(), connection.pipeline():
-            _execute(connection, _MOVE, *map(Number, numbers), encode(cursor))
+            for part, more in zip(batch.parts, profiles, strict=True):
+                cursor = part.changes.cursor
+                numbers = [part.changes.partition, cursor.offset, cursor.now_ms, cursor.forgotten_ms, more]
+                _execute(connection, _MOVE, *map(Number, numbers), encode(cursor))
             committed = _execute(connection, "COMMIT")
-            if rows.notify:
-                _execute(connection, rows.notify)
+            if batch.notify:
+                _execute(connection, batch.notify)
     except StorageError as error:
         if committed is not None and committed.statusmessage == "COMMIT":
             return  # Only the sign failed, which nobody relies on.

@@ -1,7 +1,7 @@
 """The state as plain dictionaries: slow, obvious, in memory, and failing on command. The reference for every engine."""
 
 import copy
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -95,16 +95,17 @@ class MemoryState:
             {identifier for _, _, identifiers in touched for identifier in identifiers},
         )
 
-    def commit(self, changes: Changes, loaded: Loaded, encoded: Mapping[int, bytes]) -> int:
-        """Take over a batch's changes and return the new snapshot number; `Conflict` as the port says."""
+    def commit(self, parts: Sequence[Changes], loaded: Loaded, encoded: Mapping[int, bytes]) -> int:
+        """Take over what was changed and return the new snapshot number; `Conflict` as the port says."""
         if failure := self._failure("commit", after=False):
             raise failure
-        self._check(changes, loaded)
-        number = self._number + 1
-        self._write(changes, encoded, number)
-        profiles = {*changes.profiles, *changes.absorbed}
-        self._touched[number] = (changes.partition, profiles, set(changes.identifiers))
-        self._own.add(number)
+        for changes in parts:
+            self._check(changes, loaded)
+        for number, changes in enumerate(parts, start=self._number + 1):
+            self._write(changes, encoded, number)
+            profiles = {*changes.profiles, *changes.absorbed}
+            self._touched[number] = (changes.partition, profiles, set(changes.identifiers))
+            self._own.add(number)
         if failure := self._failure("commit", after=True):
             raise failure
         return number

@@ -19,7 +19,7 @@ from msgspec import Struct
 STOP_WITHIN_S = 20.0
 READY_WITHIN_S = 60.0
 _POLL_S = 0.02
-_PORT_OPTION = {"collect": "--port", "api": "--port", "worker": "--health-port", "deliver": "--health-port"}
+_PORT_OPTION = {"collect": "--port", "api": "--port"} | dict.fromkeys(("worker", "deliver", "history"), "--health-port")
 
 
 class Role(Struct):

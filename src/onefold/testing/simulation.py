@@ -12,8 +12,9 @@ from random import Random
 from msgspec import Struct
 from msgspec.structs import replace
 
-from onefold.errors import StorageError
+from onefold.errors import Conflict, StorageError
 from onefold.limits import DAY_MS, HOUR_MS, MINUTE_MS, NEVER_MS, SECOND_MS
+from onefold.model.catalog import VersionRow
 from onefold.model.definitions import Definitions
 from onefold.model.rules import Rules
 from onefold.runtime.ruling import begin, rules_of
@@ -99,7 +100,23 @@ class Versions:
     def save(self, definitions: Definitions) -> None:
         """The next version."""
         version = len(self._versions) + 1
-        self._versions.append(Definitions(version, traits=definitions.traits, audiences=definitions.audiences))
+        self._versions.append(replace(definitions, version=version))
+
+    def save_definitions(self, definitions: Definitions, author: str, *, base: int | None = None) -> Definitions:
+        """As `Catalog.save_definitions`."""
+        assert author
+        if base is not None and base != len(self._versions):
+            raise Conflict(f"version {base} is not the latest")
+        self.save(definitions)
+        return self._versions[-1]
+
+    def versions(self) -> list[VersionRow]:
+        """As `Catalog.versions`."""
+        return [VersionRow(number + 1, "nobody", 0) for number in range(len(self._versions))]
+
+    def backfill_paused(self) -> bool:
+        """As `Catalog.backfill_paused`."""
+        return False
 
     def generation(self) -> int:
         """As `Catalog.generation`."""

@@ -74,7 +74,7 @@ def payloads() -> Payloads:
     known = {"user_id:1": 5, "email:a@b.c": 6, "email:d@e.f": 7}
     person = Profile(PERSON, 1, 1, 1, 1, identifiers=known)
     changes = Changes(0, Cursor(1), {PERSON: person}, {}, {}, {}, {}, {}, [], [], {})
-    state.commit(changes, state.load((), (), ()), {PERSON: profiles.encode(person)})
+    state.commit([changes], state.load((), (), ()), {PERSON: profiles.encode(person)})
     return Payloads(state, Shelf())  # type: ignore[arg-type]
 
 
@@ -135,7 +135,7 @@ def test_tail_serves_the_near_and_the_far() -> None:
         changes = Changes(
             0, Cursor(state.touched_since(1 << 62)[0] + 1), {}, {}, {}, {}, {}, {}, [EFFECTS["event"]], [], {}
         )
-        state.commit(changes, state.load((), (), ()), {})
+        state.commit([changes], state.load((), (), ()), {})
 
     for _ in range(40):
         commit()

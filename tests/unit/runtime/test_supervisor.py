@@ -51,7 +51,7 @@ def test_settings_reach_the_roles_whole() -> None:
 def test_every_role_has_its_process() -> None:
     """There are as many collectors and workers as the settings say, and one deliverer."""
     names = [role.name for role in roles(Settings(collectors=2, workers=3))]
-    assert names == ["http-0", "http-1", "worker-0", "worker-1", "worker-2", "deliver-0"]
+    assert names == ["http-0", "http-1", "worker-0", "worker-1", "worker-2", "deliver-0", "history-0"]
 
 
 def test_stop_ends_all_roles() -> None:

@@ -95,7 +95,7 @@ def state() -> MemoryState:
 def commit(into: MemoryState, changes: Changes) -> None:
     """Commit changes as a worker would."""
     encoded = {number: profile.encode(found) for number, found in changes.profiles.items()}
-    into.commit(changes, into.load(changes.identifiers, changes.profiles, changes.messages), encoded)
+    into.commit([changes], into.load(changes.identifiers, changes.profiles, changes.messages), encoded)
 
 
 def happen(into: MemoryState, *effects: AnyEffect) -> None:

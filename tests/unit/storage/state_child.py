@@ -26,7 +26,7 @@ def write(state: LmdbState, partition: int, until: int) -> None:
         made = changes(partition, profiles=encoded, messages={fingerprint: NOW_MS}, counts={"added": len(encoded)},
                        cursor=Cursor(offset + 1, NOW_MS))  # fmt: skip
         try:
-            state.commit(made, loaded, encoded)
+            state.commit([made], loaded, encoded)
         except Conflict:
             continue
         print(offset + 1, flush=True)  # noqa: T201 - to the test that started this process
@@ -40,20 +40,20 @@ def fill(state: LmdbState, limit_bytes: int) -> None:
         data = {profile_id(0, done << 16): b"x" * 50_000}
         made = changes(offset=done + 1, profiles=data, messages={message(done): NOW_MS})
         try:
-            state.commit(made, state.load((), (), ()), data)
+            state.commit([made], state.load((), (), ()), data)
         except StorageFull:
             break
         done += 1
     for _ in range(3):
         try:
-            state.commit(made, state.load((), (), ()), data)
+            state.commit([made], state.load((), (), ()), data)
         except StorageFull:
             continue
         raise AssertionError("there was room after all")
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     if len(state.profile_ids(0, -1, 1 << 20)) != done or state.cursor(0).offset != done:
         raise AssertionError("something was lost or half done")
-    state.commit(made, state.load((), (), ()), data)
+    state.commit([made], state.load((), (), ()), data)
     if state.cursor(0).offset != done + 1 or len(state.load((), (), map(message, range(done + 1))).seen) != done + 1:
         raise AssertionError("the commit after the full disk is not whole")
     print(done, flush=True)  # noqa: T201 - as above
@@ -63,7 +63,7 @@ def grow(state: LmdbState, until: int) -> None:
     """Commit so many profiles of 50,000 bytes."""
     for offset in range(1, until + 1):
         data = {profile_id(0, offset << 16): b"x" * 50_000}
-        state.commit(changes(offset=offset, profiles=data), state.load((), (), ()), data)
+        state.commit([changes(offset=offset, profiles=data)], state.load((), (), ()), data)
 
 
 def survive(state: LmdbState, until: int) -> None:
@@ -73,7 +73,7 @@ def survive(state: LmdbState, until: int) -> None:
         made = changes(offset=offset, profiles=data, messages={message(offset): NOW_MS}, counts={"commits": 1})
         while True:
             try:
-                state.commit(made, state.load((), (), ()), data)
+                state.commit([made], state.load((), (), ()), data)
             except StorageError as error:
                 print(type(error).__name__, flush=True)  # noqa: T201 - as above
             else:

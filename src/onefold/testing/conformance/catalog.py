@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from msgspec.structs import replace
 
 from onefold.clock import Clock, SystemClock
 from onefold.errors import AlreadyExists, Conflict, InvalidRequest, NotFoundError
@@ -123,6 +124,34 @@ class CatalogConformance:
         saved = catalog.save_definitions(definitions, "ann")
         assert catalog.save_definitions(definitions, "ann") == saved
         assert len(catalog.versions()) == 1
+
+    def test_what_is_coming_comes_or_is_called_off(self, catalog: Catalog) -> None:
+        """While definitions are being computed over history nobody can put others into force."""
+        old = Definitions(traits=(Trait("orders", 'count("Order")'),))
+        coming = Definitions(traits=(Trait("views", 'count("View")'),), quiet=("views",))
+        first = catalog.save_definitions(old, "ann")
+        waiting = catalog.save_definitions(replace(first, coming=coming), "ann")
+        assert catalog.definitions().coming == coming
+        with pytest.raises(InvalidRequest, match="onefold backfill cancel"):
+            catalog.save_definitions(Definitions(), "bob")
+        assert catalog.definitions() == waiting
+        assert catalog.save_definitions(waiting, "ann") == waiting
+        again = catalog.save_definitions(replace(waiting, coming=None), "bob")
+        assert (again.version, again.coming, again.traits) == (3, None, old.traits)
+        catalog.save_definitions(replace(again, coming=coming), "ann")
+        there = catalog.save_definitions(coming, "ann", base=4)
+        assert (there.version, there.coming, there.traits) == (5, None, coming.traits)
+
+    def test_a_backfill_is_paused_and_goes_on(self, catalog: Catalog) -> None:
+        """Everybody sees it, and is told that something has changed."""
+        assert not catalog.backfill_paused()
+        before = catalog.generation()
+        catalog.pause_backfill(paused=True)
+        assert catalog.backfill_paused()
+        assert catalog.generation() > before
+        catalog.pause_backfill(paused=True)
+        catalog.pause_backfill(paused=False)
+        assert not catalog.backfill_paused()
 
     def test_definitions_create_their_sources(self, catalog: Catalog) -> None:
         """Named sources are made or changed; those that are not named stay."""

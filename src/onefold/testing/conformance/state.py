@@ -13,7 +13,7 @@ import pytest
 
 from onefold.errors import Conflict
 from onefold.limits import DAY_MS, NEVER_MS
-from onefold.model.changes import Changes, Cursor
+from onefold.model.changes import Changed, Changes, Cursor
 from onefold.model.effect import Admitted, AnyEffect, Created, decode
 from onefold.model.position import profile_id
 from onefold.model.profile import Profile
@@ -43,7 +43,7 @@ def changes(partition: int = 0, offset: int = 1, **parts: Any) -> Changes:
 def commit(state: State, loaded: Loaded | None = None, data: bytes = b"data", **parts: Any) -> int:
     """Commit these parts, each profile with `data`, on top of what is there now or of `loaded`."""
     made = changes(**parts)
-    return state.commit(made, loaded or state.load((), (), ()), dict.fromkeys(made.profiles, data))
+    return state.commit([made], loaded or state.load((), (), ()), dict.fromkeys(made.profiles, data))
 
 
 def message(n: int) -> bytes:
@@ -120,6 +120,43 @@ class StateConformance:
         assert state.cursor(1) == Cursor(5, NOW_MS, 2)
         assert state.cursor(255) == Cursor(6, NOW_MS + 1, 2)
         assert state.cursor(0) == Cursor()
+
+    def test_parts_are_committed_as_if_one_after_the_other(self, open_state: OpenState) -> None:
+        """Each part has a number, effects and a cursor of its own; all of them are there, or none."""
+        state = open_state()
+        before = commit(state, profiles=[C], identifiers={"user_id:c": C}, due={C: (NEVER_MS, NOW_MS)})
+        loaded = state.load(["user_id:c"], [C], [])
+        parts = [
+            changes(0, 2, identifiers={"user_id:a": A, "user_id:b": B}, messages={message(1): NOW_MS},
+                    members={"vip": {A: NOW_MS, B: NOW_MS}}, due={A: (NEVER_MS, NOW_MS + 5)}, effects=[admitted(1)],
+                    counts={"admitted": 1}),
+            changes(1, 7, profiles=[A], identifiers={"user_id:b": A}, absorbed={B: A, C: A},
+                    messages={message(2): NOW_MS},
+                    members={"vip": {B: 0}}, due={A: (NOW_MS + 5, NOW_MS + 9), C: (NOW_MS, NEVER_MS)},
+                    effects=[admitted(2)], counts={"admitted": 2}),
+        ]  # fmt: skip
+        newest = state.commit(parts, loaded, {A: b"a"})
+        assert newest == before + 2 == state.newest()
+        assert [(number, partition) for number, partition, _ in state.effects(0, 9)] == [(newest - 1, 0), (newest, 1)]
+        assert (state.cursor(0).offset, state.cursor(1).offset) == (2, 7)
+        assert (state.lookup("user_id:b"), state.profile(B), state.profile(C)) == (A, b"a", b"a")
+        assert state.members("vip", 0, 9) == [(A, NOW_MS)]
+        assert state.sizes() == {"vip": 1}
+        assert state.due(0, NEVER_MS, 9) == [(NOW_MS + 9, A)]
+        assert state.load((), (), [message(1), message(2)]).seen == {message(1): NOW_MS, message(2): NOW_MS}
+        assert (state.counts()["admitted"], state.counts()["profiles"]) == (3, 1)
+        assert state.touched_since(newest - 1) == (newest, Changed(set(), set()))
+
+    def test_a_conflict_of_one_part_is_one_of_all(self, open_state: OpenState) -> None:
+        """Nothing of any part is there."""
+        state, other = open_state(), open_state()
+        loaded = state.load((), (), ())
+        commit(other, partition=1, cursor=Cursor(5, NOW_MS))
+        parts = [changes(0, 1, profiles=[A]), changes(1, 1)]
+        with pytest.raises(Conflict):
+            state.commit(parts, loaded, {A: b"a"})
+        assert (state.profile(A), state.cursor(0), state.cursor(1).offset) == (None, Cursor(), 5)
+        assert state.commit([*parts[:1]], state.load((), (), ()), {A: b"a"}) == state.newest()
 
     def test_rules_are_kept_by_their_fingerprint(self, open_state: OpenState) -> None:
         """Rules that came into force are there for every handle, also once others are; nobody must say the defaults."""

@@ -1,0 +1,82 @@
+"""What history keeps: every admitted event with its place, its time and whose it was, and every merge of people."""
+
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
+
+from msgspec import Struct
+
+from onefold.limits import NEVER_MS
+from onefold.model.event import Event
+
+
+class Past(Struct, frozen=True, gc=False):
+    """One admitted event. `order` puts a person's events into the order in which they happened."""
+
+    partition: int
+    position: int
+    profile: int
+    """Whose it was when it was admitted; merges since then may have made it another's (`PastMerge`)."""
+    at_ms: int
+    """Event time: by the sender's clock corrected by ours, never after `received_ms`."""
+    received_ms: int
+    """Log time of its partition."""
+    tie: bytes
+    """The message's fingerprint, 16 bytes: it decides between equal times, whatever order they came in."""
+    source: str
+    name: str
+    """The track event's name, or `page`, `identify`, … for the others."""
+    event: Event
+    extra: Mapping[str, Any] = {}
+    """Fields of the event that the spec does not name."""
+
+    @property
+    def order(self) -> tuple[int, bytes]:
+        """Sort key of one person's events."""
+        return self.at_ms, self.tie
+
+
+class PastMerge(NamedTuple):
+    """From this place in the log on, and from `at_ms` (log time) on, what was `absorbed`'s is `survivor`'s."""
+
+    absorbed: int
+    survivor: int
+    partition: int
+    position: int
+    at_ms: int
+
+
+class Extent(NamedTuple):
+    """Which part of history is meant: events of these names, of this time, up to these places."""
+
+    names: Collection[str] | None = None
+    """As `Past.name`; None: all."""
+    since_ms: int = 0
+    """Event time, from here on."""
+    until_ms: int = NEVER_MS
+    """Event time, before this."""
+    before: Mapping[int, int] | None = None
+    """Partition → position before which an event must lie; partitions that are not named have none. None: no limit."""
+
+
+EVERYTHING = Extent()
+
+
+def survivors(merges: Collection[PastMerge], at_ms: int = NEVER_MS) -> dict[int, int]:
+    """Absorbed profile → who has its events at this instant, through any number of merges."""
+    taken = {merge.absorbed: merge.survivor for merge in merges if merge.at_ms <= at_ms}
+    for absorbed, first in taken.items():
+        survivor = first
+        while survivor in taken:
+            survivor = taken[survivor]
+        taken[absorbed] = survivor
+    return taken
+
+
+def signed(profile: int) -> int:
+    """A profile id for engines that know only signed 64 bits: two's complement."""
+    return profile - (1 << 64) if profile >> 63 else profile
+
+
+def unsigned(profile: int) -> int:
+    """The profile id that `signed` gave."""
+    return profile & ((1 << 64) - 1)

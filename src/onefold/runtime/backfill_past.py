@@ -1,0 +1,62 @@
+"""What a backfill reads of history: of each person's events just what definitions ask for, person by person."""
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from onefold.core.gather import PastEvent
+from onefold.language.compile_python import event_fields
+from onefold.language.nodes import Kept, events_of
+from onefold.model.past import signed, unsigned
+from onefold.ports import Connection, HistoryReader
+
+_ROWS = 2_000
+"""Fetched at once."""
+_OBJECTS = ("properties", "context", "traits")
+
+
+class Wanted(Struct, frozen=True):
+    """Which events, and what of them."""
+
+    before: Mapping[int, int]
+    """Partition → position below which an event lies."""
+    names: frozenset[str] | None
+    """None: events of any name."""
+    objects: frozenset[str]
+    """Of `properties`, `context` and `traits` those that are asked for."""
+
+
+def wanted(asked: Collection[Kept], before: Mapping[int, int]) -> Wanted:
+    """What is to be kept asks of events below these positions."""
+    names = frozenset(name for kept in asked for name in events_of(kept))
+    roots = frozenset(str(field.path[0]) for kept in asked for field in event_fields(kept))
+    return Wanted(before, None if "*" in names else names, roots & frozenset(_OBJECTS))
+
+
+def people(history: HistoryReader, home: int, after: int, what: Wanted) -> Iterator[tuple[int, PastEvent]]:
+    """(profile, event) for profiles at home in this partition with id > `after`, in the order of their ids.
+
+    The profile is whose the event was when it came. All of one snapshot; memory stays bounded, as DuckDB sorts on disk.
+    """
+    connection = history.connect()
+    try:
+        _select(connection, home, after, what)
+        while rows := connection.fetchmany(_ROWS):
+            for profile, at_ms, tie, *rest in rows:
+                yield unsigned(profile), PastEvent(at_ms, tie, *rest)
+    finally:
+        connection.close()
+
+
+def _select(connection: Connection, home: int, after: int, what: Wanted) -> None:
+    objects = ", ".join(name if name in what.objects else "NULL" for name in _OBJECTS)
+    values: list[Any] = [signed(max(after, home << 56)), signed((home + 1 << 56) - 1)]
+    conditions = ["profile > ?", "profile <= ?"]
+    if what.names is not None:
+        conditions.append("name IN (SELECT unnest(?::VARCHAR[]))")
+        values.append(sorted(what.names))
+    conditions.append(f"({' OR '.join('(partition = ? AND position < ?)' for _ in what.before)})")
+    values += [number for place in what.before.items() for number in place]
+    query = f"SELECT profile, at_ms, tie, type, name, {objects} FROM events WHERE {' AND '.join(conditions)} ORDER BY profile"  # noqa: E501, S608 (nothing in it comes from users)
+    connection.execute(query, values)

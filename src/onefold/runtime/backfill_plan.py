@@ -1,0 +1,88 @@
+"""What a change of definitions asks of the past, and how far it has been computed."""
+
+from contextlib import closing
+
+from msgspec import Struct, structs
+
+from onefold.errors import NotFoundError
+from onefold.language.check import Checked, checked
+from onefold.language.compile_python import kept_by
+from onefold.language.inputs import named
+from onefold.language.nodes import Kept
+from onefold.model.changes import Cursor
+from onefold.model.definitions import Definitions
+from onefold.ports import Catalog, State
+from onefold.runtime.difference import changes
+from onefold.storage.place import Place
+
+
+def missing(definitions: Definitions) -> dict[str, Kept]:
+    """By slot, what the definitions that are to come ask of events, and those in force do not."""
+    there = kept_by(checked(definitions))
+    coming = {} if definitions.coming is None else kept_by(checked(definitions.coming))
+    return {key: kept for key, kept in coming.items() if key not in there}
+
+
+def has_past(place: Place) -> bool:
+    """Whether anything has happened that history has, or soon will have."""
+    if place.history_location is None:
+        return False
+    try:
+        with closing(place.state(readonly=True)) as state:
+            return state.counts().get("admitted", 0) > 0
+    except NotFoundError:
+        return False
+
+
+def planned(old: Definitions, wanted: Definitions, *, backfill: bool, quiet: bool) -> Definitions:
+    """What to save so that `wanted` comes into force: at once, or with `backfill` once it is computed over history.
+
+    `quiet`: no effect is to tell who is moved by that alone.
+    """
+    if quiet:
+        wanted = structs.replace(wanted, quiet=tuple(_moved(old, wanted)))
+    later = structs.replace(old, coming=wanted)
+    return later if backfill and missing(later) else wanted
+
+
+def _moved(old: Definitions, wanted: Definitions) -> list[str]:
+    """Traits and audiences that are new or say something else, by themselves or by what they name."""
+    found = {change.name for change in changes(old, wanted) if change.part in ("trait", "audience") and change.after}
+    trees: Checked = checked(wanted)
+    for name, node in (*trees.traits.items(), *trees.audiences.items()):  # They come after those that they name.
+        if not found.isdisjoint(part.name for part in named(node)):
+            found.add(name)
+    return sorted(found)
+
+
+class Standing(Struct, frozen=True):
+    """How far the definitions that are to come have been computed."""
+
+    version: int
+    """Since this version of the definitions they are coming."""
+    state: str
+    """`waiting` (until every worker gathers), `computing`, `paused`, `ready` (to be put into force)."""
+    done: float
+    """The share of people who have been looked at, by their ids: 0 to 1."""
+
+
+def standing(catalog: Catalog, state: State, partitions: int) -> Standing | None:
+    """Where it stands; None: no definitions are to come."""
+    definitions = catalog.definitions()
+    if definitions.coming is None:
+        return None
+    cursors = [state.cursor(partition) for partition in range(partitions)]
+    if any(cursor.version != definitions.version for cursor in cursors):
+        return Standing(definitions.version, "waiting", 0.0)
+    done = sum(_share(home, cursor) for home, cursor in enumerate(cursors)) / len(cursors)
+    if all(cursor.filled < 0 for cursor in cursors):
+        return Standing(definitions.version, "ready", 1.0)
+    return Standing(definitions.version, "paused" if catalog.backfill_paused() else "computing", done)
+
+
+def _share(home: int, cursor: Cursor) -> float:
+    """Ids are places in the log: those behind `since` have no past that is to be computed."""
+    if cursor.filled < 0:
+        return 1.0
+    last = max(1, cursor.since << 16)
+    return min(1.0, max(0, cursor.filled - (home << 56)) / last)

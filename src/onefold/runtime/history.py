@@ -1,0 +1,214 @@
+"""The history role: follows the effects with a cursor of its own, and writes every admitted event and every merge.
+
+What the commits bring is gathered for a few seconds, or until it is much, and then written in one commit of the tables
+together with the cursor; whatever happens in between, it is gathered again from there. In between it tidies: many small
+files become a large one; and it computes over history what definitions that are to come ask of it (`runtime.backfill`).
+One process writes at a time; another that is started stands by.
+"""
+
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from typing import NamedTuple
+
+import structlog
+
+from onefold.clock import Clock, SystemClock
+from onefold.errors import NotFoundError, SettingsError, StorageError, Superseded, Unavailable
+from onefold.model import effect
+from onefold.model.effect import Admitted, Merged
+from onefold.model.past import Past, PastMerge
+from onefold.ports import Commit, History, LogReader, State
+from onefold.runtime.backfill import Backfill
+from onefold.runtime.bell import Rest
+from onefold.runtime.history_bodies import Bodies
+from onefold.runtime.pulse import Pulse, told
+from onefold.runtime.stopping import stop_signals
+from onefold.settings import Settings
+from onefold.storage.place import Place
+
+EVENTS_MAX = 50_000
+"""So many events are written at once, at the most about."""
+_READ_BYTES = 1 << 20
+"""Of effects at once."""
+_QUIET_S = 60.0
+"""The cursor of nothing but other effects is written this seldom."""
+_TIDY_S = 10.0
+"""Between two looks whether there is anything to tidy."""
+_AWAY_S = 1.0
+"""Between turns while an engine is away, or the disk is full."""
+_STAND_BY_S = 0.5
+_COMING_S = 0.2
+"""Between looks how far the workers are with what is computed for definitions that are to come."""
+_RECURSION_LIMIT = 10_000
+"""Deeper than any event that collect admits."""
+
+_decode = effect.decoder(frozenset((Admitted, Merged)))
+log = structlog.get_logger()
+
+
+class Sources(NamedTuple):
+    """What is read."""
+
+    state: State
+    log: LogReader
+
+
+class Historian:
+    """Writes history; one turn does what there is to do and says whether there may be more at once."""
+
+    def __init__(self, sources: Sources, history: History, clock: Clock, flush_s: float) -> None:
+        """`history` is held."""
+        self._state = sources.state
+        self._bodies = Bodies(sources.log)
+        self._history = history
+        self._clock = clock
+        self._flush_s = flush_s
+        self._tidied_s = -_TIDY_S
+        self._begin()
+
+    def turn(self, wanted: int = 0) -> bool:
+        """Take some commits, write where it is time to, else tidy where it is time to.
+
+        `wanted`: a commit that somebody waits for; what is taken is written at once until it is there.
+        """
+        taken = self._take()
+        now_s = self._clock.monotonic_s()
+        if self._due(now_s) or self._written < min(wanted, self._cursor):
+            self.flush()
+            return True
+        if not taken and now_s - self._tidied_s >= _TIDY_S:
+            if self._history.tidy():
+                return True
+            self._tidied_s = now_s
+        return taken
+
+    def rest_s(self) -> float:
+        """For how long there is nothing to do, if there is no news."""
+        now_s = self._clock.monotonic_s()
+        wait_s = self._flush_s if self._pasts or self._merges else _QUIET_S
+        flush_s = wait_s - (now_s - self._since_s) if self._cursor > self._written else _QUIET_S
+        return max(0.0, min(flush_s, _TIDY_S - (now_s - self._tidied_s)))
+
+    def flush(self) -> None:
+        """Write all that was taken. After an error all of it is taken again."""
+        try:
+            self._history.append(self._pasts, self._merges, self._cursor)
+        finally:
+            self._begin()
+
+    def stop(self) -> None:
+        """Write what there is to write, since nothing more comes."""
+        if self._cursor > self._written:
+            self.flush()
+
+    def _begin(self) -> None:
+        """From what is written on."""
+        self._cursor = self._written = self._history.cursor()
+        self._pasts: list[Past] = []
+        self._merges: list[PastMerge] = []
+        self._since_s = self._clock.monotonic_s()
+
+    def _take(self) -> bool:
+        commits = self._state.commits(self._cursor, _READ_BYTES)
+        if commits and self._cursor == self._written:
+            self._since_s = self._clock.monotonic_s()
+        for commit in commits:
+            self._take_commit(commit)
+            if len(self._pasts) >= EVENTS_MAX:
+                break
+        return bool(commits)
+
+    def _take_commit(self, commit: Commit) -> None:
+        effects = _decode(commit.effects)
+        self._pasts += self._bodies.pasts(commit.partition, (e for e in effects if type(e) is Admitted))
+        self._merges += [
+            PastMerge(e.absorbed, e.profile, commit.partition, e.position, e.at_ms)
+            for e in effects
+            if type(e) is Merged
+        ]
+        self._cursor = commit.number
+
+    def _due(self, now_s: float) -> bool:
+        if self._cursor == self._written:
+            return False
+        waited_s = now_s - self._since_s
+        something = bool(self._pasts or self._merges)
+        return len(self._pasts) >= EVENTS_MAX or waited_s >= (self._flush_s if something else _QUIET_S)
+
+
+def loop(historian: Historian, backfill: Backfill, rest: Rest, pulse: Pulse, stopped: Callable[[], bool]) -> None:
+    """Turn until stopped; then write what was taken. Trouble with an engine or the disk is waited out."""
+    while not stopped():
+        try:
+            more = historian.turn(backfill.wanted)
+            more = backfill.turn() or more
+        except Superseded:
+            raise
+        except StorageError as error:
+            log.warning("history cannot be written just now", code=error.code, reason=str(error))
+            pulse.beat(f"{error.code}: {error}")
+            rest.pause(_AWAY_S)
+            continue
+        pulse.beat()
+        if not more:
+            rest.rest(min(historian.rest_s(), _COMING_S) if backfill.coming else historian.rest_s())
+    historian.stop()
+
+
+def run(settings: Settings) -> None:
+    """Be the history role until SIGTERM or SIGINT. Raises `SettingsError` where there is to be no history here."""
+    sys.setrecursionlimit(_RECURSION_LIMIT)
+    place, clock, rest = Place.open(settings), SystemClock(), Rest()
+    if place.history_location is None:
+        raise SettingsError(
+            "there is no history here: set `history = true`, and `history_location` where there is no data directory"
+        )
+    stopped, pulse = stop_signals(rest), Pulse(clock)
+    with ExitStack() as stack:
+        stack.callback(rest.close)
+        stack.enter_context(told(pulse, settings.host, settings.health_port))
+        history = stack.enter_context(closing(place.history()))
+        sources = _opened(place, rest, pulse, stopped)
+        if sources is None:
+            return
+        state = stack.enter_context(closing(sources.state))
+        stack.enter_context(closing(sources.log))
+        if not _alone(history, rest, pulse, stopped):
+            return
+        writer = stack.enter_context(closing(place.log_writer(clock)))
+        catalog = stack.enter_context(closing(place.catalog(clock)))
+        rest.hear(state.watch(), catalog.watch())
+        log.info("writing history", location=place.history_location)
+        historian = Historian(sources, history, clock, settings.history_flush_s)
+        loop(historian, Backfill(writer, state, catalog, history, clock), rest, pulse, stopped)
+        log.info("stopped")
+
+
+def _opened(place: Place, rest: Rest, pulse: Pulse, stopped: Callable[[], bool]) -> Sources | None:
+    """State and log, once others have made them; None: told to stop before that."""
+    while not stopped():
+        try:
+            with ExitStack() as stack:
+                state = stack.enter_context(closing(place.state(readonly=True)))
+                sources = Sources(state, place.log_reader())
+                stack.pop_all()
+                return sources
+        except (NotFoundError, Unavailable) as error:
+            pulse.beat(str(error))
+            rest.pause(_STAND_BY_S)
+    return None
+
+
+def _alone(history: History, rest: Rest, pulse: Pulse, stopped: Callable[[], bool]) -> bool:
+    """Write history, once nobody else does. False: told to stop before that."""
+    said = False
+    while not stopped():
+        if history.try_hold():
+            return True
+        pulse.beat()
+        if not said:
+            log.info("another history role is at work here; standing by")
+        said = True
+        rest.pause(_STAND_BY_S)
+    return False

@@ -1,0 +1,196 @@
+"""SQL over everything that a workspace knows: history's events and merges, and who people are now.
+
+It reads and does nothing else: one SELECT, no file but history's own, no settings. People of the state are copied into
+DuckDB's memory, and only where a query names them: some seconds for a million.
+
+| relation | columns |
+|---|---|
+| `events` | `profile` (who has the event now), `time`, `received`, `source`, `type`, `name`, …, JSON parts |
+| `merges` | `absorbed`, `survivor`, `time` |
+| `profiles` | `profile`, `created`, `first_seen`, `last_seen`, `events`, `declared` and `computed` (JSON) |
+| `identifiers` | `profile`, `namespace`, `value`, `first_seen` |
+| `memberships` | `profile`, `audience`, `entered` |
+
+`main.events` and `main.merges` are the same as history keeps them: ids as numbers, times in milliseconds.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import msgspec
+
+from onefold.errors import InvalidRequest
+from onefold.model import position as positions
+from onefold.model import profile as profiles
+from onefold.model.past import signed, survivors
+from onefold.model.profile import Profile
+from onefold.ports import Connection, HistoryReader, State
+from onefold.storage import history_views
+
+_AT_ONCE = 5_000
+_ROWS = 1_000
+_SHOWN = "'prf_' || lpad(lower(hex({})), 16, '0')"
+_JSON = ("properties", "context", "traits", "rest")
+_PLAIN = ("source", "type", "name", "message_id", "user_id", "anonymous_id", "group_id")
+
+_encode = msgspec.json.Encoder(enc_hook=str).encode
+
+
+class Answer(NamedTuple):
+    """What a query gives; the rows are fetched as they are taken."""
+
+    columns: list[str]
+    rows: Iterator[tuple[Any, ...]]
+
+
+class Sources(NamedTuple):
+    """What is asked."""
+
+    history: HistoryReader
+    state: State
+    partitions: int
+
+
+@contextmanager
+def ask(sources: Sources, sql: str) -> Iterator[Answer]:
+    """The answer to one SELECT, to be read within the `with`.
+
+    Raises `InvalidRequest` where the query is wrong, or does more than read.
+    """
+    import duckdb  # optional where nobody asks: it is loaded only here
+
+    connection = sources.history.connect()
+    try:
+        _check(connection, sql)
+        _prepare(connection, sources, sql)
+        connection.execute("SET lock_configuration = true")
+        connection.execute(sql)
+        yield Answer([column[0] for column in connection.description or ()], _rows(connection))
+    except duckdb.Error as error:
+        raise InvalidRequest(str(error)) from error
+    finally:
+        connection.close()
+
+
+def _check(connection: Any, sql: str) -> None:
+    """One statement, which reads."""
+    statements = connection.extract_statements(sql)
+    kinds = [statement.type.name for statement in statements]
+    if kinds != ["SELECT"]:
+        # EXPLAIN is refused, too: of EXPLAIN ANALYZE DuckDB runs whatever is to be explained.
+        found = ", ".join(kinds) or "nothing"
+        raise InvalidRequest(f"a query is one SELECT, and reads; this is {found}")
+
+
+def _prepare(connection: Connection, sources: Sources, sql: str) -> None:
+    """Make every relation whose name is a word of the query; one too many is no harm."""
+    connection.execute("CREATE SCHEMA shown")
+    words = frozenset(re.findall(r"\w+", sql.lower()))
+    for name, show in _RELATIONS.items():
+        if name in words:
+            show(connection, sources)
+    connection.execute("SET search_path = 'shown,main'")
+
+
+def _rows(connection: Connection) -> Iterator[tuple[Any, ...]]:
+    while rows := connection.fetchmany(_ROWS):
+        yield from rows
+
+
+def _events(connection: Connection, sources: Sources) -> None:
+    taken = survivors(sources.history.merges())
+    pairs = [(signed(absorbed), signed(survivor)) for absorbed, survivor in taken.items()]
+    history_views.declare(connection, "survivors", {"absorbed": "BIGINT", "survivor": "BIGINT"}, pairs)
+    plain = ", ".join(_PLAIN)
+    parsed = ", ".join(f"{name}::JSON AS {name}" for name in _JSON)
+    connection.execute(
+        f"CREATE VIEW shown.events AS SELECT {_SHOWN.format('COALESCE(survivor, profile)')} AS profile,"  # noqa: S608
+        f" epoch_ms(at_ms) AS time, epoch_ms(received_ms) AS received, {plain}, {parsed}, partition, position"
+        " FROM main.events LEFT JOIN main.survivors ON absorbed = profile"
+    )
+
+
+def _merges(connection: Connection, _sources: Sources) -> None:
+    connection.execute(
+        f"CREATE VIEW shown.merges AS SELECT {_SHOWN.format('absorbed')} AS absorbed,"  # noqa: S608
+        f" {_SHOWN.format('survivor')} AS survivor, epoch_ms(at_ms) AS time, partition, position FROM main.merges"
+    )
+
+
+def _profiles(connection: Connection, sources: Sources) -> None:
+    columns = {"profile": "VARCHAR", "created": "BIGINT", "first_seen": "BIGINT", "last_seen": "BIGINT"}
+    columns |= {"events": "BIGINT", "declared": "JSON", "computed": "JSON"}
+    _copy(connection, sources, ("profiles", columns), _profile_rows)
+
+
+def _identifiers(connection: Connection, sources: Sources) -> None:
+    columns = {"profile": "VARCHAR", "namespace": "VARCHAR", "value": "VARCHAR", "first_seen": "BIGINT"}
+    _copy(connection, sources, ("identifiers", columns), _identifier_rows)
+
+
+def _memberships(connection: Connection, sources: Sources) -> None:
+    columns = {"profile": "VARCHAR", "audience": "VARCHAR", "entered": "BIGINT"}
+    history_views.declare(connection, "memberships", columns, ())
+    for audience in sources.state.sizes():
+        after = 0
+        while members := sources.state.members(audience, after, _AT_ONCE):
+            after = members[-1][0]
+            rows = [(positions.show(profile), audience, at_ms) for profile, at_ms in members]
+            history_views.fill(connection, "memberships", columns, rows)
+    _show(connection, "memberships", columns)
+
+
+_RELATIONS: dict[str, Callable[[Connection, Sources], None]] = {
+    "events": _events,
+    "merges": _merges,
+    "profiles": _profiles,
+    "identifiers": _identifiers,
+    "memberships": _memberships,
+}
+
+
+def _copy(
+    connection: Connection,
+    sources: Sources,
+    table: tuple[str, dict[str, str]],
+    rows_of: Callable[[Profile], list[tuple[Any, ...]]],
+) -> None:
+    """Copy something of every profile."""
+    name, columns = table
+    history_views.declare(connection, name, columns, ())
+    for found in _everybody(sources):
+        if rows := [row for profile in found for row in rows_of(profile)]:
+            history_views.fill(connection, name, columns, rows)
+    _show(connection, name, columns)
+
+
+def _everybody(sources: Sources) -> Iterator[list[Profile]]:
+    for partition in range(sources.partitions):
+        after = 0
+        while ids := sources.state.profile_ids(partition, after, _AT_ONCE):
+            after = ids[-1]
+            yield [profiles.decode(data) for data in sources.state.survivors(ids).values()]
+
+
+def _profile_rows(profile: Profile) -> list[tuple[Any, ...]]:
+    declared = {name: one.value for name, one in profile.declared.items()}
+    seen = (profile.created_at_ms, profile.first_seen_ms, profile.last_seen_ms)
+    parts = (_encode(declared).decode(), _encode(profile.computed).decode())
+    return [(positions.show(profile.id), *seen, profile.events, *parts)]
+
+
+def _identifier_rows(profile: Profile) -> list[tuple[Any, ...]]:
+    shown = positions.show(profile.id)
+    parted = [(identifier.partition(":"), at_ms) for identifier, at_ms in profile.identifiers.items()]
+    return [(shown, namespace, value, at_ms) for (namespace, _, value), at_ms in parted]
+
+
+def _show(connection: Connection, name: str, columns: dict[str, str]) -> None:
+    """Instants as times."""
+    parts = [f"epoch_ms({column}) AS {column}" if column in _INSTANTS else column for column in columns]
+    connection.execute(f"CREATE VIEW shown.{name} AS SELECT {', '.join(parts)} FROM main.{name}")  # noqa: S608
+
+
+_INSTANTS = {"created", "first_seen", "last_seen", "entered"}

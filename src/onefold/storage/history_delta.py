@@ -1,0 +1,339 @@
+"""History on Delta tables: Parquet files by day, sorted by person, that any engine of the format reads, too.
+
+`events` holds the admitted events, `merges` who became whom. Each flush is one commit of `merges`, where there are any,
+and then one of `events`, which carries the cursor: history has what `events` says. Merges that were written before a
+crash and whose events were not are recognised by their place, and are not written twice.
+
+Every row has a `part`, the cursor of the flush that wrote it, or, once files have become one, of the newest of these:
+so a run of files is named by their parts, and replaced in one commit (`history_compaction`).
+"""
+
+import fcntl
+import os
+import threading
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date, timedelta
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import duckdb
+
+from onefold.clock import Clock, SystemClock
+from onefold.errors import Superseded
+from onefold.limits import DAY_MS, MIB
+from onefold.model.past import EVERYTHING, Extent, Past, PastMerge
+from onefold.ports import Connection
+from onefold.storage import history_arrow, history_compaction, history_rows, history_standing, history_views
+from onefold.storage.delta_table import Shape, Table, translated
+from onefold.storage.history_compaction import Piece
+from onefold.storage.history_rows import EVENTS as EVENT_COLUMNS
+from onefold.storage.history_rows import MERGES as MERGE_COLUMNS
+from onefold.storage.history_scratch import Scratch
+from onefold.storage.history_standing import Standing
+from onefold.storage.history_views import quoted
+
+_TYPES = {"DATE": "date", "SMALLINT": "short", "BIGINT": "long", "BLOB": "binary", "VARCHAR": "string"}
+"""SQL type → what the table format calls it."""
+_STORED = {"day": "DATE", "part": "BIGINT"} | EVENT_COLUMNS
+EVENTS = Shape(
+    {name: _TYPES[kind] for name, kind in _STORED.items()},
+    by_day=True,
+    measured=("part", "partition", "position", "profile", "at_ms", "received_ms", "name"),
+)
+MERGES = Shape({name: _TYPES[kind] for name, kind in MERGE_COLUMNS.items()}, by_day=False, measured=("at_ms",))
+
+_LOCK = "writer.lock"
+_MERGES_FILES_MAX = 64
+_SELDOM_S = 3600.0
+"""Between two looks for files that nobody reads any more."""
+
+
+class Options(NamedTuple):
+    """How history is kept."""
+
+    storage: Mapping[str, str] = {}
+    """Options of the table library for object storage: credentials, region, endpoint."""
+    keep_days: Mapping[str, int] = {}
+    """Name of an event → days after which it is forgotten; `*`: all that are not named."""
+    file_bytes: int = 128 * MIB
+    """Files are not made larger than this."""
+    grace_hours: int = 2
+    """Readers may go on reading files for so long after these were replaced."""
+    memory: str = "1GB"
+    """What DuckDB may use while it writes; it goes on on the disk beyond."""
+
+
+_DEFAULTS = Options()
+
+
+class Size(NamedTuple):
+    """Of the events."""
+
+    events: int
+    files: int
+    size_bytes: int
+
+
+class DeltaHistory:
+    """`ports.History`. Reading may be done by many threads, each call one after the other."""
+
+    def __init__(
+        self,
+        location: str | Path,
+        *,
+        readonly: bool = False,
+        options: Options = _DEFAULTS,
+        clock: Clock | None = None,
+    ) -> None:
+        """Raises `NotFoundError` where there is no history yet and it is only to be read."""
+        self._location = str(location)
+        self._disk = None if "://" in self._location else Path(self._location)
+        self._options = options
+        self._clock = clock or SystemClock()
+        self._lock = threading.RLock()
+        self._writing: _Writing | None = None
+        self._tables: _Tables | None = _Tables.open(self._location, options.storage) if readonly else None
+        self._reading: tuple[tuple[int, int], Connection] | None = None
+        self._vacuumed_s = -_SELDOM_S
+        self._forgotten_day = 0
+
+    # --- reading -------------------------------------------------------------------------------------------
+    def cursor(self) -> int:
+        """The number of the state's commit up to which all is here; 0: nothing yet."""
+        with self._lock:
+            return self._newest().events.cursor
+
+    def of_profiles(self, profiles: Collection[int]) -> list[Past]:
+        """Events that were these profiles' when they were admitted, in the order in which they happened."""
+        with self._shown() as connection:
+            return history_views.of_profiles(connection, profiles)
+
+    def scan(self, extent: Extent = EVERYTHING) -> Iterator[list[Past]]:
+        """The extent's events, by profile and then in the order in which they happened, some thousand at a time."""
+        connection = self.connect()
+        try:
+            with translated(self._location):
+                yield from history_views.scan(connection, extent)
+        finally:
+            connection.close()
+
+    def merges(self) -> list[PastMerge]:
+        """All merges, in the order of log time."""
+        with self._shown() as connection:
+            return history_views.merges(connection)
+
+    def connect(self) -> Connection:
+        """A DuckDB connection of one's own with `events` and `merges` as of now."""
+        with self._lock, translated(self._location):
+            return self._newest().shown()
+
+    def uris(self) -> list[str]:
+        """Where the files of the events lie."""
+        with self._lock, translated(self._location):
+            return self._newest().events.uris()
+
+    def size(self) -> Size:
+        """How much of it there is."""
+        with self._lock, translated(self._location):
+            files = self._newest().events.files()
+            return Size(sum(file.rows for file in files), len(files), sum(file.size_bytes for file in files))
+
+    def close(self) -> None:
+        """Let go of files and connections, and of the writing."""
+        with self._lock:
+            if self._reading is not None:
+                self._reading[1].close()
+            if self._writing is not None:
+                self._writing.close()
+            self._reading = self._writing = self._tables = None
+
+    # --- writing -------------------------------------------------------------------------------------------
+    def try_hold(self) -> bool:
+        """Be the one who writes. Object storage keeps nobody away: a second writer there fails at its next commit."""
+        with self._lock:
+            if self._writing is not None:
+                return True
+            lock = _locked(self._disk) if self._disk is not None else None
+            if self._disk is not None and lock is None:
+                return False
+            self._tables = _Tables.open(self._location, self._options.storage, create=True)
+            cursor = self._tables.events.cursor
+            self._writing = _Writing(lock, Scratch(self._options.memory, self._disk), cursor)
+            self._stand(cursor)
+            return True
+
+    def append(self, pasts: Sequence[Past], merges: Sequence[PastMerge], cursor: int) -> None:
+        """Write these, exactly once, and go on to `cursor`."""
+        with self._lock, translated(self._location):
+            writing, tables = self._held()
+            self._append_merges(merges, cursor)
+            tables.events.append(_rows(pasts, cursor), cursor)
+            writing.cursor = cursor
+            self._stand(cursor)
+
+    def settled(self) -> int:
+        """The cursor that no loss of power takes back."""
+        return history_standing.read(self._disk).cursor if self._disk is not None else self.cursor()
+
+    def tidy(self) -> bool:
+        """Make one large file of many small ones, or forget what is past its time, or remove files nobody reads."""
+        with self._lock, translated(self._location):
+            _, tables = self._held()
+            piece = history_compaction.choose(tables.events.files(), self._options.file_bytes)
+            if piece is not None:
+                self._rewrite(piece)
+                return True
+            if len(tables.merges.files()) > _MERGES_FILES_MAX:
+                tables.merges.replace(history_arrow.table(MERGE_COLUMNS, [*map(history_rows.merge_row, self.merges())]))
+                return True
+            return self._forget() or self._vacuum()
+
+    def _append_merges(self, merges: Sequence[PastMerge], cursor: int) -> None:
+        """Beyond the events' cursor merges may lie there from before a crash."""
+        writing, tables = self._held()
+        if merges and tables.merges.cursor > writing.cursor:
+            there = {_place(merge) for merge in self.merges()}
+            merges = [merge for merge in merges if _place(merge) not in there]
+        if merges:
+            tables.merges.append(history_arrow.table(MERGE_COLUMNS, [*map(history_rows.merge_row, merges)]), cursor)
+
+    def _rewrite(self, piece: Piece) -> None:
+        """Sort the rows of these files into as few as they fit."""
+        writing, tables = self._held()
+        uris = [uri for uri, file in tables.events.located() if piece.has(file)]
+        rows = writing.scratch.merged(uris, piece.day, piece.until)
+        tables.events.replace(rows, f"day = '{piece.day}' AND part >= {piece.since} AND part <= {piece.until}")
+
+    def _forget(self) -> bool:
+        """Once a day: remove the events that have been kept for long enough, by days of event time."""
+        today = self._clock.now_ms() // DAY_MS
+        if not self._options.keep_days or today == self._forgotten_day:
+            return False
+        self._forgotten_day = today
+        _, tables = self._held()
+        gone = [tables.events.delete(where) for where in forgettings(self._options.keep_days, today)]
+        return any(gone)
+
+    def _vacuum(self) -> bool:
+        now_s = self._clock.monotonic_s()
+        if now_s - self._vacuumed_s < _SELDOM_S:
+            return False
+        self._vacuumed_s = now_s
+        _, tables = self._held()
+        grace_hours = self._options.grace_hours
+        return any([tables.events.vacuum(grace_hours), tables.merges.vacuum(grace_hours)])
+
+    # --- what is open --------------------------------------------------------------------------------------
+    def _held(self) -> "tuple[_Writing, _Tables]":
+        assert self._writing is not None, "try_hold comes first"
+        assert self._tables is not None
+        if self._disk is None and self._tables.events.refresh() and self._tables.events.cursor != self._writing.cursor:
+            raise Superseded(f"another process writes history at {self._location}")
+        return self._writing, self._tables
+
+    def _newest(self) -> "_Tables":
+        if self._tables is None:
+            self._tables = _Tables.open(self._location, self._options.storage)
+        if self._writing is None:
+            self._tables.refresh()
+        return self._tables
+
+    def _stand(self, cursor: int) -> None:
+        if self._disk is not None:
+            history_standing.write(self._disk, Standing(cursor))
+
+    @contextmanager
+    def _shown(self) -> Iterator[Connection]:
+        """The relations of now, on a connection that is kept until they have changed."""
+        with self._lock, translated(self._location):
+            tables = self._newest()
+            if self._reading is None or self._reading[0] != tables.versions:
+                if self._reading is not None:
+                    self._reading[1].close()
+                self._reading = (tables.versions, tables.shown())
+            yield self._reading[1]
+
+
+class _Tables(NamedTuple):
+    """Both tables, as of one snapshot each."""
+
+    events: Table
+    merges: Table
+
+    @classmethod
+    def open(cls, location: str, options: Mapping[str, str], *, create: bool = False) -> "_Tables":
+        shapes = {"events": EVENTS, "merges": MERGES}
+        return cls(*(Table(f"{location}/{name}", shape, options, create=create) for name, shape in shapes.items()))
+
+    @property
+    def versions(self) -> tuple[int, int]:
+        return self.events.version, self.merges.version
+
+    def refresh(self) -> None:
+        """To the newest; merges last, so that none is missing of an event that is there."""
+        self.events.refresh()
+        self.merges.refresh()
+
+    def shown(self) -> Connection:
+        """A DuckDB that shows them."""
+        connection: Connection = duckdb.connect(":memory:")
+        events, merges = self.events.uris(), self.merges.uris()
+        history_views.show(connection, "events", EVENT_COLUMNS, events)
+        history_views.show(connection, "merges", MERGE_COLUMNS, merges)
+        history_views.seal(connection, [*events, *merges])
+        return connection
+
+
+class _Writing:
+    """What the one who writes has."""
+
+    def __init__(self, lock: int | None, scratch: Scratch, cursor: int) -> None:
+        self.scratch = scratch
+        self.cursor = cursor
+        self._lock = lock
+
+    def close(self) -> None:
+        self.scratch.close()
+        if self._lock is not None:
+            os.close(self._lock)
+
+
+def _rows(pasts: Sequence[Past], part: int) -> Any:
+    """Events as the table keeps them, sorted within each day."""
+    rows = [(past.at_ms // DAY_MS, part, *history_rows.row(past)) for past in pasts]
+    return history_arrow.table(_STORED, sorted(rows, key=_SORTED))
+
+
+_SORTED = itemgetter(*(list(_STORED).index(name) for name in ("day", "profile", "at_ms", "tie")))
+
+
+def forgettings(keep_days: Mapping[str, int], today: int) -> list[str]:
+    """The conditions under which events are forgotten today (days since 1970): whole days of event time."""
+    days = {name: days for name, days in keep_days.items() if name != "*"}
+    conditions = [f"day < '{_day(today - kept)}' AND name = {quoted(name)}" for name, kept in days.items()]
+    if (kept := keep_days.get("*")) is not None:
+        others = "".join(f" AND name <> {quoted(name)}" for name in days)
+        conditions.append(f"day < '{_day(today - kept)}'{others}")
+    return conditions
+
+
+def _day(day: int) -> str:
+    return (date(1970, 1, 1) + timedelta(days=day)).isoformat()
+
+
+def _place(merge: PastMerge) -> tuple[int, int, int]:
+    return merge.partition, merge.position, merge.absorbed
+
+
+def _locked(directory: Path) -> int | None:
+    """The lock of the directory, to be closed; None: another process has it."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor

@@ -1,0 +1,33 @@
+"""Where the rows of many files are brought into one order: a DuckDB of the writer's own, which spills to the disk."""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from onefold.storage.history_rows import EVENTS
+from onefold.storage.history_views import quoted
+
+_COLUMNS = ", ".join(f'"{name}"' for name in EVENTS)
+
+
+class Scratch:
+    """Sorts what is given to it, within its memory and beyond it on the disk."""
+
+    def __init__(self, memory: str, disk: Path | None) -> None:
+        self._connection = duckdb.connect(":memory:")
+        self._connection.execute(f"SET memory_limit = {quoted(memory)}")
+        self._connection.execute(f"SET temp_directory = {quoted(str(disk / 'spill') if disk else '')}")
+
+    def merged(self, files: Collection[str], day: str, part: int) -> Any:
+        """All rows of these files of a day, sorted, as one part: a stream of Arrow, to be read before the next."""
+        listed = ", ".join(map(quoted, files))
+        return self._connection.sql(
+            f"SELECT DATE {quoted(day)} AS day, {part}::BIGINT AS part, {_COLUMNS}"  # noqa: S608
+            f" FROM read_parquet([{listed}], hive_partitioning = false) ORDER BY profile, at_ms, tie"
+        )
+
+    def close(self) -> None:
+        """Let go of the memory."""
+        self._connection.close()

@@ -1,0 +1,179 @@
+"""What every history must do: each clause of `ports.History`, as a test that takes a way to open it.
+
+Subclass `HistoryConformance` in a test module and give it a fixture `open_history`: each call of it returns another
+handle on one and the same history, as another process would have it.
+"""
+
+import random
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import duckdb
+import pytest
+
+from onefold.limits import DAY_MS
+from onefold.model.event import Event
+from onefold.model.past import EVERYTHING, Extent, Past, PastMerge, signed
+from onefold.ports import History, HistoryReader
+from onefold.storage.history_rows import EVENTS, MERGES
+
+OpenHistory = Callable[[], History]
+
+T0 = 1_767_225_600_000
+"""2026-01-01."""
+FAR = 200 << 56 | 77
+"""A profile at home in a partition past 127: its id has the first of its 64 bits set."""
+
+
+def past(position: int, profile: int = 1, at_ms: int = T0, event: Event | None = None, **more: Any) -> Past:
+    """An event of that place."""
+    event = event or Event(type="track", messageId=f"m{position}", userId=f"u{profile}", event="Viewed")
+    name = event.event if event.type == "track" and event.event is not None else event.type
+    tie = position.to_bytes(16, "big")
+    return Past(0, position, profile, at_ms, at_ms + 5, tie, "web", name, event, **more)
+
+
+def odd() -> list[Past]:
+    """Events that are hard to keep as they came."""
+    nested = {"a": [1, 2.5, -0.0, True, None, {"b": "ü\u2028'\"\\"}], "big": 1 << 62, "tiny": 5e-324, "": {}}
+    at = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+    events = [
+        Event(type="track", messageId="1", userId=42, event="Order \u0000 'Completed'", properties=nested),
+        Event(type="track", messageId="2", anonymousId="a"),
+        Event(type="track", messageId="3", anonymousId=7, event=""),
+        Event(type="page", messageId=None, userId="u", event="odd", name="Home", category="c", properties={}),
+        Event(type="identify", userId="42", traits={"email": "a@b.c"}, context={"ip": "1.2.3.4"}, timestamp=at),
+        Event(type="group", userId="u", groupId=9, traits={}, integrations=False, sentAt=at, originalTimestamp=at),
+        Event(type="alias", userId="u", previousId="p", integrations={"All": True}),
+    ]
+    found = [past(n, event=event) for n, event in enumerate(events, 1)]
+    return [*found, past(90, extra={"channel": "web", "_metadata": {"x": [1]}, "select": None}), past(91, profile=FAR)]
+
+
+def contents(history: HistoryReader) -> list[Past]:
+    """All that it has, by place."""
+    return by_place(one for some in history.scan() for one in some)
+
+
+def by_place(pasts: Iterable[Past]) -> list[Past]:
+    """In the order of places."""
+    return sorted(pasts, key=lambda one: (one.partition, one.position))
+
+
+def held(history: History) -> History:
+    """The history, for writing."""
+    assert history.try_hold()
+    return history
+
+
+class HistoryConformance:
+    """The port's promises."""
+
+    @pytest.fixture
+    def history(self, open_history: OpenHistory) -> Iterator[History]:
+        """One that is empty, held."""
+        opened = held(open_history())
+        yield opened
+        opened.close()
+
+    def test_a_new_one_is_empty(self, history: History) -> None:
+        """At first there is nothing, and the cursor is 0."""
+        assert (history.cursor(), history.settled(), contents(history), history.merges()) == (0, 0, [], [])
+        assert history.of_profiles([1]) == []
+
+    def test_what_was_appended_comes_back_as_it_was(self, history: History) -> None:
+        """Every field of an event survives, also those that fit no column, and those that the spec does not name."""
+        history.append(odd(), [], 3)
+        assert contents(history) == by_place(odd())
+        assert (history.cursor(), history.settled()) == (3, 3)
+
+    def test_appends_add_up_and_move_the_cursor(self, history: History, open_history: OpenHistory) -> None:
+        """Each append adds its events and merges; one of nothing moves the cursor alone; others see all of it."""
+        merge = PastMerge(FAR, 1, 0, 3, T0 + 9)
+        history.append([past(1), past(2)], [], 5)
+        history.append([past(3)], [merge], 8)
+        history.append([], [], 11)
+        history.append([], [PastMerge(4, 1, 0, 4, T0 + 8)], 12)
+        for each in (history, open_history()):
+            assert each.cursor() == 12
+            assert contents(each) == [past(1), past(2), past(3)]
+            assert each.merges() == [PastMerge(4, 1, 0, 4, T0 + 8), merge]
+
+    def test_a_persons_events_are_found_in_their_order(self, history: History) -> None:
+        """Those of the profiles that were asked for, by event time and then by tie, whatever order they came in."""
+        mine = [past(1, at_ms=T0 + 50), past(9, at_ms=T0 + 50), past(2, at_ms=T0), past(3, FAR, T0 + 20)]
+        history.append([mine[1], past(4, 5), mine[0]], [], 1)
+        history.append([mine[3], past(5, 6), mine[2]], [], 2)
+        assert history.of_profiles([1, FAR]) == [mine[2], mine[3], mine[0], mine[1]]
+        assert history.of_profiles([FAR]) == [mine[3]]
+        assert history.of_profiles([]) == history.of_profiles([99]) == []
+
+    def test_an_extent_is_scanned(self, history: History) -> None:
+        """Names, times and places limit a scan; people come one after the other, each in order."""
+        page = Event(type="page", userId="u")
+        rows = [past(1, 2), past(2, 1, T0 + 1), past(3, 1, T0), past(4, 2, T0 + DAY_MS, page)]
+        history.append(rows, [], 1)
+
+        def found(extent: Extent) -> list[int]:
+            return [one.position for some in history.scan(extent) for one in some]
+
+        assert found(EVERYTHING) == [3, 2, 1, 4]
+        assert found(Extent(names=["page"])) == [4]
+        assert found(Extent(names=())) == []
+        assert found(Extent(since_ms=T0 + 1, until_ms=T0 + DAY_MS)) == [2]
+        assert found(Extent(before={0: 3})) == [2, 1]
+        assert found(Extent(before={1: 3})) == []
+
+    def test_sql_sees_the_agreed_columns(self, history: History) -> None:
+        """`events` and `merges` have their columns and types, empty and full; ids are signed."""
+        for cursor in (1, 2):
+            connection = history.connect()
+            for relation, columns in (("events", EVENTS), ("merges", MERGES)):
+                described = connection.execute(f"DESCRIBE {relation}").fetchall()
+                assert {row[0]: row[1] for row in described} == columns
+            connection.close()
+            history.append([past(1, FAR)], [PastMerge(FAR, 1, 0, 2, T0)], cursor)
+        connection = history.connect()
+        assert connection.execute("SELECT DISTINCT profile, name FROM events").fetchall() == [(signed(FAR), "Viewed")]
+        assert connection.execute("SELECT DISTINCT absorbed, survivor FROM merges").fetchall() == [(signed(FAR), 1)]
+        connection.close()
+
+    def test_sql_reaches_nothing_else(self, history: History) -> None:
+        """A connection can neither read nor write files beside history's."""
+        history.append([past(1)], [], 1)
+        connection = history.connect()
+        for statement in (
+            "SELECT * FROM read_text('/etc/hostname')",
+            "COPY (SELECT 1) TO '/tmp/onefold-should-not-be.csv'",
+            "ATTACH '/tmp/onefold-should-not-be.db'",
+            "SET enable_external_access = true",
+        ):
+            with pytest.raises(duckdb.Error):
+                connection.execute(statement)
+        connection.close()
+
+    def test_tidying_changes_nothing_that_is_read(self, history: History, open_history: OpenHistory) -> None:
+        """Many small appends over some days, late ones among them, are the same after any tidying, which ends."""
+        chance = random.Random(7)  # noqa: S311 - a test's, which repeats itself
+        everything: list[Past] = []
+        merges: list[PastMerge] = []
+        reader = open_history()
+        for n in range(24):
+            at = [T0 + chance.randrange(3) * DAY_MS + chance.randrange(DAY_MS) for _ in range(5)]
+            fresh = [past(n * 10 + i, chance.randrange(1, 5), at_ms) for i, at_ms in enumerate(at)]
+            joined = [PastMerge(1_000 + n, 1, 0, n * 10 + 9, T0 + n)] if n % 7 == 0 else []
+            history.append(fresh, joined, n + 1)
+            everything += fresh
+            merges += joined
+            if n % 9 == 0:
+                history.tidy()
+            assert len(contents(history)) == len(everything)
+        rounds = 0
+        while history.tidy():
+            rounds += 1
+            assert rounds < 100
+        for each in (history, reader):
+            assert contents(each) == by_place(everything)
+            assert each.merges() == merges
+            assert each.cursor() == 24

@@ -1,0 +1,72 @@
+"""History in memory: lists of what was appended, which SQL sees in a DuckDB that is made anew for each who connects."""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+import duckdb
+
+from onefold.model.past import EVERYTHING, Extent, Past, PastMerge, signed
+from onefold.ports import Connection
+from onefold.storage import history_rows, history_views
+
+
+class MemoryHistory:
+    """`ports.History`; every event and merge may also be given at once."""
+
+    def __init__(self, pasts: Iterable[Past] = (), merges: Iterable[PastMerge] = (), cursor: int = 0) -> None:
+        self._pasts = list(pasts)
+        self._merges = list(merges)
+        self._cursor = cursor
+
+    def try_hold(self) -> bool:
+        """Nobody else can reach it."""
+        return True
+
+    def cursor(self) -> int:
+        """The number of the commit up to which all is here."""
+        return self._cursor
+
+    def settled(self) -> int:
+        """The same: there is no power to lose."""
+        return self._cursor
+
+    def append(self, pasts: Sequence[Past], merges: Sequence[PastMerge], cursor: int) -> None:
+        """Keep these events and merges."""
+        self._pasts += pasts
+        self._merges += merges
+        self._cursor = cursor
+
+    def of_profiles(self, profiles: Collection[int]) -> list[Past]:
+        """Events that were these profiles' when they were admitted, in the order in which they happened."""
+        wanted = frozenset(profiles)
+        return sorted((past for past in self._pasts if past.profile in wanted), key=lambda past: past.order)
+
+    def scan(self, extent: Extent = EVERYTHING) -> Iterator[list[Past]]:
+        """The extent's events, by profile and then in the order in which they happened."""
+        found = [past for past in self._pasts if _within(past, extent)]
+        if found:
+            yield sorted(found, key=lambda past: (signed(past.profile), *past.order))
+
+    def merges(self) -> list[PastMerge]:
+        """All merges, in the order of log time."""
+        return sorted(self._merges, key=lambda merge: (merge.at_ms, merge.partition, merge.position, merge.absorbed))
+
+    def connect(self) -> Connection:
+        """A DuckDB in memory with `events` and `merges` as of now."""
+        connection: Connection = duckdb.connect(":memory:")
+        history_views.declare(connection, "events", history_rows.EVENTS, [*map(history_rows.row, self._pasts)])
+        history_views.declare(connection, "merges", history_rows.MERGES, [*map(history_rows.merge_row, self._merges)])
+        history_views.seal(connection, ())
+        return connection
+
+    def tidy(self) -> bool:
+        """Nothing to tidy."""
+        return False
+
+    def close(self) -> None:
+        """Nothing to let go of; what was appended stays readable."""
+
+
+def _within(past: Past, extent: Extent) -> bool:
+    named = extent.names is None or past.name in extent.names
+    placed = extent.before is None or past.position < extent.before.get(past.partition, -1)
+    return named and placed and extent.since_ms <= past.at_ms < extent.until_ms

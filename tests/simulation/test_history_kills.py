@@ -1,0 +1,138 @@
+"""History after misfortune: a killed role writes everything once; no loss of power takes back what was settled."""
+
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import pytest
+from msgspec import Raw
+
+from onefold.model.effect import Admitted
+from onefold.model.entry import Outgoing, encode
+from onefold.model.past import Past
+from onefold.runtime.folding import Folding
+from onefold.runtime.programs import Programs
+from onefold.settings import Settings
+from onefold.storage.history_delta import DeltaHistory
+from onefold.storage.place import Place
+from onefold.testing.conformance.history import by_place, contents, past
+from onefold.testing.history_requests import requests
+
+ROLE = """
+import sys
+from contextlib import closing
+from pathlib import Path
+from onefold.clock import SystemClock
+from onefold.model.definitions import Definitions
+from onefold.runtime import history as role
+from onefold.settings import Settings
+from onefold.storage.place import Place
+place = Place.open(Settings(data=Path(sys.argv[1])))
+state, log = place.state(readonly=True), place.log_reader()
+with closing(place.history()) as history:
+    while not history.try_hold():
+        pass
+    role.EVENTS_MAX = 7
+    historian = role.Historian(role.Sources(state, log), history, SystemClock(), 0.001)
+    print("began", flush=True)
+    more = True
+    while more:
+        more = historian.turn()
+        more = history.tidy() or more
+    historian.stop()
+print("done", flush=True)
+"""
+
+
+def folded(place: Place, seed: int) -> list[tuple[int, int, int]]:
+    """Fill a log and fold it; what was admitted, as partition, position, profile."""
+    with closing(place.log_writer()) as log, closing(place.state()) as state:
+        for partition, now_ms, events in requests(random.Random(seed), 60):
+            raw = [Raw(msgspec.json.encode(event)) for event in events]
+            log.append({partition: [encode(Outgoing("web", now_ms, raw))]})
+        with closing(place.log_reader()) as reader:
+            folding = Folding(reader, state, Programs(lambda _: place.catalog().definitions()))
+            while sum(folding.advance(partition, 20) for partition in range(2)):
+                pass
+        effects = [(p, e) for _, p, found in state.effects(0, 1 << 30) for e in found if isinstance(e, Admitted)]
+        return sorted((partition, effect.position, effect.profile) for partition, effect in effects)
+
+
+def killed_until_done(data: Path, chance: random.Random) -> Iterator[bool]:
+    """Start the role and kill it, the later the longer it takes; yields whether it was done."""
+    patience_s = 0.02
+    while True:
+        child = subprocess.Popen([sys.executable, "-c", ROLE, str(data)], stdout=subprocess.PIPE, text=True)
+        assert child.stdout is not None
+        assert child.stdout.readline() == "began\n"
+        try:
+            child.wait(chance.uniform(0, patience_s))
+        except subprocess.TimeoutExpired:
+            child.send_signal(signal.SIGKILL)
+        said = child.stdout.read()
+        child.wait()
+        child.stdout.close()
+        yield "done" in said
+        if "done" in said:
+            return
+        patience_s *= 1.5
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_killed_role_goes_on_where_it_was(seed: int, tmp_path: Path) -> None:
+    """However often the role is killed, in the end every admitted event is there once, with its body."""
+    place = Place.open(Settings(data=tmp_path / "data", partitions=2))
+    expected = folded(place, seed)
+    rounds = list(killed_until_done(place.settings.data, random.Random(seed)))
+    assert len(rounds) > 1
+    with closing(place.history_reader()) as history:
+        assert [(one.partition, one.position, one.profile) for one in contents(history)] == expected
+
+
+def torn(files: list[Path], chance: random.Random) -> None:
+    """What a loss of power may do to files that were not synced."""
+    for file in files:
+        match chance.choice(("kept", "lost", "empty", "cut")):
+            case "lost":
+                file.unlink()
+            case "empty":
+                file.write_bytes(b"")
+            case "cut":
+                file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_loss_of_power_takes_back_the_last_commit_at_most(seed: int, tmp_path: Path) -> None:
+    """Whatever of the last, unsynced append was lost: what was settled before is there, and it is written again."""
+    chance = random.Random(seed)
+    before = [past(n, profile=n % 3 + 1) for n in range(1, 9)]
+    with closing(DeltaHistory(tmp_path / "history")) as history:
+        assert history.try_hold()
+        history.append(before[:4], [], 1)
+        history.append(before[4:], [], 2)
+    shutil.copytree(tmp_path / "history", tmp_path / "settled")
+    after = [past(20)]
+    with closing(DeltaHistory(tmp_path / "history")) as history:
+        assert history.try_hold()
+        history.append(after, [], 3)
+    names = {path.relative_to(tmp_path / "history") for path in (tmp_path / "history").rglob("*") if path.is_file()}
+    settled = {path.relative_to(tmp_path / "settled") for path in (tmp_path / "settled").rglob("*") if path.is_file()}
+    torn(sorted(tmp_path / "history" / name for name in names - settled), chance)
+    _again(tmp_path / "history", before, after)
+
+
+def _again(directory: Path, before: list[Past], after: list[Past]) -> None:
+    with closing(DeltaHistory(directory)) as history:
+        assert history.try_hold()
+        assert history.cursor() in {2, 3}
+        if history.cursor() == 2:
+            assert contents(history) == by_place(before)
+            history.append(after, [], 3)
+        assert contents(history) == by_place([*before, *after])
+        assert history.settled() == 3
