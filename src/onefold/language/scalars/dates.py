@@ -7,6 +7,7 @@ value changes; or, where a `level` is given, at which its comparison with that l
 import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from math import ceil, floor
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -19,6 +20,8 @@ from onefold.limits import HOUR_MS, NEVER_MS
 Moment = int | date
 Timed = tuple[Any, int]
 """A value, and when it can change by itself."""
+Part = Callable[[Moment | None, ZoneInfo | None], int | None]
+"""What is read of a moment in a zone."""
 Turn = Callable[[int, ZoneInfo | None, float | None], int]
 """(moving instant, zone, level or None) → when what is read of that instant can change."""
 
@@ -124,12 +127,12 @@ def turn_of_date(moving_ms: int, zone: ZoneInfo | None, _level: float | None = N
     return NEVER_MS if zone is None or _day(moving_ms, zone) is None else next_day_ms(moving_ms, zone)
 
 
-def turn_of_day(part: Callable[[Moment | None, ZoneInfo | None], int | None]) -> Turn:
+def turn_of_day(part: Part) -> Turn:
     """As `turn_of_hour`, of a part of the date."""
-    return lambda moving_ms, zone, level=None: _turn_of_part(part, moving_ms, zone, level)
+    return partial(_turn_of_part, part)
 
 
-def _turn_of_part(part: Any, moving_ms: int, zone: ZoneInfo | None, level: float | None) -> int:
+def _turn_of_part(part: Part, moving_ms: int, zone: ZoneInfo | None, level: float | None) -> int:
     today = _day(moving_ms, zone)
     if zone is None or today is None:
         return NEVER_MS
@@ -137,7 +140,7 @@ def _turn_of_part(part: Any, moving_ms: int, zone: ZoneInfo | None, level: float
         return next_day_ms(moving_ms, zone)
 
     def side(day: int) -> int:
-        return _side(part(date.fromordinal(day), zone), level)
+        return _side(part(date.fromordinal(day), zone) or 0, level or 0)
 
     here = today.toordinal()
     ahead = range(here + 1, here + 32) if part in (day_of_month, weekday) else _firsts_of_months(today)
