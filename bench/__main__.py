@@ -10,9 +10,9 @@ from bench.report import Row, table, write
 from onefold.errors import SettingsError
 
 CLAIMS = (
-    *("machine", "path", "collect", "latency", "step", "windows"),
-    *("scale", "api", "million", "rebuild", "history", "cluster"),
-)
+    "machine", "path", "collect", "latency", "step", "windows", "scale", "api", "million", "rebuild", "history",
+    "preview", "cluster",
+)  # fmt: skip
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ from onefold.model.event import Event
 from onefold.model.past import Past
 from onefold.ports import State, TrimmingWriter
 from onefold.runtime.folding import Folding
+from onefold.runtime.heap import seldom_collected
 from onefold.runtime.history import Historian, Sources
 from onefold.runtime.programs import Programs
 from onefold.settings import Settings
@@ -43,7 +44,8 @@ def measure(*, quick: bool) -> list[Row]:
         written = [_written(Path(scratch) / f"role-{n}", 200_000) for n in range(1 if quick else 3)]
         many = 1_000_000 if quick else 10_000_000
         kept = _kept(Path(scratch) / "long", many)
-    role = Row("history role: log and effects read, tables written and tidied, CPU-s per million events", "s", written)
+    what = "history role: log and effects read, tables written and tidied, CPU-s per million events"
+    role = Row(what, "s", written, None, "", {"json_decode_alone_us": _decoding_us()})
     return [role, *kept]
 
 
@@ -56,9 +58,10 @@ def _written(path: Path, events: int) -> float:
             assert history.try_hold()
             began_s = _cpu_s()
             historian = Historian(Sources(state, reader), history, clock, flush_s=5)
-            while historian.turn():
-                pass
-            historian.stop()
+            with seldom_collected():
+                while historian.turn():
+                    pass
+                historian.stop()
             while history.tidy():
                 pass
             return (_cpu_s() - began_s) / events * 1e6
@@ -125,6 +128,15 @@ def _pasts(events: int) -> Iterator[Past]:
         name = event.event if event.type == "track" and event.event is not None else event.type
         profile = int(str(event.anonymousId)[:8], 16) + 1
         yield Past(n % 2, n // 2, profile, at_ms, at_ms + 40, tie, "web", name, event)
+
+
+def _decoding_us() -> float:
+    """What it costs to decode one of these events into a struct: how fast the machine is just now."""
+    bodies = list(World().events(50_000))
+    began_s = _cpu_s()
+    for body in bodies:
+        _decode(body)
+    return (_cpu_s() - began_s) / len(bodies) * 1e6
 
 
 def _cpu_s() -> float:

@@ -32,6 +32,17 @@ class DefinitionError(OnefoldError):
         self.problems = problems
 
 
+class NotInSql(OnefoldError):
+    """A definition uses what cannot be computed over history yet; the message names the construct."""
+
+    code = "not_in_sql"
+    fault = "caller"
+
+    def __init__(self, construct: str) -> None:
+        super().__init__(f"cannot be computed over history yet: {construct}")
+        self.construct = construct
+
+
 class NotFoundError(OnefoldError):
     """What was asked for does not exist."""
 
@@ -122,6 +133,23 @@ class Overloaded(OnefoldError):
     def __init__(self, message: str, retry_after_s: int = 1) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class NotFolded(OnefoldError):
+    """What a receipt names is in the log and not folded yet, though it was waited for. It is not lost: ask again."""
+
+    code = "not_folded"
+    retry = True
+
+
+class Cancelled(OnefoldError):
+    """A long question was ended before it was answered, by whoever asked it or by its time limit."""
+
+    code = "cancelled"
+    retry = True
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"ended without an answer: {why}")
 
 
 class ForbiddenAddress(OnefoldError):

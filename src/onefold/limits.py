@@ -137,6 +137,16 @@ BOOK_LEASE_S = 5.0
 BREAKER_FAILURES = 10
 BREAKER_PROBE_S = 5.0
 
+# --- preview -----------------------------------------------------------------------------------------------
+PREVIEW_AUDIENCES_MAX = 50
+"""Audiences that one preview counts; of more that change, the first by name."""
+PREVIEW_OVERLAPS_MAX = 200
+"""Other audiences that it compares them with."""
+PREVIEW_DAYS_MAX = 90
+PREVIEW_SAMPLES_MAX = 100
+PREVIEW_LOOKS_MAX = 20_000_000
+"""Times that an event is looked at for an aggregate of a day behind; beyond, a share of the people is counted."""
+
 # --- connections -------------------------------------------------------------------------------------------
 CONNECTIONS_MAX = 8_192
 """Connections that one HTTP process holds at once, if it may open so many files."""
@@ -148,6 +158,18 @@ PAGE_DEFAULT = 100
 PAGE_MAX = 1_000
 API_BODY_MAX_BYTES = 64 * KIB
 """Names, scopes, filters: nothing that the API takes is larger."""
+BATCH_READ_MAX = 1_000
+"""Profiles that one request reads."""
+BATCH_READ_MAX_BYTES = BATCH_READ_MAX * (IDENTIFIER_MAX_BYTES + 100)
+"""Of such a request: each may be named by the longest identifier there is, with what JSON puts around it."""
+EXPORTS_MAX = 4
+"""Exports of audiences that one process runs at once: each reads and decodes as fast as it is taken."""
+PROJECTION_MAX = 200
+"""Names in one `include`."""
+RECEIPT_WAIT_S = 5.0
+"""A reader waits for what its receipt names so long at the most: workers that keep up need milliseconds."""
+RECEIPT_WAITERS_MAX = 1_000
+"""Readers of one process that wait for what their receipts name."""
 TAIL_QUEUE_MAX = 1_000
 """Effects that wait for one slow reader of the live tail; beyond, the oldest are dropped and the reader is told."""
 TAIL_SUBSCRIBERS_MAX = 64

@@ -41,7 +41,8 @@ class LogWriter(Protocol):
     def append(self, batches: Mapping[int, Sequence[bytes]]) -> dict[int, int]:
         """Append records to partitions, durably: on return they are fsynced and keep their order.
 
-        One call is one group commit. Returns, for each partition, the offset of its first new record.
+        One call is one group commit. Returns, for each partition, the offset of its last new record: the others of
+        this call are before it, adjacent where they are one batch to the engine.
         Partitions are committed one after the other: after an exception some may have been written.
         """
         ...
@@ -179,6 +180,10 @@ class State(Protocol):
     # --- reading, from any process -------------------------------------------------------------------------
     def lookup(self, identifier: str) -> int | None:
         """The profile that has this identifier."""
+        ...
+
+    def owners(self, identifiers: Iterable[str]) -> dict[str, int]:
+        """Each of these identifiers → the profile that has it; those that nobody has are left out."""
         ...
 
     def profile(self, profile: int) -> bytes | None:
@@ -393,6 +398,10 @@ class Connection(Protocol):
         """No more."""
         ...
 
+    def interrupt(self) -> None:
+        """From another thread: end the statement that is under way with an error."""
+        ...
+
     def fetchall(self) -> list[Any]:
         """The rows that are left of the latest statement."""
         ...
@@ -429,8 +438,10 @@ class HistoryReader(Protocol):
         """All merges, in the order of log time."""
         ...
 
-    def connect(self) -> Connection:
+    def connect(self, spill: str = "") -> Connection:
         """A DuckDB connection of one's own with the relations `events` and `merges` of one snapshot.
+
+        `spill`: a directory for what does not fit the memory; without it nothing goes to the disk.
 
         Their columns: `storage/history_rows.py`. Nothing that is done there changes history. The caller closes it.
         """
@@ -512,6 +523,10 @@ class Catalog(Protocol):
 
     def authenticate(self, plain: str) -> frozenset[str] | None:
         """The scopes of a secret key; None where it is unknown or revoked."""
+        ...
+
+    def holder(self, plain: str) -> str | None:
+        """The name of a secret key; None where it is unknown or revoked."""
         ...
 
     # --- definitions ---------------------------------------------------------------------------------------

@@ -24,11 +24,12 @@ from tests.unit.server import fakes
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+STREAMS = ("/v1/events/tail", "/v1/profiles/{name}/changes")
 OPERATIONS = sorted(
     (route.path_format, str(method))
     for router in ROUTERS
     for route in router.routes
-    if isinstance(route, HTTPRoute) and route.path_format != "/v1/events/tail"
+    if isinstance(route, HTTPRoute) and route.path_format not in STREAMS
     for method in route.methods
     if method != "OPTIONS"
 )
@@ -64,9 +65,9 @@ def test_answers_are_as_documented(
 
 
 def test_the_document_has_every_route(document: Any) -> None:
-    """The operations above are those of the document, but for the tail, which never ends."""
+    """The operations above are those of the document, but for the streams, which never end."""
     found = {(one.ok().path, one.ok().method.upper()) for one in document.get_all_operations()}
-    assert found == {*OPERATIONS, ("/v1/events/tail", "GET")}
+    assert found == {*OPERATIONS, *((path, "GET") for path in STREAMS)}
 
 
 def _send(client: fakes.Client, case: schemathesis.Case[Any]) -> Any:

@@ -141,6 +141,69 @@ def test_an_event_becomes_a_profile(platform: Platform) -> None:
     assert platform.until("/v1/audiences/buyers/members")["members"][0]["id"] == found["id"]
 
 
+def test_what_was_sent_is_read(platform: Platform) -> None:
+    """Read your writes: with the receipt of each event the very next read has it, again and again."""
+    platform.fold()
+    for n in range(1, 30):
+        status, headers, _ = platform.send({"event": "Bought", "userId": "ann"})
+        assert status == 200
+        status, found = platform.ask("GET", f"/v1/profiles/user_id:ann?after={headers['onefold-receipt']}")
+        assert (status, found["computed"]) == (200, {"orders": n})
+
+
+def test_what_nobody_folds_is_not_waited_for_without_end(platform: Platform) -> None:
+    """Without a worker a reader with a receipt is told in time that nothing is lost; a later one finds it."""
+    _, headers, _ = platform.send({"event": "Bought", "userId": "ann"})
+    path = f"/v1/profiles/user_id:ann?after={headers['onefold-receipt']}"
+    status, body = platform.ask("GET", path)
+    assert (status, body["code"]) == (504, "not_folded")
+    platform.start("runtime.worker", ", 0")
+    assert platform.until(path)["events"] == 1
+
+
+def test_a_profile_is_followed(platform: Platform) -> None:
+    """A stream begins with the profile and goes on with what changes it, while it happens."""
+    platform.fold()
+    _, headers, _ = platform.send({"event": "Viewed", "userId": "ann"})
+    platform.until(f"/v1/profiles/user_id:ann?after={headers['onefold-receipt']}")
+    connection = http.client.HTTPConnection("127.0.0.1", platform.port, timeout=WITHIN_S)
+    connection.request(
+        "GET", "/v1/profiles/user_id:ann/changes", headers={"authorization": f"Bearer {platform.secret}"}
+    )
+    lines = iter(connection.getresponse().readline, b"")
+    assert next(lines).startswith(b"event: profile")
+    platform.send({"event": "Bought", "userId": "bob"})
+    platform.send({"event": "Bought", "userId": "ann"})
+    kinds = [line.split()[1] for line in _until(lines, b"event: entered") if line.startswith(b"event:")]
+    assert kinds == [b"changed", b"entered"]
+    connection.close()
+
+
+def _until(lines: Iterator[bytes], last: bytes) -> Iterator[bytes]:
+    for line in lines:
+        yield line
+        if line.startswith(last):
+            return
+
+
+def test_an_export_is_a_whole_file_or_a_broken_connection(platform: Platform) -> None:
+    """Members come as a stream that ends as HTTP says; one that the server cannot end is seen to be cut."""
+    platform.fold()
+    receipt = ""
+    for n in range(20):
+        receipt = platform.send({"event": "Bought", "userId": f"u{n}"})[1]["onefold-receipt"]
+    platform.until(f"/v1/profiles/user_id:u19?after={receipt}")
+    connection = http.client.HTTPConnection("127.0.0.1", platform.port, timeout=WITHIN_S)
+    path = "/v1/audiences/buyers/export.csv?include=identifiers.user_id,computed.orders"
+    connection.request("GET", path, headers={"authorization": f"Bearer {platform.secret}"})
+    answer = connection.getresponse()
+    header, *rows = answer.read().decode().splitlines()
+    assert answer.getheader("content-type", "").startswith("text/csv")
+    assert header == "id,entered_at,identifiers.user_id,computed.orders"
+    assert sorted(row.split(",")[2] for row in rows) == sorted(f"u{n}" for n in range(20))
+    connection.close()
+
+
 def test_far_behind_is_refused_and_nothing_is_lost(tmp_path: Path) -> None:
     """I10: while the workers are too far behind collect says 503 with Retry-After; all that it took is folded later."""
     platform = Platform(tmp_path)

@@ -39,14 +39,14 @@ class Told(MemoryHistory):
     def cursor(self) -> int:
         return self._world.state.newest()
 
-    def connect(self) -> Connection:
+    def connect(self, spill: str = "") -> Connection:
         pasts = [
             self._past(partition, effect)
             for _, partition, effects in self._world.state.effects(0, 1 << 30)
             for effect in effects
             if isinstance(effect, Admitted)
         ]
-        return MemoryHistory(pasts).connect()
+        return MemoryHistory(pasts).connect(spill)
 
     def _past(self, partition: int, effect: Admitted) -> Past:
         offset, index = split(effect.position)

@@ -32,6 +32,8 @@ from onefold.runtime.programs import Programs
 from onefold.runtime.workspace import load_workspace
 from onefold.server import profiles as api
 from onefold.server import tail
+from onefold.server.profile_answer import answer
+from onefold.server.projection import EVERYTHING
 from onefold.settings import Settings
 from onefold.storage.state_lmdb import LmdbState, Options
 from onefold.testing.world import World, track
@@ -209,7 +211,7 @@ class Platform(World):
         for partition in range(PARTITIONS):
             for number in self.state.profile_ids(partition, 0, 1 << 30):
                 profile = api.find(self.state, Rules(), position.show(number))
-                shown = api.answer(profile, frozenset(api.PARTS))
+                shown = answer(profile, EVERYTHING)
                 assert json.loads(msgspec.json.encode(shown))["id"] == position.show(number)
                 assert all(is_sound(value) for value in profile.computed.values())
                 for identifier in profile.identifiers:

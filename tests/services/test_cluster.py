@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from random import SystemRandom
+from typing import Any
 
 import pytest
 
@@ -67,6 +68,31 @@ def test_events_are_taken_in_while_the_database_is_away() -> None:
         assert [roles.starts(name) for name in ("collect-0", "worker-0", "api-0")] == [1, 1, 1]
 
 
+def test_what_was_sent_is_read() -> None:
+    """Read your writes over Kafka and PostgreSQL: with its receipt the next read has every event, at any API."""
+    with Cluster({"collect": 1, "worker": 2, "api": 2}) as cluster:
+        roles = cluster.roles
+        url, key = roles.url("collect-0"), base64.b64encode(f"{cluster.write_key}:".encode()).decode()
+        secret = cluster.secret_key
+        apis = [roles.url("api-0"), roles.url("api-1")]
+        until(lambda: all(read(api, secret, "nobody", "")[0] == 404 for api in apis))
+        for n in range(1, 40):
+            receipt = send(url, key, f"u{n % 4}")
+            status, found = read(apis[n % 2], secret, f"u{n % 4}", receipt)
+            assert (status, found["events"]) == (200, n // 4 + (n % 4 > 0))
+
+
+def read(url: str, secret: str, user: str, receipt: str) -> tuple[int, Any]:
+    """A profile, once all is folded that the receipt names."""
+    path = f"{url}/v1/profiles/user_id:{user}?after={receipt}" if receipt else f"{url}/v1/profiles/user_id:{user}"
+    try:
+        asked = urllib.request.Request(path, headers={"authorization": f"Bearer {secret}"})
+        with urllib.request.urlopen(asked, timeout=30) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
 def test_without_brokers_events_are_refused_and_taken_again() -> None:
     """503 with Retry-After within seconds, and 200 again once the broker is back; the process lives on."""
     with Cluster({"collect": 1, "worker": 1}) as cluster:
@@ -85,12 +111,13 @@ def test_without_brokers_events_are_refused_and_taken_again() -> None:
         assert [roles.starts(name) for name in roles.names] == [1, 1]
 
 
-def send(url: str, key: str, user: str) -> None:
-    """Send an event. Raises `HTTPError` where it is refused."""
+def send(url: str, key: str, user: str) -> str:
+    """Send an event; its receipt. Raises `HTTPError` where it is refused."""
     body = json.dumps({"userId": user, "event": "Order Completed"}).encode()
     headers = {"authorization": f"Basic {key}", "content-type": "application/json"}
     with urllib.request.urlopen(urllib.request.Request(f"{url}/v1/track", body, headers), timeout=30) as answer:
         assert answer.status == 200
+        return str(answer.headers["onefold-receipt"])
 
 
 def sent(url: str, key: str, user: str) -> bool:

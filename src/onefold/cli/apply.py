@@ -1,9 +1,10 @@
 """`onefold apply`: put a workspace directory into force."""
 
 import getpass
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 from rich.markup import escape
@@ -13,12 +14,34 @@ from onefold.cli.backfill import wait
 from onefold.cli.check import Workspace, summary
 from onefold.cli.options import AsJson, Data, Yes, settings
 from onefold.cli.printing import agree, out, print_json
+from onefold.model.definitions import Definitions
+from onefold.ports import Catalog
 from onefold.runtime.backfill_plan import has_past, planned
 from onefold.runtime.difference import difference
+from onefold.runtime.versions import in_shadow
 from onefold.runtime.workspace import load_workspace
 from onefold.storage.place import Place
 
 _STYLES = {"+": "green", "-": "red", "~": "yellow"}
+
+Backfill = Annotated[
+    bool,
+    typer.Option("--backfill/--from-now", help="Compute over history what is new, or begin to count from now on."),
+]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", metavar="", help="No effect tells who is moved by the new definitions alone.")
+]
+Detach = Annotated[bool, typer.Option("--detach", metavar="", help="Do not wait for what is computed over history.")]
+
+
+class How(NamedTuple):
+    """How new definitions come into force, and how that is told."""
+
+    yes: bool
+    as_json: bool
+    backfill: bool = True
+    quiet: bool = False
+    detach: bool = False
 
 
 def register(app: typer.Typer) -> None:
@@ -30,23 +53,22 @@ def apply(
     workspace: Workspace,
     data: Data = None,
     *,
+    shadow: Annotated[
+        bool, typer.Option("--shadow", metavar="", help="Judge and count what differs, and tell it to nobody.")
+    ] = False,
     yes: Yes = False,
-    backfill: Annotated[
-        bool,
-        typer.Option("--backfill/--from-now", help="Compute over history what is new, or begin to count from now on."),
-    ] = True,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", metavar="", help="No effect tells who is moved by the new definitions alone.")
-    ] = False,
-    detach: Annotated[
-        bool, typer.Option("--detach", metavar="", help="Do not wait for what is computed over history.")
-    ] = False,
+    backfill: Backfill = True,
+    quiet: Quiet = False,
+    detach: Detach = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what a workspace directory changes, and make it the next version of the definitions.
 
     A running platform takes it up within a second and judges every profile again; a stopped one when it starts. What
     new definitions ask of the past is computed over history first: until then the old ones stay in force.
+
+    With `--shadow` what is live stays so, and what differs runs beside it: `onefold shadow` shows and promotes it.
+    Without, what runs in shadow ends.
 
     Examples:
 
@@ -55,27 +77,39 @@ def apply(
         onefold apply . --yes --json
 
         onefold apply . --quiet --detach
+
+        onefold apply . --shadow
     """
     wanted = load_workspace(workspace)
+
+    def make(catalog: Catalog) -> Definitions:
+        return in_shadow(catalog.definitions(), wanted) if shadow else wanted
+
+    put_into_force(data, make, How(yes, as_json, backfill, quiet, detach))
+
+
+def put_into_force(data: Path | None, make: Callable[[Catalog], Definitions], how: How) -> None:
+    """Show what differs from the latest version, ask, and save: what was shown, or it is a conflict."""
     place = Place.open(settings(data))
     with closing(place.catalog()) as catalog:
         old = catalog.definitions()
+        wanted = make(catalog)
         changes = difference(old, wanted)
-        plan = planned(old, wanted, backfill=backfill and has_past(place), quiet=quiet)
-        if not as_json:
-            _show(changes)
-        if changes and not yes and not as_json:
+        plan = planned(old, wanted, backfill=how.backfill and has_past(place), quiet=how.quiet)
+        if not how.as_json:
+            show_changes(changes)
+        if changes and not how.yes and not how.as_json:
             agree("Apply?")
         saved = catalog.save_definitions(plan, getpass.getuser(), base=old.version) if changes else old
     coming = saved.coming is not None
-    if as_json:
+    if how.as_json:
         print_json({"version": saved.version, "changes": changes, "coming": coming})
     elif not changes:
         out.print(f"nothing changes: version {saved.version} says the same")
     elif not coming:
         out.print(f"[green]✓[/] version {saved.version}: {summary(saved)}")
     else:
-        _follow(data, detach=detach)
+        _follow(data, detach=how.detach)
 
 
 def _follow(data: Path | None, *, detach: bool) -> None:
@@ -94,7 +128,8 @@ def _follow(data: Path | None, *, detach: bool) -> None:
     out.print(f"[green]✓[/] version {saved.version}: {summary(saved)}")
 
 
-def _show(changes: list[str]) -> None:
+def show_changes(changes: Iterable[str], indent: str = "") -> None:
+    """A difference, a line for each change."""
     for change in changes:
         style = _STYLES.get(change[:1], "dim")
-        out.print(f"[{style}]{escape(change)}[/]")
+        out.print(f"{indent}[{style}]{escape(change)}[/]")

@@ -1,5 +1,6 @@
 """`onefold profile`: what is known of one person."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -11,9 +12,13 @@ from onefold.cli import opening
 from onefold.cli.options import AsJson, Data
 from onefold.cli.printing import out, plain, print_json, spelt
 from onefold.server import profiles
-from onefold.server.profiles import EventAnswer, ProfileAnswer
+from onefold.server.profile_answer import ProfileAnswer, ProvenanceAnswer, answer
+from onefold.server.profiles import EventAnswer
+from onefold.server.projection import OPTIONAL, PARTS, projection
+from onefold.server.provenance import provenance
 
 _app = typer.Typer(help="Profiles: show one.", no_args_is_help=True)
+_INCLUDE = f"Comma-separated parts of: {', '.join((*PARTS, *OPTIONAL))}; or names in them, such as traits.email."
 
 
 def register(app: typer.Typer) -> None:
@@ -26,7 +31,7 @@ def show(
     who: Annotated[str, typer.Argument(metavar="NAMESPACE:VALUE", help="Any identifier of the person, or prf_….")],
     data: Data = None,
     *,
-    include: Annotated[str, typer.Option(help=f"Comma-separated parts of: {', '.join(profiles.PARTS)}.")] = "",
+    include: Annotated[str, typer.Option(help=_INCLUDE)] = "",
     events: Annotated[bool, typer.Option("--events", metavar="", help="Also the latest events.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -37,44 +42,67 @@ def show(
         onefold profile show email:ann@example.com
 
         onefold profile show user_id:42 --events --json
+
+        onefold profile show user_id:42 --include traits.email,computed.revenue,provenance
     """
+    wanted = projection(include)
     with opening.engines(data) as engines:
         found = profiles.find(engines.state, engines.rules(), who)
-        answer = profiles.answer(found, profiles.parts(include))
+        shown = answer(found, wanted)
+        if "provenance" in wanted:
+            shown.provenance = provenance(engines, found, wanted)
         places = found.recent[::-1] if events else []
         recent = [profiles.read_event(engines, place >> 56, place & (1 << 56) - 1) for place in places]
-    shown = [event for event in recent if event is not None]
+    kept = [event for event in recent if event is not None]
     if as_json:
-        print_json({"profile": answer, "events": shown} if events else answer)
+        print_json({"profile": shown, "events": kept} if events else shown)
         return
-    out.print(tree(answer, shown))
+    out.print(tree(shown, kept))
 
 
-def tree(answer: ProfileAnswer, events: list[EventAnswer]) -> Tree:
+def tree(shown: ProfileAnswer, events: list[EventAnswer]) -> Tree:
     """A profile for people."""
-    seen = f"{_when(answer.first_seen_at)} to {_when(answer.last_seen_at)}"
-    events_seen = f"{answer.events:,} event{'s' if answer.events != 1 else ''}"
-    top = Tree(f"[bold cyan]{answer.id}[/]  {events_seen}, {seen}")
-    if answer.identifiers is not UNSET:
+    seen = f"{_when(shown.first_seen_at)} to {_when(shown.last_seen_at)}"
+    events_seen = f"{shown.events:,} event{'s' if shown.events != 1 else ''}"
+    top = Tree(f"[bold cyan]{shown.id}[/]  {events_seen}, {seen}")
+    if shown.identifiers is not UNSET:
         _branch(top, "identifiers", [
             f"{plain(namespace)}:{plain(one.value)}  [dim]since {_when(one.first_seen_at)}[/]"
-            for namespace, values in answer.identifiers.items() for one in values
+            for namespace, values in shown.identifiers.items() for one in values
         ])  # fmt: skip
-    for part, values in (("traits", answer.traits), ("computed", answer.computed)):
+    for part, values in (("traits", shown.traits), ("computed", shown.computed)):
         if values is not UNSET:
             _branch(top, part, [f"{plain(name)} = {_value(value)}" for name, value in sorted(values.items())])
-    if answer.audiences is not UNSET:
-        _branch(top, "audiences", [f"{one.name}  [dim]since {_when(one.entered_at)}[/]" for one in answer.audiences])
-    if answer.links is not UNSET:
+    if shown.audiences is not UNSET:
+        _branch(top, "audiences", [f"{one.name}  [dim]since {_when(one.entered_at)}[/]" for one in shown.audiences])
+    if shown.links is not UNSET:
         _branch(top, "links", [
             f"{plain(one.a)} = {plain(one.b)}  [dim]{one.rule}, event {one.event}, {_when(one.at)}[/]"
-            for one in answer.links
+            for one in shown.links
         ])  # fmt: skip
-    if answer.merges is not UNSET and answer.merges:
-        _branch(top, "merges", [f"{one.absorbed}  [dim]event {one.event}, {_when(one.at)}[/]" for one in answer.merges])
+    if shown.merges is not UNSET and shown.merges:
+        _branch(top, "merges", [f"{one.absorbed}  [dim]event {one.event}, {_when(one.at)}[/]" for one in shown.merges])
+    if shown.provenance is not UNSET:
+        _branch(top, "provenance", [*_said(shown.provenance), *_reckoned(shown.provenance)])
+    if shown.shadow is not UNSET:
+        computed = [f"{name} = {_value(value)}" for name, value in sorted(shown.shadow.computed.items())]
+        since = [f"{one.name}  [dim]since {_when(one.entered_at)}[/]" for one in shown.shadow.audiences]
+        _branch(top, "in shadow", [*computed, *since])
     if events:
         _branch(top, "latest events", [f"[dim]{_when(one.at)}[/] {plain(_name(one))}" for one in events])
     return top
+
+
+def _said(found: ProvenanceAnswer) -> Iterator[str]:
+    for name, said in sorted(found.traits.items()):
+        source = f"source {said.source}" if said.source else "source not in the log any more"
+        event = f"event {said.event}, {source}" if said.event else "event not known"
+        yield f"traits.{plain(name)}  [dim]{event}, {_when(said.at)}[/]"
+
+
+def _reckoned(found: ProvenanceAnswer) -> Iterator[str]:
+    for name, reckoned in sorted(found.computed.items()):
+        yield f"{name}  [dim]version {reckoned.definitions_version}:[/] {plain(reckoned.expression)}"
 
 
 def _branch(top: Tree, name: str, lines: list[str]) -> None:

@@ -29,6 +29,7 @@ from onefold.collect.pixel import picture
 from onefold.collect.rate import Rates
 from onefold.collect.record import records
 from onefold.errors import Overloaded, StorageError
+from onefold.model import receipt
 from onefold.model.event import EventType
 from onefold.ports import LogWriter
 from onefold.settings import Settings
@@ -143,13 +144,15 @@ class Collector:
     async def _store(self, intake: Intake, source: str) -> Answer:
         if wait_s := self.rates.take(source, intake.accepted + len(intake.rejected)):
             return limited(wait_s)
+        stored = records(intake, source, self._clock.now_ms())
         try:
-            await self._committer.append(records(intake, source, self._clock.now_ms()))
+            lasts = await self._committer.append(stored)
         except Overloaded as error:
             return overloaded(error)
         except StorageError as error:
             return not_stored(error)
-        return partly(intake.accepted, intake.rejected) if intake.rejected else SUCCESS
+        answer = partly(intake.accepted, intake.rejected) if intake.rejected else SUCCESS
+        return answer._replace(headers=((receipt.HEADER, receipt.issue(stored, lasts)),))
 
     async def _get(self, path: str, scope: Scope, headers: Mapping[bytes, bytes]) -> Answer:
         query: bytes = scope["query_string"]

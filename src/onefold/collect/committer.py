@@ -17,7 +17,8 @@ from onefold.limits import COLLECT_QUEUE_MAX_BYTES
 from onefold.ports import LogWriter
 
 Records = Mapping[int, Sequence[bytes]]
-Group = list[tuple[Records, "asyncio.Future[None]", int]]
+Group = list[tuple[Records, "asyncio.Future[Lasts]", int]]
+Lasts = Mapping[int, int]
 
 _log = structlog.get_logger()
 
@@ -53,8 +54,11 @@ class Committer:
         self._work.put([])
         await asyncio.to_thread(thread.join)
 
-    async def append(self, records: Records) -> None:
-        """Return when these records are durable. Raises `Overloaded` before it takes them, `StorageError` after."""
+    async def append(self, records: Records) -> Lasts:
+        """Return when these records are durable: where, by partition, the commit that they were in ends at the latest.
+
+        Raises `Overloaded` before it takes them, `StorageError` after.
+        """
         loop = self._loop
         if self._thread is None or loop is None:
             raise Overloaded("collect is stopping")
@@ -62,11 +66,11 @@ class Committer:
         if self._bytes and self._bytes + size > self._max_bytes:
             raise Overloaded(f"{self._bytes} bytes wait for the disk")
         self._bytes += size
-        done = loop.create_future()
+        done: asyncio.Future[Lasts] = loop.create_future()
         if not self._next and not self._committing:
             loop.call_soon(self._commit_next)
         self._next.append((records, done, size))
-        await done
+        return await done
 
     def _commit_next(self) -> None:
         """Hand over all that gathered, once the loop has run every handler that is ready."""
@@ -78,36 +82,35 @@ class Committer:
     def _run(self) -> None:
         assert self._loop is not None
         while group := self._work.get():
-            error = self._commit(group)
+            outcome = self._commit(group)
             try:
-                self._loop.call_soon_threadsafe(self._settle, group, error)
+                self._loop.call_soon_threadsafe(self._settle, group, outcome)
             except RuntimeError:
                 _log.warning("the event loop ended before its requests were answered", requests=len(group))
                 return
 
-    def _commit(self, group: Group) -> StorageError | None:
+    def _commit(self, group: Group) -> Lasts | StorageError:
         lanes: dict[int, list[bytes]] = {}
         for records, _, _ in group:
             for partition, lane in records.items():
                 lanes.setdefault(partition, []).extend(lane)
         try:
-            self._log.append(lanes)
+            return self._log.append(lanes)
         except StorageError as error:
             _log.warning("the log refused a commit", code=error.code, reason=str(error))
             return error
         except Exception as error:  # noqa: BLE001 — a thread that died here would leave every later request waiting
             _log.exception("the log failed")
             return StorageError(f"{type(error).__name__}: {error}")
-        return None
 
-    def _settle(self, group: Group, error: StorageError | None) -> None:
+    def _settle(self, group: Group, outcome: Lasts | StorageError) -> None:
         self._committing = False
         self._commit_next()
         for _, done, size in group:
             self._bytes -= size
             if done.done():
                 continue
-            if error is None:
-                done.set_result(None)
+            if isinstance(outcome, StorageError):
+                done.set_exception(outcome)
             else:
-                done.set_exception(error)
+                done.set_result(outcome)

@@ -22,7 +22,7 @@ def allow(headers: Mapping[bytes, bytes]) -> Headers:
     return (
         (b"access-control-allow-origin", origin),
         (b"access-control-allow-credentials", b"true"),
-        (b"access-control-expose-headers", b"retry-after"),
+        (b"access-control-expose-headers", b"retry-after, onefold-receipt"),
         (b"vary", b"origin"),
     )
 

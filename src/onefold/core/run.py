@@ -9,6 +9,7 @@ from msgspec import structs
 from onefold.language.program import Program, Trigger
 from onefold.limits import NEVER_MS
 from onefold.model.changes import Changed, Changes, Cursor, View
+from onefold.model.definitions import is_shadow
 from onefold.model.effect import Admitted, AnyEffect, Entered, Left
 from onefold.model.effect import Changed as TraitsChanged
 from onefold.model.profile import Profile
@@ -85,8 +86,8 @@ class Run:
         self.tell(profile, reason)
 
     def tell(self, profile: Profile, reason: str) -> None:
-        """Effects and memberships of what has changed."""
-        if self.quiet:
+        """Effects and memberships of what has changed; of what is quiet or in shadow, memberships alone."""
+        if self.quiet or self.program.has_shadow or reason == "definition":
             self._hush(profile.id)
         if self.changed:
             self.effects.append(TraitsChanged(profile.id, self.position, self.n, self.now_ms, self.changed))
@@ -107,12 +108,19 @@ class Run:
         self.moves = []
 
     def _hush(self, one: int) -> None:
-        """Note the memberships of which no effect is to tell, and let go of such changes."""
+        """Note the memberships of which no effect is to tell, and let go of such changes.
+
+        Those that are quiet at the moment; and whatever runs in shadow, or ran so under the definitions before.
+        """
+        moves = []
         for audience, entered in self.moves:
-            if audience in self.quiet:
+            if audience in self.quiet or is_shadow(audience):
                 self.members[audience][one] = self.now_ms if entered else 0
-        self.moves = [move for move in self.moves if move[0] not in self.quiet]
-        self.changed = {name: value for name, value in self.changed.items() if name not in self.quiet}
+            else:
+                moves.append((audience, entered))
+        self.moves = moves
+        changed = self.changed.items()
+        self.changed = {name: value for name, value in changed if name not in self.quiet and not is_shadow(name)}
 
     def concerned(self, changed: Changed) -> set[int]:
         """Whose results may be others now that somebody else has changed these; closed under bonds."""

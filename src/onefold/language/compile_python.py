@@ -17,7 +17,7 @@ from onefold.language.calendars import PERSON_ZONE, between, zone_name
 from onefold.language.check import Checked
 from onefold.language.excerpt import decoder, reader
 from onefold.language.groups import Branch, branches, crossings, gates, of_trait
-from onefold.language.inputs import named, triggers, walk
+from onefold.language.inputs import named, tells_time, triggers, walk
 from onefold.language.keeping import keeping_of
 from onefold.language.monoids import monoid_of, periods_of
 from onefold.language.program import FIRST_SEEN, IDENTITY, LAST_SEEN, NOW, SEEN, Causes, Handler, Program, Trigger
@@ -27,6 +27,7 @@ from onefold.language.show import show
 from onefold.language.source import CALLED, EventScope, ProfileScope, Surroundings, prefix, slot_value
 from onefold.language.values import identical
 from onefold.limits import HANDLERS_MAX_PARTS
+from onefold.model.definitions import is_shadow
 
 ALWAYS = "True"
 """The guard of what every event of a name changes."""
@@ -45,6 +46,8 @@ class _Definition:
         self.audiences = {part.name for part in named(node) if isinstance(part, n.InAudience)}
         """Audiences that it names."""
         self.direct = frozenset(triggers(node))
+        self.undecided = not self.direct.isdisjoint((*SEEN, IDENTITY)) or any(map(tells_time, walk(node)))
+        """A profile without events does not tell its value: built-ins, identifiers, or the clock do."""
         self.triggers = self.direct
         """Also what the traits and audiences that it names depend on."""
 
@@ -53,6 +56,7 @@ def compile_definitions(
     checked: Checked,
     version: int,
     gathered: Mapping[str, n.Kept] | None = None,
+    *,
     quiet: Iterable[str] = (),
     parts_max: int = HANDLERS_MAX_PARTS,
 ) -> Program:
@@ -65,7 +69,7 @@ def compile_definitions(
     definitions = [_Definition(name, node, audience=False) for name, node in checked.traits.items()]
     definitions += [_Definition(name, node, audience=True) for name, node in checked.audiences.items()]
     _add_inherited_triggers(definitions)
-    compiler = _Compiler(definitions, Surroundings(checked.types, checked.timezone), version, gathered or {})
+    compiler = _Compiler(definitions, gathered or {}, Surroundings(checked.types, checked.timezone), version)
     compiler.parts_left = parts_max
     program = compiler.program()
     program.quiet = frozenset(quiet)
@@ -79,6 +83,7 @@ def _add_inherited_triggers(definitions: list[_Definition]) -> None:
         for name in definition.traits | definition.audiences:
             more = by_name[name].triggers
             definition.triggers = definition.triggers | more if definition.triggers else more
+            definition.undecided = definition.undecided or by_name[name].undecided
 
 
 def _kept(node: n.Node) -> Iterator[n.Kept]:
@@ -111,7 +116,7 @@ class _Compiler:
     """Collects the source of every function, then runs it once."""
 
     def __init__(
-        self, definitions: list[_Definition], among: Surroundings, version: int, gathered: Mapping[str, n.Kept]
+        self, definitions: list[_Definition], gathered: Mapping[str, n.Kept], among: Surroundings, version: int
     ) -> None:
         self.definitions = definitions
         self.among = among
@@ -189,9 +194,10 @@ class _Compiler:
             read=reader(*mentioned),
             source=source,
             gathered=self.gathered,
+            has_shadow=any(is_shadow(d.name) for d in self.definitions),
         )
         scope["judge_some"] = program.judge_some
-        _fill_blank(program)
+        _fill_blank(program, {each.name for each in self.definitions if each.undecided})
         return program
 
     def _scope(self) -> dict[str, Any]:
@@ -226,16 +232,15 @@ class _Compiler:
         return {str(path[1]) for path in paths if path[0] == root}
 
     def _at_first(self) -> tuple[Trigger, ...]:
-        """Time and identity, and a built-in where its own change need not reach all that depend on it.
+        """What to judge with the first event, if any definition is undecided that its handler need not reach.
 
-        A trait that has no value from the beginning does not change with the first event, so that those which name it
-        would not be judged.
+        Time and identifiers do not change with it; nor does a trait that has no value from the beginning, so that those
+        which name it would not be judged.
         """
-        found = [trigger for trigger in (NOW, IDENTITY) if trigger in self.dependents]
         seen = frozenset(SEEN)
-        if any(each.triggers & seen and not each.direct & seen for each in self.definitions):
-            found.append("events")
-        return tuple(found)
+        if all(each.direct & seen for each in self.definitions if each.undecided):
+            return ()
+        return tuple(trigger for trigger in (NOW, IDENTITY, "events") if trigger in self.dependents)
 
     # --- events --------------------------------------------------------------------------------------------
     def _event_functions(self, event: str, index: int) -> tuple[str | None, str | None, Iterable[Trigger]]:
@@ -286,7 +291,13 @@ class _OnEvent:
     """The source of one function for events of one name: puts them into slots; judges, if it has what to judge."""
 
     def __init__(
-        self, compiler: _Compiler, event: str, touched: list[str], numbers: list[int] | None, *, shared: bool = False
+        self,
+        compiler: _Compiler,
+        event: str,
+        touched: list[str],
+        numbers: list[int] | None,
+        *,
+        shared: bool = False,
     ) -> None:
         self._compiler = compiler
         self._event = event
@@ -464,11 +475,9 @@ class _Blank:
         self.identifiers: dict[str, int] = {}
 
 
-def _fill_blank(program: Program) -> None:
-    """Traits and audiences of a new profile; what built-ins, time or identifiers decide is judged with its event."""
+def _fill_blank(program: Program, undecided: set[str]) -> None:
+    """Traits and audiences of a new profile; the undecided ones are judged with its first event."""
     blank = _Blank()
     program.judge_all(blank, 0, {}, [])
-    later = (*SEEN, NOW, IDENTITY)
-    undecided = {program.names[i] for trigger in later for i in program.dependents.get(trigger, ())}
     program.blank_traits = {k: v for k, v in blank.computed.items() if k not in undecided}
     program.blank_audiences = tuple(k for k in blank.audiences if k not in undecided)

@@ -22,10 +22,15 @@ def triggers(node: n.Node) -> Iterator[Trigger]:
             yield f"traits.{part.path[0]}"
         elif isinstance(part, n.Builtin):
             yield part.name
-        elif isinstance(part, n.Call) and moves(part):
+        elif tells_time(part):
             yield NOW
         elif isinstance(part, n.Share):
             yield IDENTITY
+
+
+def tells_time(part: n.Node) -> bool:
+    """Whether a node's value depends on the clock even where nothing is kept."""
+    return isinstance(part, n.Now) or (isinstance(part, n.Call) and moves(part))
 
 
 def walk(node: n.Node) -> Iterator[n.Node]:

@@ -90,6 +90,8 @@ class Program(Struct):
     """Slots that are kept although no definition in force mentions them."""
     quiet: frozenset[str] = frozenset()
     """`Definitions.quiet`."""
+    has_shadow: bool = False
+    """Some of the definitions run in shadow: what becomes of them is told to nobody."""
 
     def judge_some(
         self,

@@ -2,6 +2,24 @@
 
 from msgspec import Struct
 
+SHADOW = "@shadow"
+"""Ends the names of traits and audiences that run in shadow; no name that people give has an `@`."""
+
+
+def shadow_name(name: str) -> str:
+    """What a trait or audience is called while it runs in shadow."""
+    return name + SHADOW
+
+
+def is_shadow(name: str) -> bool:
+    """Whether a trait or audience of this name runs in shadow."""
+    return name.endswith(SHADOW)
+
+
+def live_name(name: str) -> str:
+    """What it is called once it is live."""
+    return name.removesuffix(SHADOW)
+
 
 class Source(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Where events come from. Write keys live in the catalog, not in files."""
@@ -60,3 +78,7 @@ class Definitions(Struct, frozen=True, omit_defaults=True):
     """What is to be in force next, once it is computed over history: its aggregates are gathered, nobody is judged."""
     quiet: tuple[str, ...] = ()
     """Traits and audiences of which no effect tells who has them just because this version came into force."""
+    shadow: "Definitions | None" = None
+    """What runs in shadow beside these: judged and counted where it differs, and told to nobody."""
+    note: str = ""
+    """Why this version was made, where that is not just that its content was applied."""

@@ -15,6 +15,8 @@ class Declared(NamedTuple):
     at_ms: int
     tie: bytes
     """Decides between equal times: the message's fingerprint, so that the order of arrival does not matter."""
+    place: int = -1
+    """That event's, as `partition << 56 | position`; -1: it was folded before places were kept."""
 
 
 class Link(NamedTuple):

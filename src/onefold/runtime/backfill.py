@@ -35,8 +35,6 @@ from onefold.runtime.backfill_plan import missing
 
 log = structlog.get_logger("backfill")
 
-_NOTHING = Checked({}, {}, {}, [])
-
 
 class Versions(Protocol):
     """What a backfill asks of the catalog (`ports.Catalog`)."""
@@ -151,7 +149,8 @@ class _Work:
         found = missing(definitions)
         before = {home: position(cursor.since, 0) for home, cursor in enumerate(cursors)}
         self.wanted = wanted(found.values(), before)
-        self.program: Program = compile_definitions(_NOTHING, self.version, found)
+        nobody = Checked({}, {}, {}, [], definitions.coming.timezone)
+        self.program: Program = compile_definitions(nobody, self.version, found)
         self.lines: dict[int, _Line] = {}
 
 

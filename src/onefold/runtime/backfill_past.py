@@ -1,4 +1,4 @@
-"""What a backfill reads of history: of each person's events just what definitions ask for, person by person."""
+"""What a backfill reads of history: of each person's events just what is asked for, person by person."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -27,10 +27,10 @@ class Wanted(Struct, frozen=True):
     """Of `properties`, `context` and `traits` those that are asked for."""
 
 
-def wanted(asked: Collection[Kept], before: Mapping[int, int]) -> Wanted:
-    """What is to be kept asks of events below these positions."""
-    names = frozenset(name for kept in asked for name in events_of(kept))
-    roots = frozenset(str(field.path[0]) for kept in asked for field in event_fields(kept))
+def wanted(kept: Collection[Kept], before: Mapping[int, int]) -> Wanted:
+    """What is asked of events below these positions for states to be kept."""
+    names = frozenset().union(*map(events_of, kept))
+    roots = frozenset(str(field.path[0]) for each in kept for field in event_fields(each))
     return Wanted(before, None if "*" in names else names, roots & frozenset(_OBJECTS))
 
 

@@ -13,14 +13,15 @@ from onefold.model.changes import Cursor
 from onefold.model.definitions import Definitions
 from onefold.ports import Catalog, State
 from onefold.runtime.difference import changes
+from onefold.runtime.versions import both
 from onefold.storage.place import Place
 
 
 def missing(definitions: Definitions) -> dict[str, Kept]:
-    """By slot, what the definitions that are to come ask of events, and those in force do not."""
-    there = kept_by(checked(definitions))
-    coming = {} if definitions.coming is None else kept_by(checked(definitions.coming))
-    return {key: kept for key, kept in coming.items() if key not in there}
+    """By slot, what the definitions that are to come need kept of events, and those in force do not."""
+    there = kept_by(both(definitions))
+    coming = {} if definitions.coming is None else kept_by(both(definitions.coming))
+    return {key: aggregate for key, aggregate in coming.items() if key not in there}
 
 
 def has_past(place: Place) -> bool:
@@ -46,11 +47,11 @@ def planned(old: Definitions, wanted: Definitions, *, backfill: bool, quiet: boo
 
 
 def _moved(old: Definitions, wanted: Definitions) -> list[str]:
-    """Traits and audiences that are new or say something else, by themselves or by what they name."""
+    """Traits and audiences that are new or say something else, by themselves or by a trait that they name."""
     found = {change.name for change in changes(old, wanted) if change.part in ("trait", "audience") and change.after}
     trees: Checked = checked(wanted)
-    for name, node in (*trees.traits.items(), *trees.audiences.items()):  # They come after those that they name.
-        if not found.isdisjoint(part.name for part in named(node)):
+    for name, node in (*trees.traits.items(), *trees.audiences.items()):  # Traits come after those that they name.
+        if not found.isdisjoint(each.name for each in named(node)):
             found.add(name)
     return sorted(found)
 

@@ -1,6 +1,6 @@
 """What applying a workspace would change: one line for each definition that is new, gone or different."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct, structs
 
@@ -48,7 +48,20 @@ def difference(old: Definitions, new: Definitions) -> list[str]:
     before, after = old.allow_private_hosts, new.allow_private_hosts
     hosts = [f"{sign} private host {host}" for sign, host in _moves(before, after)]
     zone = [] if old.timezone == new.timezone else [f"~ timezone {old.timezone} → {new.timezone}"]
-    return [*(change.show() for change in changes(old, new)), *zone, *hosts]
+    return [*(change.show() for change in changes(old, new)), *zone, *hosts, *_shadows(old, new)]
+
+
+def _shadows(old: Definitions, new: Definitions) -> Iterator[str]:
+    """What goes into shadow or comes out of it, as what it would change of the definitions that it runs beside."""
+    before, after = _in_shadow(old), _in_shadow(new)
+    yield from (f"- shadow ({line})" for line in before if line not in after)
+    yield from (f"+ shadow ({line})" for line in after if line not in before)
+
+
+def _in_shadow(definitions: Definitions) -> list[str]:
+    if definitions.shadow is None:
+        return []
+    return difference(structs.replace(definitions, shadow=None), definitions.shadow)
 
 
 def _moves(before: Sequence[str], after: Sequence[str]) -> list[tuple[str, str]]:

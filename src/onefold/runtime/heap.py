@@ -10,6 +10,19 @@ from contextlib import contextmanager
 
 
 @contextmanager
+def seldom_collected() -> Iterator[None]:
+    """Inside, what is there already is never looked at, what is new not often: for who makes many and drops them."""
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(200_000, 50, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+@contextmanager
 def without_collector() -> Iterator[None]:
     """Off inside; what is there already is never looked at again."""
     was_on = gc.isenabled()

@@ -21,6 +21,7 @@ from onefold.model.past import Past, PastMerge
 from onefold.ports import Commit, History, LogReader, State
 from onefold.runtime.backfill import Backfill
 from onefold.runtime.bell import Rest
+from onefold.runtime.heap import seldom_collected
 from onefold.runtime.history_bodies import Bodies
 from onefold.runtime.pulse import Pulse, told
 from onefold.runtime.stopping import stop_signals
@@ -181,7 +182,8 @@ def run(settings: Settings) -> None:
         rest.hear(state.watch(), catalog.watch())
         log.info("writing history", location=place.history_location)
         historian = Historian(sources, history, clock, settings.history_flush_s)
-        loop(historian, Backfill(writer, state, catalog, history, clock), rest, pulse, stopped)
+        with seldom_collected():
+            loop(historian, Backfill(writer, state, catalog, history, clock), rest, pulse, stopped)
         log.info("stopped")
 
 

@@ -5,11 +5,11 @@ from collections.abc import Callable
 import msgspec
 
 from onefold.errors import DefinitionError
-from onefold.language.check import checked
 from onefold.language.compile_python import compile_definitions, kept_by
 from onefold.language.program import Program
 from onefold.model.definitions import Definitions
 from onefold.model.entry import Defined
+from onefold.runtime.versions import both
 
 _KEPT = 8
 
@@ -35,11 +35,11 @@ class Programs:
             self._compile(msgspec.convert(entry.definitions, Definitions), entry.version)
 
     def _compile(self, definitions: Definitions, version: int) -> Program:
-        whole = checked(definitions)
+        whole = both(definitions)
         if whole.problems:
             raise DefinitionError([f"definitions {version}: {problem.show()}" for problem in whole.problems])
-        gathered = {} if definitions.coming is None else kept_by(checked(definitions.coming))
-        program = compile_definitions(whole, version, gathered, definitions.quiet)
+        gathered = {} if definitions.coming is None else kept_by(both(definitions.coming))
+        program = compile_definitions(whole, version, gathered, quiet=definitions.quiet)
         self._programs[version] = program
         while len(self._programs) > _KEPT:
             del self._programs[min(self._programs)]

@@ -101,8 +101,8 @@ def _rows(connection: Connection) -> Iterator[tuple[Any, ...]]:
 
 def _events(connection: Connection, sources: Sources) -> None:
     taken = survivors(sources.history.merges())
-    pairs = [(signed(absorbed), signed(survivor)) for absorbed, survivor in taken.items()]
-    history_views.declare(connection, "survivors", {"absorbed": "BIGINT", "survivor": "BIGINT"}, pairs)
+    columns = [[signed(profile) for profile in side] for side in (taken.keys(), taken.values())]
+    history_views.declare(connection, "survivors", {"absorbed": "BIGINT", "survivor": "BIGINT"}, columns)
     plain = ", ".join(_PLAIN)
     parsed = ", ".join(f"{name}::JSON AS {name}" for name in _JSON)
     connection.execute(
@@ -132,13 +132,13 @@ def _identifiers(connection: Connection, sources: Sources) -> None:
 
 def _memberships(connection: Connection, sources: Sources) -> None:
     columns = {"profile": "VARCHAR", "audience": "VARCHAR", "entered": "BIGINT"}
-    history_views.declare(connection, "memberships", columns, ())
+    history_views.declare(connection, "memberships", columns)
     for audience in sources.state.sizes():
         after = 0
         while members := sources.state.members(audience, after, _AT_ONCE):
             after = members[-1][0]
-            rows = [(positions.show(profile), audience, at_ms) for profile, at_ms in members]
-            history_views.fill(connection, "memberships", columns, rows)
+            who, since = [positions.show(profile) for profile, _ in members], [at_ms for _, at_ms in members]
+            history_views.fill(connection, "memberships", columns, [who, [audience] * len(members), since])
     _show(connection, "memberships", columns)
 
 
@@ -159,10 +159,10 @@ def _copy(
 ) -> None:
     """Copy something of every profile."""
     name, columns = table
-    history_views.declare(connection, name, columns, ())
+    history_views.declare(connection, name, columns)
     for found in _everybody(sources):
         if rows := [row for profile in found for row in rows_of(profile)]:
-            history_views.fill(connection, name, columns, rows)
+            history_views.fill(connection, name, columns, list(zip(*rows, strict=True)))
     _show(connection, name, columns)
 
 

@@ -99,8 +99,8 @@ class Worker:
         partitions = sorted(self._partitions)
         for partition in partitions:
             if (entry := self._caused_by_time(partition)) is not None:
-                first = self._writer.append({partition: [entries.encode(entry)]})
-                self._written[partition] = first[partition]
+                written = self._writer.append({partition: [entries.encode(entry)]})
+                self._written[partition] = written[partition]
         return self._folding.advance_all(partitions)
 
     @property

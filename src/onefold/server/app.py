@@ -33,6 +33,7 @@ from onefold.ports import LogWriter, State
 from onefold.runtime.ruling import begin, rules_of
 from onefold.runtime.supervisor import url
 from onefold.server import (
+    audience_export,
     audiences,
     definitions,
     deliveries,
@@ -41,13 +42,18 @@ from onefold.server import (
     keys,
     metrics,
     pages,
+    preview,
+    profile_batch,
+    profile_changes,
     profiles,
     quarantine,
     refusals,
     sources,
 )
+from onefold.server.arrivals import Arrivals
 from onefold.server.auth import Keyring, guard
 from onefold.server.engines import Engines, InForce
+from onefold.server.export_formats import FORMATS
 from onefold.server.pressure import Pressure
 from onefold.server.route import known_parameters
 from onefold.server.tail import Tail
@@ -63,6 +69,7 @@ WATCH_S = 0.5
 """How often keys, disk and lag are looked at: a revoked key works no longer than this."""
 
 ROUTERS = (
+    audience_export.router,
     audiences.router,
     definitions.router,
     deliveries.router,
@@ -70,6 +77,9 @@ ROUTERS = (
     health.router,
     keys.router,
     metrics.router,
+    profile_batch.router,
+    profile_changes.router,
+    preview.router,
     profiles.router,
     quarantine.router,
     sources.router,
@@ -80,7 +90,9 @@ HEALTH = (health.router, metrics.router)
 
 _PROFILES = b"/v1/profiles/"
 _TAIL = b"/v1/events/tail"
+_STREAMS = (b"/changes", *(f"/export.{name}".encode() for name in FORMATS))
 _JSON = (b"content-type", b"application/json")
+_CACHING = (b"cache-control", profiles.CACHING.encode())
 _API = (b"/v1/profiles", b"/v1/audiences", b"/v1/events", b"/v1/sources", b"/v1/keys", b"/v1/definitions",
         b"/v1/quarantine", b"/v1/deliveries")  # fmt: skip
 _HEALTH = (b"/metrics", b"/healthz", b"/readyz")
@@ -102,10 +114,11 @@ class Onefold:
         self.keyring = keyring
         self._pressure = pressure
         self._tail = Tail(engines.state)
+        self._arrivals = Arrivals(engines.log, engines.state)
         self._collect = collect
         self._traffic = Traffic(collect, collect.rates.limited) if collect is not None else None
         self._answers = answers
-        self.api = litestar(engines, keyring, self._tail, self._traffic, answers=answers)
+        self.api = litestar(engines, keyring, (self._tail, self._arrivals), self._traffic, answers=answers)
         self._pages: dict[bytes, tuple[bytes, bytes]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -124,7 +137,7 @@ class Onefold:
         elif raw.startswith(_PROFILES) and scope["method"] == "GET" and b"/" not in raw[len(_PROFILES) :]:
             await self._profile(scope, raw, send)
         elif raw.startswith(_API):
-            send = _impatient(send) if raw.startswith(_TAIL) else send
+            send = _impatient(send) if raw.startswith(_TAIL) or raw.endswith(_STREAMS) else send
             await self.api({**scope, "path": raw.decode("latin-1")}, receive, send)  # type: ignore[arg-type]
         elif raw in {b"/", b"/docs", b"/openapi.json"} and scope["method"] in {"GET", "HEAD"}:
             await self._page(scope, raw, send)
@@ -134,6 +147,7 @@ class Onefold:
     def close(self) -> None:
         """End the streams, so that the server can stop."""
         self._tail.close()
+        self._arrivals.close()
 
     async def _take(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._traffic is not None:
@@ -143,21 +157,29 @@ class Onefold:
 
     async def _profile(self, scope: Scope, raw: bytes, send: Send) -> None:
         try:
-            self.keyring.require(_authorization(scope), profiles.SCOPE)
+            self.keyring.require(_header(scope, b"authorization"), profiles.SCOPE)
             name = raw[len(_PROFILES) :].decode("latin-1")
-            if self._engines.state.local:
-                body = self._read(name, scope["query_string"])
+            asked = profiles.asked(scope["query_string"])
+            if asked.after:
+                await self._arrivals.reached(asked.after)
+            if self._engines.state.local and "provenance" not in asked.include:
+                body = self._read(name, asked)
             else:
-                body = await asyncio.to_thread(self._read, name, scope["query_string"])
+                body = await asyncio.to_thread(self._read, name, asked)
         except OnefoldError as error:
             refusal = refusals.of(error)
             headers = [(name.encode(), value.encode()) for name, value in refusal.headers.items()]
             await _answer(send, refusal.status, msgspec.json.encode(refusal.problem), headers)
         else:
-            await _answer(send, 200, body, ())
+            tag = profiles.etag(body)
+            headers = [(b"etag", tag.encode()), _CACHING]
+            if (known := _header(scope, b"if-none-match")) is not None and profiles.is_known(known, tag):
+                await _answer(send, 304, None, headers)
+            else:
+                await _answer(send, 200, body, headers)
 
-    def _read(self, name: str, query: bytes) -> bytes:
-        return profiles.read_quickly(self._engines.state, self._in_force.rules(), name, query)
+    def _read(self, name: str, asked: profiles.Asked) -> bytes:
+        return profiles.read_profile(self._engines, self._in_force.rules(), name, asked.include)
 
     async def _page(self, scope: Scope, raw: bytes, send: Send) -> None:
         if raw not in self._pages:
@@ -209,18 +231,24 @@ class Onefold:
 
 
 def litestar(
-    engines: Engines, keyring: Keyring, tail: Tail, traffic: Traffic | None, *, answers: bool = True
+    engines: Engines, keyring: Keyring, news: tuple[Tail, Arrivals], traffic: Traffic | None, *, answers: bool = True
 ) -> Litestar:
-    """The API as Litestar knows it: every route, guarded, with one shape of error; without `answers`, health alone."""
+    """The API as Litestar knows it: every route, guarded, with one shape of error; without `answers`, health alone.
+
+    `news`: what routes that wait for news wait at.
+    """
+    tail, arrivals = news
+    shared = {"keyring": keyring, "traffic": traffic, "answers": answers, "exports": audience_export.Exports()}
     return Litestar(
         route_handlers=list(ROUTERS if answers else HEALTH),
         guards=[guard, known_parameters],
         dependencies={
             "engines": Provide(lambda: engines, sync_to_thread=False),
             "tail": Provide(lambda: tail, sync_to_thread=False),
+            "arrivals": Provide(lambda: arrivals, sync_to_thread=False),
         },
         exception_handlers={Exception: refusals.answer},
-        state=AppState({"keyring": keyring, "traffic": traffic, "answers": answers}, deep_copy=False),
+        state=AppState(shared, deep_copy=False),
         request_max_body_size=API_BODY_MAX_BYTES,
         logging_config=None,
         openapi_config=OpenAPIConfig(
@@ -342,10 +370,10 @@ def _open_state(place: Place) -> State:
 _NOWHERE = msgspec.json.encode(refusals.Problem("not_found", "Not Found"))
 
 
-async def _answer(send: Send, status: int, body: bytes, headers: Any) -> None:
-    length = (b"content-length", str(len(body)).encode())
-    await send({"type": "http.response.start", "status": status, "headers": [_JSON, length, *headers]})
-    await send({"type": "http.response.body", "body": body})
+async def _answer(send: Send, status: int, body: bytes | None, headers: Any) -> None:
+    content = () if body is None else (_JSON, (b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": [*content, *headers]})
+    await send({"type": "http.response.body", "body": body or b""})
 
 
 def _impatient(send: Send) -> Send:
@@ -358,8 +386,8 @@ def _impatient(send: Send) -> Send:
     return send_or_give_up
 
 
-def _authorization(scope: Scope) -> str | None:
+def _header(scope: Scope, wanted: bytes) -> str | None:
     for name, value in scope["headers"]:
-        if name == b"authorization":
+        if name == wanted:
             return str(value.decode("latin-1"))
     return None

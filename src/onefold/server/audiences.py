@@ -9,9 +9,11 @@ from msgspec import Struct
 from onefold.errors import NotFoundError
 from onefold.limits import PARTITIONS_MAX
 from onefold.model import position
-from onefold.model.definitions import Audience
+from onefold.model.definitions import Audience, Definitions, is_shadow, shadow_name
+from onefold.runtime.comparison import moves
+from onefold.runtime.versions import shadowed
 from onefold.server import instants
-from onefold.server.engines import Engines, Given
+from onefold.server.engines import Given
 from onefold.server.instants import Instant
 from onefold.server.route import DEFAULT_LIMIT, After, Limit, page_after, page_next, read, segment
 
@@ -29,10 +31,11 @@ class AudienceAnswer(Struct):
 
 
 class AudiencesAnswer(Struct):
-    """All audiences of the latest definitions."""
+    """All audiences of the latest definitions, and those that run in shadow, by their names there: `…@shadow`."""
 
     definitions_version: int
     audiences: list[AudienceAnswer]
+    shadow: list[AudienceAnswer]
 
 
 class MemberAnswer(Struct):
@@ -40,6 +43,17 @@ class MemberAnswer(Struct):
 
     id: str
     entered_at: Instant
+
+
+class MovesAnswer(Struct):
+    """What promoting its shadow would do to an audience, with the ids of some whom that would move."""
+
+    audience: str
+    entering: int
+    leaving: int
+    staying: int
+    enter: list[str]
+    leave: list[str]
 
 
 class MembersAnswer(Struct):
@@ -50,7 +64,7 @@ class MembersAnswer(Struct):
     next: str
 
 
-Name = Annotated[str, Parameter(description="The audience's name.")]
+Name = Annotated[str, Parameter(description="The audience's name; `name@shadow`: what runs in shadow of it.")]
 
 
 @read("/", SCOPE, "All audiences", sync_to_thread=True)
@@ -58,36 +72,61 @@ def get_audiences(engines: Given) -> AudiencesAnswer:
     """Answer with all audiences and their sizes."""
     definitions = engines.catalog.definitions()
     sizes = engines.state.sizes()
-    shown = [_answer(audience, sizes) for audience in definitions.audiences]
-    return AudiencesAnswer(definitions.version, shown)
+    shown = [_answer(audience.name, audience, sizes) for audience in definitions.audiences]
+    shadow = [_answer(name, audience, sizes) for name, audience in shadowed(definitions).items()]
+    return AudiencesAnswer(definitions.version, shown, shadow)
 
 
 @read("/{name:str}", SCOPE, "An audience", missing=True, sync_to_thread=True)
 def get_audience(engines: Given, name: Name) -> AudienceAnswer:
     """Answer with one audience and its size."""
-    return _answer(_find(engines, name), engines.state.sizes())
+    wanted = segment(name)
+    return _answer(wanted, find(engines.catalog.definitions(), wanted), engines.state.sizes())
 
 
 @read("/{name:str}/members", SCOPE, "An audience's members", missing=True, sync_to_thread=True)
 def get_members(engines: Given, name: Name, limit: Limit = DEFAULT_LIMIT, after: After = "") -> MembersAnswer:
     """Answer with a page of members. Who enters or leaves while pages are read may be missing or seen once."""
-    audience = _find(engines, name)
+    audience = segment(name)
+    find(engines.catalog.definitions(), audience)
     (last,) = page_after(after, PROFILE_ID_MAX) if after else (-1,)
-    found = engines.state.members(audience.name, last, limit)
+    found = engines.state.members(audience, last, limit)
     members = [MemberAnswer(position.show(profile), instants.show(entered_ms)) for profile, entered_ms in found]
-    return MembersAnswer(audience.name, members, page_next(found[-1][0]) if len(found) == limit else "")
+    return MembersAnswer(audience, members, page_next(found[-1][0]) if len(found) == limit else "")
 
 
-router = Router("/v1/audiences", route_handlers=[get_audiences, get_audience, get_members], tags=["audiences"])
+@read(
+    "/{name:str}/moves",
+    SCOPE,
+    "Who would enter and leave an audience",
+    missing=True,
+    description="If what runs in shadow were promoted now. Reads all members of both.",
+    sync_to_thread=True,
+)
+def get_moves(engines: Given, name: Name) -> MovesAnswer:
+    """Answer with exact counts, and some ids."""
+    audience = segment(name)
+    find(engines.catalog.definitions(), shadow_name(audience))
+    found = moves(engines.state, audience)
+    enter, leave = list(map(position.show, found.enter)), list(map(position.show, found.leave))
+    return MovesAnswer(audience, found.entering, found.leaving, found.staying, enter, leave)
 
 
-def _find(engines: Engines, raw_name: str) -> Audience:
-    name = segment(raw_name)
-    for audience in engines.catalog.definitions().audiences:
-        if audience.name == name:
-            return audience
-    raise NotFoundError("there is no such audience")
+router = Router(
+    "/v1/audiences", route_handlers=[get_audiences, get_audience, get_members, get_moves], tags=["audiences"]
+)
 
 
-def _answer(audience: Audience, sizes: dict[str, int]) -> AudienceAnswer:
-    return AudienceAnswer(audience.name, audience.expression, audience.description, sizes.get(audience.name, 0))
+def find(definitions: Definitions, name: str) -> Audience:
+    """The audience of this name, live or in shadow. Raises `NotFoundError`."""
+    if is_shadow(name):
+        found = shadowed(definitions).get(name)
+    else:
+        found = next((audience for audience in definitions.audiences if audience.name == name), None)
+    if found is None:
+        raise NotFoundError("there is no such audience")
+    return found
+
+
+def _answer(name: str, audience: Audience, sizes: dict[str, int]) -> AudienceAnswer:
+    return AudienceAnswer(name, audience.expression, audience.description, sizes.get(name, 0))

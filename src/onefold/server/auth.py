@@ -43,7 +43,7 @@ class Keyring:
 
     def scopes(self, authorization: str | None) -> frozenset[str]:
         """The scopes of the key in an Authorization header. Raises `Unauthorized` without a known key."""
-        key = _key(authorization) if authorization else None
+        key = key_of(authorization)
         scopes = self._digests.get(digest(key)) if key else None
         if scopes is None:
             raise Unauthorized(_UNAUTHORIZED)
@@ -73,7 +73,10 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
     keyring.require(authorization, scope)
 
 
-def _key(authorization: str) -> str | None:
+def key_of(authorization: str | None) -> str | None:
+    """The secret key in an Authorization header."""
+    if not authorization:
+        return None
     scheme, _, rest = authorization.partition(" ")
     rest = rest.strip()
     if scheme.lower() == "bearer":

@@ -1,83 +1,36 @@
 """Profiles: all that is known of one person, found by any of their identifiers."""
 
+import asyncio
 from collections.abc import Iterable
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
 import msgspec
-from litestar import Router
-from litestar.params import Parameter
-from msgspec import UNSET, Raw, Struct, UnsetType
+import xxhash
+from litestar import Response, Router
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import HeaderParameter, Parameter
+from msgspec import Raw, Struct
 
 from onefold.core import batch, identifiers
 from onefold.errors import Damaged, InvalidRequest, NotFoundError
 from onefold.language import excerpt
-from onefold.limits import RECENT_EVENTS_MAX
+from onefold.limits import RECEIPT_WAIT_S, RECENT_EVENTS_MAX
 from onefold.model import entry, position, profile
 from onefold.model.changes import Cursor
 from onefold.model.profile import Profile
 from onefold.model.rules import Rules
-from onefold.ports import State
 from onefold.server import instants
+from onefold.server.arrivals import Waiting
 from onefold.server.engines import Engines, Given
 from onefold.server.instants import Instant
-from onefold.server.route import check_parameters, choices, read, segment
+from onefold.server.profile_answer import ProfileAnswer, answer, event_id
+from onefold.server.projection import DESCRIPTION, EVERYTHING, Projection, projection
+from onefold.server.provenance import provenance
+from onefold.server.route import check_parameters, read, refusal, segment
 
 SCOPE = "profiles:read"
-PARTS = ("identifiers", "traits", "computed", "audiences", "links", "merges")
-
-
-class IdentifierAnswer(Struct):
-    """One value of a namespace, and when it was first seen with this person."""
-
-    value: str
-    first_seen_at: Instant
-
-
-class MembershipAnswer(Struct):
-    """An audience that the profile is in."""
-
-    name: str
-    entered_at: Instant
-
-
-class LinkAnswer(Struct):
-    """Why two identifiers are the same person: the rule, and the event that showed it."""
-
-    a: str
-    b: str
-    rule: str
-    event: str
-    at: Instant
-
-
-class MergeAnswer(Struct):
-    """Another profile that became part of this one, by the link of this event."""
-
-    absorbed: str
-    event: str
-    at: Instant
-
-
-class ProfileAnswer(Struct):
-    """One person. Parts that `include` left out are absent."""
-
-    id: str
-    created_at: Instant
-    first_seen_at: Instant
-    last_seen_at: Instant
-    judged_at: Instant
-    """The log time at which computed traits and audiences were last judged; timers judge again when a window ends."""
-    definitions_version: int
-    events: int
-    identifiers: dict[str, list[IdentifierAnswer]] | UnsetType = UNSET
-    traits: dict[str, Any] | UnsetType = UNSET
-    """Declared by events."""
-    computed: dict[str, Any] | UnsetType = UNSET
-    """Computed by the workspace's definitions."""
-    audiences: list[MembershipAnswer] | UnsetType = UNSET
-    links: list[LinkAnswer] | UnsetType = UNSET
-    merges: list[MergeAnswer] | UnsetType = UNSET
+NAMING = "a profile is named by `namespace:value`, such as user_id:42, or by its id, prf_…"
 
 
 class EventAnswer(Struct):
@@ -105,7 +58,7 @@ def find(state: Any, rules: Rules, text: str) -> Profile:
     if number is None:
         namespace, colon, value = text.partition(":")
         if not colon:
-            raise InvalidRequest("a profile is named by `namespace:value`, such as user_id:42, or by its id, prf_…")
+            raise InvalidRequest(NAMING)
         spelled = identifiers.normalise(namespace, value, rules)
         number = None if spelled is None else state.lookup(spelled)
     stored = None if number is None else state.profile(number)
@@ -114,60 +67,44 @@ def find(state: Any, rules: Rules, text: str) -> Profile:
     return profile.decode(stored)
 
 
-def parts(include: str) -> frozenset[str]:
-    """The parts that `include` chooses; all where it is empty. Raises `InvalidRequest`."""
-    return choices(include, PARTS, "include") or frozenset(PARTS)
+class Asked(Struct):
+    """What a reader of one profile wants to have of it, and when."""
+
+    include: Projection
+    after: str
+    """Receipts of what is to be folded before; empty: as it is."""
 
 
-def answer(found: Profile, include: frozenset[str]) -> ProfileAnswer:
-    """A profile as the API shows it."""
-    show = instants.show
-    shown = ProfileAnswer(
-        position.show(found.id),
-        show(found.created_at_ms),
-        show(found.first_seen_ms),
-        show(found.last_seen_ms),
-        show(found.now_ms),
-        found.version,
-        found.events,
-    )
-    if "identifiers" in include:
-        shown.identifiers = _by_namespace(found.identifiers)
-    if "traits" in include:
-        shown.traits = {name: declared.value for name, declared in found.declared.items()}
-    if "computed" in include:
-        shown.computed = found.computed
-    if "audiences" in include:
-        shown.audiences = [MembershipAnswer(name, show(at_ms)) for name, at_ms in sorted(found.audiences.items())]
-    if "links" in include:
-        shown.links = [
-            LinkAnswer(link.a, link.b, link.rule, event_id(link.partition, link.position), show(link.at_ms))
-            for link in found.links
-        ]
-    if "merges" in include:
-        shown.merges = [
-            MergeAnswer(position.show(merge.absorbed), event_id(merge.partition, merge.position), show(merge.at_ms))
-            for merge in found.merges
-        ]
-    return shown
+def asked(query: bytes) -> Asked:
+    """The query of `GET /v1/profiles/{name}`, without the web framework: it is the one hot route."""
+    if not query:
+        return _PLAINLY
+    given = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+    check_parameters(given, ["include", "after"])
+    return Asked(projection(given.get("include", "")), given.get("after", ""))
 
 
-def event_id(partition: int, place: int) -> str:
-    """An event's place in the log, as users see it."""
-    return f"{partition:02x}-{place:x}"
-
-
+_PLAINLY = Asked(EVERYTHING, "")
 _encode = msgspec.json.Encoder().encode
 
 
-def read_quickly(state: State, rules: Rules, raw_name: str, query: bytes) -> bytes:
-    """The whole of `GET /v1/profiles/{name}` as JSON, without the web framework: it is the one hot route."""
-    include = ""
-    if query:
-        given = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
-        check_parameters(given, ["include"])
-        include = given.get("include", "")
-    return _encode(answer(find(state, rules, segment(raw_name)), parts(include)))
+def read_profile(engines: Engines, rules: Rules, raw_name: str, include: Projection) -> bytes:
+    """A profile as JSON. Provenance reads the log; nothing else does."""
+    found = find(engines.state, rules, segment(raw_name))
+    shown = answer(found, include)
+    if "provenance" in include:
+        shown.provenance = provenance(engines, found, include)
+    return _encode(shown)
+
+
+def etag(body: bytes) -> str:
+    """What tells this answer from any other; the same where nothing that is shown has changed."""
+    return f'"{xxhash.xxh3_128_hexdigest(body)}"'
+
+
+def is_known(if_none_match: str, tag: str) -> bool:
+    """Whether an `If-None-Match` names this answer."""
+    return any(each.strip().removeprefix("W/") in (tag, "*") for each in if_none_match.split(","))
 
 
 Name = Annotated[
@@ -178,21 +115,50 @@ Name = Annotated[
 ]
 
 
+AfterReceipt = Annotated[
+    str,
+    Parameter(
+        description=(
+            "Receipts (`onefold-receipt` of collect's answers, joined by commas): answer once all that they name is "
+            f"folded, within {RECEIPT_WAIT_S:g} seconds."
+        ),
+    ),
+]
+CACHING = "private, no-cache"
+"""Keep an answer, and ask before using it again."""
+
+
 @read(
     "/{name:str}",
     SCOPE,
     "A profile",
     missing=True,
-    sync_to_thread=False,
-    description="Any identifier of the person finds them; an absorbed profile's id finds the survivor of its merges.",
+    responses={
+        304: ResponseSpec(None, description="As `If-None-Match` says that it is known."),
+        504: refusal(504),
+    },
+    description=(
+        "Any identifier of the person finds them; an absorbed profile's id finds the survivor of its merges. "
+        "The answer's `ETag` changes with anything that is shown."
+    ),
 )
-def get_profile(
+async def get_profile(  # noqa: PLR0913, PLR0917 - the parameters of the route
     engines: Given,
+    arrivals: Waiting,
     name: Name,
-    include: Annotated[str, Parameter(description=f"Comma-separated parts of: {', '.join(PARTS)}. Default: all.")] = "",
-) -> ProfileAnswer:
+    include: Annotated[str, Parameter(description=DESCRIPTION)] = "",
+    after: AfterReceipt = "",
+    if_none_match: Annotated[str, HeaderParameter(name="if-none-match", description="ETags of answers known.")] = "",
+) -> Response[ProfileAnswer]:
     """Answer with one profile."""
-    return answer(find(engines.state, engines.rules(), segment(name)), parts(include))
+    wanted = projection(include)
+    if after:
+        await arrivals.reached(after)
+    body = await asyncio.to_thread(lambda: read_profile(engines, engines.rules(), name, wanted))
+    tag = etag(body)
+    headers = {"etag": tag, "cache-control": CACHING}
+    content, status = (None, 304) if is_known(if_none_match, tag) else (body, 200)
+    return Response(content, status_code=status, headers=headers, media_type="application/json")  # type: ignore[arg-type]
 
 
 @read("/{name:str}/events", "events:read", "A profile's recent events", missing=True, sync_to_thread=True)
@@ -209,14 +175,6 @@ def get_events(
 
 
 router = Router("/v1/profiles", route_handlers=[get_profile, get_events], tags=["profiles"])
-
-
-def _by_namespace(found: dict[str, int]) -> dict[str, list[IdentifierAnswer]]:
-    grouped: dict[str, list[IdentifierAnswer]] = {}
-    for identifier, first_seen_ms in found.items():
-        namespace, _, value = identifier.partition(":")
-        grouped.setdefault(namespace, []).append(IdentifierAnswer(value, instants.show(first_seen_ms)))
-    return grouped
 
 
 def _read_events(engines: Engines, places: Iterable[int]) -> list[EventAnswer | None]:

@@ -12,7 +12,8 @@ from onefold.model.quarantined import Quarantined
 from onefold.server import instants
 from onefold.server.engines import Engines, Given
 from onefold.server.instants import Instant
-from onefold.server.profiles import event_id, read_event
+from onefold.server.profile_answer import event_id
+from onefold.server.profiles import read_event
 from onefold.server.route import DEFAULT_LIMIT, After, Limit, page_after, page_next, read
 
 _ID = re.compile(r"([0-9a-f]{2})-([0-9a-f]{1,14})")

@@ -20,9 +20,12 @@ _STATUS: tuple[tuple[type[errors.OnefoldError], int], ...] = (
     (errors.Conflict, 409),
     (errors.InvalidRequest, 400),
     (errors.DefinitionError, 400),
+    (errors.NotInSql, 400),
     (errors.StorageFull, 507),
     (errors.StorageError, 503),
     (errors.Overloaded, 503),
+    (errors.NotFolded, 504),
+    (errors.Cancelled, 503),
 )
 """The first that fits counts; what is not here is our own mistake: 500."""
 

@@ -11,7 +11,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import HTTPRouteHandler
 from litestar.handlers.base import BaseRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import HeaderParameter, Parameter
 
 from onefold.errors import InvalidRequest
 from onefold.language.suggest import nearest
@@ -26,14 +26,15 @@ DEFAULT_LIMIT = PAGE_DEFAULT
 Declare = Callable[[Callable[..., Any]], HTTPRouteHandler]
 """What the functions below return: a decorator that makes a route."""
 
-_OURS = {"engines", "tail", "keyring", "request", "data"}
+_OURS = {"engines", "tail", "arrivals", "keyring", "request", "data"}
 _REASONS = {
     400: "A parameter or the body is wrong.",
     401: "No secret key, or an unknown one.",
     403: "The key does not have the scope.",
     404: "There is no such thing.",
-    409: "There is one of this name already.",
+    409: "There is one of this name already, or it has changed meanwhile.",
     503: "Storage cannot be read or written just now.",
+    504: "What the receipt names was not folded in time; it is not lost, ask again.",
 }
 _FOUND, _MADE, _GONE = "What was asked for.", "Done; the answer says what came of it.", "Done."
 
@@ -48,15 +49,17 @@ def write(path: str, scope: str, summary: str, *, refusals: Iterable[int] = (), 
     return post(path, **_declared(scope, summary, [400, *refusals], {"response_description": _MADE} | options))
 
 
-def remove(path: str, scope: str, summary: str, **options: Any) -> Declare:
+def remove(path: str, scope: str, summary: str, *, refusals: Iterable[int] = (), **options: Any) -> Declare:
     """`@delete` of a route that removes something and answers 204."""
-    return delete(path, **_declared(scope, summary, [404], {"response_description": _GONE} | options))
+    return delete(path, **_declared(scope, summary, [404, *refusals], {"response_description": _GONE} | options))
 
 
 async def known_parameters(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Litestar's guard against misspelt query parameters. Raises `InvalidRequest` naming the nearest."""
     if connection.scope["query_string"] and isinstance(handler, HTTPRouteHandler):
-        taken = set(handler.parsed_fn_signature.parameters) - _OURS - set(connection.path_params)
+        named = handler.parsed_fn_signature.parameters.items()
+        taken = {name for name, field in named if not isinstance(field.kwarg_definition, HeaderParameter)}
+        taken -= _OURS | set(connection.path_params)
         check_parameters(connection.query_params.keys(), taken)
 
 
@@ -111,7 +114,7 @@ def page_next(*numbers: int) -> str:
 def _declared(scope: str, summary: str, refusals: list[int], options: dict[str, Any]) -> dict[str, Any]:
     public = scope == PUBLIC
     statuses = {400, *refusals} if public else {400, 401, 403, 503, *refusals}
-    responses = {status: _refusal(status) for status in sorted(statuses)} | options.pop("responses", {})
+    responses = {status: refusal(status) for status in sorted(statuses)} | options.pop("responses", {})
     note = "" if public else f"Needs the scope `{scope}`."
     description = "\n\n".join(filter(None, (options.pop("description", ""), note)))
     declared: dict[str, Any] = {"scope": scope, "summary": summary, "responses": responses, "description": description}
@@ -120,5 +123,6 @@ def _declared(scope: str, summary: str, refusals: list[int], options: dict[str, 
     return declared | options
 
 
-def _refusal(status: int) -> ResponseSpec:
+def refusal(status: int) -> ResponseSpec:
+    """How the OpenAPI document tells of a refusal."""
     return ResponseSpec(Problem, description=_REASONS[status], generate_examples=False)

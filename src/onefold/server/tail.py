@@ -8,7 +8,7 @@ missed. What gave way was never made ready to be shown.
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, get_args
 
 from msgspec import Struct
@@ -78,8 +78,10 @@ class Filter(Struct, frozen=True):
 class Subscriber:
     """One reader's queue. `take` waits for what comes next."""
 
-    def __init__(self, wanted: Filter, limit: int = TAIL_QUEUE_MAX) -> None:
+    def __init__(self, wanted: Filter, limit: int = TAIL_QUEUE_MAX, profiles: Collection[int] = ()) -> None:
+        """`profiles`: those whose effects alone it wants; of everybody where there are none."""
         self.wanted = wanted
+        self._profiles = set(profiles)
         self._limit = limit
         self._queue: deque[tuple[int, AnyEffect]] = deque(maxlen=limit)
         self._dropped = 0
@@ -89,10 +91,22 @@ class Subscriber:
     def offer(self, partition: int, found: Iterable[AnyEffect | Skipped]) -> None:
         """Put what is wanted of a partition's effects into the queue; never waits."""
         chosen = self.wanted.choose(found)
+        if self._profiles:
+            chosen = [effect for effect in chosen if self._concerns(effect)]
         self._dropped += max(0, len(self._queue) + len(chosen) - self._limit)
         self._queue.extend((partition, effect) for effect in chosen)
         if self._queue:
             self._news.set()
+
+    def follow(self, profile: int) -> None:
+        """This profile's effects are wanted, too."""
+        self._profiles.add(profile)
+
+    def _concerns(self, effect: AnyEffect) -> bool:
+        """Whether this is about one of the profiles; whoever absorbs one of them is one of them from then on."""
+        if isinstance(effect, effects.Merged) and effect.absorbed in self._profiles:
+            self._profiles.add(effect.profile)
+        return effect.profile in self._profiles
 
     def close(self) -> None:
         """Let `take` return at once, with what is left, from now on."""
@@ -122,13 +136,16 @@ class Tail:
         self._somebody = asyncio.Event()
         self._closed = False
 
-    def subscribe(self, wanted: Filter) -> Subscriber:
-        """Give a new subscriber all effects of commits from now on. Raises `Overloaded` where there are too many."""
+    def subscribe(self, wanted: Filter, profiles: Collection[int] = ()) -> Subscriber:
+        """Give a new subscriber all effects of commits from now on, or those of these profiles (as `Subscriber`).
+
+        Raises `Overloaded` where there are too many.
+        """
         if len(self._subscribers) >= TAIL_SUBSCRIBERS_MAX or self._closed:
             raise Overloaded(f"at most {TAIL_SUBSCRIBERS_MAX} may follow the live tail at once", retry_after_s=10)
         if not self._subscribers:
             self._after = self._state.newest()
-        subscriber = Subscriber(wanted)
+        subscriber = Subscriber(wanted, profiles=profiles)
         self._subscribers.add(subscriber)
         self._somebody.set()
         return subscriber

@@ -112,6 +112,14 @@ class SqlCatalog:
         """The scopes of a secret key; None where it is unknown or revoked."""
         return self.digests().get(digest(plain))
 
+    def holder(self, plain: str) -> str | None:
+        """The name of a secret key; None where it is unknown or revoked."""
+        keys = tables.secret_keys.c
+        wanted = sa.select(keys.name).where((keys.digest == digest(plain)) & keys.revoked_at_ms.is_(None))
+        with self._database.reading() as connection:
+            found = connection.scalar(wanted)
+        return None if found is None else str(found)
+
     # --- definitions -----------------------------------------------------------------------------------------
     def definitions(self, version: int | None = None) -> Definitions:
         """That version of the definitions, or the latest; version 0 is empty. Raises `NotFoundError`."""
@@ -136,7 +144,7 @@ class SqlCatalog:
                 raise Conflict(f"the definitions are at version {latest.version} by now, not {base}")
             _check_coming(latest, definitions)
             self._upsert_sources(connection, definitions)
-            if latest == msgspec.structs.replace(definitions, version=latest.version):
+            if _content(latest) == _content(definitions):
                 return latest
             saved = msgspec.structs.replace(definitions, version=latest.version + 1)
             connection.execute(
@@ -343,6 +351,11 @@ def _old_secrets(connection: sa.Connection, destination: str, now_ms: int) -> li
     wanted = sa.select(columns.secret, columns.until_ms).order_by(columns.until_ms.desc(), columns.secret)
     wanted = wanted.where((columns.destination == destination) & (columns.until_ms > now_ms))
     return [SigningSecret(*row) for row in connection.execute(wanted)]
+
+
+def _content(definitions: Definitions) -> Definitions:
+    """What they define, whatever they are called."""
+    return msgspec.structs.replace(definitions, version=0, note="")
 
 
 def _load_definitions(connection: sa.Connection, version: int | None) -> Definitions | None:

@@ -1,4 +1,4 @@
-"""Rows as a table of Arrow, which both DuckDB and the table library take without copying: a microsecond a row."""
+"""Columns as a table of Arrow, which both DuckDB and the table library take as it is: a microsecond a row."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,9 +16,8 @@ _TYPES = {
 }
 
 
-def table(types: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> Table:
-    """Rows of these columns (name → SQL type); a DATE is a number of days since 1970."""
-    columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) or [()] * len(types)
+def table(types: Mapping[str, str], columns: Sequence[Sequence[Any]]) -> Table:
+    """These columns under their names (name → SQL type); a DATE is a number of days since 1970."""
     arrays = [_array(kind, values) for kind, values in zip(types.values(), columns, strict=True)]
     return Table.from_arrays(arrays, names=list(types))
 

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 FILES_MIN = 8
 """So many files become one, on a day that is still being written."""
+PAST_FILES_MIN = 2
+"""The same, on days before: what comes there is late, and little."""
 _RATIO = 2
 """An older file is taken along that is at most so many times as large as all that were taken before it."""
 
@@ -40,11 +42,12 @@ class Piece(NamedTuple):
         return file.day == self.day and self.since <= file.part <= self.until
 
 
-def choose(files: Iterable[DataFile], size_max_bytes: int, files_min: int = FILES_MIN) -> Piece | None:
+def choose(files: Iterable[DataFile], size_max_bytes: int, today: str) -> Piece | None:
     """What is to be rewritten next: the piece of the most files; None where nothing is worth it."""
     by_day = groupby(sorted(files, key=lambda file: (file.day, file.part)), key=lambda file: file.day)
-    pieces = [piece for _, of_day in by_day if (piece := _newest(list(of_day), size_max_bytes)).files >= files_min]
-    return max(pieces, key=lambda piece: piece.files, default=None)
+    pieces = (_newest(list(of_day), size_max_bytes) for _, of_day in by_day)
+    worth = [piece for piece in pieces if piece.files >= (PAST_FILES_MIN if piece.day < today else FILES_MIN)]
+    return max(worth, key=lambda piece: piece.files, default=None)
 
 
 def _newest(files: list[DataFile], size_max_bytes: int) -> Piece:

@@ -14,11 +14,8 @@ import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import duckdb
 
 from onefold.clock import Clock, SystemClock
 from onefold.errors import Superseded
@@ -124,10 +121,10 @@ class DeltaHistory:
         with self._shown() as connection:
             return history_views.merges(connection)
 
-    def connect(self) -> Connection:
+    def connect(self, spill: str = "") -> Connection:
         """A DuckDB connection of one's own with `events` and `merges` as of now."""
         with self._lock, translated(self._location):
-            return self._newest().shown()
+            return self._newest().shown(spill)
 
     def uris(self) -> list[str]:
         """Where the files of the events lie."""
@@ -160,7 +157,7 @@ class DeltaHistory:
                 return False
             self._tables = _Tables.open(self._location, self._options.storage, create=True)
             cursor = self._tables.events.cursor
-            self._writing = _Writing(lock, Scratch(self._options.memory, self._disk), cursor)
+            self._writing = _Writing(lock, Scratch(self._options.memory, self._disk, self._options.storage), cursor)
             self._stand(cursor)
             return True
 
@@ -169,7 +166,8 @@ class DeltaHistory:
         with self._lock, translated(self._location):
             writing, tables = self._held()
             self._append_merges(merges, cursor)
-            tables.events.append(_rows(pasts, cursor), cursor)
+            with writing.scratch.sorted(history_arrow.table(_STORED, _columns(pasts, cursor))) as rows:
+                tables.events.append(rows, cursor)
             writing.cursor = cursor
             self._stand(cursor)
 
@@ -181,12 +179,13 @@ class DeltaHistory:
         """Make one large file of many small ones, or forget what is past its time, or remove files nobody reads."""
         with self._lock, translated(self._location):
             _, tables = self._held()
-            piece = history_compaction.choose(tables.events.files(), self._options.file_bytes)
+            today = _day(self._clock.now_ms() // DAY_MS)
+            piece = history_compaction.choose(tables.events.files(), self._options.file_bytes, today)
             if piece is not None:
                 self._rewrite(piece)
                 return True
             if len(tables.merges.files()) > _MERGES_FILES_MAX:
-                tables.merges.replace(history_arrow.table(MERGE_COLUMNS, [*map(history_rows.merge_row, self.merges())]))
+                tables.merges.replace(history_arrow.table(MERGE_COLUMNS, history_rows.merge_columns(self.merges())))
                 return True
             return self._forget() or self._vacuum()
 
@@ -197,7 +196,7 @@ class DeltaHistory:
             there = {_place(merge) for merge in self.merges()}
             merges = [merge for merge in merges if _place(merge) not in there]
         if merges:
-            tables.merges.append(history_arrow.table(MERGE_COLUMNS, [*map(history_rows.merge_row, merges)]), cursor)
+            tables.merges.append(history_arrow.table(MERGE_COLUMNS, history_rows.merge_columns(merges)), cursor)
 
     def _rewrite(self, piece: Piece) -> None:
         """Sort the rows of these files into as few as they fit."""
@@ -261,11 +260,14 @@ class _Tables(NamedTuple):
 
     events: Table
     merges: Table
+    remote: Mapping[str, str] | None
+    """Options of the object storage where they lie; None: on a disk."""
 
     @classmethod
     def open(cls, location: str, options: Mapping[str, str], *, create: bool = False) -> "_Tables":
-        shapes = {"events": EVENTS, "merges": MERGES}
-        return cls(*(Table(f"{location}/{name}", shape, options, create=create) for name, shape in shapes.items()))
+        events = Table(f"{location}/events", EVENTS, options, create=create)
+        merges = Table(f"{location}/merges", MERGES, options, create=create)
+        return cls(events, merges, options if "://" in location else None)
 
     @property
     def versions(self) -> tuple[int, int]:
@@ -276,9 +278,11 @@ class _Tables(NamedTuple):
         self.events.refresh()
         self.merges.refresh()
 
-    def shown(self) -> Connection:
+    def shown(self, spill: str = "") -> Connection:
         """A DuckDB that shows them."""
-        connection: Connection = duckdb.connect(":memory:")
+        connection = history_views.opened(spill)
+        if self.remote is not None:
+            history_views.reach(connection, self.remote)
         events, merges = self.events.uris(), self.merges.uris()
         history_views.show(connection, "events", EVENT_COLUMNS, events)
         history_views.show(connection, "merges", MERGE_COLUMNS, merges)
@@ -300,13 +304,10 @@ class _Writing:
             os.close(self._lock)
 
 
-def _rows(pasts: Sequence[Past], part: int) -> Any:
-    """Events as the table keeps them, sorted within each day."""
-    rows = [(past.at_ms // DAY_MS, part, *history_rows.row(past)) for past in pasts]
-    return history_arrow.table(_STORED, sorted(rows, key=_SORTED))
-
-
-_SORTED = itemgetter(*(list(_STORED).index(name) for name in ("day", "profile", "at_ms", "tie")))
+def _columns(pasts: Sequence[Past], part: int) -> list[list[Any]]:
+    """Events as the table keeps them, in the order in which they came: each is touched while it is near."""
+    days = [past.at_ms // DAY_MS for past in pasts]
+    return [days, [part] * len(pasts), *history_rows.columns(pasts)]
 
 
 def forgettings(keep_days: Mapping[str, int], today: int) -> list[str]:

@@ -6,27 +6,41 @@ Which file or table stands behind a relation is the engine's; these statements a
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+import duckdb
+
 from onefold.model.past import Extent, Past, PastMerge, signed
 from onefold.ports import Connection
 from onefold.storage import history_arrow, history_rows
 from onefold.storage.history_rows import EVENTS, MERGES
 
+Columns = Sequence[Sequence[Any]]
+"""One sequence of values for each column."""
+
 _BATCH = 2_000
 """Rows that become events at once."""
 
 
-def declare(connection: Connection, relation: str, types: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> None:
-    """Make a table of these columns and rows in DuckDB's memory."""
+def declare(connection: Connection, relation: str, types: Mapping[str, str], columns: Columns = ()) -> None:
+    """Make a table of these columns in DuckDB's memory; without any it is empty."""
     spelt = ", ".join(f'"{name}" {kind}' for name, kind in types.items())
     connection.execute(f'CREATE TABLE "{relation}" ({spelt})')
-    fill(connection, relation, types, rows)
+    if columns:
+        fill(connection, relation, types, columns)
 
 
-def fill(connection: Connection, relation: str, types: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> None:
-    """Append rows to such a table."""
-    connection.register("fresh_rows", history_arrow.table(types, rows))
+def fill(connection: Connection, relation: str, types: Mapping[str, str], columns: Columns) -> None:
+    """Append rows to such a table, given as columns."""
+    connection.register("fresh_rows", history_arrow.table(types, columns))
     connection.execute(f'INSERT INTO "{relation}" SELECT * FROM fresh_rows')  # noqa: S608
     connection.unregister("fresh_rows")
+
+
+def opened(spill: str = "") -> Connection:
+    """A DuckDB in memory that goes on in this directory where its memory is full, or else nowhere."""
+    connection: Connection = duckdb.connect(":memory:")
+    connection.execute(f"SET temp_directory = {quoted(spill)}")
+    connection.execute("SET enable_progress_bar = false")
+    return connection
 
 
 def show(connection: Connection, relation: str, types: dict[str, str], files: Collection[str]) -> None:
@@ -35,6 +49,28 @@ def show(connection: Connection, relation: str, types: dict[str, str], files: Co
     source = f"read_parquet([{listed}], hive_partitioning = false)" if files else "(SELECT 1) WHERE false"
     shown = _all(types) if files else ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in types.items())
     connection.execute(f'CREATE VIEW "{relation}" AS SELECT {shown} FROM {source}')  # noqa: S608
+
+
+def reach(connection: Connection, options: Mapping[str, str]) -> None:
+    """Let DuckDB read S3-compatible storage under the options that the table library has; its extension is fetched."""
+    secret = {name: options[key] for name, key in _S3.items() if options.get(key)}
+    if (endpoint := options.get("AWS_ENDPOINT_URL", "")) != "":
+        scheme, _, host = endpoint.rpartition("://")
+        secret |= {"ENDPOINT": host, "USE_SSL": str(scheme != "http").lower(), "URL_STYLE": "path"}
+    known = ", ".join(f"{name} {quoted(value)}" for name, value in secret.items())
+    source = known if "KEY_ID" in secret else ", ".join(filter(None, ("PROVIDER credential_chain", known)))
+    connection.execute("INSTALL httpfs")
+    connection.execute("LOAD httpfs")
+    connection.execute(f"CREATE SECRET (TYPE s3, {source})")
+
+
+_S3 = {
+    "KEY_ID": "AWS_ACCESS_KEY_ID",
+    "SECRET": "AWS_SECRET_ACCESS_KEY",
+    "SESSION_TOKEN": "AWS_SESSION_TOKEN",
+    "REGION": "AWS_REGION",
+}
+"""What DuckDB calls an option → what the table library calls it."""
 
 
 def seal(connection: Connection, files: Collection[str]) -> None:

@@ -111,7 +111,7 @@ class KafkaLogWriter:
             if group.error is not None:
                 raise self._link.error(group.error, "append to the log")
             raise self._link.unavailable("append to the log")
-        return group.firsts
+        return group.lasts
 
     def _produce(self, producer: "Producer", batch: "_Batch", group: "_Group") -> None:
         topic, now_ms = self._link.options.topic, self._clock.now_ms()
@@ -206,11 +206,11 @@ class _Batch(NamedTuple):
 
 
 class _Group:
-    """The records of one append: how many are not answered yet, where each partition's begin, what went wrong."""
+    """The records of one append: how many are not answered yet, where each partition's end, what went wrong."""
 
     def __init__(self, records: int) -> None:
         self.waiting = records
-        self.firsts: dict[int, int] = {}
+        self.lasts: dict[int, int] = {}
         self.error: KafkaError | None = None
 
     def acknowledge(self, error: "KafkaError | None", message: "Message") -> None:
@@ -222,7 +222,7 @@ class _Group:
         partition, offset = message.partition(), message.offset()
         assert partition is not None
         assert offset is not None
-        self.firsts[partition] = min(self.firsts.get(partition, offset), offset)
+        self.lasts[partition] = max(self.lasts.get(partition, offset), offset)
 
 
 def _batches(partition: int, records: Sequence[bytes]) -> Iterator[_Batch]:

@@ -51,7 +51,10 @@ class LmdbLogWriter:
         """As `LogWriter.append`: one durable transaction for each partition, one after the other."""
         runs = {partition: list(log_chunk.split(records)) for partition, records in batches.items() if records}
         now_ms = self._clock.now_ms()
-        return {partition: self._partitions[partition].append(run, now_ms) for partition, run in runs.items()}
+        return {
+            partition: self._partitions[partition].append(run, now_ms) + len(batches[partition]) - 1
+            for partition, run in runs.items()
+        }
 
     def trim(self, partition: int, before: int, retention: Retention) -> int:
         """Remove whole chunks from the head of a partition, and return how many records that were.

@@ -172,6 +172,14 @@ class LmdbState:
             found = txn.get(key, db=self._tables.identifiers)
         return U64.unpack(found)[0] if found else None
 
+    def owners(self, identifiers: Iterable[str]) -> dict[str, int]:
+        """Each of these identifiers → the profile that has it; those that nobody has are left out."""
+        keys = sorted({name.encode() for name in identifiers})
+        keys = [key for key in keys if 0 < len(key) <= lmdb_env.KEY_MAX_BYTES]
+        with self._env.read() as txn:
+            found = txn.cursor(self._tables.identifiers).getmulti(keys)
+            return {key.decode(): U64.unpack(owner)[0] for key, owner in found}
+
     def profile(self, profile: int) -> bytes | None:
         """The profile with this id, or the survivor of its merges."""
         with self._env.read() as txn:

@@ -49,6 +49,7 @@ ON CONFLICT DO NOTHING"""
 _HEAD = "SELECT 0::smallint AS kind, number, NULL::bytea AS key, NULL::bytea AS data, NULL::uuid AS message FROM head"
 _IDENTIFIERS = """SELECT 1, i.profile, i.identifier, p.data, NULL
 FROM identifiers AS i LEFT JOIN profiles AS p ON p.profile = i.profile WHERE i.identifier = ANY(%b)"""
+_OWNERS = "SELECT identifier, profile FROM identifiers WHERE identifier = ANY(%b)"
 _PROFILES = "SELECT 2, profile, NULL, data, NULL FROM profiles WHERE profile = ANY(%b)"
 _MESSAGES = f"SELECT 3, at_ms, NULL, NULL, fingerprint {messages_postgres.FOUND}"
 _TOUCHED = """SELECT h.number, t.number, t.data FROM head AS h LEFT JOIN touched AS t
@@ -212,6 +213,11 @@ class PostgresState:
         """The profile that has this identifier."""
         found = self._read("SELECT profile FROM identifiers WHERE identifier = %b", identifier.encode())
         return given(found[0][0]) if found else None
+
+    def owners(self, identifiers: Iterable[str]) -> dict[str, int]:
+        """Each of these identifiers → the profile that has it; those that nobody has are left out."""
+        rows = self._read(_OWNERS, byteas([name.encode() for name in identifiers]))
+        return {name.decode(): given(profile) for name, profile in rows}
 
     def profile(self, profile: int) -> bytes | None:
         """The profile with this id, or the survivor of its merges."""

@@ -2,8 +2,6 @@
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-import duckdb
-
 from onefold.model.past import EVERYTHING, Extent, Past, PastMerge, signed
 from onefold.ports import Connection
 from onefold.storage import history_rows, history_views
@@ -50,11 +48,11 @@ class MemoryHistory:
         """All merges, in the order of log time."""
         return sorted(self._merges, key=lambda merge: (merge.at_ms, merge.partition, merge.position, merge.absorbed))
 
-    def connect(self) -> Connection:
+    def connect(self, spill: str = "") -> Connection:
         """A DuckDB in memory with `events` and `merges` as of now."""
-        connection: Connection = duckdb.connect(":memory:")
-        history_views.declare(connection, "events", history_rows.EVENTS, [*map(history_rows.row, self._pasts)])
-        history_views.declare(connection, "merges", history_rows.MERGES, [*map(history_rows.merge_row, self._merges)])
+        connection = history_views.opened(spill)
+        history_views.declare(connection, "events", history_rows.EVENTS, history_rows.columns(self._pasts))
+        history_views.declare(connection, "merges", history_rows.MERGES, history_rows.merge_columns(self._merges))
         history_views.seal(connection, ())
         return connection
 

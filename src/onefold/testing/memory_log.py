@@ -65,15 +65,15 @@ class MemoryLog:
         """As `LogWriter.append`."""
         with self._lock:
             failure = self._append.pop(0) if self._append else None
-            firsts: dict[int, int] = {}
+            lasts: dict[int, int] = {}
             for partition, records in batches.items():
-                if failure and len(firsts) >= failure.after:
+                if failure and len(lasts) >= failure.after:
                     break
                 if records:
-                    firsts[partition] = self._write(partition, records)
+                    lasts[partition] = self._write(partition, records)
             if failure:
                 raise failure.error
-            return firsts
+            return lasts
 
     def read(self, partition: int, offset: int, max_bytes: int) -> list[Record]:
         """As `LogReader.read`."""
@@ -124,11 +124,12 @@ class MemoryLog:
         """Nothing to let go of."""
 
     def _write(self, partition: int, records: Sequence[bytes]) -> int:
+        """Returns the last one's offset."""
         first = self._ends[partition]
         numbered = [Record(first + i, bytes(data)) for i, data in enumerate(records)]
         self._chunks[partition].append(_Chunk(self._clock.now_ms(), numbered))
         self._ends[partition] = first + len(records)
-        return first
+        return self._ends[partition] - 1
 
     def _bounds(self, partition: int) -> tuple[int, int]:
         chunks = self._chunks[partition]

@@ -130,6 +130,11 @@ class MemoryState:
         self._fail("lookup")
         return self._identifiers.get(identifier)
 
+    def owners(self, identifiers: Iterable[str]) -> dict[str, int]:
+        """Each of these identifiers → the profile that has it; those that nobody has are left out."""
+        self._fail("owners")
+        return {name: self._identifiers[name] for name in identifiers if name in self._identifiers}
+
     def profile(self, profile: int) -> bytes | None:
         """The profile with this id, or the survivor of its merges."""
         self._fail("profile")

@@ -206,7 +206,7 @@ def aggregate(node: n.Aggregate, fields: list[Any]) -> Any:  # noqa: C901, PLR09
     """The value of an aggregate over these values of its field, in order of event time."""
     present = [value for value in fields if value is not None]
     numbers = [stored(value) for value in present if is_number(value)]
-    scalars = [value for value in present if isinstance(value, str | bool | int | float)]
+    scalars = [stored(value) for value in present if isinstance(value, str | bool | int | float)]
     match node.function:
         case "sum":
             return total(numbers)

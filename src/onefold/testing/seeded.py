@@ -45,16 +45,27 @@ class Seeded:
         return self._random.randrange(one_in) == 0
 
     # --- histories -------------------------------------------------------------------------------------------
-    def history(self, most: int = 12) -> list[tuple[int, Occurrence]]:
+    def history(self, most: int = 12, least: int = 1) -> list[tuple[int, Occurrence]]:
         """Events as (when it arrived, event) in order of arrival; some are late, some of the same instant."""
         arrivals = []
         now_ms = START_MS
         ties = self._random.sample(range(most), most)
-        for index in range(self._random.randint(1, most)):
+        for index in range(self._random.randint(least, most)):
             now_ms += self._random.choice(STEPS_MS)
             late_ms = 0 if self.chance(2) else self._random.choice(STEPS_MS)
             arrivals.append((now_ms, self._occurrence(now_ms - late_ms, ties[index])))
         return arrivals
+
+    def crowd(self, most: int = 40, least: int = 20) -> list[tuple[int, Occurrence, dict[str, str]]]:
+        """The same of several people, with the identifiers of each event; some of them turn out to be one person."""
+        return [(now_ms, occurrence, self._identifiers()) for now_ms, occurrence in self.history(most, least)]
+
+    def _identifiers(self) -> dict[str, str]:
+        user, anonymous = f"u{self._random.randrange(3)}", f"a{self._random.randrange(6)}"
+        pick = self._random.randrange(8)
+        if pick == 0:
+            return {"userId": user, "anonymousId": anonymous}
+        return {"userId": user} if pick <= 3 else {"anonymousId": anonymous}
 
     def passes(self) -> list[int]:
         """Some stretches of time in which nothing comes."""
@@ -106,17 +117,17 @@ class Seeded:
         return self._some(item)
 
     # --- definitions -----------------------------------------------------------------------------------------
-    def definitions(self, most: int = 4) -> Definitions:
-        """Traits, later ones naming earlier ones, in a random order, and audiences."""
+    def definitions(self, most: int = 4, prefix: str = "") -> Definitions:
+        """Traits, later ones naming earlier ones, in a random order, and audiences; the prefix is their names'."""
         self._traits, self._audiences = {}, []
         traits = []
         for index in range(self._random.randint(0, most)):
             kind: n.Type = self._random.choice(("number", "string", "boolean", "any", "list", "instant"))
-            traits.append(Trait(f"t{index}", show(self._tree(kind, 2))))
-            self._traits[f"t{index}"] = kind
+            traits.append(Trait(f"{prefix}t{index}", show(self._tree(kind, 2))))
+            self._traits[f"{prefix}t{index}"] = kind
         audiences = []
         for index in range(self._random.randint(1, 3)):
-            audiences.append(Audience(f"a{index}", show(self._tree("boolean", 3))))
+            audiences.append(Audience(f"{prefix}a{index}", show(self._tree("boolean", 3))))
             self._audiences = [audience.name for audience in audiences]
         self._random.shuffle(traits)
         self._random.shuffle(audiences)

@@ -124,9 +124,9 @@ class FaultyLog:
         self._fate.before_write(where)
         if (written := self._fate.written(len(batches))) is not None:
             self._log.fail_next(append=StorageError(f"{where}: failed after {written} partitions"), after=written)
-        firsts = self._log.append(batches)
+        lasts = self._log.append(batches)
         self._fate.disturb(where + "ed")
-        return firsts
+        return lasts
 
     def read(self, partition: int, offset: int, max_bytes: int) -> list[Record]:
         """As `LogReader.read`."""

@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import closing
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,12 @@ from typer.main import get_command
 
 from onefold.cli.app import VERBS, build, main
 from onefold.clock import SystemClock
+from onefold.model.event import Event
+from onefold.model.past import Past
+from onefold.settings import Settings
 from onefold.storage.catalog_sqlite import SqliteCatalog
 from onefold.storage.directory import DataDirectory
+from onefold.storage.place import Place
 
 
 @pytest.fixture
@@ -170,7 +176,7 @@ def test_apply_makes_a_version_only_of_what_changes(
     assert (code, err) == (0, "")
     assert "+ trait orders" in out
     assert "+ audience buyers" in out
-    assert run_json(capsys, *words) == {"version": 1, "changes": []}
+    assert run_json(capsys, *words) == {"version": 1, "changes": [], "coming": False}
     (workspace / "shop.yaml").write_text(BAD)
     assert run(capsys, *words, "--yes")[0] == 1
     (workspace / "shop.yaml").write_text(GOOD.replace("> 0", "> 1"))
@@ -201,3 +207,29 @@ def _leaves(path: str, command: Any) -> Iterable[tuple[str, Any]]:
             yield from _leaves(f"{path} {name}", sub)
         else:
             yield f"{path} {name}", sub
+
+
+def test_preview_shows_what_would_change(capsys: pytest.CaptureFixture[str], data: Path, tmp_path: Path) -> None:
+    """Over history it says who would match, for people and for scripts; without history, that there is none."""
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    (workspace / "audiences.yaml").write_text('audiences: {buyers: count("Bought") > 1}')
+    code, _, said = run(capsys, "preview", str(workspace), "--data", str(data))
+    assert (code, "history" in said) == (1, True)
+    now_ms, event = SystemClock().now_ms(), Event("track", event="Bought")
+    with closing(Place.open(Settings(data=data)).history()) as history:
+        assert history.try_hold()
+        history.append([_bought(number, now_ms - 1_000, event) for number in (1, 2, 2)], [], 1)
+    found = run_json(capsys, "preview", str(workspace), "--data", str(data))
+    assert [(one["name"], one["change"], one["people"]) for one in found["audiences"]] == [("buyers", "new", 1)]
+    _, out, _ = run(capsys, "preview", str(workspace), "buyers", "--data", str(data), "--days", "3")
+    assert "1 people match (50.0%)" in out
+    assert "0 → 1 in 3 days" in out
+
+
+def _bought(profile: int, at_ms: int, event: Event) -> Past:
+    place = next(_places)
+    return Past(0, place, profile, at_ms, at_ms, place.to_bytes(16, "big"), "web", "Bought", event)
+
+
+_places = count(1)

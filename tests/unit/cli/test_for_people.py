@@ -17,7 +17,7 @@ from onefold.demo.measures import Chapter, Measures
 from onefold.errors import InvalidRequest
 from onefold.model.delivery import Delivery, Progress
 from onefold.runtime.doctor import examine
-from onefold.server.profiles import ProfileAnswer
+from onefold.server.profile_answer import ProfileAnswer
 from onefold.server.tail import Shown
 from onefold.settings import Settings
 from onefold.storage.deliveries_lmdb import DeliveryStore

@@ -6,7 +6,7 @@ from rich.text import Text
 from onefold.cli.events import line
 from onefold.cli.printing import plain
 from onefold.cli.profile import tree
-from onefold.server.profiles import IdentifierAnswer, ProfileAnswer
+from onefold.server.profile_answer import IdentifierAnswer, ProfileAnswer
 from onefold.server.tail import Shown
 
 NOW = "2026-01-02T03:04:05.678Z"

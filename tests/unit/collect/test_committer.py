@@ -34,7 +34,7 @@ class GatedLog:
         """Nothing to let go of."""
 
 
-async def _ready(log: GatedLog, *appends: bytes, committer: Committer) -> list[asyncio.Task[None]]:
+async def _ready(log: GatedLog, *appends: bytes, committer: Committer) -> list[asyncio.Task[Mapping[int, int]]]:
     """Tasks that append, each run up to its wait."""
     tasks = [asyncio.ensure_future(committer.append({0: [each]})) for each in appends]
     await asyncio.get_running_loop().run_in_executor(None, lambda: None)

@@ -32,7 +32,7 @@ def test_audiences_have_sizes_and_definitions(client: fakes.Client) -> None:
     """An audience is shown with its expression and how many are in it."""
     found = client.get("/v1/audiences").json()
     buyers = {"name": "buyers", "expression": "orders > 0", "description": "Who buys", "size": 5}
-    assert found == {"definitions_version": 1, "audiences": [buyers]}
+    assert found == {"definitions_version": 1, "audiences": [buyers], "shadow": []}
     assert client.get("/v1/audiences/buyers").json() == buyers
 
 

@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from onefold.errors import InvalidRequest
 from onefold.model import position
 from onefold.model.changes import Changes, Cursor
 from onefold.model.rules import Rules, fingerprint
-from onefold.server import profiles
 from onefold.server.app import litestar
+from onefold.server.arrivals import Arrivals
+from onefold.server.projection import OPTIONAL, PARTS
 from onefold.server.tail import Tail
 from onefold.settings import Settings
 from onefold.testing.clock import ManualClock
@@ -102,7 +102,7 @@ def test_a_name_needs_a_namespace(client: fakes.Client, name: str) -> None:
 def test_include_chooses(client: fakes.Client) -> None:
     """Only the parts that were asked for are there; the head always is."""
     found = client.get("/v1/profiles/user_id:ann?include=traits, audiences").json()
-    assert {"traits", "audiences"} == found.keys() & set(profiles.PARTS)
+    assert {"traits", "audiences"} == found.keys() & {*PARTS, *OPTIONAL}
     assert found["id"]
 
 
@@ -115,6 +115,49 @@ def test_misspelt_parameters_are_named(client: fakes.Client, query: str, hint: s
     answer = client.get(f"/v1/profiles/user_id:ann?{query}")
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
     assert hint in answer.json()["message"]
+
+
+def test_include_chooses_names(client: fakes.Client) -> None:
+    """Of a part just the names that were asked for, as far as they are there; or all, if it was asked for."""
+    asked = "traits.plan,traits.nothing,computed.orders,identifiers.email,audiences.vips"
+    found = client.get(f"/v1/profiles/user_id:ann?include={asked}").json()
+    assert (found["traits"], found["computed"], found["audiences"]) == ({"plan": "gold"}, {"orders": 2}, [])
+    assert list(found["identifiers"]) == ["email"]
+    both = client.get("/v1/profiles/user_id:ann?include=traits.plan,traits").json()
+    assert both["traits"].keys() == {"plan", "tags"}
+
+
+@pytest.mark.parametrize("include", ["links.a", "x.plan", ".", "traits.a," * 201])
+def test_names_are_chosen_where_there_are_names(client: fakes.Client, include: str) -> None:
+    """A name in a part that has none, or in no part, is refused; so are too many."""
+    answer = client.get(f"/v1/profiles/user_id:ann?include={include}")
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
+
+
+def test_an_etag_stands_for_all_that_is_shown(client: fakes.Client) -> None:
+    """The same answer has the same tag, another has another; who knows it is told so in a few bytes."""
+    first = client.get("/v1/profiles/user_id:ann")
+    tag = first.headers["etag"]
+    assert client.get("/v1/profiles/email:ann@example.com").headers["etag"] == tag
+    assert client.get("/v1/profiles/user_id:ann?include=traits").headers["etag"] != tag
+    for known in (tag, f"W/{tag}", f'"x", {tag}', "*"):
+        again = client.get("/v1/profiles/user_id:ann", headers={"if-none-match": known})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+        assert "private" in again.headers["cache-control"]
+    assert client.get("/v1/profiles/user_id:ann", headers={"if-none-match": '"x"'}).json() == first.json()
+
+
+def test_provenance_names_event_source_and_definitions(client: fakes.Client) -> None:
+    """A declared trait comes from an event of a source; a computed one from an expression of a version."""
+    found = client.get("/v1/profiles/user_id:ann?include=provenance").json()["provenance"]
+    said = {"at": "2023-11-14T22:13:20.000Z", "event": "01-1", "source": "shop"}
+    assert found["traits"] == {"plan": said, "tags": said | {"event": None, "source": None}}
+    reckoned = {
+        "definitions_version": 1, "expression": 'count("Bought")', "aggregates": ['count("Bought")'], "traits": [],
+    }  # fmt: skip
+    assert found["computed"] == {"orders": reckoned}
+    chosen = client.get("/v1/profiles/user_id:ann?include=provenance,traits.tags,computed.none").json()["provenance"]
+    assert (list(chosen["traits"]), chosen["computed"]) == (["tags"], {})
 
 
 def test_recent_events_come_from_the_log(client: fakes.Client) -> None:
@@ -149,7 +192,8 @@ def test_limits_are_bounded(client: fakes.Client, limit: str) -> None:
 def test_the_fast_path_answers_as_the_framework(tmp_path: Path, client: fakes.Client, path: str) -> None:
     """The hot route bypasses the framework; both give the same status and body."""
     engines = client.engines
-    plain = litestar(engines, client.keyring, Tail(engines.state), None)
+    news = Tail(engines.state), Arrivals(engines.log, engines.state)
+    plain = litestar(engines, client.keyring, news, None)
 
     async def routed(scope: Any, receive: Any, send: Any) -> None:
         raw = scope.get("raw_path", b"").partition(b"?")[0].decode()
@@ -159,7 +203,8 @@ def test_the_fast_path_answers_as_the_framework(tmp_path: Path, client: fakes.Cl
     slow = fakes.Client(routed, engines, client.keyring, client.secret).get(path)
     fast = client.get(path)
     assert (fast.status_code, fast.json()) == (slow.status_code, slow.json())
-    assert fast.headers["content-type"] == slow.headers["content-type"]
+    for name in ("content-type", "etag", "cache-control"):
+        assert fast.headers.get(name) == slow.headers.get(name)
 
 
 def test_other_methods_are_refused(client: fakes.Client) -> None:
@@ -167,10 +212,3 @@ def test_other_methods_are_refused(client: fakes.Client) -> None:
     answer = client.post("/v1/profiles/user_id:ann")
     assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
     assert "GET" in answer.headers["allow"]
-
-
-def test_parts_default_to_all() -> None:
-    """An empty `include` is none given."""
-    assert profiles.parts("") == profiles.parts(",") == frozenset(profiles.PARTS)
-    with pytest.raises(InvalidRequest, match="there are"):
-        profiles.parts("zzzzzzzz")

@@ -98,6 +98,13 @@ class CatalogConformance:
         with pytest.raises(AlreadyExists):
             catalog.create_secret_key("reader", ["*"])
 
+    def test_a_key_has_a_holder(self, catalog: Catalog) -> None:
+        """Whose a key is, is its name while it is in force; of others nobody's."""
+        key = catalog.create_secret_key("reader", ["*"])
+        assert (catalog.holder(key), catalog.holder(key + "x"), catalog.holder("")) == ("reader", None, None)
+        catalog.revoke("reader")
+        assert catalog.holder(key) is None
+
     @pytest.mark.parametrize("scopes", [[], ["profiles"], ["profiles:read", "everything"]])
     def test_scopes_are_those_there_are(self, catalog: Catalog, scopes: list[str]) -> None:
         """A key without a scope or with an unknown one is not made."""
@@ -123,6 +130,7 @@ class CatalogConformance:
         definitions = Definitions(traits=(Trait("orders", 'count("Order")'),))
         saved = catalog.save_definitions(definitions, "ann")
         assert catalog.save_definitions(definitions, "ann") == saved
+        assert catalog.save_definitions(replace(definitions, note="why"), "ann") == saved
         assert len(catalog.versions()) == 1
 
     def test_what_is_coming_comes_or_is_called_off(self, catalog: Catalog) -> None:
@@ -152,6 +160,15 @@ class CatalogConformance:
         catalog.pause_backfill(paused=True)
         catalog.pause_backfill(paused=False)
         assert not catalog.backfill_paused()
+
+    def test_a_version_keeps_its_shadow_and_its_note(self, catalog: Catalog) -> None:
+        """What runs in shadow makes a version, and comes back with it."""
+        live = catalog.save_definitions(Definitions(traits=(Trait("a", "events"),)), "ann")
+        candidate = Definitions(traits=(Trait("a", "events + 1"),))
+        saved = catalog.save_definitions(replace(live, shadow=candidate, note="in shadow"), "ann")
+        assert (saved.version, saved.shadow, saved.note) == (2, candidate, "in shadow")
+        assert catalog.definitions() == catalog.definitions(2) == saved
+        assert (catalog.definitions(1).shadow, catalog.definitions(1).note) == (None, "")
 
     def test_definitions_create_their_sources(self, catalog: Catalog) -> None:
         """Named sources are made or changed; those that are not named stay."""

@@ -272,6 +272,14 @@ class StateConformance:
         commit(state, offset=2, absorbed={C: A})
         assert state.digest()["redirects"] == expected
 
+    def test_owners_are_found_for_many_identifiers(self, open_state: OpenState) -> None:
+        """Each identifier that somebody has, whoever asks twice; none that is unknown, or too long to be one."""
+        state = open_state()
+        commit(state, profiles=[A, B], identifiers={"x:1": A, "x:2": B, "ä:ß": B})
+        wanted = ["x:2", "x:1", "x:2", "ä:ß", "x:9", "", "x:" + "9" * 600]
+        assert state.owners(wanted) == {"x:1": A, "x:2": B, "ä:ß": B}
+        assert state.owners([]) == {}
+
     def test_timers_wake_in_order_and_by_home(self, open_state: OpenState) -> None:
         """Due timers come earliest first, up to the limit, and only those of profiles at home in the partition."""
         state = open_state()

@@ -1,0 +1,127 @@
+"""How many would have been in an audience day by day, had it been defined all along."""
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+
+from onefold.language.compile_sql import Given, SqlPlan
+from onefold.limits import DAY_MS, PREVIEW_LOOKS_MAX
+from onefold.storage.history_asking import Asking
+
+
+class Day(Struct, frozen=True):
+    """How many people matched at an instant."""
+
+    at_ms: int
+    people: int
+
+
+class Movement(Struct, frozen=True):
+    """The days behind, oldest first, each at the time of day of the preview."""
+
+    days: list[Day]
+    share: float
+    """The share of the people over whom the days were counted, chosen by a hash of their ids; 1.0: exact."""
+
+    def ending(self, people: int) -> "Movement":
+        """The same with the last day as it was counted over everyone."""
+        return Movement([*self.days[:-1], Day(self.days[-1].at_ms, people)], self.share)
+
+
+def movements(
+    asking: Asking, plan: SqlPlan, columns: Mapping[str, str], instants: Sequence[int]
+) -> dict[str, Movement]:
+    """Audience → its movement, of audience → column of the plan. The relations `picked` and `roots` are there."""
+    everyone = plan.asks_of_everyone
+    given, still = _parted(asking, plan, instants)
+    given, halvings = _share(asking, plan, given, instants)
+    counts = _count(asking, plan, columns, instants, given)
+    same = (
+        [0] * (1 + len(columns)) if still is None else _count(asking, plan, columns, instants[:1], still)[instants[0]]
+    )
+    rest = {} if everyone else _blank(asking, plan, instants)
+    made: dict[str, list[Day]] = {name: [] for name in columns}
+    for at_ms, counted in counts.items():
+        mentioned, *matching = ((n << halvings) + more for n, more in zip(counted, same, strict=True))
+        for (name, column), people in zip(columns.items(), matching, strict=True):
+            others = max(0, rest[at_ms][1] - mentioned) if rest and column in rest[at_ms][0] else 0
+            made[name].append(Day(at_ms, people + others))
+    return {name: Movement(days, 1 / (1 << halvings)) for name, days in made.items()}
+
+
+def _count(
+    asking: Asking, plan: SqlPlan, columns: Mapping[str, str], instants: Sequence[int], given: Given
+) -> dict[int, list[int]]:
+    """Instant → how many people there are, and how many of them match each audience."""
+    given = given._replace(only=frozenset(columns.values()))
+    counted = ", ".join(f"count(*) FILTER ({column})" for column in columns.values())
+    rows = asking.rows(f"SELECT now_ms, count(*), {counted} FROM ({plan.values(instants, given)}) GROUP BY now_ms")
+    found = {at_ms: row for at_ms, *row in rows}
+    return {at_ms: found.get(at_ms, [0] * (1 + len(columns))) for at_ms in instants}
+
+
+def _parted(asking: Asking, plan: SqlPlan, instants: Sequence[int]) -> tuple[Given, Given | None]:
+    """What is to be counted at each instant, and what once: people of whom nothing changes between first and last."""
+    given = Given("picked", mentioned_only=not plan.asks_of_everyone)
+    moving = plan.moving(instants[0])
+    if moving is None or plan.asks_of_everyone:
+        return given, None
+    asking.run(
+        "CREATE TEMP TABLE moving AS SELECT coalesce(r.person, e.profile) AS person FROM picked e "
+        f"LEFT JOIN roots r USING (profile) WHERE {moving} UNION SELECT coalesce(r.person, m.survivor) FROM merges m "
+        f"LEFT JOIN roots r ON r.profile = m.survivor WHERE m.at_ms > {instants[0]}"
+    )
+    for name, join in (("moving_picked", "SEMI"), ("still_picked", "ANTI")):
+        asking.run(
+            f"CREATE TEMP VIEW {name} AS SELECT p.* FROM picked p LEFT JOIN roots r USING (profile) "
+            f"{join} JOIN moving m ON m.person = coalesce(r.person, p.profile)"
+        )
+    return given._replace(picked="moving_picked"), given._replace(picked="still_picked")
+
+
+def days_before(as_of_ms: int, days: int) -> list[int]:
+    """The instants of so many days, the last of which is `as_of_ms`."""
+    return [at_ms for at_ms in range(as_of_ms - days * DAY_MS, as_of_ms + 1, DAY_MS) if at_ms > 0]
+
+
+def _share(asking: Asking, plan: SqlPlan, given: Given, instants: Sequence[int]) -> tuple[Given, int]:
+    """What one in 2^n people did, and n: 0 where all of it may be counted. Merged people are chosen as one."""
+    (looks,) = asking.row(plan.looks(instants, given.picked))
+    if not given.mentioned_only:
+        (events,) = asking.row(f"SELECT count(*) FROM {given.events}")
+        looks += events * len(instants)
+    halvings = 0
+    while looks >> halvings > PREVIEW_LOOKS_MAX:
+        halvings += 1
+    if not halvings:
+        return given, 0
+    chosen = f"hash(coalesce(r.person, e.profile)) % {1 << halvings} = 0"
+    sources = [("some_picked", given.picked, "e.*")]
+    if not given.mentioned_only:
+        sources.append(("some_events", given.events, "e.profile, e.at_ms, e.received_ms"))
+    for name, source, columns in sources:
+        asking.run(
+            f"CREATE TEMP TABLE {name} AS SELECT {columns} FROM {source} e "
+            f"LEFT JOIN roots r USING (profile) WHERE {chosen}"
+        )
+    return Given("some_picked", sources[-1][0] if sources[1:] else given.events, given.mentioned_only), halvings
+
+
+def _blank(asking: Asking, plan: SqlPlan, instants: Sequence[int]) -> dict[int, tuple[set[str], int]]:
+    """Instant → columns that are true of whoever is not mentioned, and how many people there were; empty: none is."""
+    audiences = [output.column for output in plan.outputs]
+    true = {
+        at_ms: {column for column, value in zip(audiences, values, strict=True) if value is True}
+        for at_ms, *values in asking.rows(plan.blank(instants))
+    }
+    if not any(true.values()):
+        return {}
+    born = asking.row(
+        f"SELECT {_up_to(instants, 'since_ms')} FROM (SELECT min(received_ms) AS since_ms FROM events GROUP BY profile)"
+    )
+    gone = asking.row(f"SELECT {_up_to(instants, 'at_ms')} FROM merges")
+    return {at_ms: (true[at_ms], b - g) for at_ms, b, g in zip(instants, born, gone, strict=True)}
+
+
+def _up_to(instants: Sequence[int], column: str) -> str:
+    return ", ".join(f"count(*) FILTER ({column} <= {at_ms})" for at_ms in instants)

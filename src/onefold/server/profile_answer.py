@@ -1,0 +1,167 @@
+"""A profile as the API shows it."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from msgspec import UNSET, Struct, UnsetType
+
+from onefold.model import position
+from onefold.model.definitions import is_shadow, live_name
+from onefold.model.profile import Profile
+from onefold.server import instants
+from onefold.server.instants import Instant
+from onefold.server.projection import Projection
+
+
+class IdentifierAnswer(Struct):
+    """One value of a namespace, and when it was first seen with this person."""
+
+    value: str
+    first_seen_at: Instant
+
+
+class MembershipAnswer(Struct):
+    """An audience that the profile is in."""
+
+    name: str
+    entered_at: Instant
+
+
+class LinkAnswer(Struct):
+    """Why two identifiers are the same person: the rule, and the event that showed it."""
+
+    a: str
+    b: str
+    rule: str
+    event: str
+    at: Instant
+
+
+class MergeAnswer(Struct):
+    """Another profile that became part of this one, by the link of this event."""
+
+    absorbed: str
+    event: str
+    at: Instant
+
+
+class SaidAnswer(Struct):
+    """Where a declared trait's value comes from."""
+
+    at: Instant
+    """When that event happened."""
+    event: str | None
+    """Its place in the log; null: it was folded before places were kept."""
+    source: str | None
+    """null: the log does not keep the event any more."""
+
+
+class ReckonedAnswer(Struct):
+    """Where a computed trait's value comes from."""
+
+    definitions_version: int
+    """Under which it was last judged."""
+    expression: str
+    aggregates: list[str]
+    """What is counted for it, in the language; of which events, the first argument says."""
+    traits: list[str]
+    """Other traits that it is reckoned from: `plan` a computed one, `traits.plan` one that events declare."""
+
+
+class ProvenanceAnswer(Struct):
+    """Where the values of traits come from."""
+
+    traits: dict[str, SaidAnswer]
+    computed: dict[str, ReckonedAnswer]
+
+
+class ShadowAnswer(Struct):
+    """What the definitions in shadow make of the profile, as far as they differ from the live ones."""
+
+    computed: dict[str, Any]
+    audiences: list[MembershipAnswer]
+
+
+class ProfileAnswer(Struct):
+    """One person. Parts that `include` left out are absent."""
+
+    id: str
+    created_at: Instant
+    first_seen_at: Instant
+    last_seen_at: Instant
+    judged_at: Instant
+    """The log time at which computed traits and audiences were last judged; timers judge again when a window ends."""
+    definitions_version: int
+    events: int
+    identifiers: dict[str, list[IdentifierAnswer]] | UnsetType = UNSET
+    traits: dict[str, Any] | UnsetType = UNSET
+    """Declared by events."""
+    computed: dict[str, Any] | UnsetType = UNSET
+    """Computed by the workspace's definitions."""
+    audiences: list[MembershipAnswer] | UnsetType = UNSET
+    links: list[LinkAnswer] | UnsetType = UNSET
+    merges: list[MergeAnswer] | UnsetType = UNSET
+    provenance: ProvenanceAnswer | UnsetType = UNSET
+    """Where the traits that are shown come from."""
+    shadow: ShadowAnswer | UnsetType = UNSET
+
+
+def answer(found: Profile, include: Projection) -> ProfileAnswer:
+    """A profile as the API shows it, but for provenance, which is not in it (`provenance`)."""
+    show = instants.show
+    shown = ProfileAnswer(
+        position.show(found.id),
+        show(found.created_at_ms),
+        show(found.first_seen_ms),
+        show(found.last_seen_ms),
+        show(found.now_ms),
+        found.version,
+        found.events,
+    )
+    if "identifiers" in include:
+        shown.identifiers = _by_namespace(found.identifiers, include)
+    if "traits" in include:
+        shown.traits = {name: found.declared[name].value for name in include.of("traits", found.declared)}
+    if "computed" in include:
+        shown.computed = {name: found.computed[name] for name in _live(include.of("computed", found.computed))}
+    if "audiences" in include:
+        names = sorted(_live(include.of("audiences", found.audiences)))
+        shown.audiences = [MembershipAnswer(name, show(found.audiences[name])) for name in names]
+    if "links" in include:
+        shown.links = [
+            LinkAnswer(link.a, link.b, link.rule, event_id(link.partition, link.position), show(link.at_ms))
+            for link in found.links
+        ]
+    if "merges" in include:
+        shown.merges = [
+            MergeAnswer(position.show(merge.absorbed), event_id(merge.partition, merge.position), show(merge.at_ms))
+            for merge in found.merges
+        ]
+    if "shadow" in include:
+        shown.shadow = _shadow(found)
+    return shown
+
+
+def event_id(partition: int, place: int) -> str:
+    """An event's place in the log, as users see it."""
+    return f"{partition:02x}-{place:x}"
+
+
+def _live(names: Iterable[str]) -> Iterable[str]:
+    return (name for name in names if not is_shadow(name))
+
+
+def _shadow(found: Profile) -> ShadowAnswer:
+    memberships = sorted((live_name(name), at_ms) for name, at_ms in found.audiences.items() if is_shadow(name))
+    return ShadowAnswer(
+        {live_name(name): value for name, value in found.computed.items() if is_shadow(name)},
+        [MembershipAnswer(name, instants.show(at_ms)) for name, at_ms in memberships],
+    )
+
+
+def _by_namespace(found: Mapping[str, int], include: Projection) -> dict[str, list[IdentifierAnswer]]:
+    grouped: dict[str, list[IdentifierAnswer]] = {}
+    for identifier, first_seen_ms in found.items():
+        namespace, _, value = identifier.partition(":")
+        grouped.setdefault(namespace, []).append(IdentifierAnswer(value, instants.show(first_seen_ms)))
+    return {namespace: grouped[namespace] for namespace in include.of("identifiers", grouped)}

@@ -1,0 +1,73 @@
+"""Asking history large questions within bounds of memory, threads and time."""
+
+import threading
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import duckdb
+
+from onefold.errors import Cancelled, Overloaded, StorageError
+from onefold.ports import HistoryReader
+from onefold.storage import history_functions
+from onefold.storage.history_views import quoted
+
+
+class Means(NamedTuple):
+    """What a question may use."""
+
+    memory: str = "2GB"
+    """Of DuckDB; what is more goes to the disk while the question lasts."""
+    threads: int = 2
+    timeout_s: float = 60.0
+
+
+class Asking:
+    """A connection to one snapshot of history, with the functions that compiled definitions call.
+
+    Another thread may `cancel`; what is under way then, and all that is asked afterwards, raises `Cancelled`.
+    """
+
+    def __init__(self, history: HistoryReader, means: Means) -> None:
+        self._scratch = TemporaryDirectory(prefix="onefold-asking-")
+        self._connection = history.connect(self._scratch.name)
+        history_functions.register(self._connection)
+        self._why = ""
+        self._timer = threading.Timer(means.timeout_s, self.cancel, (f"it took longer than {means.timeout_s:g} s",))
+        self._timer.daemon = True
+        self._timer.start()
+        self.run(f"SET memory_limit = {quoted(means.memory)}")
+        self.run(f"SET threads = {means.threads}")
+        self.run("SET preserve_insertion_order = false")
+
+    def rows(self, query: str) -> list[Any]:
+        """What a SELECT gives. Raises `Cancelled`, `Overloaded` past the memory, `StorageError`."""
+        if self._why:
+            raise Cancelled(self._why)
+        try:
+            return self._connection.execute(query).fetchall()
+        except duckdb.InterruptException as error:
+            raise Cancelled(self._why or "it was interrupted") from error
+        except duckdb.OutOfMemoryException as error:
+            raise Overloaded(f"the question needs more memory than it may have: {error}") from error
+        except duckdb.Error as error:
+            raise StorageError(f"history cannot be asked: {error}") from error
+
+    def row(self, query: str) -> tuple[Any, ...]:
+        """The one row that a SELECT gives."""
+        (row,) = self.rows(query)
+        return tuple(row)
+
+    def run(self, statement: str) -> None:
+        """A statement for what it does."""
+        self.rows(statement)
+
+    def cancel(self, why: str = "somebody asked for it") -> None:
+        """End it all."""
+        self._why = self._why or why
+        self._connection.interrupt()
+
+    def close(self) -> None:
+        """Let go of the connection and of what went to the disk."""
+        self._timer.cancel()
+        self._connection.close()
+        self._scratch.cleanup()

@@ -1,0 +1,152 @@
+"""One definition, one answer: the stream, SQL over history, and the naive reference, over random cases.
+
+A world is one history of some six people, a few of whom merge, and some twenty sets of definitions; a case is a set of
+definitions and a person. Each is looked at at every instant at which something arrived, and after some silence. DuckDB
+takes long to plan a statement and hardly any time to run it over so little: so a world is one statement.
+"""
+
+import os
+from typing import Any
+
+import msgspec
+import pytest
+
+from onefold.language.check import Checked, checked
+from onefold.language.compile_sql import compile_sql
+from onefold.model import profile as profiles
+from onefold.model.definitions import Definitions
+from onefold.model.past import Past, PastMerge, survivors, unsigned
+from onefold.storage import history_functions
+from onefold.testing import reference, reference_calls
+from onefold.testing.memory_history import MemoryHistory
+from onefold.testing.pasts import occurrence, pasts
+from onefold.testing.seeded import START_MS, Seeded
+from onefold.testing.world import World, rfc3339
+
+SETS = 20
+WORLDS = 9
+"""That each test looks at; they have a thousand cases."""
+TESTS = int(os.environ.get("ONEFOLD_PARITY_SQL_CASES", "10000")) // 1_000
+Values = tuple[dict[str, Any], set[str]]
+"""Traits with a value, and audiences."""
+
+
+@pytest.mark.parametrize("thousand", range(TESTS))
+def test_three_ways_are_one(thousand: int) -> None:
+    """At every instant every person has the same traits and audiences in the stream, in SQL and in the reference."""
+    cases = sum(_hold(seed) for seed in range(thousand * WORLDS, (thousand + 1) * WORLDS))
+    assert cases >= 1_000
+
+
+def _hold(seed: int) -> int:
+    """Hold the three against each other in one world; how many cases it had."""
+    seeded = Seeded(seed)
+    sets = [each for each in _sets(seeded) if not checked(each).problems]
+    definitions = _together(sets)
+    world = World(definitions)
+    seen = _live(world, seeded)
+    found, merges = pasts(world)
+    asked = _asked(checked(definitions), MemoryHistory(found, merges), list(seen))
+    for now_ms, people in seen.items():
+        expected = _expected(checked(definitions), found, merges, now_ms)
+        assert people.keys() == expected.keys() == asked[now_ms].keys(), (seed, now_ms)
+        for person, values in expected.items():
+            _same(people[person], values, (seed, now_ms, person, "stream"))
+            _same(asked[now_ms][person], values, (seed, now_ms, person, "sql"))
+    return len(sets) * max(map(len, seen.values()))
+
+
+def _sets(seeded: Seeded) -> list[Definitions]:
+    return [seeded.definitions(prefix=f"s{number}_") for number in range(SETS)]
+
+
+def _together(sets: list[Definitions]) -> Definitions:
+    return Definitions(
+        version=1,
+        traits=tuple(trait for each in sets for trait in each.traits),
+        audiences=tuple(audience for each in sets for audience in each.audiences),
+    )
+
+
+def _live(world: World, seeded: Seeded) -> dict[int, dict[int, Values]]:
+    """Fold a history; instant → person → values, as the stream had them then."""
+    world.now_ms = START_MS
+    seen: dict[int, dict[int, Values]] = {}
+    for number, (now_ms, what, who) in enumerate(seeded.crowd()):
+        world.pass_time(now_ms - world.now_ms)
+        event = {
+            "type": what.type,
+            "messageId": f"m{what.tie}",
+            "timestamp": rfc3339(what.at_ms),
+            "properties": what.properties,
+            "context": what.context,
+            "traits": what.traits,
+            **({"event": what.name} if what.type == "track" else {}),
+            **who,
+        }
+        world.send(*[event] * (1 + number % 7 // 6))
+        world.fold()
+        seen[world.now_ms] = _people(world)
+    for ms in seeded.passes():
+        world.pass_time(ms)
+        seen[world.now_ms] = _people(world)
+    return seen
+
+
+def _people(world: World) -> dict[int, Values]:
+    found = {}
+    for one in world.state.profile_ids(0, 0, 1 << 30):
+        data = world.state.profile(one)
+        assert data is not None
+        profile = profiles.decode(data)
+        found[one] = profile.computed, set(profile.audiences)
+    return found
+
+
+def _asked(definitions: Checked, history: MemoryHistory, instants: list[int]) -> dict[int, dict[int, Values]]:
+    """The same from SQL, all instants in one statement."""
+    plan = compile_sql({"": definitions})
+    connection = history.connect()
+    try:
+        history_functions.register(connection)
+        rows = connection.execute(plan.values(instants)).fetchall()
+    finally:
+        connection.close()
+    found: dict[int, dict[int, Values]] = {now_ms: {} for now_ms in instants}
+    for now_ms, person, *columns in rows:
+        named = list(zip(plan.outputs, columns, strict=True))
+        traits = {o.name: msgspec.json.decode(v) for o, v in named if not o.audience and v is not None}
+        found[now_ms][unsigned(person)] = traits, {o.name for o, v in named if o.audience and v}
+    return found
+
+
+def _expected(definitions: Checked, found: list[Past], merges: list[PastMerge], now_ms: int) -> dict[int, Values]:
+    """The same from the reference."""
+    owners = survivors(merges, now_ms)
+    people: dict[int, list[Past]] = {}
+    for past in found:
+        if past.received_ms <= now_ms:
+            people.setdefault(owners.get(past.profile, past.profile), []).append(past)
+    return {
+        person: reference.values(
+            definitions, reference.Person(tuple(map(occurrence, theirs)), _declared(theirs)), now_ms
+        )
+        for person, theirs in people.items()
+    }
+
+
+def _declared(theirs: list[Past]) -> dict[str, Any]:
+    """Last write wins, trait by trait, straight from the definition."""
+    declared: dict[str, Any] = {}
+    for past in sorted(theirs, key=lambda past: past.order):
+        if past.event.type == "identify":
+            declared |= {name: value for name, value in (past.event.traits or {}).items() if value is not None}
+    return declared
+
+
+def _same(ours: Values, theirs: Values, where: object) -> None:
+    """Equal values of equal types; whole doubles and integers are one and the same number."""
+    assert ours[1] == theirs[1], where
+    assert ours[0] == theirs[0], where
+    kinds = [{name: reference_calls.kind(value) for name, value in values[0].items()} for values in (ours, theirs)]
+    assert kinds[0] == kinds[1], where
