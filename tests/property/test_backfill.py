@@ -18,7 +18,6 @@ from onefold.model.past import Past
 from onefold.model.position import split
 from onefold.model.rules import Rules
 from onefold.ports import Connection
-from onefold.runtime import backfill
 from onefold.runtime.backfill import Backfill
 from onefold.testing.clock import ManualClock
 from onefold.testing.memory_history import MemoryHistory
@@ -68,7 +67,7 @@ def live(seed: int, partitions: int, coming: Definitions, *, backfilled: bool, t
     versions.save(OLD if backfilled else coming)
     world.define(versions.definitions())
     clock: Clock = ManualClock(world.now_ms)
-    workshop = Backfill(world.writer, world.state, versions, Told(world), clock)
+    workshop = Backfill(world.writer, world.state, versions, Told(world), clock, at_once=2)
     events = life(seed, 60)
     asked = chance.randrange(len(events))
     for number, (at_ms, event) in enumerate(events):
@@ -82,7 +81,7 @@ def live(seed: int, partitions: int, coming: Definitions, *, backfilled: bool, t
         if backfilled and chance.random() < 0.4:
             workshop.turn()
         if chance.random() < 0.1:  # A crash; sometimes the one before still writes.
-            workshop = Backfill(world.writer, world.state, versions, Told(world), clock)
+            workshop = Backfill(world.writer, world.state, versions, Told(world), clock, at_once=2)
     world.fold()
     while workshop.turn():
         world.fold()
@@ -103,9 +102,8 @@ def advance(world: World, chance: random.Random) -> None:
 
 @pytest.mark.parametrize("seed", range(80))
 @pytest.mark.parametrize("partitions", [1, 3])
-def test_as_if_in_force_from_the_first_event(seed: int, partitions: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_as_if_in_force_from_the_first_event(seed: int, partitions: int) -> None:
     """Values, memberships and windows; wherever the partitions stand, with people who merge meanwhile."""
-    monkeypatch.setattr(backfill, "BACKFILL_MAX_PROFILES", 2)
     computed = live(seed, partitions, DEFINITIONS, backfilled=True)
     always = live(seed, partitions, DEFINITIONS, backfilled=False)
     assert computed.people() == always.people()

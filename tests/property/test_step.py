@@ -10,7 +10,6 @@ from onefold.limits import DAY_MS, HOUR_MS
 from onefold.model import profile as profiles
 from onefold.model.entry import Rejected
 from onefold.model.rules import Rules
-from onefold.runtime import folding
 from onefold.runtime.folding import Folding
 from onefold.runtime.programs import Programs
 from onefold.testing.seeded import START_MS
@@ -173,9 +172,8 @@ def test_partitions_and_interleaving_cannot_be_seen(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("share", [3, 8, 1 << 15])
-def test_partitions_that_share_commits_cannot_be_seen(seed: int, share: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_partitions_that_share_commits_cannot_be_seen(seed: int, share: int) -> None:
     """One commit for several partitions has people as many commits have them, and an account that closes."""
-    monkeypatch.setattr(folding, "STEP_MAX_EVENTS", share)
     events, chance = life(seed), random.Random(seed)
     world = World(DEFINITIONS, partitions=3)
     for now_ms, event in events:
@@ -183,8 +181,8 @@ def test_partitions_that_share_commits_cannot_be_seen(seed: int, share: int, mon
         for _ in range(chance.choice((1, 1, 1, 2))):
             world.send(event, partition=chance.randrange(3))
         if chance.random() < 0.2:
-            world.folding.advance_all(range(3))
-    while world.folding.advance_all(range(3)):
+            world.folding.advance_all(range(3), share)
+    while world.folding.advance_all(range(3), share):
         pass
     end_ms = events[-1][0] + DAY_MS
     assert until(world, end_ms).people() == until(lived(events), end_ms).people()

@@ -64,13 +64,22 @@ class Backfill:
     """Does what there is to do for the definitions that are to come; a turn is short."""
 
     def __init__(
-        self, writer: LogWriter, state: State, catalog: Versions, history: HistoryReader, clock: Clock
+        self,
+        writer: LogWriter,
+        state: State,
+        catalog: Versions,
+        history: HistoryReader,
+        clock: Clock,
+        *,
+        at_once: int = BACKFILL_MAX_PROFILES,
     ) -> None:
+        """`at_once`: so many people at the most are brought by one entry."""
         self._writer = writer
         self._state = state
         self._catalog = catalog
         self._history = history
         self._clock = clock
+        self._at_once = at_once
         self._generation = -1
         self._definitions = Definitions()
         self._work: _Work | None = None
@@ -120,7 +129,7 @@ class Backfill:
         """Write the next people of one partition, as far as it keeps up; whether anything was written."""
         line = work.lines.get(home)
         if line is None or line.lost(cursor):
-            line = work.lines[home] = _Line(work, self._history, home, cursor)
+            line = work.lines[home] = _Line(work, self._history, home, cursor, self._at_once)
         if not line.may_write(cursor):
             return False
         after, upto, states = next(line.chunks)
@@ -157,13 +166,13 @@ class _Work:
 class _Line:
     """The people at home in one partition, one chunk after the other from where its cursor stands."""
 
-    def __init__(self, work: _Work, history: HistoryReader, home: int, cursor: Cursor) -> None:
+    def __init__(self, work: _Work, history: HistoryReader, home: int, cursor: Cursor, at_once: int) -> None:
         events = people(history, home, cursor.filled, work.wanted)
         gathered = (
             (profile, gather(map(itemgetter(1), each), work.program, cursor.now_ms))
             for profile, each in groupby(events, itemgetter(0))
         )
-        self.chunks = chunks(cursor.filled, gathered)
+        self.chunks = chunks(cursor.filled, gathered, at_once)
         self._written: dict[int, int] = {}
         """Offset of an entry that is not folded yet → up to which profile it goes."""
         self._upto = cursor.filled
@@ -184,12 +193,14 @@ class _Line:
         self._upto = upto
 
 
-def chunks(after: int, gathered: Iterable[tuple[int, dict[str, object]]]) -> Iterator[tuple[int, int, States]]:
+def chunks(
+    after: int, gathered: Iterable[tuple[int, dict[str, object]]], at_once: int
+) -> Iterator[tuple[int, int, States]]:
     """(after, upto, states) of people by ascending id, each small enough for one commit; the last goes to the end."""
     states: States = {}
     size = 0
     for profile, found in gathered:
-        if len(states) >= BACKFILL_MAX_PROFILES or size >= BACKFILL_MAX_BYTES:
+        if len(states) >= at_once or size >= BACKFILL_MAX_BYTES:
             upto = max(states)
             yield after, upto, states
             after, states, size = upto, {}, 0

@@ -77,12 +77,12 @@ class Folding:
         """Fold the next entries of a partition (up to offset `until`) in one commit; returns how many, 0 at the end."""
         return self._advance((partition,), max_events, until)
 
-    def advance_all(self, partitions: Collection[int]) -> int:
+    def advance_all(self, partitions: Collection[int], max_events: int = STEP_MAX_EVENTS) -> int:
         """Fold the next entries of several partitions; returns how many, 0 where all are at their ends.
 
         Their events share a commit, which costs much by itself, above all on another machine.
         """
-        return self._advance(partitions, STEP_MAX_EVENTS, None) if partitions else 0
+        return self._advance(partitions, max_events, None) if partitions else 0
 
     def _advance(self, partitions: Collection[int], max_events: int, until: int | None) -> int:
         """An entry without events has a commit of its own; where one comes first, the partition's events wait."""
