@@ -152,7 +152,7 @@ class Collector:
         except StorageError as error:
             return not_stored(error)
         answer = partly(intake.accepted, intake.rejected) if intake.rejected else SUCCESS
-        return answer._replace(headers=((receipt.HEADER, receipt.issue(stored, lasts)),))
+        return Answer(answer.status, answer.body, ((receipt.HEADER, receipt.issue(stored, lasts)),))
 
     async def _get(self, path: str, scope: Scope, headers: Mapping[bytes, bytes]) -> Answer:
         query: bytes = scope["query_string"]
