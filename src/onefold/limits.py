@@ -107,6 +107,14 @@ BACKFILL_MAX_BYTES = MIB
 BACKFILL_AHEAD = 2
 """Such entries that wait to be folded in one partition: live events never wait behind more."""
 
+# --- explanations ------------------------------------------------------------------------------------------
+TURNS_MAX = 4_096
+"""Instants at which something may change by itself that one explanation looks at, to say when it does."""
+GROUNDS_SHOWN = 20
+"""Deciding events that an explanation shows of each part; the others come in pages."""
+HISTORY_LAG_MAX_BYTES = 8 * MIB
+"""Effects that one explanation looks through for events which history does not have yet."""
+
 # --- delivery ----------------------------------------------------------------------------------------------
 DELIVERY_TIMEOUT_S = 15.0
 SIGNING_OLD_VALID_S = 24 * 3_600

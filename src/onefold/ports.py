@@ -459,12 +459,13 @@ class History(HistoryReader, Protocol):
         """Be the one who writes from now on, where nobody else is; False: another is. It ends with `close`."""
         ...
 
-    def append(self, pasts: Sequence[Past], merges: Sequence[PastMerge], cursor: int) -> None:
+    def append(self, pasts: Iterable[Past], merges: Sequence[PastMerge], cursor: int) -> None:
         """Write what the state's commits after `cursor()` and up to this number have admitted and merged, durably.
 
         All of it is there afterwards, once, and the cursor is at `cursor`; after an exception (`StorageError`) or the
         end of the process either all of it is there or the cursor is where it was, and the same or more is to be
-        written again. Raises `Superseded`, having written nothing, where another has taken over the writing.
+        written again. `pasts` is gone through once, and may be made on the way; what it raises is passed on. Raises
+        `Superseded`, having written nothing, where another has taken over the writing.
         """
         ...
 

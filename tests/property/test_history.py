@@ -2,7 +2,7 @@
 
 import random
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -100,7 +100,7 @@ class Failing(MemoryHistory):
         super().__init__()
         self._chance = chance
 
-    def append(self, pasts: Sequence[Past], merges: Sequence[PastMerge], cursor: int) -> None:
+    def append(self, pasts: Iterable[Past], merges: Sequence[PastMerge], cursor: int) -> None:
         """Append, or not, and fail, or not."""
         when = self._chance.choice(("before", "after", "never", "never"))
         if when == "before":

@@ -8,6 +8,7 @@ from onefold.cli.options import settings
 from onefold.clock import SystemClock
 from onefold.errors import NotFoundError, SettingsError, StorageError
 from onefold.ports import Catalog
+from onefold.runtime.archive import Archive
 from onefold.server.engines import Engines
 from onefold.settings import Settings
 from onefold.storage.directory import DataDirectory
@@ -56,5 +57,6 @@ def engines(data: Path | None) -> Iterator[Engines]:
         closing(opened.catalog()) as names,
         closing(opened.log_reader()) as log,
         closing(opened.state(readonly=True)) as state,
+        closing(Archive(opened)) as archive,
     ):
-        yield Engines(chosen, SystemClock(), opened, names, log, state)
+        yield Engines(chosen, SystemClock(), opened, names, log, state, history=archive)

@@ -443,7 +443,7 @@ def _trait_lines(definition: _Definition, scope: ProfileScope, then: Iterable[st
     name, value = definition.name, scope.value(definition.node)
     yield f"v = dated({value})" if scope.is_instant(definition.node) else f"v = {value}"
     yield f"o = c.get({name!r})"
-    yield "if v != o or type(v) is not type(o) or ((type(v) is list or type(v) is dict) and not identical(v, o)):"
+    yield "if v != o or type(v) is not type(o) or (type(v) in (list, dict) and not identical(v, o)):"
     yield f"    if v is None: del c[{name!r}]"
     yield f"    else: c[{name!r}] = v"
     yield f"    changed[{name!r}] = v"

@@ -8,7 +8,7 @@ A statement works in two parts, so that many instants cost one reading of histor
 to know of each event that they mention, and over it `values`, one row for each person and instant.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -17,12 +17,22 @@ from onefold.errors import NotInSql
 from onefold.language import nodes as n
 from onefold.language import sql_aggregates as aggregates
 from onefold.language.check import Checked
+from onefold.language.inputs import walk
 from onefold.language.sql_aggregates import KEYS, Slot
 from onefold.language.sql_columns import Kind, Layers, Sql, as_boolean, as_json, dig, path, quoted
 from onefold.language.sql_expressions import EventScope, ProfileScope
+from onefold.language.sql_fallback import Fallback, has_sql, references
+from onefold.language.sql_functions import SqlFunction
 from onefold.limits import NEVER_MS
 
 _OBJECTS = ("properties", "context", "traits")
+_RAW = Sql("json", "raw")
+"""The column of an event as Python reads it; made only where something asks for it."""
+_EVENT = (
+    "'{\"type\":\"' || type || CASE WHEN type = 'track' THEN '\",\"event\":' || to_json(name)::VARCHAR ELSE '\"' END "
+    "|| ',\"properties\":' || coalesce(properties, 'null') || ',\"context\":' || coalesce(context, 'null') "
+    "|| ',\"traits\":' || coalesce(traits, 'null') || '}'"
+)
 _DECLARES = {"identify": "type = 'identify'", "group": "type IN ('identify', 'group')"}
 _GROUP_ID = "coalesce(json_extract(rest, '$.groupId')::VARCHAR, to_json(group_id)::VARCHAR, 'null')"
 _GROUP = (
@@ -81,6 +91,11 @@ class SqlPlan(Struct):
         """
         return self._compiler.moving(since_ms)
 
+    @property
+    def functions(self) -> Mapping[str, SqlFunction]:
+        """Functions of its own that the statements call."""
+        return self._compiler.functions
+
     def picked(self, until_ms: int, events: str = "events") -> str:
         """A SELECT over `events`: what the definitions want to know of each event that had arrived by then."""
         return self._compiler.picked(until_ms, events)
@@ -115,6 +130,7 @@ class _Compiler:
     def __init__(self) -> None:
         self.outputs: list[Output] = []
         self.everyone = False
+        self.functions: dict[str, SqlFunction] = {}
         self._timeless = True
         self._events = Layers("e")
         self._people = Layers("p")
@@ -139,20 +155,51 @@ class _Compiler:
         for name, node in (checked.traits | checked.audiences).items():
             if name not in needed:
                 continue
-            parts = list(_nodes(node))
+            parts = list(walk(node))
             slots[name] = {key for part in parts if (key := _key(part))}
-            slots[name] |= {key for part in parts if isinstance(part, n.TraitRef) for key in slots[part.name]}
+            slots[name] |= {
+                key for part in parts if isinstance(part, n.TraitRef | n.InAudience) for key in slots[part.name]
+            }
             self.everyone = self.everyone or any(isinstance(part, n.Builtin) for part in parts)
             self._timeless = self._timeless and not any(isinstance(part, n.Now | n.Builtin) for part in parts)
-            value = scope.value(node)
+            if has_sql(node, checked.types) and checked.types.get(name) != "instant":
+                value = scope.value(node)
+            else:
+                value, slots[name] = self._in_python(label, name, checked)
             if audience := name in checked.audiences:
-                value = Sql("boolean", as_boolean(value), value.level)
+                value = self._people.name(Sql("boolean", as_boolean(value), value.level))
+                scope.audiences[name] = value
             else:
                 value = scope.traits[name] = self._people.name(value)
             if wanted is None or name in wanted:
                 output = Output(label, name, audience, f"o{len(self.outputs)}", value.kind)
                 self._output(output, value)
                 self._slots_of[output.column] = slots[name]
+
+    def _in_python(self, label: str, name: str, checked: Checked) -> tuple[Sql, set[str]]:
+        """A definition that has no SQL, and the keys of the slots that it is made of."""
+        self._timeless = False
+        fallback = Fallback(checked, name)
+        declared = [n.Declared(0, (root,)) for root in fallback.declared]
+        said = [self._slot_value(each).text for each in declared]
+        key = f"python {label} {name}"
+        self.functions[fallback.called] = fallback.function()
+        slot = self.slots[key] = self._events_slot(f"s{len(self.slots)}", fallback.events)
+        seen = "[events, first_seen, last_seen]::BIGINT[]"
+        given = f"coalesce({slot.name}, []), [{', '.join(said)}]::VARCHAR[], {seen}, now_ms"
+        return Sql("json", f"{fallback.called}({given})"), {key, *map(_key, declared)}
+
+    def _events_slot(self, name: str, events: Collection[str]) -> Slot:
+        if "*" in events or not events:
+            self._names = None if events else self._names
+            condition = "true" if events else "false"
+        else:
+            if self._names is not None:
+                self._names.update(events)
+            condition = f"name IN ({', '.join(map(quoted, sorted(events)))})"
+        return Slot(
+            name, "events", " ".join(sorted(events)), self._pick(Sql("boolean", condition)), self._pick(_RAW), None
+        )
 
     def _output(self, output: Output, value: Sql) -> None:
         shown = value if output.audience else as_json(value)
@@ -209,6 +256,8 @@ class _Compiler:
     def _fields(self, until_ms: int, events: str) -> str:
         """The events that are mentioned, with the fields that are: each object is read once."""
         columns, objects = ["profile, at_ms, received_ms, tie, name, type"], []
+        if _RAW.text in self._picked:
+            columns.append(f"{_EVENT} AS {_RAW.text}")
         for root in _OBJECTS:
             paths = {keys: column for keys, column in self._event_scope.fields.items() if keys[0] == root}
             straight = {keys: path(keys[1:])[0] for keys in paths if len(path(keys[1:])) == 1}
@@ -390,24 +439,3 @@ def _list(instants: Sequence[int]) -> str:
 def _needed(checked: Checked, wanted: Collection[str] | None) -> set[str]:
     everything = checked.traits.keys() | checked.audiences.keys()
     return everything if wanted is None else references(checked, everything & set(wanted))
-
-
-def references(checked: Checked, names: Collection[str]) -> set[str]:
-    """These traits and audiences, and the traits that they name, however far."""
-    trees = checked.traits | checked.audiences
-    found = set(names)
-    left = list(found)
-    while left:
-        more = {node.name for node in _nodes(trees[left.pop()]) if isinstance(node, n.TraitRef)} - found
-        found |= more
-        left += more
-    return found
-
-
-def _nodes(node: n.Node) -> Iterator[n.Node]:
-    yield node
-    for name in node.__struct_fields__:
-        child = getattr(node, name)
-        for item in child if isinstance(child, tuple) else (child,):
-            if isinstance(item, n.Node):
-                yield from _nodes(item)

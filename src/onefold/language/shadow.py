@@ -4,16 +4,14 @@ They have names of their own, so that one program judges both, and they share wh
 aggregates have the same slots as they will have when it is live: what they have counted by then stays.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from msgspec import structs
 
 from onefold.language import nodes as n
 from onefold.language.check import Checked
+from onefold.language.inputs import named
 from onefold.model.definitions import shadow_name
-
-_REFERENCES: tuple[type[n.Node], ...] = (n.TraitRef, n.InAudience)
-"""Nodes whose `name` is that of another definition."""
 
 
 def with_shadow(live: Checked, candidate: Checked) -> Checked:
@@ -39,7 +37,7 @@ def _different(live: Checked, candidate: Checked) -> set[str]:
         found = {
             name
             for name, node in trees.items()
-            if name not in different and not different.isdisjoint(_references(node))
+            if name not in different and not different.isdisjoint(part.name for part in named(node))
         }
     return different
 
@@ -48,16 +46,6 @@ def _written_otherwise(before: Mapping[str, n.Node], after: Mapping[str, n.Node]
     return {
         name for name, node in after.items() if name not in before or n.canonical(node) != n.canonical(before[name])
     }
-
-
-def _references(node: n.Node) -> Iterator[str]:
-    if isinstance(node, _REFERENCES):
-        yield str(getattr(node, "name"))  # noqa: B009 - which field it is, the table above promises
-    for field in node.__struct_fields__:
-        value = getattr(node, field)
-        for item in value if isinstance(value, tuple) else (value,):
-            if isinstance(item, n.Node):
-                yield from _references(item)
 
 
 def _twins(trees: Mapping[str, n.Node], names: Mapping[str, str]) -> dict[str, n.Node]:
@@ -73,7 +61,6 @@ def _renamed(node: n.Node, names: Mapping[str, str]) -> n.Node:
             changes[field] = _renamed(value, names)
         elif isinstance(value, tuple):
             changes[field] = tuple(_renamed(item, names) if isinstance(item, n.Node) else item for item in value)
-    if isinstance(node, _REFERENCES):
-        name = str(getattr(node, "name"))  # noqa: B009
-        changes["name"] = names.get(name, name)
+    if isinstance(node, n.TraitRef | n.InAudience):
+        changes["name"] = names.get(node.name, node.name)
     return structs.replace(node, **changes)

@@ -20,6 +20,8 @@ _HALF = 1 << 53
 _LONG = 19
 """Digits from which on a whole number may not fit 64 bits."""
 KEYS = "now_ms, person"
+EVENTS_TYPE = "STRUCT(at_ms BIGINT, tie BLOB, event VARCHAR)[]"
+"""Events as Python takes them, for what has no SQL."""
 
 
 class Slot(NamedTuple):
@@ -93,6 +95,8 @@ def grouped(slot: Slot) -> list[str]:
         case "first" | "last":
             by = "arg_min" if function == "first" else "arg_max"
             return [f"{by}({value}, {{'at': at_ms, 'tie': tie}}) {only} AS {name}"]
+        case "events":
+            return [f"list({{'at_ms': at_ms, 'tie': tie, 'event': {value}}} ORDER BY at_ms, tie) {only} AS {name}"]
         case "sum" | "avg":
             odd = f"FILTER ({slot.counted} AND NOT {name}_even)"
             even = f"FILTER ({slot.counted} AND {name}_even)"
@@ -118,6 +122,8 @@ def nothing(slot: Slot) -> list[str]:
             return [f"NULL::DOUBLE AS {name}"]
         case "count":
             return [f"0::BIGINT AS {name}"]
+        case "events":
+            return [f"NULL::{EVENTS_TYPE} AS {name}"]
     return [f"NULL::VARCHAR AS {name}"]
 
 

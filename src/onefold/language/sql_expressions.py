@@ -159,8 +159,8 @@ class Expressions:
 
     # --- functions -------------------------------------------------------------------------------------------
     def _call(self, function: str, args: list[Sql]) -> Sql:
-        if function in _FUNCTIONS:
-            return _FUNCTIONS[function](self, *args)
+        if function in FUNCTIONS:
+            return FUNCTIONS[function](self, *args)
         raise NotInSql(f"{function}()")
 
 
@@ -232,7 +232,7 @@ def _of_strings(function: str) -> Callable[[Expressions, Sql, Sql], Sql]:
     return of_strings
 
 
-_FUNCTIONS: dict[str, Callable[..., Sql]] = {
+FUNCTIONS: dict[str, Callable[..., Sql]] = {
     "exists": _exists,
     "lower": _cased("lower"),
     "upper": _cased("upper"),
@@ -268,6 +268,8 @@ class ProfileScope(Expressions):
         super().__init__(layers)
         self.traits: dict[str, Sql] = {}
         """Computed traits so far, by name."""
+        self.audiences: dict[str, Sql] = {}
+        """Audiences so far, by name."""
         self._slot = slot
 
     def leaf(self, node: n.Node) -> Sql:
@@ -280,6 +282,8 @@ class ProfileScope(Expressions):
                 return Sql("json", dig(whole.text, _steps(rest)), whole.level) if rest else whole
             case n.TraitRef(name=name):
                 return self.traits[name]
+            case n.InAudience(name=name):
+                return self.audiences[name]
             case n.Builtin(name="events"):
                 return Sql("number", "events::DOUBLE")
             case n.Builtin(name=name):

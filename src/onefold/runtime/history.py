@@ -7,7 +7,7 @@ One process writes at a time; another that is started stands by.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from typing import NamedTuple
 
@@ -87,14 +87,14 @@ class Historian:
     def rest_s(self) -> float:
         """For how long there is nothing to do, if there is no news."""
         now_s = self._clock.monotonic_s()
-        wait_s = self._flush_s if self._pasts or self._merges else _QUIET_S
+        wait_s = self._flush_s if self._events or self._merges else _QUIET_S
         flush_s = wait_s - (now_s - self._since_s) if self._cursor > self._written else _QUIET_S
         return max(0.0, min(flush_s, _TIDY_S - (now_s - self._tidied_s)))
 
     def flush(self) -> None:
         """Write all that was taken. After an error all of it is taken again."""
         try:
-            self._history.append(self._pasts, self._merges, self._cursor)
+            self._history.append(self._pasts(), self._merges, self._cursor)
         finally:
             self._begin()
 
@@ -106,7 +106,9 @@ class Historian:
     def _begin(self) -> None:
         """From what is written on."""
         self._cursor = self._written = self._history.cursor()
-        self._pasts: list[Past] = []
+        self._admitted: list[tuple[int, list[Admitted]]] = []
+        """Partition, and what a commit admitted there; the events themselves are read when they are written."""
+        self._events = 0
         self._merges: list[PastMerge] = []
         self._since_s = self._clock.monotonic_s()
 
@@ -116,13 +118,15 @@ class Historian:
             self._since_s = self._clock.monotonic_s()
         for commit in commits:
             self._take_commit(commit)
-            if len(self._pasts) >= EVENTS_MAX:
+            if self._events >= EVENTS_MAX:
                 break
         return bool(commits)
 
     def _take_commit(self, commit: Commit) -> None:
         effects = _decode(commit.effects)
-        self._pasts += self._bodies.pasts(commit.partition, (e for e in effects if type(e) is Admitted))
+        admitted = [e for e in effects if type(e) is Admitted]
+        self._admitted.append((commit.partition, admitted))
+        self._events += len(admitted)
         self._merges += [
             PastMerge(e.absorbed, e.profile, commit.partition, e.position, e.at_ms)
             for e in effects
@@ -130,12 +134,16 @@ class Historian:
         ]
         self._cursor = commit.number
 
+    def _pasts(self) -> Iterator[Past]:
+        for partition, admitted in self._admitted:
+            yield from self._bodies.pasts(partition, admitted)
+
     def _due(self, now_s: float) -> bool:
         if self._cursor == self._written:
             return False
         waited_s = now_s - self._since_s
-        something = bool(self._pasts or self._merges)
-        return len(self._pasts) >= EVENTS_MAX or waited_s >= (self._flush_s if something else _QUIET_S)
+        something = bool(self._events or self._merges)
+        return self._events >= EVENTS_MAX or waited_s >= (self._flush_s if something else _QUIET_S)
 
 
 def loop(historian: Historian, backfill: Backfill, rest: Rest, pulse: Pulse, stopped: Callable[[], bool]) -> None:

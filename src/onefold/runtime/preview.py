@@ -127,6 +127,7 @@ class Previewing:
     def answer(self, progress: Progress) -> Preview:
         """Compute it, step by step."""
         asking, as_of_ms = self._asking, self._question.as_of_ms
+        asking.know(self._plan.functions)
         progress("reading the events that are mentioned", 0, _STEPS)
         asking.run(f"CREATE TEMP TABLE roots AS {roots(as_of_ms)}")
         asking.run(f"CREATE TEMP TABLE picked AS {self._plan.picked(as_of_ms)}")

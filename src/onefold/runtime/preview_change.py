@@ -1,12 +1,13 @@
 """What a change of the definitions changes: which audiences would mean something else, and what hangs on them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import xxhash
 
 from onefold.language import nodes as n
 from onefold.language.check import Checked
-from onefold.language.compile_sql import references
+from onefold.language.inputs import named
+from onefold.language.sql_fallback import references
 from onefold.model.definitions import Definitions
 
 
@@ -28,15 +29,15 @@ def meanings(checked: Checked) -> dict[str, str]:
     """Trait or audience → a fingerprint of what it means: equal for trees that differ only in how they are written."""
     found: dict[str, str] = {}
     for name, node in (checked.traits | checked.audiences).items():
-        named = sorted({part.name for part in _nodes(node) if isinstance(part, n.TraitRef)})
-        text = n.canonical(node) + "".join(f"|{each}={found[each]}" for each in named)
+        parts = sorted({part.name for part in named(node)})
+        text = checked.timezone + n.canonical(node) + "".join(f"|{each}={found[each]}" for each in parts)
         found[name] = xxhash.xxh3_128_hexdigest(text.encode())
     return found
 
 
 def traits_of(checked: Checked, audience: str) -> list[str]:
     """The computed traits that an audience depends on, by name."""
-    return sorted(references(checked, [audience]) - {audience})
+    return sorted(references(checked, [audience]) & checked.traits.keys())
 
 
 def destinations_of(definitions: Definitions, audience: str) -> list[str]:
@@ -47,12 +48,3 @@ def destinations_of(definitions: Definitions, audience: str) -> list[str]:
 def expressions(*definitions: Definitions) -> Mapping[str, str]:
     """Audience → its expression; where both have it, as the first says."""
     return {each.name: each.expression for one in reversed(definitions) for each in one.audiences}
-
-
-def _nodes(node: n.Node) -> Iterator[n.Node]:
-    yield node
-    for name in node.__struct_fields__:
-        child = getattr(node, name)
-        for item in child if isinstance(child, tuple) else (child,):
-            if isinstance(item, n.Node):
-                yield from _nodes(item)

@@ -34,6 +34,7 @@ def people_with(
     profiles = ", ".join(map(str, [*people, *(one for (one,) in own)]))
     asking.run(f"CREATE OR REPLACE TEMP VIEW theirs AS SELECT * FROM events WHERE profile IN ({profiles})")
     plan = compile_sql({"": checked}, {"": traits})
+    asking.know(plan.functions)
     rows = asking.rows(plan.values([as_of_ms], Given(events="theirs")))
     names = [output.name for output in plan.outputs]
     return {

@@ -30,9 +30,15 @@ class Change(Struct):
 def in_shadow(live: Definitions, candidate: Definitions) -> Definitions:
     """The live definitions with the candidate in shadow, instead of one that may be there already.
 
-    Raises `InvalidRequest` where it says what is live, `DefinitionError` where both together are too many.
+    Raises `InvalidRequest` where it says what is live, or has another time zone; `DefinitionError` where both together
+    are too many.
     """
     alone = _content(candidate)
+    if alone.timezone != live.timezone:
+        raise InvalidRequest(
+            f"the workspace's time zone is {live.timezone}, the candidate's {alone.timezone}: both are judged by one "
+            "clock, so apply the new zone first, or keep it"
+        )
     if not difference(structs.replace(live, shadow=None), alone):
         raise InvalidRequest(f"version {live.version} says the same already: there is nothing to run in shadow")
     return _sound(structs.replace(live, shadow=alone, coming=None, quiet=(), note="in shadow"))

@@ -30,6 +30,7 @@ from onefold.collect.app import Collector
 from onefold.errors import NotFoundError, OnefoldError
 from onefold.limits import API_BODY_MAX_BYTES, CONNECTIONS_MAX, HEADER_TIMEOUT_MS, TAIL_SEND_TIMEOUT_S
 from onefold.ports import LogWriter, State
+from onefold.runtime.archive import Archive
 from onefold.runtime.ruling import begin, rules_of
 from onefold.runtime.supervisor import url
 from onefold.server import (
@@ -49,6 +50,7 @@ from onefold.server import (
     quarantine,
     refusals,
     sources,
+    why,
 )
 from onefold.server.arrivals import Arrivals
 from onefold.server.auth import Keyring, guard
@@ -83,6 +85,7 @@ ROUTERS = (
     profiles.router,
     quarantine.router,
     sources.router,
+    why.router,
 )
 
 HEALTH = (health.router, metrics.router)
@@ -356,7 +359,8 @@ def _open(settings: Settings, stack: contextlib.ExitStack) -> tuple[Engines, Log
     state = stack.enter_context(contextlib.closing(_open_state(place)))
     begin(reader, writer, rules_of(settings), clock)
     store = stack.enter_context(contextlib.closing(place.deliveries(clock=clock)))
-    return Engines(settings, clock, place, catalog, reader, state, store), writer
+    archive = stack.enter_context(contextlib.closing(Archive(place)))
+    return Engines(settings, clock, place, catalog, reader, state, store, archive), writer
 
 
 def _open_state(place: Place) -> State:

@@ -61,7 +61,10 @@ def allows(scopes: frozenset[str], scope: str) -> bool:
 
 
 async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """Litestar's guard of every route: its `scope` option must be held; a route without one is closed to all."""
+    """Litestar's guard of every route: its `scope` option must be held, where it names several all of them.
+
+    A route without one is closed to all.
+    """
     keyring: Keyring = connection.app.state.keyring
     scope = handler.opt.get("scope")
     if scope == PUBLIC:
@@ -70,7 +73,8 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
     if scope is None:
         keyring.scopes(authorization)
         raise Forbidden("this route declares no scope")
-    keyring.require(authorization, scope)
+    for each in scope.split():
+        keyring.require(authorization, each)
 
 
 def key_of(authorization: str | None) -> str | None:

@@ -1,6 +1,7 @@
 """The open engines that the API answers from, in one value that every route is given."""
 
 import math
+from collections.abc import Callable
 
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
@@ -8,7 +9,7 @@ from msgspec import Struct
 
 from onefold.clock import Clock
 from onefold.model.rules import Rules
-from onefold.ports import Catalog, Deliveries, LogReader, State
+from onefold.ports import Catalog, Deliveries, HistoryReader, LogReader, State
 from onefold.settings import Settings
 from onefold.storage.place import Place
 
@@ -24,6 +25,8 @@ class Engines(Struct, frozen=True):
     state: State
     deliveries: Deliveries | None = None
     """The delivery store; None where this process could not open one."""
+    history: Callable[[], HistoryReader | None] = lambda: None
+    """Opens history when it is first asked for; None where none is kept."""
 
     def rules(self, partition: int = 0) -> Rules:
         """The rules in force in a partition; but for the moments after a start with others, they are so in all."""

@@ -5,11 +5,13 @@ in it, once; whoever enters, leaves or is merged meanwhile may be in it or not, 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
 
 from onefold.errors import InvalidRequest
 from onefold.language.check import checked
+from onefold.language.values import milliseconds
 from onefold.model import position
 from onefold.model import profile as profiles
 from onefold.model.definitions import Definitions, is_shadow
@@ -34,7 +36,7 @@ class Column(NamedTuple):
 
     name: str
     type: str
-    """`text`, `texts`, `number`, `boolean`, `instant`, or `any`."""
+    """`text`, `texts`, `number`, `boolean`, `instant` (in ms), or `any`."""
     of: Callable[[Profile], Any]
 
 
@@ -114,7 +116,7 @@ def _computed(wanted: Projection, types: Mapping[str, str]) -> Iterator[Column]:
         yield Column(f"computed.{name}", _TYPES.get(types[name], "any"), partial(_value, name))
 
 
-_TYPES = {"number": "number", "boolean": "boolean", "string": "text"}
+_TYPES = {"number": "number", "boolean": "boolean", "string": "text", "instant": "instant"}
 """Types of the language → of columns."""
 
 
@@ -131,7 +133,8 @@ def _values_of(namespace: str, person: Profile) -> list[str]:
 
 
 def _value(name: str, person: Profile) -> Any:
-    return person.computed.get(name)
+    value = person.computed.get(name)
+    return milliseconds(value) if isinstance(value, datetime) else value
 
 
 def _declared(name: str, person: Profile) -> Any:

@@ -87,7 +87,7 @@ class NdJson:
 
     def _object(self, row: list[Any]) -> dict[str, Any]:
         pairs = zip(self._columns, row, strict=True)
-        return {column.name: instants.show(value) if column.type == "instant" else value for column, value in pairs}
+        return {column.name: _shown(column, value) for column, value in pairs}
 
 
 class Parquet:
@@ -211,11 +211,14 @@ class _Sink:
 
 
 def _cell(column: Column, value: Any) -> str:
-    if column.type == "instant":
-        return instants.show(value)
     if column.type == "texts" and len(value) <= 1:
         return "".join(value)
-    return _text(value)
+    return _text(_shown(column, value))
+
+
+def _shown(column: Column, value: Any) -> Any:
+    """An instant as the API writes it; all else as it is. A value of another type is what older definitions left."""
+    return instants.show(value) if column.type == "instant" and isinstance(value, int) else value
 
 
 def _text(value: Any) -> str:
@@ -224,8 +227,10 @@ def _text(value: Any) -> str:
 
 def _typed(kind: str, value: Any) -> Any:
     """A value as its column takes it; None where it is of another type, as older definitions may have left one."""
-    if value is None or kind in ("instant", "texts"):
+    if value is None or kind == "texts":
         return value
+    if kind == "instant":
+        return value if isinstance(value, int) else None
     if kind == "boolean":
         return value if isinstance(value, bool) else None
     if kind == "number":

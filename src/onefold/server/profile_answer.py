@@ -63,9 +63,11 @@ class ReckonedAnswer(Struct):
     """Under which it was last judged."""
     expression: str
     aggregates: list[str]
-    """What is counted for it, in the language; of which events, the first argument says."""
+    """What is counted or followed for it, in the language; of which events, its first argument says."""
     traits: list[str]
     """Other traits that it is reckoned from: `plan` a computed one, `traits.plan` one that events declare."""
+    audiences: list[str]
+    """Audiences that it is reckoned from."""
 
 
 class ProvenanceAnswer(Struct):

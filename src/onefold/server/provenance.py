@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from onefold.errors import Damaged, NotFoundError
 from onefold.language import nodes as n
+from onefold.language.inputs import walk
 from onefold.language.parse import parse_expression
 from onefold.language.show import show, show_path
 from onefold.model import position
@@ -70,9 +71,13 @@ def _reckoned(engines: Engines, version: int, names: Iterable[str]) -> Iterator[
         if name not in expressions:
             continue
         node = parse_expression(expressions[name])
-        parts = list(_walk(node)) if isinstance(node, n.Node) else []
-        aggregates = [show(part) for part in parts if isinstance(part, n.Aggregate)]
-        yield name, ReckonedAnswer(version, expressions[name], _once(aggregates), _once(_traits(parts)))
+        parts = list(walk(node)) if isinstance(node, n.Node) else []
+        kept = [show(part) for part in parts if isinstance(part, n.Kept)]
+        audiences = [part.name for part in parts if isinstance(part, n.InAudience)]
+        yield (
+            name,
+            ReckonedAnswer(version, expressions[name], _once(kept), _once(_traits(parts)), _once(audiences)),
+        )
 
 
 def _expressions(engines: Engines, version: int) -> dict[str, str]:
@@ -94,15 +99,3 @@ def _traits(parts: Iterable[n.Node]) -> Iterator[str]:
 
 def _once(texts: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(texts))
-
-
-def _walk(node: n.Node) -> Iterator[n.Node]:
-    """The node, and those within it; an aggregate is shown whole."""
-    yield node
-    if isinstance(node, n.Aggregate):
-        return
-    for name in node.__struct_fields__:
-        value = getattr(node, name)
-        for item in value if isinstance(value, tuple) else (value,):
-            if isinstance(item, n.Node):
-                yield from _walk(item)

@@ -115,7 +115,7 @@ def _declared(scope: str, summary: str, refusals: list[int], options: dict[str, 
     public = scope == PUBLIC
     statuses = {400, *refusals} if public else {400, 401, 403, 503, *refusals}
     responses = {status: refusal(status) for status in sorted(statuses)} | options.pop("responses", {})
-    note = "" if public else f"Needs the scope `{scope}`."
+    note = "" if public else f"Needs the scope {' and '.join(f'`{each}`' for each in scope.split())}."
     description = "\n\n".join(filter(None, (options.pop("description", ""), note)))
     declared: dict[str, Any] = {"scope": scope, "summary": summary, "responses": responses, "description": description}
     if public:

@@ -1,12 +1,14 @@
 """Asking history large questions within bounds of memory, threads and time."""
 
 import threading
+from collections.abc import Mapping
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import duckdb
 
 from onefold.errors import Cancelled, Overloaded, StorageError
+from onefold.language.sql_functions import SqlFunction
 from onefold.ports import HistoryReader
 from onefold.storage import history_functions
 from onefold.storage.history_views import quoted
@@ -31,6 +33,7 @@ class Asking:
         self._scratch = TemporaryDirectory(prefix="onefold-asking-")
         self._connection = history.connect(self._scratch.name)
         history_functions.register(self._connection)
+        self._known: set[str] = set()
         self._why = ""
         self._timer = threading.Timer(means.timeout_s, self.cancel, (f"it took longer than {means.timeout_s:g} s",))
         self._timer.daemon = True
@@ -39,18 +42,26 @@ class Asking:
         self.run(f"SET threads = {means.threads}")
         self.run("SET preserve_insertion_order = false")
 
+    def know(self, functions: Mapping[str, SqlFunction]) -> None:
+        """Make a plan's own functions known, as far as they are not."""
+        history_functions.register(
+            self._connection, {name: each for name, each in functions.items() if name not in self._known}
+        )
+        self._known.update(functions)
+
     def rows(self, query: str) -> list[Any]:
         """What a SELECT gives. Raises `Cancelled`, `Overloaded` past the memory, `StorageError`."""
         if self._why:
             raise Cancelled(self._why)
         try:
-            return self._connection.execute(query).fetchall()
+            found: list[Any] = self._connection.execute(query).fetchall()
         except duckdb.InterruptException as error:
             raise Cancelled(self._why or "it was interrupted") from error
         except duckdb.OutOfMemoryException as error:
             raise Overloaded(f"the question needs more memory than it may have: {error}") from error
         except duckdb.Error as error:
             raise StorageError(f"history cannot be asked: {error}") from error
+        return found
 
     def row(self, query: str) -> tuple[Any, ...]:
         """The one row that a SELECT gives."""

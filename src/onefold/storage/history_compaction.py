@@ -1,8 +1,8 @@
 """Which files of history are to become one: a pure choice, so that every event is rewritten only a few times.
 
-A day's files lie in the order in which they were written. From the newest on, files are taken together as long as the
-next older one is not much larger than what was taken so far; where that makes enough files, they become one. So files
-grow by powers, and a day of N flushes has about log N files, each sorted by profile.
+A day's files lie in the order in which they were written. From a file on, older ones are taken along as long as the
+next is not much larger than what was taken so far; where that makes enough files, they become one. So files grow by
+powers, and a day of N flushes has about log N files, each sorted by profile.
 """
 
 from collections.abc import Iterable
@@ -45,20 +45,26 @@ class Piece(NamedTuple):
 def choose(files: Iterable[DataFile], size_max_bytes: int, today: str) -> Piece | None:
     """What is to be rewritten next: the piece of the most files; None where nothing is worth it."""
     by_day = groupby(sorted(files, key=lambda file: (file.day, file.part)), key=lambda file: file.day)
-    pieces = (_newest(list(of_day), size_max_bytes) for _, of_day in by_day)
+    pieces = (_largest(list(of_day), size_max_bytes) for _, of_day in by_day)
     worth = [piece for piece in pieces if piece.files >= (PAST_FILES_MIN if piece.day < today else FILES_MIN)]
     return max(worth, key=lambda piece: piece.files, default=None)
 
 
-def _newest(files: list[DataFile], size_max_bytes: int) -> Piece:
-    """The newest files of a day that belong together; parts are taken whole."""
+def _largest(files: list[DataFile], size_max_bytes: int) -> Piece:
+    """The most files of a day that belong together; of as many, the newest."""
     parts = [list(same) for _, same in groupby(files, key=lambda file: file.part)]
-    taken = parts.pop()
-    size = sum(file.size_bytes for file in taken)
-    while parts:
-        older = sum(file.size_bytes for file in parts[-1])
+    pieces = [_ending(parts[:end], size_max_bytes) for end in range(len(parts), 0, -1)]
+    return max(pieces, key=lambda piece: piece.files)
+
+
+def _ending(parts: list[list[DataFile]], size_max_bytes: int) -> Piece:
+    """The last of these parts, with as many before it as belong to it; parts are taken whole."""
+    since = len(parts) - 1
+    size, files = sum(file.size_bytes for file in parts[since]), len(parts[since])
+    while since:
+        older = sum(file.size_bytes for file in parts[since - 1])
         if older > _RATIO * size or older + size > size_max_bytes:
             break
-        size += older
-        taken = parts.pop() + taken
-    return Piece(files[0].day, taken[0].part, taken[-1].part, len(taken), size)
+        since, size, files = since - 1, size + older, files + len(parts[since - 1])
+    first, last = parts[since][0], parts[-1][0]
+    return Piece(first.day, first.part, last.part, files, size)

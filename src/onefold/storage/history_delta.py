@@ -11,9 +11,10 @@ so a run of files is named by their parts, and replaced in one commit (`history_
 import fcntl
 import os
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,6 +43,8 @@ EVENTS = Shape(
 MERGES = Shape({name: _TYPES[kind] for name, kind in MERGE_COLUMNS.items()}, by_day=False, measured=("at_ms",))
 
 _LOCK = "writer.lock"
+_RUN = 1_000
+"""Events that become columns at once."""
 _MERGES_FILES_MAX = 64
 _SELDOM_S = 3600.0
 """Between two looks for files that nobody reads any more."""
@@ -161,12 +164,13 @@ class DeltaHistory:
             self._stand(cursor)
             return True
 
-    def append(self, pasts: Sequence[Past], merges: Sequence[PastMerge], cursor: int) -> None:
+    def append(self, pasts: Iterable[Past], merges: Sequence[PastMerge], cursor: int) -> None:
         """Write these, exactly once, and go on to `cursor`."""
         with self._lock, translated(self._location):
             writing, tables = self._held()
+            fresh = history_arrow.joined(_STORED, _runs(pasts, cursor))
             self._append_merges(merges, cursor)
-            with writing.scratch.sorted(history_arrow.table(_STORED, _columns(pasts, cursor))) as rows:
+            with writing.scratch.sorted(fresh) as rows:
                 tables.events.append(rows, cursor)
             writing.cursor = cursor
             self._stand(cursor)
@@ -304,10 +308,12 @@ class _Writing:
             os.close(self._lock)
 
 
-def _columns(pasts: Sequence[Past], part: int) -> list[list[Any]]:
-    """Events as the table keeps them, in the order in which they came: each is touched while it is near."""
-    days = [past.at_ms // DAY_MS for past in pasts]
-    return [days, [part] * len(pasts), *history_rows.columns(pasts)]
+def _runs(pasts: Iterable[Past], part: int) -> Iterator[list[list[Any]]]:
+    """Events as the table keeps them, in columns, a run at a time: each is touched while it is near, and let go of."""
+    left = iter(pasts)
+    while some := list(islice(left, _RUN)):
+        days = [past.at_ms // DAY_MS for past in some]
+        yield [days, [part] * len(some), *history_rows.columns(some)]
 
 
 def forgettings(keep_days: Mapping[str, int], today: int) -> list[str]:

@@ -1,17 +1,17 @@
 """The functions that compiled definitions call in DuckDB, made known to a connection."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
-from onefold.language.sql_functions import FUNCTIONS
+from onefold.language.sql_functions import FUNCTIONS, SqlFunction
 from onefold.ports import Connection
 
 
-def register(connection: Connection) -> None:
-    """Make `language.sql_functions` known: what `compile_sql` gives can be run afterwards."""
+def register(connection: Connection, functions: Mapping[str, SqlFunction] = FUNCTIONS) -> None:
+    """Make functions known: those of `language.sql_functions`, and for a plan that has some its own."""
     duckdb: Any = connection
-    for name, function in FUNCTIONS.items():
+    for name, function in functions.items():
         duckdb.create_function(
             name, _total(function.call), list(function.parameters), function.result, null_handling="special"
         )

@@ -3,7 +3,7 @@
 Which file or table stands behind a relation is the engine's; these statements and what they give are the same.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import duckdb
@@ -11,10 +11,8 @@ import duckdb
 from onefold.model.past import Extent, Past, PastMerge, signed
 from onefold.ports import Connection
 from onefold.storage import history_arrow, history_rows
+from onefold.storage.history_arrow import Columns
 from onefold.storage.history_rows import EVENTS, MERGES
-
-Columns = Sequence[Sequence[Any]]
-"""One sequence of values for each column."""
 
 _BATCH = 2_000
 """Rows that become events at once."""

@@ -27,9 +27,9 @@ class MemoryHistory:
         """The same: there is no power to lose."""
         return self._cursor
 
-    def append(self, pasts: Sequence[Past], merges: Sequence[PastMerge], cursor: int) -> None:
+    def append(self, pasts: Iterable[Past], merges: Sequence[PastMerge], cursor: int) -> None:
         """Keep these events and merges."""
-        self._pasts += pasts
+        self._pasts += list(pasts)
         self._merges += merges
         self._cursor = cursor
 

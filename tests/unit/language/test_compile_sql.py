@@ -7,17 +7,18 @@ import msgspec
 import pytest
 
 from onefold.errors import NotInSql
-from onefold.language import nodes as n
 from onefold.language.check import Checked, checked
 from onefold.language.compile_sql import compile_sql
 from onefold.language.sql_columns import LAYERS_MAX
+from onefold.language.sql_functions import FUNCTIONS
 from onefold.limits import DAY_MS, UNIQUE_VALUES_MAX
 from onefold.model.event import Event
 from onefold.model.past import Past, PastMerge, unsigned
 from onefold.storage import history_functions
-from onefold.testing import reference, reference_calls
+from onefold.testing import reference
 from onefold.testing.memory_history import MemoryHistory
 from onefold.testing.pasts import occurrence
+from onefold.testing.reference_calls import kind
 from onefold.testing.world import define
 
 NOW_MS = 1_750_000_000_000
@@ -113,7 +114,7 @@ def _people() -> list[Past]:
 def _asked(definitions: Checked, history: MemoryHistory, now_ms: int = NOW_MS) -> dict[int, dict[str, Any]]:
     plan = compile_sql({"": definitions})
     connection = history.connect()
-    history_functions.register(connection)
+    history_functions.register(connection, FUNCTIONS | dict(plan.functions))
     rows = connection.execute(plan.values([now_ms])).fetchall()
     connection.close()
     names = [output.name for output in plan.outputs]
@@ -149,7 +150,7 @@ def test_every_value_means_the_same() -> None:
         expected = _reference(definitions, [past for past in pasts if past.profile == person])
         for name, text in texts.items():
             ours, theirs = values.get(name), expected.get(name)
-            if (ours, reference_calls.kind(ours)) != (theirs, reference_calls.kind(theirs)):
+            if (ours, kind(ours)) != (theirs, kind(theirs)):
                 wrong.append((VALUES[person - 1], text, ours, theirs))
     assert not wrong, (len(wrong), wrong[:20])
 
@@ -183,12 +184,8 @@ def test_people_are_who_they_were_then() -> None:
 
 def test_what_has_no_sql_is_named() -> None:
     """A construct without SQL is refused by name, and so is what builds on itself too deeply."""
-
-    class Novel(n.Node, frozen=True):
-        pass
-
-    with pytest.raises(NotInSql, match="novel"):
-        compile_sql({"": Checked({"t": Novel(0)}, {}, {}, [])})
+    with pytest.raises(NotInSql, match="random_share"):
+        compile_sql({"": checked(define({}, {"some": 'random_share("test", 10)'}))})
     deep = {"t0": 'first("E", properties.x)'} | {f"t{i}": f"lower(t{i - 1})" for i in range(1, LAYERS_MAX)}
     with pytest.raises(NotInSql, match="deep"):
         compile_sql({"": checked(define(deep))})

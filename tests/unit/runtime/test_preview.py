@@ -34,12 +34,12 @@ def _history() -> MemoryHistory:
     return MemoryHistory(pasts)
 
 
-BEFORE = define({"orders": 'count("Order")'}, {"recent": 'count("Order", within="10d") > 0', "everyone": "orders > 0"})
+BEFORE = define({"orders": 'count("Order")'}, {"recent": 'count("Order", within="10d") > 0', "anyone": "orders > 0"})
 AFTER = define(
     {"orders": 'count("Order")', "spent": 'sum("Order", properties.revenue)'},
     {
         "recent": 'count("Order", within="5d") > 0',
-        "everyone": "orders > 0",
+        "anyone": "orders > 0",
         "rich": "spent > 100",
         "quiet": 'count("Order", within="5d") == 0',
     },
@@ -70,7 +70,7 @@ def test_what_changes_is_counted() -> None:
 def test_overlaps_traits_and_samples() -> None:
     """An audience is held against all others, and its people are shown with the traits that it names."""
     rich = next(one for one in _ask(samples=3).audiences if one.name == "rich")
-    assert [(one.audience, one.people) for one in rich.overlaps] == [("everyone", 13), ("recent", 13)]
+    assert [(one.audience, one.people) for one in rich.overlaps] == [("anyone", 13), ("recent", 13)]
     assert len(rich.samples) == 3
     assert all(one.traits == {"spent": 110} for one in rich.samples)
     assert rich.traits == ["spent"]
@@ -91,14 +91,14 @@ def test_the_days_behind_are_what_each_day_would_have_said() -> None:
 
 def test_one_audience_and_what_hangs_on_it() -> None:
     """One audience is previewed by name though it stays the same; a changed trait changes who names it."""
-    told = Destination("crm", url="https://crm.example", audiences=("everyone",))
+    told = Destination("crm", url="https://crm.example", audiences=("anyone",))
     after = Definitions(
         traits=(Trait("orders", 'count("Order", within="1d")'),),
-        audiences=(Audience("everyone", "orders > 0"),),
-        destinations=(told, Destination("everyone", audiences=("*",)), Destination("none")),
+        audiences=(Audience("anyone", "orders > 0"),),
+        destinations=(told, Destination("everything", audiences=("*",)), Destination("none")),
     )
     (changed,) = [one for one in _ask(after=after).audiences if one.change == "changed"]
-    assert (changed.name, changed.traits, changed.destinations) == ("everyone", ["orders"], ["crm", "everyone"])
+    assert (changed.name, changed.traits, changed.destinations) == ("anyone", ["orders"], ["crm", "everything"])
     (same,) = _ask(after=BEFORE, audience="recent").audiences
     assert (same.change, same.people, same.enters.people) == ("same", same.before, 0)
     (gone,) = [one for one in _ask(after=after).audiences if one.change == "gone"]
@@ -135,3 +135,17 @@ def test_a_preview_can_be_ended() -> None:
     with pytest.raises(Cancelled, match=r"longer than 0\.2 s"):
         asking.rows(forever)
     asking.close()
+
+
+def test_what_has_no_sql_is_counted_too() -> None:
+    """A construct without SQL is computed in Python, beside others; a random share is left out, with the reason."""
+    audiences = {
+        "twice": 'sequence("Order", then="Order", within="50d")',
+        "big_last": 'case(last("Order", properties.revenue) > 50, true, false) == true',
+        "some": 'random_share("test", 10)',
+    }
+    found = _ask(define({}), define({}, audiences), days=2)
+    thirds = len(range(3, 41, 3))
+    assert {one.name: one.people for one in found.audiences} == {"twice": thirds, "big_last": thirds}
+    assert [day.people for day in found.audiences[0].movement.days] == [0, 0, thirds]
+    assert "random_share" in found.left_out["some"]

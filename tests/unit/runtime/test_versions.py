@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from onefold.clock import SystemClock
 from onefold.errors import DefinitionError, InvalidRequest, NotFoundError
 from onefold.model.definitions import Audience, Definitions, Trait
+from onefold.runtime.backfill_plan import planned
 from onefold.runtime.comparison import PAGE, moves
 from onefold.runtime.difference import difference
 from onefold.runtime.versions import dropped, history, in_shadow, promoted, rolled_back, shadowed
@@ -15,7 +17,7 @@ from onefold.testing.conformance.state import commit
 from onefold.testing.memory_state import MemoryState
 
 ONE = Definitions(traits=(Trait("orders", 'count("Order")'),), audiences=(Audience("buyers", "orders > 0"),))
-TWO = Definitions(traits=ONE.traits, audiences=(Audience("buyers", "orders > 1"), Audience("all", "events > 0")))
+TWO = Definitions(traits=ONE.traits, audiences=(Audience("buyers", "orders > 1"), Audience("anybody", "events > 0")))
 
 
 @pytest.fixture
@@ -30,24 +32,39 @@ def test_a_shadow_is_shown_as_what_it_would_change(catalog: SqliteCatalog) -> No
     """Putting it there, promoting and dropping it each have a difference that says so."""
     live = catalog.definitions()
     both = in_shadow(live, TWO)
-    expected = ["audience all: events > 0", "audience buyers: expression orders > 0 → orders > 1"]
+    expected = ["audience anybody: events > 0", "audience buyers: expression orders > 0 → orders > 1"]
     assert difference(live, both) == [f"+ shadow (+ {expected[0]})", f"+ shadow (~ {expected[1]})"]
     assert difference(both, dropped(both)) == [f"- shadow (+ {expected[0]})", f"- shadow (~ {expected[1]})"]
     assert difference(both, promoted(both))[:2] == [f"+ {expected[0]}", f"~ {expected[1]}"]
-    assert list(shadowed(both)) == ["buyers@shadow", "all@shadow"]
+    assert list(shadowed(both)) == ["buyers@shadow", "anybody@shadow"]
 
 
 def test_there_is_one_shadow(catalog: SqliteCatalog) -> None:
     """Another takes its place; one that says what is live is none."""
     both = catalog.save_definitions(in_shadow(catalog.definitions(), TWO), "ann")
-    other = in_shadow(both, Definitions(audiences=(Audience("all", "events > 0"),)))
-    assert list(shadowed(other)) == ["all@shadow"]
+    other = in_shadow(both, Definitions(audiences=(Audience("anybody", "events > 0"),)))
+    assert list(shadowed(other)) == ["anybody@shadow"]
     with pytest.raises(InvalidRequest, match="version 2"):
         in_shadow(both, ONE)
     with pytest.raises(NotFoundError):
         promoted(catalog.definitions(1))
     with pytest.raises(NotFoundError):
         dropped(catalog.definitions(1))
+
+
+def test_a_shadow_lives_by_the_same_clock(catalog: SqliteCatalog) -> None:
+    """One program has one time zone: a candidate with another is refused."""
+    with pytest.raises(InvalidRequest, match="Europe/Berlin"):
+        in_shadow(catalog.definitions(), structs.replace(TWO, timezone="Europe/Berlin"))
+
+
+def test_a_shadow_is_computed_over_history_first(catalog: SqliteCatalog) -> None:
+    """What only the candidate asks of the past is computed before it runs in shadow, and not again when it is live."""
+    live = catalog.definitions()
+    both = in_shadow(live, structs.replace(ONE, traits=(Trait("orders", 'count("View")'),)))
+    plan = planned(live, both, backfill=True, quiet=False)
+    assert (plan.traits, plan.coming) == (live.traits, both)
+    assert planned(both, promoted(both), backfill=True, quiet=False).coming is None
 
 
 def test_a_rollback_is_a_version_that_says_why(catalog: SqliteCatalog) -> None:

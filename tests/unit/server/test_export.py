@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,21 @@ def test_ndjson_keeps_types() -> None:
     assert one["identifiers"] == {"email": ["1@example.com", "b1@example.com"], "user_id": ["1"]}
     assert (one["traits"], four["traits"]) == ({"plan": 'go"ld, \n=1'}, {})
     assert four["computed"] == {"orders": 4, "vip": True, "seen": ["a", 4]}
+
+
+def test_an_instant_is_a_time_in_every_format() -> None:
+    """A trait that is an instant is written as the API writes times, and is a timestamp where there are types."""
+    definitions = Definitions(traits=(Trait("first", 'first("A", time)'),), audiences=DEFINITIONS.audiences)
+    state = crowd(person(1, computed={"first": datetime(2023, 11, 14, 22, 13, 20, 5_000, UTC)}), person(2))
+    wanted = columns(definitions, "buyers", "computed.first")
+    files = {
+        name: b"".join(written(rows(state, "buyers", wanted), form.writer(wanted))) for name, form in FORMATS.items()
+    }
+    assert [line.split(b",")[2] for line in files["csv"].splitlines()[1:]] == [b"2023-11-14T22:13:20.005Z", b""]
+    assert json.loads(files["ndjson"].splitlines()[0])["computed.first"] == "2023-11-14T22:13:20.005Z"
+    column = pyarrow.parquet.read_table(io.BytesIO(files["parquet"])).column("computed.first")
+    assert str(column.type) == "timestamp[ms, tz=UTC]"
+    assert column.to_pylist() == [datetime(2023, 11, 14, 22, 13, 20, 5_000, UTC), None]
 
 
 def test_parquet_has_types() -> None:

@@ -154,6 +154,7 @@ def test_provenance_names_event_source_and_definitions(client: fakes.Client) -> 
     assert found["traits"] == {"plan": said, "tags": said | {"event": None, "source": None}}
     reckoned = {
         "definitions_version": 1, "expression": 'count("Bought")', "aggregates": ['count("Bought")'], "traits": [],
+        "audiences": [],
     }  # fmt: skip
     assert found["computed"] == {"orders": reckoned}
     chosen = client.get("/v1/profiles/user_id:ann?include=provenance,traits.tags,computed.none").json()["provenance"]

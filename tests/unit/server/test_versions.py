@@ -15,7 +15,7 @@ from tests.unit.server import fakes
 
 CANDIDATE = Definitions(
     traits=(Trait("orders", 'count("Bought")'),),
-    audiences=(Audience("buyers", "orders > 1", "Who buys"), Audience("all", "events > 0")),
+    audiences=(Audience("buyers", "orders > 1", "Who buys"), Audience("anybody", "events > 0")),
 )
 
 
@@ -47,12 +47,15 @@ def test_a_shadow_is_shown_beside_what_is_live(client: fakes.Client) -> None:
     """Sizes of both, who would move, and its members like those of any audience; live lists do not have it."""
     found = client.get("/v1/definitions/shadow").json()
     assert found["audiences"] == [
-        {"name": "buyers", "size": 5, "shadow_size": 3}, {"name": "all", "size": 0, "shadow_size": 0},
+        {"name": "buyers", "size": 5, "shadow_size": 3}, {"name": "anybody", "size": 0, "shadow_size": 0},
     ]  # fmt: skip
     assert found["settled"] is False
     audiences = client.get("/v1/audiences").json()
     assert [one["name"] for one in audiences["audiences"]] == ["buyers"]
-    assert [(one["name"], one["size"]) for one in audiences["shadow"]] == [("buyers@shadow", 3), ("all@shadow", 0)]
+    assert [(one["name"], one["size"]) for one in audiences["shadow"]] == [
+        ("buyers@shadow", 3),
+        ("anybody@shadow", 0),
+    ]
     moved = client.get("/v1/audiences/buyers/moves").json()
     assert (moved["staying"], moved["entering"], moved["leaving"]) == (2, 1, 3)
     assert moved["enter"] == [position.show(fakes.ANN + 5)]

@@ -34,6 +34,9 @@ def test_a_day_that_is_over_is_brought_together() -> None:
     assert piece is not None
     assert piece.files == 2
     assert choose([file(1, 100_000), file(2)], 1_000_000, "2026-01-02") is None
+    piece = choose([file(1, 1_000), file(2, 1_000), file(3, 10)], 1_000_000, "2026-01-02")
+    assert piece is not None
+    assert (piece.since, piece.until) == (1, 2)
 
 
 def test_files_of_one_part_stay_together() -> None:

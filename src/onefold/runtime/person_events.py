@@ -1,0 +1,99 @@
+"""All events of one person that can still be read: what history has, and from the log what it does not have yet."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
+
+from onefold.core import batch
+from onefold.core.identifiers import Finder
+from onefold.errors import Damaged, NotFoundError
+from onefold.language import excerpt
+from onefold.limits import HISTORY_LAG_MAX_BYTES
+from onefold.model import effect, entry, position
+from onefold.model.changes import Cursor
+from onefold.model.effect import Admitted
+from onefold.model.past import Past
+from onefold.model.profile import Profile
+from onefold.model.rules import Rules
+from onefold.ports import HistoryReader, LogReader, State
+
+Place = tuple[int, int]
+"""Partition, position."""
+
+_admitted = effect.decoder(frozenset((Admitted,)))
+_excerpts = excerpt.decoder((), ())
+
+
+class PersonEvents:
+    """Reads people's events from history and log. `rules` gives those in force in a partition."""
+
+    def __init__(
+        self, history: HistoryReader | None, log: LogReader, state: State, rules: Callable[[int], Rules]
+    ) -> None:
+        """Without a history only the latest events of a profile are found, as far as the log still has them."""
+        self._history = history
+        self._log = log
+        self._state = state
+        self._rules = rules
+
+    def of(self, profile: Profile) -> list[Past]:
+        """The person's events, each once, in no order. Fewer than `profile.events`: the others are no longer kept.
+
+        Raises `Damaged` where the log cannot be read, `StorageError` and its kin.
+        """
+        people = {profile.id, *(merge.absorbed for merge in profile.merges)}
+        places = {(place >> 56, place & (1 << 56) - 1) for place in profile.recent}
+        found: dict[Place, Past] = {}
+        if self._history is not None:
+            cursor = self._history.cursor()
+            found = {(past.partition, past.position): past for past in self._history.of_profiles(people)}
+            places.update(self._admitted_since(cursor, people))
+        missing = places - found.keys()
+        for past in self._of_log(missing, profile.id):
+            found[past.partition, past.position] = past
+        return list(found.values())
+
+    def _admitted_since(self, commit: int, people: set[int]) -> Iterator[Place]:
+        """Where these people's events are that came after a commit, as far as that many bytes of effects say."""
+        for later in self._state.commits(commit, HISTORY_LAG_MAX_BYTES):
+            for each in _admitted(later.effects):
+                if isinstance(each, Admitted) and each.profile in people:
+                    yield later.partition, each.position
+
+    def _of_log(self, places: Iterable[Place], owner: int) -> Iterator[Past]:
+        by_record: dict[Place, list[int]] = {}
+        for partition, place in sorted(places):
+            offset, index = position.split(place)
+            by_record.setdefault((partition, offset), []).append(index)
+        for (partition, offset), indexes in by_record.items():
+            if (data := self._record(partition, offset)) is not None:
+                yield from self._read(partition, offset, data, indexes, owner)
+
+    def _record(self, partition: int, offset: int) -> bytes | None:
+        try:
+            records = self._log.read(partition, offset, 1)
+        except NotFoundError:
+            return None
+        return records[0].data if records and records[0].offset == offset else None
+
+    def _read(self, partition: int, offset: int, data: bytes, indexes: list[int], owner: int) -> Iterator[Past]:
+        try:
+            whole, received = entry.decode(data), _excerpts(data)
+        except msgspec.MsgspecError as error:
+            raise Damaged(f"record {offset} of partition {partition} cannot be read: {error}") from error
+        assert isinstance(whole, entry.Received)
+        assert isinstance(received, entry.Received)
+        incoming = batch.read(partition, Cursor(), [(offset, received)], Finder(self._rules(partition))).incoming
+        for index in indexes:
+            one, event = incoming[index], whole.events[index]
+            yield Past(
+                partition=partition,
+                position=one.position,
+                profile=owner,
+                at_ms=one.at_ms,
+                received_ms=one.received_ms,
+                tie=one.fingerprint,
+                source=one.source,
+                name=event.event if event.type == "track" and event.event is not None else event.type,
+                event=event,
+            )
