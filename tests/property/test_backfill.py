@@ -18,7 +18,7 @@ from onefold.model.past import Past
 from onefold.model.position import split
 from onefold.model.rules import Rules
 from onefold.ports import Connection
-from onefold.runtime.backfill import Backfill
+from onefold.runtime.backfill import Backfill, Engines
 from onefold.testing.clock import ManualClock
 from onefold.testing.memory_history import MemoryHistory
 from onefold.testing.simulation import Versions
@@ -67,7 +67,8 @@ def live(seed: int, partitions: int, coming: Definitions, *, backfilled: bool, t
     versions.save(OLD if backfilled else coming)
     world.define(versions.definitions())
     clock: Clock = ManualClock(world.now_ms)
-    workshop = Backfill(world.writer, world.state, versions, Told(world), clock, at_once=2)
+    engines = Engines(world.writer, world.state, versions, Told(world))
+    workshop = Backfill(engines, clock, at_once=2)
     events = life(seed, 60)
     asked = chance.randrange(len(events))
     for number, (at_ms, event) in enumerate(events):
@@ -81,7 +82,7 @@ def live(seed: int, partitions: int, coming: Definitions, *, backfilled: bool, t
         if backfilled and chance.random() < 0.4:
             workshop.turn()
         if chance.random() < 0.1:  # A crash; sometimes the one before still writes.
-            workshop = Backfill(world.writer, world.state, versions, Told(world), clock, at_once=2)
+            workshop = Backfill(engines, clock, at_once=2)
     world.fold()
     while workshop.turn():
         world.fold()

@@ -12,7 +12,7 @@ Where it stands lies in the cursors alone: whoever goes on after a crash goes on
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from operator import itemgetter
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import structlog
 
@@ -60,24 +60,21 @@ class Versions(Protocol):
         ...
 
 
+class Engines(NamedTuple):
+    """What a backfill joins."""
+
+    writer: LogWriter
+    state: State
+    catalog: Versions
+    history: HistoryReader
+
+
 class Backfill:
     """Does what there is to do for the definitions that are to come; a turn is short."""
 
-    def __init__(
-        self,
-        writer: LogWriter,
-        state: State,
-        catalog: Versions,
-        history: HistoryReader,
-        clock: Clock,
-        *,
-        at_once: int = BACKFILL_MAX_PROFILES,
-    ) -> None:
+    def __init__(self, engines: Engines, clock: Clock, *, at_once: int = BACKFILL_MAX_PROFILES) -> None:
         """`at_once`: so many people at the most are brought by one entry."""
-        self._writer = writer
-        self._state = state
-        self._catalog = catalog
-        self._history = history
+        self._writer, self._state, self._catalog, self._history = engines
         self._clock = clock
         self._at_once = at_once
         self._generation = -1

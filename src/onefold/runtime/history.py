@@ -19,7 +19,7 @@ from onefold.model import effect
 from onefold.model.effect import Admitted, Merged
 from onefold.model.past import Past, PastMerge
 from onefold.ports import Commit, History, LogReader, State
-from onefold.runtime.backfill import Backfill
+from onefold.runtime.backfill import Backfill, Engines
 from onefold.runtime.bell import Rest
 from onefold.runtime.heap import seldom_collected
 from onefold.runtime.history_bodies import Bodies
@@ -191,7 +191,7 @@ def run(settings: Settings) -> None:
         log.info("writing history", location=place.history_location)
         historian = Historian(sources, history, clock, settings.history_flush_s)
         with seldom_collected():
-            loop(historian, Backfill(writer, state, catalog, history, clock), rest, pulse, stopped)
+            loop(historian, Backfill(Engines(writer, state, catalog, history), clock), rest, pulse, stopped)
         log.info("stopped")
 
 
