@@ -141,6 +141,49 @@ def test_reads_and_backups_work_beside_a_running_platform(platform: Platform, tm
     onefold("backup", "--verify", str(tmp_path / "backup"), code=3)
 
 
+def test_new_definitions_know_the_past(platform: Platform, tmp_path: Path) -> None:
+    """What happened before counts, once, though the role that computes is paused and killed; the log says it all."""
+    place = ("--data", str(platform.data))
+    for n in range(40):
+        platform.send(userId=f"u{n % 20}", traits={"n": n})
+    until(lambda: has_profile(platform, "user_id:u19"))
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    (workspace / "all.yaml").write_text(
+        'traits:\n  said: count("identify")\naudiences:\n  talkers: count("identify", within="1d") >= 2\n'
+    )
+    onefold("backfill", "pause", *place)
+    assert onefold("apply", str(workspace), "--yes", *place)["coming"]
+    assert onefold("backfill", *place)["state"] in {"waiting", "paused"}
+    platform.send(userId="u0")
+    (historian,) = [pid for pid, name in platform.roles().items() if name == "history"]
+    os.kill(historian, signal.SIGKILL)
+    onefold("backfill", "resume", *place)
+    assert onefold("backfill", "wait", *place) is None
+    until(lambda: onefold("audience", "list", *place)[0].get("size") == 20)
+    counts = [onefold("profile", "show", f"user_id:u{n}", *place)["computed"]["said"] for n in range(20)]
+    assert counts == [3, *[2] * 19]
+    assert onefold("replay", "--verify", *place)["equal"]
+
+
+def test_a_stopped_platform_computes_when_it_starts(platform: Platform, tmp_path: Path) -> None:
+    """Apply does not wait for a platform that is not there, and says so."""
+    platform.send(userId="u")
+    until(lambda: has_profile(platform, "user_id:u"))
+    platform.stop()
+    (tmp_path / "all.yaml").write_text('traits:\n  said: count("identify")\n')
+    command = [*COMMAND, "apply", str(tmp_path), "--yes", "--data", str(platform.data)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert "when it is started" in done.stdout
+    again = Platform(platform.data)
+    try:
+        place = ("--data", str(platform.data))
+        onefold("backfill", "wait", *place)
+        until(lambda: onefold("profile", "show", "user_id:u", *place)["computed"] == {"said": 1})
+    finally:
+        again.stop()
+
+
 def test_out_of_quarantine(platform: Platform) -> None:
     """A bad event is listed and shown; mended and sent again it is a person, and the account tells of both."""
     place = ("--data", str(platform.data))

@@ -18,6 +18,7 @@ from onefold.model.definitions import Definitions
 from onefold.ports import Catalog
 from onefold.runtime.backfill_plan import has_past, planned
 from onefold.runtime.difference import difference
+from onefold.runtime.supervisor import running
 from onefold.runtime.versions import in_shadow
 from onefold.runtime.workspace import load_workspace
 from onefold.storage.place import Place
@@ -109,11 +110,14 @@ def put_into_force(data: Path | None, make: Callable[[Catalog], Definitions], ho
     elif not coming:
         out.print(f"[green]✓[/] version {saved.version}: {summary(saved)}")
     else:
-        _follow(data, detach=how.detach)
+        _follow(place, data, detach=how.detach)
 
 
-def _follow(data: Path | None, *, detach: bool) -> None:
+def _follow(place: Place, data: Path | None, *, detach: bool) -> None:
     """Tell that definitions are being computed over history, and unless detached wait for them."""
+    if place.directory is not None and running(place.directory.path) is None:
+        out.print("nothing is served here now: what is new is computed over history when it is started")
+        return
     out.print("computing over history what is new; the old definitions stay in force until then")
     if detach:
         out.print("[dim]how far it is: onefold backfill; to call it off: onefold backfill cancel[/]")
