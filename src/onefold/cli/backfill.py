@@ -94,4 +94,5 @@ def _cancel(engines: Engines) -> None:
     definitions = engines.catalog.definitions()
     if definitions.coming is None:
         raise NotFoundError("nothing is being computed over history, so there is nothing to call off")
-    engines.catalog.save_definitions(replace(definitions, coming=None), getpass.getuser(), base=definitions.version)
+    without = replace(definitions, coming=None, note="calls off what was to come next")
+    engines.catalog.save_definitions(without, getpass.getuser(), base=definitions.version)

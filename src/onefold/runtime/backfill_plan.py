@@ -42,7 +42,7 @@ def planned(old: Definitions, wanted: Definitions, *, backfill: bool, quiet: boo
     """
     if quiet:
         wanted = structs.replace(wanted, quiet=tuple(_moved(old, wanted)))
-    later = structs.replace(old, coming=wanted)
+    later = structs.replace(old, coming=wanted, quiet=(), note="computes over history what comes next")
     return later if backfill and missing(later) else wanted
 
 

@@ -318,11 +318,16 @@ def _check_coming(latest: Definitions, definitions: Definitions) -> None:
     if latest.coming is None:
         return
     allowed = latest, latest.coming, msgspec.structs.replace(latest, coming=None)
-    if all(msgspec.structs.replace(definitions, version=each.version) != each for each in allowed):
+    if _said(definitions) not in map(_said, allowed):
         raise InvalidRequest(
             f"definitions are being computed over history (since version {latest.version}) and come into force after "
             "that; wait for them (`onefold backfill`), or call them off (`onefold backfill cancel`)"
         )
+
+
+def _said(definitions: Definitions) -> Definitions:
+    """What definitions say, whatever their version and how they come into force."""
+    return msgspec.structs.replace(definitions, version=0, note="", quiet=())
 
 
 def _check_scopes(scopes: Iterable[str]) -> list[str]:
