@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from bench.report import Bound, Row, table
@@ -32,29 +32,42 @@ def measure(*, quick: bool, events: int = 0, runs: int = 0) -> list[Row]:
     """From empty: send everything as fast as it is taken, wait until it is folded, and hold the account to it."""
     events = events or (200_000 if quick else 1_000_000)
     bodies = World().bodies(events // BATCH_EVENTS)
-    found = [one_machine(bodies) for _ in range(runs or (1 if quick else 3))]
+    times = range(runs or (1 if quick else 3))
+    found = [one_machine(bodies) for _ in times]
+    whole = [one_machine(bodies, history=True) for _ in times]
+    return [
+        _row("the whole durable path, all processes", found, events, Bound(12, 6)),
+        _row("the same with history, which every event is written into", whole, events, None),
+    ]
+
+
+def _row(what: str, found: Sequence[Cost], events: int, bound: Bound | None) -> Row:
     details = {
         "events": events, "event_bytes": EVENT_BYTES, "batch": BATCH_EVENTS, "people": PEOPLE, "traits": 10,
         "audiences": 20, "acknowledged": "fsync", "cpu_s_per_million_by_role": [run.shares for run in found],
         "events_per_s": [run.events_per_s for run in found],
     }  # fmt: skip
-    costs = [run.cpu_s_per_million for run in found]
-    return [Row("the whole durable path, all processes", "CPU-s per million events", costs, Bound(12, 6), "", details)]
+    return Row(what, "CPU-s per million events", [run.cpu_s_per_million for run in found], bound, "", details)
 
 
-def one_machine(bodies: Sequence[bytes]) -> Cost:
-    """Send these to a new platform, `onefold serve`, until all are folded."""
-    with platform(definitions()) as running:
-        return spent(running, bodies)
+def one_machine(bodies: Sequence[bytes], *, history: bool = False) -> Cost:
+    """Send these to a new platform, `onefold serve`, until all are folded, and in history where there is one."""
+    with platform(definitions(), history=history) as running:
+        return spent(running, bodies, running.in_history if history else _nothing_more)
 
 
-def spent(running: Target, bodies: Sequence[bytes]) -> Cost:
-    """What it costs to take these batches in and to fold them, in whatever is there already."""
+def _nothing_more() -> None:
+    """All has been waited for."""
+
+
+def spent(running: Target, bodies: Sequence[bytes], then: Callable[[], None] = _nothing_more) -> Cost:
+    """What it costs to take these batches in and to fold them, in whatever is there already, and what comes `then`."""
     events = len(bodies) * BATCH_EVENTS
     requests = [running.request("/v1/batch", body) for body in bodies]
     before, began_s = running.cpu_s(), time.perf_counter()
     asyncio.run(send_all(requests, running.collect_port))
     running.settled(events)
+    then()
     return Cost.between(before, running.cpu_s(), events, time.perf_counter() - began_s)
 
 

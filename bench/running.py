@@ -12,7 +12,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -21,12 +21,16 @@ from msgspec import Struct
 
 from onefold.clock import SystemClock
 from onefold.model.definitions import Definitions
+from onefold.storage import history_standing
 from onefold.storage.catalog_sqlite import SqliteCatalog
 from onefold.storage.directory import DataDirectory
 from onefold.storage.state_lmdb import LmdbState
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 START_WITHIN_S = 120.0
+_DIED = "role died"
+"""What the supervisor says of a role that it has to start again."""
+_SAID_LINES = 50
 
 
 class Target(Protocol):
@@ -89,6 +93,14 @@ class Running(Struct):
     def settled(self, received: int) -> dict[str, int]:
         """Wait until so many events are accounted for; the account, which must close."""
         return until_folded(self, received)
+
+    def in_history(self, within_s: float = 300.0) -> None:
+        """Wait until history has every event that is folded by now."""
+        deadline_s = time.monotonic() + within_s
+        with closing(LmdbState(self.data / "state", readonly=True)) as state:
+            while state.commits(history_standing.read(self.data / "history").cursor, 1):
+                assert time.monotonic() < deadline_s, "history does not keep up"
+                time.sleep(0.1)
 
     def get(self, path: str) -> Any:
         """An answer of the API, as JSON or text."""
@@ -156,8 +168,13 @@ def _pss(pid: int) -> int:
 
 
 @contextmanager
-def platform(definitions: Definitions, *flags: str, data: Path | None = None) -> Iterator[Running]:
-    """`onefold serve`, with these definitions in force from the start."""
+def platform(
+    definitions: Definitions, *flags: str, data: Path | None = None, history: bool = False
+) -> Iterator[Running]:
+    """`onefold serve`, with these definitions in force from the start; `history`: with its role.
+
+    Fails in the end where a role has died meanwhile: what was measured is not what a platform costs that lives.
+    """
     with tempfile.TemporaryDirectory(prefix="onefold-bench-") as scratch:
         place = data or Path(scratch) / "data"
         directory = DataDirectory.open(place)
@@ -171,24 +188,27 @@ def platform(definitions: Definitions, *flags: str, data: Path | None = None) ->
         catalog.close()
         command = [sys.executable, "-m", "onefold", "serve", "--data", str(place), "--port", "0", *flags]
         began_s = time.perf_counter()
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        environ = os.environ | {"ONEFOLD_HISTORY": str(history).lower()}
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environ)
+        said: list[str] = []
         try:
-            port = _ready(process)
+            port = _ready(process, said)
             yield Running(place, process, port, keys[0], keys[1], time.perf_counter() - began_s)
         finally:
             process.terminate()
             process.wait()
+        died = [line for line in said if _DIED in line]
+        assert not died, "a role has died:\n" + "".join(said[-_SAID_LINES:])
 
 
-def _ready(process: "subprocess.Popen[str]") -> int:
+def _ready(process: "subprocess.Popen[str]", said: list[str]) -> int:
     assert process.stderr is not None
-    lines: list[str] = []
     for line in process.stderr:
-        lines.append(line)
+        said.append(line)
         if '"ready"' in line:
-            threading.Thread(target=process.stderr.read, daemon=True).start()
+            threading.Thread(target=said.extend, args=(process.stderr,), daemon=True).start()
             return int(json.loads(line)["url"].rpartition(":")[2])
-    raise AssertionError("the platform did not start:\n" + "".join(lines))
+    raise AssertionError("the platform did not start:\n" + "".join(said))
 
 
 def free_port() -> int:
