@@ -11,7 +11,7 @@ from onefold.errors import SettingsError
 
 CLAIMS = (
     "machine", "path", "collect", "latency", "step", "windows", "scale", "api", "million", "rebuild", "history",
-    "preview", "cluster",
+    "backfill", "preview", "cluster",
 )  # fmt: skip
 
 
