@@ -43,7 +43,7 @@ def measure(*, quick: bool) -> list[Row]:
     assert found == asked > 0, (found, asked)
     shares = {role: round(cpu_s - before.get(role, 0.0), 2) for role, cpu_s in after.items()}
     details = {"events": events, "people": people, "cpu_s_by_role": shares, "events_counted": found}
-    what = f"backfill of one trait over {events:,} events of {people:,} people, s"
+    what = f"backfill of one trait over {events:,} events of {people:,} people"
     return [Row(what, "s", [taken_s], Bound(120, 30) if not quick else None, "", details)]
 
 

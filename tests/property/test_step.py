@@ -196,6 +196,26 @@ def test_partitions_that_share_commits_cannot_be_seen(seed: int, share: int) -> 
     assert again.state.counts() == world.state.counts()
 
 
+@pytest.mark.parametrize("remembered", [1, 2, 5])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_a_worker_forgets_cannot_be_seen(seed: int, remembered: int) -> None:
+    """A worker that can keep few profiles in memory, also fewer than a batch has, folds as one that keeps all."""
+    events = life(seed, 80)
+    world = World(DEFINITIONS, remembered=remembered)
+    for now_ms, event in events:
+        world.now_ms = max(world.now_ms, now_ms)
+        world.send(
+            event, {**event, "messageId": f"{event['messageId']}'", "userId": f"u{len(event) % 7}", "anonymousId": None}
+        )
+        if now_ms % 3 == 0:
+            world.fold()
+    world.fold()
+    whole = World(DEFINITIONS)
+    whole.reader, whole.folding = world.reader, Folding(world.reader, whole.state, Programs(lambda _: DEFINITIONS))
+    whole.fold()
+    assert whole.people() == world.people()
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_order_of_arrival_cannot_be_seen(seed: int) -> None:
     """Late and out-of-order events give the same people as events in order, once all have arrived."""

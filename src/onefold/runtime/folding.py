@@ -3,7 +3,7 @@
 The same code runs live, in a replay and in the simulation; only the ports differ.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 
@@ -36,7 +36,8 @@ _CONTESTED_EVENTS = 16_000
 """What a commit may fold while others commit, too: the more, the more people it has in common with theirs."""
 _CONTESTED_COMMITS = 100
 """For so many commits after a conflict another one is expected."""
-_CACHED_PROFILES = 50_000
+CACHED_PROFILES = 50_000
+"""Profiles that a worker keeps in memory; up to twice as many."""
 _RECEIVED = b'{"kind":"received"'
 """What every entry with events begins with; others may."""
 _FINDERS = 4
@@ -49,15 +50,23 @@ Alone = Tick | Defined | Ruled | Sweep | Backfilled
 class Folding:
     """The fold of some partitions into one state."""
 
-    def __init__(self, log: LogReader, state: State, programs: Programs, *, alone: bool = True) -> None:
-        """`alone`: nobody else is expected to commit to this state."""
+    def __init__(
+        self,
+        log: LogReader,
+        state: State,
+        programs: Programs,
+        *,
+        alone: bool = True,
+        remembered: int = CACHED_PROFILES,
+    ) -> None:
+        """`alone`: nobody else is expected to commit to this state. `remembered`: profiles that are kept in memory."""
         self._log = log
         self._state = state
         self._programs = programs
         self._finders: dict[int, Finder] = {}
         """Fingerprint of rules → what finds identifiers under them."""
         self._snapshot = 0
-        self._profiles: Recent[int, Profile] = Recent(_CACHED_PROFILES)
+        self._profiles: Recent[int, Profile] = Recent(remembered)
         self._cursors: dict[int, Cursor] = {}
         self._ahead: dict[int, tuple[int | None, list[Record]]] = {}
         """Partition → `until`, and what was read and not yet folded."""
@@ -335,16 +344,31 @@ class Folding:
         unknown = [name for name in names if name not in owners] if owners else names
         loaded = self._state.load(unknown, missing, messages, self._profiles)
         owners |= loaded.identifiers
-        for profile_id in {*loaded.identifiers.values(), *loaded.profiles}:
-            profile = self._remembered(pending, profile_id)
-            if profile is None:
-                profile = profiles.decode(loaded.profiles[profile_id])
-                self._profiles.put(profile_id, profile)
-            here[profile_id] = profile
+        found = loaded.profiles
+        wanting = {*loaded.identifiers.values(), *found}
+        while wanting:
+            here |= self._taken(pending, wanting, found)
+            wanting -= here.keys()
+            # What was in memory a moment ago, and so was not loaded, has had to give way to others.
+            found = self._state.load((), wanting, ()).profiles if wanting else {}
+            if not wanting <= found.keys():
+                raise Conflict("a profile of this batch was absorbed meanwhile")
         pending.seen |= loaded.seen
         loaded.seen.update(pending.admitted(messages))
         pending.reads(loaded.identifiers, {*here, *wanted} if wanted else here)
         return View(owners, here, loaded.seen)
+
+    def _taken(self, pending: "_Pending", wanting: set[int], found: Mapping[int, bytes]) -> dict[int, Profile]:
+        """Those of these profiles that are in memory or were found; what was found is remembered."""
+        here: dict[int, Profile] = {}
+        for profile_id in wanting:
+            profile = self._remembered(pending, profile_id)
+            if profile is None and profile_id in found:
+                profile = profiles.decode(found[profile_id])
+                self._profiles.put(profile_id, profile)
+            if profile is not None:
+                here[profile_id] = profile
+        return here
 
     def _remembered(self, pending: "_Pending", profile_id: int) -> Profile | None:
         profile = self._profiles.get(profile_id)

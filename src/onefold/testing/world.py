@@ -17,7 +17,7 @@ from onefold.model.entry import Defined, Outgoing, Rejected, Ruled, Sweep, Tick
 from onefold.model.profile import Profile
 from onefold.model.rules import Rules
 from onefold.ports import LogReader, LogWriter, State
-from onefold.runtime.folding import Folding
+from onefold.runtime.folding import CACHED_PROFILES, Folding
 from onefold.runtime.programs import Programs
 from onefold.testing.memory_log import MemoryLog
 from onefold.testing.memory_state import MemoryState
@@ -54,13 +54,16 @@ class World:
         partitions: int = 1,
         rules: Rules | None = None,
         state: State | None = None,
+        remembered: int = CACHED_PROFILES,
     ) -> None:
+        """`remembered`: how many profiles the worker keeps in memory."""
         log = MemoryLog(partitions)
         self.writer: LogWriter = log
         self.reader: LogReader = log
         self.partitions = partitions
         self.state: State = state or MemoryState()
         self.now_ms = START_MS
+        self._remembered = remembered
         self.folding = self.new_folding()
         if rules is not None:
             self.rule(rules)
@@ -69,7 +72,7 @@ class World:
 
     def new_folding(self) -> Folding:
         """A worker that knows nothing but what the state says."""
-        return Folding(self.reader, self.state, Programs(self._unknown))
+        return Folding(self.reader, self.state, Programs(self._unknown), remembered=self._remembered)
 
     def _unknown(self, version: int) -> Definitions:
         raise AssertionError(f"version {version} is in no entry of the log")
