@@ -3,10 +3,13 @@
 import subprocess
 import sys
 
+import confluent_kafka
 import pytest
 
-from onefold.errors import SettingsError
-from onefold.storage.log_kafka_client import KafkaOptions
+from onefold.errors import SettingsError, Unavailable
+from onefold.storage.log_kafka_client import KafkaOptions, Link
+
+_DESTROY_BROKER = -137
 
 WITHOUT = """
 import sys
@@ -29,3 +32,9 @@ def test_without_the_extra_its_command_is_told() -> None:
     """The modules can be imported without the client library, and whoever needs it learns how to install it."""
     done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=False)
     assert "SettingsError: a log on Kafka needs confluent-kafka: pip install 'onefold[kafka]'" in done.stderr
+
+
+def test_a_broker_that_was_let_go_of_may_come_back() -> None:
+    """Librdkafka forgets a broker that went away while it was asked; asking again helps, and no role has to end."""
+    error = confluent_kafka.KafkaError(_DESTROY_BROKER)
+    assert isinstance(Link(KafkaOptions("localhost:9092")).error(error, "say where the log ends"), Unavailable)
