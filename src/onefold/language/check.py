@@ -228,15 +228,7 @@ def _references(node: n.Node, kind: type[n.TraitRef | n.InAudience]) -> Iterator
         if isinstance(node, kind):
             yield node.name, node.column
         elif not isinstance(node, n.Kept):
-            stack.extend(reversed(list(_parts(node))))
-
-
-def _parts(node: n.Node) -> Iterator[n.Node]:
-    for field in node.__struct_fields__:
-        value = getattr(node, field)
-        for item in value if isinstance(value, tuple) else (value,):
-            if isinstance(item, n.Node):
-                yield item
+            stack.extend(reversed(list(n.children(node))))
 
 
 def _first(definitions: Definitions) -> tuple[Part, str]:

@@ -103,13 +103,7 @@ def kept_by(checked: Checked) -> dict[str, n.Kept]:
 
 def event_fields(node: n.Node) -> Iterator[n.Field]:
     """Every event field in a tree, those inside aggregates included."""
-    if isinstance(node, n.Field):
-        yield node
-    for name in node.__struct_fields__:
-        child = getattr(node, name)
-        for item in child if isinstance(child, tuple) else (child,):
-            if isinstance(item, n.Node):
-                yield from event_fields(item)
+    return (part for part in n.everything(node) if isinstance(part, n.Field))
 
 
 class _Compiler:

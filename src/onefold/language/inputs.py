@@ -36,13 +36,9 @@ def tells_time(part: n.Node) -> bool:
 def walk(node: n.Node) -> Iterator[n.Node]:
     """The nodes of profile scope: what a state is kept for is a leaf."""
     yield node
-    if isinstance(node, n.Kept):
-        return
-    for name in node.__struct_fields__:
-        child = getattr(node, name)
-        for item in child if isinstance(child, tuple) else (child,):
-            if isinstance(item, n.Node):
-                yield from walk(item)
+    if not isinstance(node, n.Kept):
+        for part in n.children(node):
+            yield from walk(part)
 
 
 def named(node: n.Node) -> Iterator[n.TraitRef | n.InAudience]:

@@ -21,19 +21,19 @@ class Keeping(Protocol):
 
     def merge(self, a: State, b: State) -> State:
         """The state of both; they may be reused, and must not be used again."""
-        raise NotImplementedError
+        ...
 
     def expire(self, state: State, now_ms: int) -> bool:
         """Drop what time has taken out by now; True where that may have changed the value. Only if `expires`."""
-        raise NotImplementedError
+        ...
 
     def is_empty(self, state: State) -> bool:
         """Nothing is left of it: the slot can go."""
-        raise NotImplementedError
+        ...
 
     def due_ms(self, state: State) -> int:
         """No later than when `expire` next drops something; NEVER_MS where values arm their profile themselves."""
-        raise NotImplementedError
+        ...
 
 
 class Lifetime:

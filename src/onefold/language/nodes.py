@@ -279,6 +279,22 @@ _LATER = frozenset(("until_ms", "calendar", "timezone", "number", "every_ms", "p
 """Fields of an aggregate that its canonical text has only where they are given: kept states have keys without them."""
 
 
+def children(node: Node) -> Iterator[Node]:
+    """The nodes right below a node, in the order of its text."""
+    for name in node.__struct_fields__:
+        value = getattr(node, name)
+        for item in value if isinstance(value, tuple) else (value,):
+            if isinstance(item, Node):
+                yield item
+
+
+def everything(node: Node) -> Iterator[Node]:
+    """A node and all nodes below it, whatever their scope."""
+    yield node
+    for part in children(node):
+        yield from everything(part)
+
+
 def events_of(kept: Kept) -> frozenset[str]:
     """The event names that may change a state; `*` is every name."""
     if isinstance(kept, Aggregate):

@@ -36,19 +36,19 @@ class Reader(Protocol):
 
     def read(self, node: ast.expr, scope: Literal["profile", "event"]) -> n.Node:
         """Any expression."""
-        raise NotImplementedError
+        ...
 
     def refuse(self, node: ast.expr | ast.keyword, code: Code, message: str, suggestion: str = "") -> n.Literal_:
         """Note a problem."""
-        raise NotImplementedError
+        ...
 
     def duration(self, node: ast.expr) -> int | None:
         """Milliseconds of a duration, or None where that was refused."""
-        raise NotImplementedError
+        ...
 
     def column(self, node: ast.expr) -> int:
         """Where a part of the text begins."""
-        raise NotImplementedError
+        ...
 
 
 def read_behaviour(reader: Reader, node: ast.Call, name: str) -> n.Node:

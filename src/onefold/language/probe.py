@@ -19,7 +19,7 @@ from onefold.language.parse import parse_expression
 from onefold.language.program import Program
 from onefold.language.show import show
 from onefold.language.source import EventScope, ProfileScope, Surroundings
-from onefold.language.spans import Spans, children
+from onefold.language.spans import Spans
 from onefold.language.suggest import nearest
 from onefold.model.definitions import Audience, Definitions, Trait
 
@@ -135,7 +135,7 @@ def parts(node: n.Node) -> Iterator[n.Node]:
     """The parts of a part that stand in profile scope: what a state is kept for has none."""
     if isinstance(node, n.Kept):
         return iter(())
-    return iter((node.items,)) if isinstance(node, n.Quantified) else children(node)
+    return iter((node.items,)) if isinstance(node, n.Quantified) else n.children(node)
 
 
 def _in_order(whole: Checked, name: str) -> dict[str, n.Node]:

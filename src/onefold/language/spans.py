@@ -1,8 +1,6 @@
 """Where the parts of an expression stand in its text: a node says where it begins, its words say where it ends."""
 
-from collections.abc import Iterator
 from itertools import accumulate
-from typing import Any
 
 from onefold.language import nodes as n
 from onefold.language.lexis import tokens
@@ -29,7 +27,7 @@ class Spans:
     def _behind(self, node: n.Node) -> int:
         """The index of the first word behind a part."""
         first = self._at[node.column]
-        behind = max([self._behind_word(first), *map(self._behind, children(node))])
+        behind = max([self._behind_word(first), *map(self._behind, n.children(node))])
         if isinstance(node, n.In):
             behind = self._closed(next(i for i in range(behind, len(self._words)) if self._words[i].text == "in") + 1)
         while self._depth[behind] > self._depth[first]:
@@ -51,17 +49,3 @@ class Spans:
         while self._depth[behind] > self._depth[opening]:
             behind += 1
         return behind
-
-
-def children(node: n.Node) -> Iterator[n.Node]:
-    """The parts that a part is made of, in the order of its fields; also those of an aggregate."""
-    for name in node.__struct_fields__:
-        yield from _nodes(getattr(node, name))
-
-
-def _nodes(value: Any) -> Iterator[n.Node]:
-    if isinstance(value, n.Node):
-        yield value
-    elif isinstance(value, tuple):
-        for item in value:
-            yield from _nodes(item)

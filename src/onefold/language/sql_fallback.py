@@ -4,7 +4,7 @@ SQL finds the events that such a definition mentions and gives them in order of 
 stream is run over them here, and judges as of the instant that is asked about. Exact, and slow: microseconds an event.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -109,7 +109,7 @@ def has_sql(node: n.Node, types: Mapping[str, n.Type]) -> bool:
 
 def _aggregate_has_sql(node: n.Aggregate) -> bool:
     later = (node.until_ms, node.calendar, node.timezone, node.number, node.every_ms, node.per)
-    inside = [part for each in (node.field, node.where) if each is not None for part in _everything(each)]
+    inside = [part for each in (node.field, node.where) if each is not None for part in n.everything(each)]
     known = all(_plain(part) or (isinstance(part, n.Field) and _is_path(part.path, "time")) for part in inside)
     return node.function in AGGREGATES and all(each is None for each in later) and known
 
@@ -124,15 +124,6 @@ def _plain(node: n.Node) -> bool:
 
 def _is_path(path: n.Path, *but: str) -> bool:
     return all(isinstance(step, str) for step in path) and path[0] not in but
-
-
-def _everything(node: n.Node) -> Iterator[n.Node]:
-    yield node
-    for name in node.__struct_fields__:
-        child = getattr(node, name)
-        for item in child if isinstance(child, tuple) else (child,):
-            if isinstance(item, n.Node):
-                yield from _everything(item)
 
 
 def references(checked: Checked, names: Sequence[str] | set[str]) -> set[str]:

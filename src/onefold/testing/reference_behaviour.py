@@ -26,12 +26,12 @@ class Happened(Protocol):
     @property
     def at_ms(self) -> int:
         """When it happened."""
-        raise NotImplementedError
+        ...
 
     @property
     def name(self) -> str:
         """The name that definitions give it."""
-        raise NotImplementedError
+        ...
 
 
 # --- windows -----------------------------------------------------------------------------------------------

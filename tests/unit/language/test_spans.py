@@ -5,10 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onefold.language import nodes as n
+from onefold.language.nodes import children
 from onefold.language.parse import parse_expression
 from onefold.language.probe import parts
 from onefold.language.show import show
-from onefold.language.spans import Spans, children
+from onefold.language.spans import Spans
 from onefold.testing.seeded import Seeded
 
 
