@@ -8,6 +8,7 @@ import pytest
 from onefold.clock import Clock
 from onefold.core import batch
 from onefold.core.identifiers import Finder
+from onefold.errors import StorageError
 from onefold.limits import HOUR_MS
 from onefold.model import entry as entries
 from onefold.model.changes import Cursor
@@ -57,6 +58,21 @@ class Told(MemoryHistory):
             partition, effect.position, effect.profile, incoming.at_ms, effect.at_ms, incoming.fingerprint,
             received.source, effect.name, received.events[index],
         )  # fmt: skip
+
+
+class Broken(Told):
+    """The first two connections break before they have given anything."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.asked = 0
+
+    def connect(self, spill: str = "") -> Connection:
+        self.asked += 1
+        connection = super().connect(spill)
+        if self.asked <= 2:
+            connection.execute("DROP TABLE events")
+        return connection
 
 
 def live(seed: int, partitions: int, coming: Definitions, *, backfilled: bool, then_ms: int = 2 * HOUR_MS) -> World:
@@ -123,6 +139,32 @@ def test_folding_the_log_again_needs_no_history(seed: int) -> None:
     while again.folding.advance(0):
         pass
     assert again.state.digest() == world.state.digest()
+
+
+def test_history_that_cannot_be_read_is_read_again() -> None:
+    """Trouble in the middle of people costs nobody anything, and nobody counts twice."""
+    world, versions = World(partitions=1), Versions()
+    versions.save(OLD)
+    world.define(versions.definitions())
+    for at_ms, event in life(3, 60):
+        world.now_ms = max(world.now_ms, at_ms)
+        world.send(event)
+    versions.save(msgspec.structs.replace(OLD, coming=DEFINITIONS))
+    world.define(versions.definitions())
+    world.fold()
+    engines = Engines(world.writer, world.state, versions, Broken(world))
+    workshop, troubles = Backfill(engines, ManualClock(world.now_ms), at_once=1), 0
+    while versions.definitions().coming is not None:
+        try:
+            workshop.turn()
+        except StorageError:
+            troubles += 1
+        world.fold()
+    world.define(versions.definitions())
+    world.fold()
+    world.pass_time(2 * HOUR_MS)
+    assert troubles == 2
+    assert world.people() == live(3, 1, DEFINITIONS, backfilled=False).people()
 
 
 def test_first_values_can_be_kept_quiet() -> None:

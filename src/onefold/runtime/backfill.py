@@ -18,7 +18,7 @@ import structlog
 
 from onefold.clock import Clock
 from onefold.core.gather import gather
-from onefold.errors import Conflict
+from onefold.errors import Conflict, StorageError
 from onefold.language.check import Checked
 from onefold.language.compile_python import compile_definitions
 from onefold.language.program import Program
@@ -129,7 +129,11 @@ class Backfill:
             line = work.lines[home] = _Line(work, self._history, home, cursor, self._at_once)
         if not line.may_write(cursor):
             return False
-        after, upto, states = next(line.chunks)
+        try:
+            after, upto, states = next(line.chunks)
+        except StorageError:
+            del work.lines[home]  # It has nothing more: the next attempt begins anew where the cursor stands.
+            raise
         entry = Backfilled(self._clock.now_ms(), work.version, after, upto, entries.encode_states(states))
         line.wrote(self._writer.append({home: [entries.encode(entry)]})[home], upto)
         return True

@@ -1,6 +1,6 @@
 """What a backfill reads of history: of each person's events just what is asked for, person by person."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -10,10 +10,17 @@ from onefold.language.compile_python import event_fields
 from onefold.language.nodes import Kept, events_of
 from onefold.model.past import signed, unsigned
 from onefold.ports import Connection, HistoryReader
+from onefold.storage.history_asking import bounded
 
 _ROWS = 2_000
 """Fetched at once."""
+_MEMORY = "512MB"
+_THREADS = 1
+"""Live events go on meanwhile."""
 _OBJECTS = ("properties", "context", "traits")
+
+
+People = Generator[tuple[int, PastEvent], None, None]
 
 
 class Wanted(Struct, frozen=True):
@@ -34,19 +41,17 @@ def wanted(kept: Collection[Kept], before: Mapping[int, int]) -> Wanted:
     return Wanted(before, None if "*" in names else names, roots & frozenset(_OBJECTS))
 
 
-def people(history: HistoryReader, home: int, after: int, what: Wanted) -> Iterator[tuple[int, PastEvent]]:
+def people(history: HistoryReader, home: int, after: int, what: Wanted) -> People:
     """(profile, event) for profiles at home in this partition with id > `after`, in the order of their ids.
 
-    The profile is whose the event was when it came. All of one snapshot; memory stays bounded, as DuckDB sorts on disk.
+    The profile is whose the event was when it came. All of one snapshot; what does not fit _MEMORY is sorted on disk.
+    Raises `StorageError`, after which it has nothing more.
     """
-    connection = history.connect()
-    try:
+    with bounded(history, _MEMORY, _THREADS) as connection:
         _select(connection, home, after, what)
         while rows := connection.fetchmany(_ROWS):
             for profile, at_ms, tie, *rest in rows:
                 yield unsigned(profile), PastEvent(at_ms, tie, *rest)
-    finally:
-        connection.close()
 
 
 def _select(connection: Connection, home: int, after: int, what: Wanted) -> None:

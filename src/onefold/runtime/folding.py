@@ -96,27 +96,28 @@ class Folding:
     def _advance(self, partitions: Collection[int], max_events: int, until: int | None) -> int:
         """An entry without events has a commit of its own; where one comes first, the partition's events wait."""
         share = min(max_events, _CONTESTED_EVENTS if self._contested else STEP_MAX_EVENTS) // len(partitions) or 1
-        alone = [partition for partition in partitions if self._is_alone_next(partition, share, until)]
+        alone = [partition for partition in partitions if self._alone_next(partition, share, until) is not None]
         taken = sum(self._until_nobody_is_faster(partial(self._fold_next, one, share, until)) for one in alone)
         others = [partition for partition in partitions if partition not in alone]
         if others:
             taken += self._until_nobody_is_faster(partial(self._fold_events, others, share, until))
         return taken
 
-    def _is_alone_next(self, partition: int, share: int, until: int | None) -> bool:
+    def _alone_next(self, partition: int, share: int, until: int | None) -> Alone | None:
+        """The next entry, where it carries no events."""
         records = self._records(partition, share, until)
         if not records or records[0].data.startswith(_RECEIVED):
-            return False
-        return isinstance(self._decode(self._programs.get(self.cursor(partition).version), records[0]), Alone)
+            return None
+        entry = self._decode(self._programs.get(self.cursor(partition).version), records[0])
+        return entry if isinstance(entry, Alone) else None
 
     def _fold_next(self, partition: int, share: int, until: int | None) -> int:
         """Fold the next entry, if it carries no events; another worker may have done so meanwhile."""
-        if not self._is_alone_next(partition, share, until):
+        entry = self._alone_next(partition, share, until)
+        if entry is None:
             return 0
         cursor, records = self.cursor(partition), self._records(partition, share, until)
         program = self._programs.get(cursor.version)
-        entry = self._decode(program, records[0])
-        assert isinstance(entry, Alone)
         self._fold_alone(Place(partition, cursor, records[0].offset, entry.at_ms), entry, program)
         self._ahead[partition] = until, records[1:]
         return 1
@@ -349,10 +350,12 @@ class Folding:
         while wanting:
             here |= self._taken(pending, wanting, found)
             wanting -= here.keys()
-            # What was in memory a moment ago, and so was not loaded, has had to give way to others.
-            found = self._state.load((), wanting, ()).profiles if wanting else {}
-            if not wanting <= found.keys():
-                raise Conflict("a profile of this batch was absorbed meanwhile")
+            if wanting:  # They were in memory a moment ago, so were not loaded, and have had to give way to others.
+                again = self._state.load((), wanting, ())
+                found = again.profiles
+                if not wanting <= found.keys():
+                    assert again.snapshot != loaded.snapshot, f"profiles of identifiers are missing: {wanting}"
+                    raise Conflict("a profile of this batch was absorbed meanwhile")
         pending.seen |= loaded.seen
         loaded.seen.update(pending.admitted(messages))
         pending.reads(loaded.identifiers, {*here, *wanted} if wanted else here)

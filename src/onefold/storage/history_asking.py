@@ -1,7 +1,8 @@
 """Asking history large questions within bounds of memory, threads and time."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import duckdb
 
 from onefold.errors import Cancelled, Overloaded, StorageError
 from onefold.language.sql_functions import SqlFunction
-from onefold.ports import HistoryReader
+from onefold.ports import Connection, HistoryReader
 from onefold.storage import history_functions
 from onefold.storage.history_views import quoted
 
@@ -23,6 +24,25 @@ class Means(NamedTuple):
     timeout_s: float = 60.0
 
 
+@contextmanager
+def bounded(history: HistoryReader, memory: str, threads: int) -> Iterator[Connection]:
+    """A connection to one snapshot of history that uses so much memory and goes on on the disk while it is open.
+
+    What fails in the block raises `StorageError`.
+    """
+    with (
+        TemporaryDirectory(prefix="onefold-asking-") as scratch,
+        closing(history.connect(scratch)) as connection,
+    ):
+        connection.execute(f"SET memory_limit = {quoted(memory)}")
+        connection.execute(f"SET threads = {threads}")
+        connection.execute("SET preserve_insertion_order = false")
+        try:
+            yield connection
+        except duckdb.Error as error:
+            raise StorageError(f"history cannot be asked: {error}") from error
+
+
 class Asking:
     """A connection to one snapshot of history, with the functions that compiled definitions call.
 
@@ -30,17 +50,14 @@ class Asking:
     """
 
     def __init__(self, history: HistoryReader, means: Means) -> None:
-        self._scratch = TemporaryDirectory(prefix="onefold-asking-")
-        self._connection = history.connect(self._scratch.name)
+        self._open = ExitStack()
+        self._connection = self._open.enter_context(bounded(history, means.memory, means.threads))
         history_functions.register(self._connection)
         self._known: set[str] = set()
         self._why = ""
         self._timer = threading.Timer(means.timeout_s, self.cancel, (f"it took longer than {means.timeout_s:g} s",))
         self._timer.daemon = True
         self._timer.start()
-        self.run(f"SET memory_limit = {quoted(means.memory)}")
-        self.run(f"SET threads = {means.threads}")
-        self.run("SET preserve_insertion_order = false")
 
     def know(self, functions: Mapping[str, SqlFunction]) -> None:
         """Make a plan's own functions known, as far as they are not."""
@@ -80,5 +97,4 @@ class Asking:
     def close(self) -> None:
         """Let go of the connection and of what went to the disk."""
         self._timer.cancel()
-        self._connection.close()
-        self._scratch.cleanup()
+        self._open.close()
