@@ -9,9 +9,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from onefold.language import nodes as n
-from onefold.language.aggregates import MONOIDS
-from onefold.language.calendars import Calendar, calendar_of
-from onefold.language.periods import Periods
+from onefold.language.keeping.aggregates import MONOIDS
+from onefold.language.keeping.calendars import Calendar, calendar_of
+from onefold.language.keeping.periods import Periods
 from onefold.language.zones import zone
 from onefold.limits import DAY_MS, HOUR_MS, NEVER_MS
 from onefold.model.profile import Profile

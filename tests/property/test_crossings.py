@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onefold.language.crossings import Crossings
+from onefold.language.stream.crossings import Crossings
 from onefold.language.values import NUMBERS, compare
 
 NUMBER = st.one_of(st.integers(-5, 5), st.floats(-5, 5, allow_nan=False).map(lambda x: round(x, 1)))

@@ -8,9 +8,9 @@ import pytest
 
 from onefold.core.explain import explain
 from onefold.core.retrace import retrace
-from onefold.language.check import checked
-from onefold.language.probe import defined, probed
+from onefold.language.reading.check import checked
 from onefold.language.scalars.dates import dated
+from onefold.language.stream.probe import defined, probed
 from onefold.model.definitions import Definitions
 from onefold.model.explanation import Explanation, Ground
 from onefold.model.past import Past

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from onefold.language import nodes as n
-from onefold.language.check import checked
-from onefold.language.compile_python import compile_definitions
+from onefold.language.reading.check import checked
+from onefold.language.stream.compile import compile_definitions
 from onefold.model import profile as profiles
 from onefold.model.definitions import Definitions
 from onefold.model.effect import Entered, Left

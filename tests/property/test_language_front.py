@@ -6,11 +6,11 @@ from tempfile import TemporaryDirectory
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from onefold.language.check import checked
 from onefold.language.instants import parse_instant
 from onefold.language.nodes import Node, canonical
-from onefold.language.parse import parse_expression
-from onefold.language.show import show
+from onefold.language.reading.check import checked
+from onefold.language.reading.parse import parse_expression
+from onefold.language.reading.show import show
 from onefold.model.definitions import Audience, Definitions, Trait
 from onefold.runtime.workspace import read_workspace
 from onefold.testing import generate

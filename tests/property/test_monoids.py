@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onefold.language import nodes as n
-from onefold.language.monoids import monoid_of, periods_of
-from onefold.language.quantiles import bucket, middle, percentile
+from onefold.language.keeping.monoids import monoid_of, periods_of
+from onefold.language.keeping.quantiles import bucket, middle, percentile
 from onefold.limits import ACTIVE_PERIODS_MAX, DAY_MS, HOUR_MS, MINUTE_MS, PERCENTILE_VALUES_MAX, SESSIONS_MAX
 from onefold.model.profile import Profile
 from onefold.testing import reference

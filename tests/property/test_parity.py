@@ -7,9 +7,9 @@ import pytest
 import xxhash
 from msgspec import structs
 
-from onefold.language.check import checked
-from onefold.language.compile_python import compile_definitions
+from onefold.language.reading.check import checked
 from onefold.language.scalars.dates import undated
+from onefold.language.stream.compile import compile_definitions
 from onefold.model.definitions import Definitions
 from onefold.testing import reference, reference_calls
 from onefold.testing.reference import Occurrence

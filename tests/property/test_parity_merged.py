@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from onefold.language.check import checked
+from onefold.language.reading.check import checked
 from onefold.testing.reference import Occurrence
 from onefold.testing.seeded import START_MS, Seeded
 from onefold.testing.world import World

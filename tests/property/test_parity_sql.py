@@ -13,11 +13,11 @@ import msgspec
 import pytest
 
 from onefold.errors import NotInSql
-from onefold.language.check import Checked, checked
-from onefold.language.compile_sql import compile_sql
 from onefold.language.nodes import Type
+from onefold.language.reading.check import Checked, checked
 from onefold.language.scalars.dates import undated
-from onefold.language.sql_functions import FUNCTIONS
+from onefold.language.sql.compile import compile_sql
+from onefold.language.sql.functions import FUNCTIONS
 from onefold.model import profile as profiles
 from onefold.model.definitions import Definitions
 from onefold.model.past import Past, PastMerge, survivors, unsigned

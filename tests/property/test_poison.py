@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from onefold.collect.answer import Answer
 from onefold.collect.decode import Decoder
 from onefold.collect.record import records
-from onefold.language.aggregates import MONOIDS
-from onefold.language.check import checked
 from onefold.language.functions import DIGITS, DURATION, FUNCTIONS, PATTERN, REGEX, UNIT
+from onefold.language.keeping.aggregates import MONOIDS
 from onefold.language.nodes import QUANTIFIERS
+from onefold.language.reading.check import checked
 from onefold.limits import DAY_MS, MIB, MINUTE_MS
 from onefold.model import position
 from onefold.model.definitions import Audience, Definitions, Trait

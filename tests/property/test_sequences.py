@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onefold.language import nodes as n
-from onefold.language.sequences import Chain
+from onefold.language.keeping.sequences import Chain
 from onefold.limits import NEVER_MS, SEQUENCE_EVENTS_MAX
 from onefold.testing.generate_behaviour import sequence
 from onefold.testing.reference import Occurrence

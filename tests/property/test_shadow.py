@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from onefold.language.check import checked
+from onefold.language.reading.check import checked
 from onefold.limits import DAY_MS
 from onefold.model import profile as profiles
 from onefold.model.definitions import Definitions, is_shadow, live_name, shadow_name

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onefold.language import windows
-from onefold.language.aggregates import MONOIDS
+from onefold.language.keeping import windows
+from onefold.language.keeping.aggregates import MONOIDS
 from onefold.limits import DAY_MS, NEVER_MS, WINDOW_PANES_MAX
 
 START_MS = 1_700_000_000_000

@@ -12,10 +12,10 @@ import pytest
 from typer.main import get_command
 
 from onefold.cli.app import build
-from onefold.language.check import check_expression
 from onefold.language.functions import FUNCTIONS
 from onefold.language.nodes import AGGREGATES, BUILTINS, QUANTIFIERS
-from onefold.language.parse import CONDITIONS, INSTANTS, parse_expression
+from onefold.language.reading.check import check_expression
+from onefold.language.reading.parse import CONDITIONS, INSTANTS, parse_expression
 from onefold.runtime.workspace import load_workspace
 from onefold.testing.reference import Person, evaluate
 from tests.tidy.source import ROOT, texts

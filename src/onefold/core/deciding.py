@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 from onefold.core.batch import Incoming
 from onefold.language import nodes as n
-from onefold.language.aggregates import tally_of
-from onefold.language.calendars import PERSON_ZONE, ZONE_FIELD
-from onefold.language.probe import Probe
-from onefold.language.reach import Reach, reach
+from onefold.language.keeping.aggregates import tally_of
+from onefold.language.keeping.calendars import PERSON_ZONE, ZONE_FIELD
+from onefold.language.keeping.reach import Reach, reach
+from onefold.language.stream.probe import Probe
 from onefold.language.values import number
 from onefold.model.profile import Profile
 

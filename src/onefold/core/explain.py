@@ -14,7 +14,7 @@ from onefold.core.deciding import Deciding
 from onefold.core.retrace import counting, name_of, read, retrace
 from onefold.core.turning import Turns, alike, turns
 from onefold.language import nodes as n
-from onefold.language.probe import Probe, Probed
+from onefold.language.stream.probe import Probe, Probed
 from onefold.limits import HOUR_MS, PERCENTILE_VALUES_MAX, SEQUENCE_EVENTS_MAX, UNIQUE_VALUES_MAX
 from onefold.model import profile as profiles
 from onefold.model.explanation import Answer, Evidence, Explanation, Ground, Note, Part

@@ -6,7 +6,7 @@ from typing import Any
 from onefold.core.batch import Incoming
 from onefold.core.merge import declare
 from onefold.core.run import Run
-from onefold.language.program import Handler, Trigger
+from onefold.language.stream.program import Handler, Trigger
 from onefold.language.values import identical, storable
 from onefold.limits import PROFILE_TRAITS_MAX, RECENT_EVENTS_MAX
 from onefold.model.effect import Admitted

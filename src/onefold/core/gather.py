@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from onefold.language.excerpt import Reader
-from onefold.language.program import Program
+from onefold.language.stream.excerpt import Reader
+from onefold.language.stream.program import Program
 from onefold.model.profile import Profile
 
 

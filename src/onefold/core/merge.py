@@ -3,7 +3,7 @@
 from typing import Any
 
 from onefold.core.run import Run
-from onefold.language.program import IDENTITY, SEEN, Program, Trigger
+from onefold.language.stream.program import IDENTITY, SEEN, Program, Trigger
 from onefold.limits import RECENT_EVENTS_MAX
 from onefold.model.effect import Merged
 from onefold.model.profile import Declared, Merge, Profile

@@ -18,7 +18,7 @@ from onefold.core.renew import bring_to_present, mark, renew
 from onefold.core.resolve import resolve
 from onefold.core.run import Run
 from onefold.core.timers import arm
-from onefold.language.program import Program
+from onefold.language.stream.program import Program
 from onefold.limits import SWEEP_MAX_PROFILES
 from onefold.model.changes import Changes, Cursor, View
 from onefold.model.entry import PROFILE_ID_MAX, Backfilled

@@ -12,7 +12,7 @@ from onefold.core.merge import absorb
 from onefold.core.renew import bring_to_present
 from onefold.core.rules import MOST_IDENTIFIERS, ONE_USER_ID, UNIQUE_NAMESPACE
 from onefold.core.run import Run
-from onefold.language.program import IDENTITY
+from onefold.language.stream.program import IDENTITY
 from onefold.limits import LINKS_MAX, PROFILE_IDENTIFIERS_MAX
 from onefold.model.effect import Created, LinkRefused
 from onefold.model.position import profile_id

@@ -9,7 +9,7 @@ from onefold.core.identifiers import Who
 from onefold.core.renew import renew
 from onefold.core.run import Run
 from onefold.core.timers import wake
-from onefold.language.program import Program
+from onefold.language.stream.program import Program
 from onefold.model import entry
 from onefold.model.event import Excerpt
 from onefold.model.past import Past

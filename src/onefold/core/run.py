@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import structs
 
-from onefold.language.program import Program, Trigger
+from onefold.language.stream.program import Program, Trigger
 from onefold.limits import NEVER_MS
 from onefold.model.changes import Changed, Changes, Cursor, View
 from onefold.model.definitions import is_shadow

@@ -1,7 +1,7 @@
 """Timers: what time alone does to a profile. Windows lose their oldest events, moving comparisons turn."""
 
 from onefold.core.run import Run
-from onefold.language.program import NOW, Program, Trigger
+from onefold.language.stream.program import NOW, Program, Trigger
 from onefold.limits import NEVER_MS
 from onefold.model.profile import Profile
 

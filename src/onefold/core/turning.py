@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from onefold.core.run import Run
 from onefold.core.timers import wake
 from onefold.language import nodes as n
-from onefold.language.probe import Probe, Probed
+from onefold.language.stream.probe import Probe, Probed
 from onefold.limits import NEVER_MS, TURNS_MAX
 from onefold.model import position
 from onefold.model import profile as profiles

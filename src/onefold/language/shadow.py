@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from msgspec import structs
 
 from onefold.language import nodes as n
-from onefold.language.check import Checked
-from onefold.language.inputs import named
+from onefold.language.reading.check import Checked
+from onefold.language.stream.inputs import named
 from onefold.model.definitions import shadow_name
 
 

@@ -42,7 +42,7 @@ class Properties(Struct, gc=False):
 
 
 class Excerpt(Struct, gc=False):
-    """What the step reads of an event: nothing else is decoded (`language.excerpt`)."""
+    """What the step reads of an event: nothing else is decoded (`language.stream.excerpt`)."""
 
     type: EventType
     messageId: str | None = None

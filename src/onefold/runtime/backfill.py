@@ -19,9 +19,9 @@ import structlog
 from onefold.clock import Clock
 from onefold.core.gather import gather
 from onefold.errors import Conflict, StorageError
-from onefold.language.check import Checked
-from onefold.language.compile_python import compile_definitions
-from onefold.language.program import Program
+from onefold.language.reading.check import Checked
+from onefold.language.stream.compile import compile_definitions
+from onefold.language.stream.program import Program
 from onefold.limits import BACKFILL_AHEAD, BACKFILL_MAX_BYTES, BACKFILL_MAX_PROFILES
 from onefold.model import entry as entries
 from onefold.model.catalog import VersionRow

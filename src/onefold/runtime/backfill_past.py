@@ -6,8 +6,8 @@ from typing import Any
 from msgspec import Struct
 
 from onefold.core.gather import PastEvent
-from onefold.language.compile_python import event_fields
 from onefold.language.nodes import Kept, events_of
+from onefold.language.stream.compile import event_fields
 from onefold.model.past import signed, unsigned
 from onefold.ports import Connection, HistoryReader
 from onefold.storage.history_asking import bounded

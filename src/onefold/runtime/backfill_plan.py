@@ -5,10 +5,10 @@ from contextlib import closing
 from msgspec import Struct, structs
 
 from onefold.errors import NotFoundError
-from onefold.language.check import Checked, checked
-from onefold.language.compile_python import kept_by
-from onefold.language.inputs import named
 from onefold.language.nodes import Kept
+from onefold.language.reading.check import Checked, checked
+from onefold.language.stream.compile import kept_by
+from onefold.language.stream.inputs import named
 from onefold.model.changes import Cursor
 from onefold.model.definitions import Definitions
 from onefold.ports import Catalog, State

@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterator
 
 from onefold.errors import NotFoundError
 from onefold.language import nodes as n
-from onefold.language.parse import parse_expression
-from onefold.language.probe import defined, parts
+from onefold.language.reading.parse import parse_expression
+from onefold.language.stream.probe import defined, parts
 from onefold.model.definitions import Definitions
 from onefold.ports import Catalog
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from msgspec import Struct, structs
 
 from onefold.language.nodes import Node, canonical
-from onefold.language.parse import parse_expression
+from onefold.language.reading.parse import parse_expression
 from onefold.model.definitions import Audience, Definitions, Destination, Source, Trait
 
 Definition = Source | Trait | Audience | Destination

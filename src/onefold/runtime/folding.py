@@ -15,7 +15,7 @@ from onefold.core.identifiers import Finder, Who
 from onefold.core.pipeline import Found, Place
 from onefold.core.run import Run
 from onefold.errors import Conflict
-from onefold.language.program import Program
+from onefold.language.stream.program import Program
 from onefold.limits import KIB, STEP_MAX_EVENTS, SWEEP_MAX_PROFILES, TICK_MAX_TIMERS
 from onefold.model import profile as profiles
 from onefold.model.changes import Changed, Changes, Cursor, View

@@ -7,7 +7,7 @@ import msgspec
 from onefold.core import batch
 from onefold.core.identifiers import Finder
 from onefold.errors import Damaged, NotFoundError
-from onefold.language import excerpt
+from onefold.language.stream import excerpt
 from onefold.limits import HISTORY_LAG_MAX_BYTES
 from onefold.model import effect, entry, position
 from onefold.model.changes import Cursor

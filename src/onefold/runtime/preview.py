@@ -11,8 +11,8 @@ from contextlib import closing
 from msgspec import Struct
 
 from onefold.errors import DefinitionError, NotFoundError, NotInSql
-from onefold.language.check import checked
-from onefold.language.compile_sql import Given, compile_sql, roots
+from onefold.language.reading.check import checked
+from onefold.language.sql.compile import Given, compile_sql, roots
 from onefold.language.suggest import nearest
 from onefold.limits import PREVIEW_AUDIENCES_MAX, PREVIEW_OVERLAPS_MAX
 from onefold.model.definitions import Definitions

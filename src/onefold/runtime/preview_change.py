@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import xxhash
 
 from onefold.language import nodes as n
-from onefold.language.check import Checked
-from onefold.language.inputs import named
-from onefold.language.sql_fallback import references
+from onefold.language.reading.check import Checked
+from onefold.language.sql.fallback import references
+from onefold.language.stream.inputs import named
 from onefold.model.definitions import Definitions
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from onefold.language.compile_sql import Given, SqlPlan
+from onefold.language.sql.compile import Given, SqlPlan
 from onefold.limits import DAY_MS, PREVIEW_LOOKS_MAX
 from onefold.storage.history_asking import Asking
 

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from onefold.language.check import Checked
-from onefold.language.compile_sql import Given, compile_sql
+from onefold.language.reading.check import Checked
+from onefold.language.sql.compile import Given, compile_sql
 from onefold.model import position
 from onefold.model.past import unsigned
 from onefold.storage.history_asking import Asking

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import msgspec
 
 from onefold.errors import DefinitionError
-from onefold.language.compile_python import compile_definitions, kept_by
-from onefold.language.program import Program
+from onefold.language.stream.compile import compile_definitions, kept_by
+from onefold.language.stream.program import Program
 from onefold.model.definitions import Definitions
 from onefold.model.entry import Defined
 from onefold.runtime.versions import both

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from msgspec import Struct, structs
 
 from onefold.errors import DefinitionError, InvalidRequest, NotFoundError
-from onefold.language.check import Checked, checked
+from onefold.language.reading.check import Checked, checked
 from onefold.language.shadow import with_shadow
 from onefold.model.catalog import VersionRow
 from onefold.model.definitions import Audience, Definitions, is_shadow, live_name

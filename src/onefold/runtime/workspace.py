@@ -15,8 +15,8 @@ from msgspec import Struct
 
 from onefold import registry
 from onefold.errors import DefinitionError
-from onefold.language.check import checked
 from onefold.language.problem import Code, Part, Problem
+from onefold.language.reading.check import checked
 from onefold.language.suggest import nearest
 from onefold.language.zones import ZONES
 from onefold.limits import (

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from onefold.errors import InvalidRequest
-from onefold.language.check import checked
+from onefold.language.reading.check import checked
 from onefold.language.values import milliseconds
 from onefold.model import position
 from onefold.model import profile as profiles

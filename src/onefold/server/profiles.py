@@ -14,7 +14,7 @@ from msgspec import Raw, Struct
 
 from onefold.core import batch, identifiers
 from onefold.errors import Damaged, InvalidRequest, NotFoundError
-from onefold.language import excerpt
+from onefold.language.stream import excerpt
 from onefold.limits import RECEIPT_WAIT_S, RECENT_EVENTS_MAX
 from onefold.model import entry, position, profile
 from onefold.model.changes import Cursor

@@ -11,9 +11,9 @@ from msgspec import Struct
 
 from onefold.errors import Damaged, NotFoundError
 from onefold.language import nodes as n
-from onefold.language.inputs import walk
-from onefold.language.parse import parse_expression
-from onefold.language.show import show, show_path
+from onefold.language.reading.parse import parse_expression
+from onefold.language.reading.show import show, show_path
+from onefold.language.stream.inputs import walk
 from onefold.model import position
 from onefold.model.definitions import is_shadow
 from onefold.model.profile import Declared, Profile

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from onefold.core.explain import explain, unsettled
 from onefold.errors import InvalidRequest, NotFoundError
-from onefold.language.probe import Probed, defined, probed
+from onefold.language.stream.probe import Probed, defined, probed
 from onefold.limits import GROUNDS_SHOWN
 from onefold.model import position
 from onefold.model.explanation import Answer, Evidence, Explanation, Ground, Note, Part, Turn

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import duckdb
 
 from onefold.errors import Cancelled, Overloaded, StorageError
-from onefold.language.sql_functions import SqlFunction
+from onefold.language.sql.functions import SqlFunction
 from onefold.ports import Connection, HistoryReader
 from onefold.storage import history_functions
 from onefold.storage.history_views import quoted

@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
-from onefold.language.sql_functions import FUNCTIONS, SqlFunction
+from onefold.language.sql.functions import FUNCTIONS, SqlFunction
 from onefold.ports import Connection
 
 
 def register(connection: Connection, functions: Mapping[str, SqlFunction] = FUNCTIONS) -> None:
-    """Make functions known: those of `language.sql_functions`, and for a plan that has some its own."""
+    """Make functions known: those of `language.sql.functions`, and for a plan that has some its own."""
     duckdb: Any = connection
     for name, function in functions.items():
         duckdb.create_function(

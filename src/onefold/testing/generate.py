@@ -9,8 +9,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from onefold.language import nodes as n
-from onefold.language.check import checked
-from onefold.language.show import show
+from onefold.language.reading.check import checked
+from onefold.language.reading.show import show
 from onefold.limits import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from onefold.model.definitions import Audience, Definitions, Trait
 from onefold.testing import generate_behaviour as behaviour

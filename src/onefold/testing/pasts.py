@@ -5,7 +5,7 @@ from typing import Any
 
 from onefold.core.batch import Incoming, read
 from onefold.core.identifiers import Finder
-from onefold.language.excerpt import decoder
+from onefold.language.stream.excerpt import decoder
 from onefold.model import entry as entries
 from onefold.model.changes import Cursor
 from onefold.model.effect import Admitted, Merged

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from onefold.language import nodes as n
-from onefold.language.check import Checked
+from onefold.language.reading.check import Checked
 from onefold.language.zones import ZONES
 from onefold.testing import reference_behaviour as behaviour
 from onefold.testing.reference_calls import Instant, call, compare, is_number, rank, share, stored

@@ -7,7 +7,7 @@ import random
 from typing import Any
 
 from onefold.language import nodes as n
-from onefold.language.show import show
+from onefold.language.reading.show import show
 from onefold.limits import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from onefold.model.definitions import Audience, Definitions, Trait
 from onefold.testing import generate_behaviour as behaviour

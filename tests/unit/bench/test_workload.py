@@ -7,7 +7,7 @@ import pytest
 
 from bench.workload import BATCH_EVENTS, EVENT_BYTES, MIX, Options, World, definitions, many_audiences
 from onefold.collect.decode import Decoder, Intake
-from onefold.language.check import checked
+from onefold.language.reading.check import checked
 from onefold.model.definitions import Definitions
 from onefold.model.event import Event
 from onefold.settings import Settings

@@ -14,7 +14,7 @@ from onefold.cli import resending
 from onefold.cli.resending import Fate, Fresh, Kept, made_ready, read_lines, send
 from onefold.core import batch, identifiers
 from onefold.errors import InvalidRequest
-from onefold.language import excerpt
+from onefold.language.stream import excerpt
 from onefold.model.changes import Cursor
 from onefold.model.entry import Outgoing, Received, encode
 from onefold.model.rules import Rules

@@ -8,7 +8,7 @@ import pytest
 from onefold.core.explain import explain, present, unsettled
 from onefold.errors import NotFoundError
 from onefold.language import nodes as n
-from onefold.language.probe import probed
+from onefold.language.stream.probe import probed
 from onefold.limits import DAY_MS, HOUR_MS, MINUTE_MS, TURNS_MAX
 from onefold.model.definitions import Definitions
 from onefold.model.explanation import Explanation, Part

@@ -7,7 +7,7 @@ import pytest
 
 from onefold.language import functions as f
 from onefold.language import nodes as n
-from onefold.language.check import check_expression
+from onefold.language.reading.check import check_expression
 from onefold.language.scalars import amounts, geo, patterns, shares, text
 from onefold.testing.reference import Person, Place, evaluate
 from onefold.testing.world import World, define, identify

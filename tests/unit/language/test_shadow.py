@@ -1,7 +1,7 @@
 """Which definitions run in shadow: those that differ, and those that name one that does."""
 
 from onefold.language import nodes as n
-from onefold.language.check import checked
+from onefold.language.reading.check import checked
 from onefold.language.shadow import with_shadow
 from onefold.testing.world import define
 

@@ -1,0 +1,1 @@
+"""What a profile keeps of its events: monoids, windows, calendars, sequences; how each merges and expires."""

@@ -1,0 +1,1 @@
+"""From the text of an expression to its checked tree, and back: the only rooms that know how it is written."""

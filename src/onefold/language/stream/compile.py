@@ -1,0 +1,487 @@
+"""Definitions → straight-line Python for the stream: the one code generator.
+
+For each event name there is a `put` (puts the event into the slots of aggregates that mention it) and an `on` (does so
+and judges what that changed), so that an event pays only for the definitions that mention it, and of these only for
+those whose inputs it changed. For every other cause (a declared trait, a merge, time) each definition has a judge.
+Where that would be too much source for all names together, an event's slots and definitions share functions instead.
+The generated source is kept on the program; nothing of it comes from users but literals, by `repr`.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from onefold.language import nodes as n
+from onefold.language.keeping import windows
+from onefold.language.keeping.aggregates import MONOIDS, Monoid
+from onefold.language.keeping.calendars import PERSON_ZONE, between, zone_name
+from onefold.language.keeping.monoids import monoid_of, periods_of
+from onefold.language.keeping.sequences import same_key
+from onefold.language.keeping.slots import keeping_of
+from onefold.language.reading.check import Checked
+from onefold.language.reading.show import show
+from onefold.language.stream.excerpt import decoder, reader
+from onefold.language.stream.groups import Branch, branches, crossings, gates, of_trait
+from onefold.language.stream.inputs import named, tells_time, triggers, walk
+from onefold.language.stream.program import (
+    FIRST_SEEN,
+    IDENTITY,
+    LAST_SEEN,
+    NOW,
+    SEEN,
+    Causes,
+    Handler,
+    Program,
+    Trigger,
+)
+from onefold.language.stream.putting import Around, is_sure, put
+from onefold.language.stream.source import CALLED, EventScope, ProfileScope, Surroundings, prefix, slot_value
+from onefold.language.values import identical
+from onefold.limits import HANDLERS_MAX_PARTS
+from onefold.model.definitions import is_shadow
+
+ALWAYS = "True"
+"""The guard of what every event of a name changes."""
+_SEEN_FLAGS = {FIRST_SEEN: "seen & 1", LAST_SEEN: "seen & 2", "events": ALWAYS}
+
+
+class _Definition:
+    """One trait or audience on its way into code."""
+
+    def __init__(self, name: str, node: n.Node, *, audience: bool) -> None:
+        self.name = name
+        self.node = node
+        self.audience = audience
+        self.slots = {n.slot(kept): kept for kept in _kept(node)}
+        self.traits = {part.name for part in named(node) if isinstance(part, n.TraitRef)}
+        self.audiences = {part.name for part in named(node) if isinstance(part, n.InAudience)}
+        """Audiences that it names."""
+        self.direct = frozenset(triggers(node))
+        self.undecided = not self.direct.isdisjoint((*SEEN, IDENTITY)) or any(map(tells_time, walk(node)))
+        """A profile without events does not tell its value: built-ins, identifiers, or the clock do."""
+        self.triggers = self.direct
+        """Also what the traits and audiences that it names depend on."""
+
+
+def compile_definitions(
+    checked: Checked,
+    version: int,
+    gathered: Mapping[str, n.Kept] | None = None,
+    *,
+    quiet: Iterable[str] = (),
+    parts_max: int = HANDLERS_MAX_PARTS,
+) -> Program:
+    """The program of checked definitions (`checked.problems` must be empty).
+
+    `gathered`: what is to be kept, by slot, although these definitions do not mention it. `quiet`: as
+    `Definitions.quiet`. `parts_max`: how many slots and definitions the functions of all event names may write out.
+    """
+    assert not checked.problems
+    definitions = [_Definition(name, node, audience=False) for name, node in checked.traits.items()]
+    definitions += [_Definition(name, node, audience=True) for name, node in checked.audiences.items()]
+    _add_inherited_triggers(definitions)
+    compiler = _Compiler(definitions, gathered or {}, Surroundings(checked.types, checked.timezone), version)
+    compiler.parts_left = parts_max
+    program = compiler.program()
+    program.quiet = frozenset(quiet)
+    return program
+
+
+def _add_inherited_triggers(definitions: list[_Definition]) -> None:
+    """A definition depends on whatever those that it names depend on; they come before it."""
+    by_name = {definition.name: definition for definition in definitions}
+    for definition in definitions:
+        for name in definition.traits | definition.audiences:
+            more = by_name[name].triggers
+            definition.triggers = definition.triggers | more if definition.triggers else more
+            definition.undecided = definition.undecided or by_name[name].undecided
+
+
+def _kept(node: n.Node) -> Iterator[n.Kept]:
+    """All that the expression needs kept."""
+    for part in walk(node):
+        if isinstance(part, n.Kept):
+            yield part
+            if isinstance(part, n.Aggregate) and part.timezone == n.PERSON:
+                yield PERSON_ZONE
+
+
+def kept_by(checked: Checked) -> dict[str, n.Kept]:
+    """All that these definitions need kept, by its slot."""
+    nodes = (*checked.traits.values(), *checked.audiences.values())
+    return {n.slot(kept): kept for node in nodes for kept in _kept(node)}
+
+
+def event_fields(node: n.Node) -> Iterator[n.Field]:
+    """Every event field in a tree, those inside aggregates included."""
+    return (part for part in n.everything(node) if isinstance(part, n.Field))
+
+
+class _Compiler:
+    """Collects the source of every function, then runs it once."""
+
+    def __init__(
+        self, definitions: list[_Definition], gathered: Mapping[str, n.Kept], among: Surroundings, version: int
+    ) -> None:
+        self.definitions = definitions
+        self.among = among
+        self.version = version
+        self.kept: dict[str, n.Kept] = {}
+        for definition in definitions:
+            self.kept |= definition.slots
+        self.gathered = frozenset(gathered.keys() - self.kept.keys())
+        self.kept |= gathered
+        self.slots = {key: keeping_of(kept, among.timezone) for key, kept in self.kept.items()}
+        self.lines: list[str] = []
+        self.parts_left = HANDLERS_MAX_PARTS
+        """Slots and definitions that the functions of events may still write out."""
+        self.causes: dict[str, tuple[Causes, ...]] = {}
+        """Of events that share functions: what they change, by what they change of the built-ins (see `On`)."""
+        self.dependents: dict[Trigger, list[int]] = {}
+        for number, definition in enumerate(definitions):
+            for trigger in definition.triggers:
+                self.dependents.setdefault(trigger, []).append(number)
+        self.place = {key: place for place, key in enumerate(self.kept)}
+        self.of_all = [key for key, kept in self.kept.items() if n.events_of(kept) == {"*"}]
+        """Slots that every event may change, whatever its name; and those of which it is one name among others."""
+        self.of_any = [key for key, kept in self.kept.items() if {"*"} < n.events_of(kept)]
+        self.of_name: dict[str, list[str]] = {}
+        for key, kept in self.kept.items():
+            for event in n.events_of(kept) - {"*"}:
+                self.of_name.setdefault(event, []).append(key)
+        self.parts_of_all = sum(2 + len(self.dependents.get(cause, ())) for cause in (*self.of_all, *SEEN))
+        self.branches = branches(self.kept)
+        audiences = {d.name: d.node for d in definitions if d.audience and not d.audiences}
+        self.gates = gates(audiences, among.types)
+        self.gate_of = {
+            name: i for i, gate in enumerate(self.gates) for each in gate.audiences.values() for name in each
+        }
+        looked_up = {k for each in self.branches for k in each.keys.values()}
+        self.crossings, self.indexed = crossings(audiences, looked_up, among.types)
+
+    def program(self) -> Program:
+        names = sorted(self.of_name)
+        functions: dict[str, tuple[str | None, str | None, Iterable[Trigger]]] = {}
+        for index, event in enumerate([*names, "*"]):
+            functions[event] = self._event_functions(event, index)
+        for number in range(len(self.definitions)):
+            self._judge(f"judge_{number}", [number])
+        numbers = {definition.name: number for number, definition in enumerate(self.definitions) if definition.audience}
+        for index, gate in enumerate(self.gates):
+            for n_th, names_behind in enumerate(gate.audiences.values()):
+                self._judge(f"gate_{index}_{n_th}", map(numbers.__getitem__, names_behind))
+        self._judge("judge_all", range(len(self.definitions)))
+        source = "\n".join(self.lines) + "\n"
+        scope = self._scope()
+        exec(compile(source, f"<definitions {self.version}>", "exec"), scope)  # noqa: S102 (our own generated source)
+        scope |= {
+            f"gate_{index}": {text: scope[f"gate_{index}_{n_th}"] for n_th, text in enumerate(gate.audiences)}
+            for index, gate in enumerate(self.gates)
+        }
+        mentioned = self._mentioned("properties"), self._mentioned("context")
+        program = Program(
+            version=self.version,
+            slots=self.slots,
+            handlers={
+                event: Handler(scope[put] if put else None, scope[on] if on else None, triggers)
+                for event, (put, on, triggers) in functions.items()
+            },
+            dependents=self.dependents,
+            judges=[scope[f"judge_{number}"] for number in range(len(self.definitions))],
+            judge_all=scope["judge_all"],
+            blank_traits={},
+            blank_audiences=(),
+            at_first=self._at_first(),
+            names=[d.name for d in self.definitions],
+            trait_names=frozenset(d.name for d in self.definitions if not d.audience),
+            audience_names=frozenset(d.name for d in self.definitions if d.audience),
+            decode=decoder(*mentioned),
+            read=reader(*mentioned),
+            source=source,
+            gathered=self.gathered,
+            has_shadow=any(is_shadow(d.name) for d in self.definitions),
+        )
+        scope["judge_some"] = program.judge_some
+        _fill_blank(program, {each.name for each in self.definitions if each.undecided})
+        return program
+
+    def _scope(self) -> dict[str, Any]:
+        scope: dict[str, Any] = {**CALLED, **self.among.constants}
+        scope |= {"add": windows.add, "pack": windows.NARROW.pack}
+        scope |= {"between": between, "zone_name": zone_name, "same_key": same_key, "identical": identical}
+        for name, monoid in MONOIDS.items():
+            scope |= _named(name, monoid)
+        for key, kept in self.kept.items():
+            scope |= self._kept_scope(key, kept)
+        ranks = {definition.name: rank for rank, definition in enumerate(self.definitions) if definition.audience}
+        scope["rank"] = lambda move: ranks[move[0]]
+        scope["crossings"] = self.crossings
+        scope |= self.causes
+        scope |= {f"branch_{number}": branch.keys for number, branch in enumerate(self.branches)}
+        return scope
+
+    def _kept_scope(self, key: str, kept: n.Kept) -> dict[str, Any]:
+        """What the source of one slot names, and no other's does."""
+        if isinstance(kept, n.Sequence):
+            return {f"kept_{key}": self.slots[key]}
+        scope = {} if kept.function in MONOIDS else _named(prefix(kept), monoid_of(kept))
+        if kept.calendar is not None or kept.until_ms is not None:
+            scope[f"kept_{key}"] = self.slots[key]
+        if n.AGGREGATES[kept.function].by_day:
+            scope[f"period_{key}"] = periods_of(kept).index
+        return scope
+
+    def _mentioned(self, root: str) -> set[str]:
+        """The fields of an event's object that any aggregate reads."""
+        paths = (part.path for kept in self.kept.values() for part in event_fields(kept))
+        return {str(path[1]) for path in paths if path[0] == root}
+
+    def _at_first(self) -> tuple[Trigger, ...]:
+        """What to judge with the first event, if any definition is undecided that its handler need not reach.
+
+        Time and identifiers do not change with it; nor does a trait that has no value from the beginning, so that those
+        which name it would not be judged.
+        """
+        seen = frozenset(SEEN)
+        if all(each.direct & seen for each in self.definitions if each.undecided):
+            return ()
+        return tuple(trigger for trigger in (NOW, IDENTITY, "events") if trigger in self.dependents)
+
+    # --- events --------------------------------------------------------------------------------------------
+    def _event_functions(self, event: str, index: int) -> tuple[str | None, str | None, Iterable[Trigger]]:
+        own = [*dict.fromkeys((*self.of_name.get(event, ()), *self.of_any))]
+        parts = self.parts_of_all + sum(2 + len(self.dependents.get(key, ())) for key in own)
+        if event != "*" and parts > self.parts_left:
+            return self._shared_functions(event, index, own)
+        self.parts_left -= parts
+        touched = sorted((*own, *self.of_all), key=self.place.__getitem__)
+        numbers = sorted({i for trigger in (*touched, *SEEN) for i in self.dependents.get(trigger, ())})
+        put, on = f"put_{index}" if touched else None, f"on_{index}" if touched or numbers else None
+        if put:
+            self.lines += _OnEvent(self, event, touched, None).function(put)
+        if on:
+            self.lines += _OnEvent(self, event, touched, numbers).function(on)
+        return put, on, (*touched, *SEEN)
+
+    def _shared_functions(self, event: str, index: int, own: list[str]) -> tuple[str, str, Iterable[Trigger]]:
+        """As `_event_functions`: what every event changes has one function, and each definition its judge."""
+        if not self.causes:
+            self.lines += _OnEvent(self, "*", self.of_all, None).function("put_all")
+        self.lines += _OnEvent(self, event, own, None, shared=True).function(f"own_{index}")
+        all_, seen = tuple(self.of_all), ((), (FIRST_SEEN,), (LAST_SEEN,), (FIRST_SEEN, LAST_SEEN))
+        causes = tuple(Causes(all_, (*own, "events", *each)) for each in seen)
+        self.causes[f"causes_{index}"] = causes
+        self.lines += [
+            f"def put_{index}(p, e, t, tie, now):  # {event!r}",
+            f"    own_{index}(p, e, t, tie, now); put_all(p, e, t, tie, now)",
+            "",
+            f"def on_{index}(p, e, t, tie, now, seen, changed, moves):  # {event!r}",
+            f"    put_{index}(p, e, t, tie, now); judge_some(causes_{index}[seen], p, now, changed, moves)",
+            "",
+        ]
+        return f"put_{index}", f"on_{index}", causes[3]
+
+    # --- judging ---------------------------------------------------------------------------------------------
+    def _judge(self, name: str, numbers: Iterable[int]) -> None:
+        self.lines.append(f"def {name}(p, now, changed, moves):")
+        self.lines.append("    s = p.slots; c = p.computed; a = p.audiences; d = p.declared")
+        scope = ProfileScope(self.among)
+        for definition in map(self.definitions.__getitem__, numbers):
+            lines = _audience_lines(definition, scope) if definition.audience else _trait_lines(definition, scope)
+            self.lines += ["    " + line for line in lines]
+        self.lines.append("")
+
+
+class _OnEvent:
+    """The source of one function for events of one name: puts them into slots; judges, if it has what to judge."""
+
+    def __init__(
+        self,
+        compiler: _Compiler,
+        event: str,
+        touched: list[str],
+        numbers: list[int] | None,
+        *,
+        shared: bool = False,
+    ) -> None:
+        self._compiler = compiler
+        self._event = event
+        self._touched = touched
+        self._events = (event,) if shared else (event, "*")
+        """Of these names it puts what counts by look-up."""
+        self._judging = numbers is not None
+        self._judged = [compiler.definitions[number] for number in numbers or ()]
+        self._traits_named = {name for definition in self._judged for name in definition.traits}
+        self._scope = EventScope(compiler.among)
+        self._flags: dict[Trigger, str] = {}
+        """What the event may change → the source that says whether it did; traits as `of_trait`."""
+        self._named: list[str] = []
+        """Flags that are variables."""
+
+    def function(self, name: str) -> list[str]:
+        body = [*self._slots(), *self._judgements()]
+        parameters = "now, seen, changed, moves" if self._judging else "now"
+        lines = [f"def {name}(p, e, t, tie, {parameters}):  # {self._event!r}"]
+        start = ["s = p.slots; c = p.computed; a = p.audiences; d = p.declared; q = e.properties; k = e.context"]
+        if self._named:
+            start.append(" = ".join(self._named) + " = False")
+        return lines + ["    " + line for line in (*start, *self._scope.lines(), *body)] + [""]
+
+    def _flag(self, what: Trigger) -> str:
+        self._named.append(f"f{len(self._named)}")
+        self._flags[what] = self._named[-1]
+        return self._named[-1]
+
+    # --- slots -----------------------------------------------------------------------------------------------
+    def _slots(self) -> Iterator[str]:
+        grouped: set[str] = set()
+        for number, branch in enumerate(self._compiler.branches):
+            if branch.event in self._events:
+                yield from self._branch(number, branch)
+                grouped.update(branch.keys.values())
+        for key in self._touched:
+            if key not in grouped:
+                yield from self._slot(key, self._compiler.kept[key])
+
+    def _branch(self, number: int, branch: Branch) -> Iterator[str]:
+        """Of many counts that ask one field for equality, the one that the event counts in."""
+        field, hit = self._scope.value(branch.field), f"h{number}"
+        for key in branch.keys.values():
+            self._flags[key] = f"{hit} == {key!r}"
+        path = ".".join(map(str, branch.field.path))
+        yield f"{hit} = branch_{number}.get({field}) if type({field}) is str else None  # {path}"
+        yield f"if {hit} is not None:"
+        yield f"    n = s.get({hit}, 0) + 1; s[{hit}] = n"
+        if self._judging:
+            yield f"    if {hit} in crossings: crossings[{hit}].move(n - 1, n, now, a, moves)"
+
+    def _slot(self, key: str, kept: n.Kept) -> Iterator[str]:
+        yield f"# {describe(kept)}"
+        then = [] if not self._judging else self._done(key, ALWAYS if is_sure(kept) else self._flag(key))
+        before = [f"b = {slot_value(kept)}"] if then and key in self._compiler.crossings else []
+        yield from put(key, kept, self._event, self._scope, Around(before, then))
+
+    def _done(self, key: str, flag: str) -> list[str]:
+        """What follows where the slot has changed."""
+        if flag == ALWAYS:
+            self._flags[key] = ALWAYS
+        done = [] if flag == ALWAYS else [f"{flag} = True"]
+        if key in self._compiler.crossings:
+            value = slot_value(self._compiler.kept[key])
+            done.append(f"crossings[{key!r}].move(b, {value}, now, a, moves)")
+        return done
+
+    # --- judging ---------------------------------------------------------------------------------------------
+    def _judgements(self) -> Iterator[str]:
+        """Traits in their order; then audiences, those of one guard together; then those that name audiences."""
+        scope = ProfileScope(self._compiler.among)
+        guarded: dict[str, list[str]] = {}
+        gates: dict[int, set[str]] = {}
+        last: list[str] = []
+        for definition in self._judged:
+            if definition.name in self._compiler.indexed and definition.audience:
+                continue
+            guard = _any(self._flags_of(definition))
+            if definition.audiences:
+                last += _under(guard, _audience_lines(definition, scope))
+            elif not definition.audience:
+                yield from _under(guard, _trait_lines(definition, scope, self._trait_changed(definition)))
+            elif (index := self._compiler.gate_of.get(definition.name)) is not None:
+                gates.setdefault(index, set()).add(guard)
+            else:
+                guarded.setdefault(guard, []).extend(_audience_lines(definition, scope))
+        for guard, lines in guarded.items():
+            yield from _under(guard, lines)
+        for index, guards in gates.items():
+            yield from _under(_any(guards), self._gate(index))
+        yield from last
+        if self._judged:
+            yield "if len(moves) > 1: moves.sort(key=rank)"
+
+    def _flags_of(self, definition: _Definition) -> set[str]:
+        """The sources that say whether an input of a definition has changed; of one that names audiences: any move."""
+        inputs = [self._flags.get(key) for key in definition.slots]
+        inputs += [self._flags.get(of_trait(name)) for name in definition.traits]
+        inputs += [_SEEN_FLAGS.get(trigger) for trigger in definition.direct]
+        return {each for each in inputs if each is not None} | ({"moves"} if definition.audiences else set())
+
+    def _gate(self, index: int) -> Iterator[str]:
+        """Judge the audiences of the trait's text, and first those of the text that it had before this event."""
+        trait, open_ = self._compiler.gates[index].trait, "is str and (j := gate_{}.get({})): j(p, now, changed, moves)"
+        if (flag := self._flags.get(of_trait(trait))) is not None:
+            yield f"if {flag} and type(g{index}) " + open_.format(index, f"g{index}")
+        yield f"if type(v := c.get({trait!r})) " + open_.format(index, "v")
+
+    def _trait_changed(self, definition: _Definition) -> list[str]:
+        """What follows where a trait has a new value."""
+        lines = []
+        if definition.name in self._traits_named:
+            lines.append(f"{self._flag(of_trait(definition.name))} = True")
+        if (given := of_trait(definition.name)) in self._compiler.crossings:
+            lines.append(f"crossings[{given!r}].move(o, v, now, a, moves)")
+        lines += [f"g{i} = o" for i, gate in enumerate(self._compiler.gates) if gate.trait == definition.name]
+        return lines
+
+
+def _named(name: str, monoid: Monoid) -> dict[str, Any]:
+    """The functions of a monoid as generated code calls them."""
+    return {
+        f"{name}_monoid": monoid, f"{name}_lift": monoid.lift, f"{name}_combine": monoid.combine,
+        f"{name}_result": monoid.result, f"{name}_total": monoid.total, f"{name}_at": monoid.at,
+    }  # fmt: skip
+
+
+def _any(guards: set[str]) -> str:
+    assert guards
+    return ALWAYS if ALWAYS in guards else " or ".join(sorted(guards))
+
+
+def _under(guard: str, lines: Iterable[str]) -> Iterator[str]:
+    if guard == ALWAYS:
+        yield from lines
+    else:
+        yield f"if {guard}:"
+        yield from ("    " + line for line in lines)
+
+
+def _trait_lines(definition: _Definition, scope: ProfileScope, then: Iterable[str] = ()) -> Iterator[str]:
+    name, value = definition.name, scope.value(definition.node)
+    yield f"v = dated({value})" if scope.is_instant(definition.node) else f"v = {value}"
+    yield f"o = c.get({name!r})"
+    yield "if v != o or type(v) is not type(o) or (type(v) in (list, dict) and not identical(v, o)):"
+    yield f"    if v is None: del c[{name!r}]"
+    yield f"    else: c[{name!r}] = v"
+    yield f"    changed[{name!r}] = v"
+    yield from ("    " + line for line in then)
+
+
+def _audience_lines(definition: _Definition, scope: ProfileScope) -> Iterator[str]:
+    name = definition.name
+    yield f"if {scope.boolean(definition.node)}:"
+    yield f"    if {name!r} not in a: a[{name!r}] = now; moves.append(({name!r}, True))"
+    yield f"elif {name!r} in a: del a[{name!r}]; moves.append(({name!r}, False))"
+
+
+def describe(kept: n.Kept) -> str:
+    """What is kept, in one line, for comments in the generated source."""
+    return show(kept).replace("\n", " ")
+
+
+class _Blank:
+    """A profile that has nothing, to learn what the definitions say of it."""
+
+    def __init__(self) -> None:
+        self.slots: dict[str, Any] = {}
+        self.computed: dict[str, Any] = {}
+        self.audiences: dict[str, int] = {}
+        self.declared: dict[str, Any] = {}
+        self.first_seen_ms = self.last_seen_ms = self.events = 0
+        self.due_ms = 0
+        self.identifiers: dict[str, int] = {}
+
+
+def _fill_blank(program: Program, undecided: set[str]) -> None:
+    """Traits and audiences of a new profile; the undecided ones are judged with its first event."""
+    blank = _Blank()
+    program.judge_all(blank, 0, {}, [])
+    program.blank_traits = {k: v for k, v in blank.computed.items() if k not in undecided}
+    program.blank_audiences = tuple(k for k in blank.audiences if k not in undecided)

@@ -1,0 +1,110 @@
+"""Compiled definitions: what the step calls. Made by `compile_python`, readable as source."""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from typing import Any, NamedTuple
+
+from msgspec import Struct
+
+from onefold.language.keeping.slots import Keeping
+from onefold.language.stream.excerpt import Reader
+from onefold.model.entry import Entry
+
+Trigger = str
+"""What a definition depends on: a slot's key, `traits.<name>` (declared), a built-in's name, `now` (moving time), or
+`identity` (the person's identifiers)."""
+
+FIRST_SEEN = "first_seen"
+LAST_SEEN = "last_seen"
+SEEN: tuple[Trigger, ...] = (FIRST_SEEN, LAST_SEEN, "events")
+NOW = "now"
+IDENTITY = "identity"
+
+Put = Callable[[Any, Any, int, bytes, int], None]
+"""(profile, event, event time, tie, now): put an event into the slots of its profile."""
+
+On = Callable[[Any, Any, int, bytes, int, int, dict[str, Any], list[tuple[str, bool]]], None]
+"""(profile, event, event time, tie, now, seen, changed, moves): put an event into the slots and judge what it changed.
+
+`seen` says which built-ins it changed: 1 for `first_seen`, 2 for `last_seen`, 3 for both; `events` always does.
+"""
+
+Judge = Callable[[Any, int, dict[str, Any], list[tuple[str, bool]]], None]
+"""(profile, now, changed, moves): recompute traits into `changed`, memberships into `moves` (audience, entered)."""
+
+
+class Causes:
+    """Triggers, of which the first ones are shared by the events of many names."""
+
+    __slots__ = ("_own", "_shared")
+
+    def __init__(self, shared: tuple[Trigger, ...], own: tuple[Trigger, ...]) -> None:
+        self._shared = shared
+        self._own = own
+
+    def __iter__(self) -> Iterator[Trigger]:
+        return chain(self._shared, self._own)
+
+
+class Handler(NamedTuple):
+    """What to run for an event of one name."""
+
+    put: Put | None
+    on: On | None
+    """Puts and judges; declared traits must not have changed with the event."""
+    triggers: Iterable[Trigger]
+    """What the event may change; to be judged after `put`."""
+
+
+class Program(Struct):
+    """The definitions of one version, ready to run."""
+
+    version: int
+    slots: dict[str, Keeping]
+    """Key of a slot → how its state is kept."""
+    handlers: dict[str, Handler]
+    """Event name → its handler; `*` for every other name."""
+    dependents: dict[Trigger, list[int]]
+    """Trigger → numbers of the definitions that it may change, traits before audiences, in dependency order."""
+    judges: list[Judge]
+    """Definition number → its own judge."""
+    judge_all: Judge
+    """Every definition, whatever its cause."""
+    blank_traits: dict[str, Any]
+    """Traits of a profile that has nothing yet."""
+    blank_audiences: tuple[str, ...]
+    """Audiences that such a profile is in."""
+    at_first: tuple[Trigger, ...]
+    """What is to be judged with a profile's first event, beside its triggers, before its handler `on` is enough."""
+    names: list[str]
+    """Definition number → its name."""
+    trait_names: frozenset[str]
+    audience_names: frozenset[str]
+    decode: Callable[[bytes], Entry]
+    """Reads an entry of the log; of its events just what these definitions use."""
+    read: Reader
+    """Reads an event that history keeps, as `decode` reads those of the log."""
+    source: str
+    """The generated Python, for people to read."""
+    gathered: frozenset[str] = frozenset()
+    """Slots that are kept although no definition in force mentions them."""
+    quiet: frozenset[str] = frozenset()
+    """`Definitions.quiet`."""
+    has_shadow: bool = False
+    """Some of the definitions run in shadow: what becomes of them is told to nobody."""
+
+    def judge_some(
+        self,
+        triggers: Iterable[Trigger],
+        profile: Any,
+        now_ms: int,
+        changed: dict[str, Any],
+        moves: list[tuple[str, bool]],
+    ) -> None:
+        """Judge just what these triggers may have changed."""
+        numbers: set[int] = set()
+        for trigger in triggers:
+            numbers.update(self.dependents.get(trigger, ()))
+        judges = self.judges
+        for n in sorted(numbers):
+            judges[n](profile, now_ms, changed, moves)

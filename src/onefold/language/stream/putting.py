@@ -1,0 +1,150 @@
+"""An event into what is kept of it: the generated source that puts one event into one slot.
+
+It stands in functions of `compile_python`, with the profile's slots `s`, the event's time `t` and `tie`, and `now`.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from onefold.language import nodes as n
+from onefold.language.keeping import windows
+from onefold.language.stream.source import EventScope, prefix
+from onefold.limits import WINDOW_PANES_MAX
+
+_PANES_BYTES = WINDOW_PANES_MAX * windows.WIDTH
+_AT_AN_END = {"first": "<=", "last": ">="}
+"""Aggregates that only an event at one end can change."""
+_BY_CHOICE = ("min", "max", "first", "last", "time_since", "days_active", "streak", "longest_streak")
+"""Aggregates whose `combine` gives back its first argument, the same object, where nothing has changed."""
+
+
+class Around(NamedTuple):
+    """What stands around the change of a slot."""
+
+    before: Sequence[str]
+    """Run just before."""
+    then: Sequence[str]
+    """Run where the slot's value may have changed."""
+
+
+def is_sure(kept: n.Kept) -> bool:
+    """Whether every event of its name changes its value."""
+    plain = isinstance(kept, n.Aggregate) and kept.function == "count" and kept.where is None
+    return plain and not is_windowed(kept)
+
+
+def is_windowed(kept: n.Kept) -> bool:
+    """Whether only some of the events count, by their time."""
+    return isinstance(kept, n.Sequence) or kept.within_ms is not None or kept.calendar is not None
+
+
+def put(key: str, kept: n.Kept, event: str, scope: EventScope, around: Around) -> Iterator[str]:
+    """Put an event of this name into a slot."""
+    if isinstance(kept, n.Sequence):
+        yield from _Steps(key, kept, scope, around).lines(event)
+        return
+    conditions = [] if kept.within_ms is None else [f"t > now - {kept.within_ms}"]
+    if kept.where is not None:
+        conditions.append(scope.boolean(kept.where))
+    if kept.function in _AT_AN_END and not is_windowed(kept):
+        conditions.append(f"((o := s.get({key!r})) is None or t {_AT_AN_END[kept.function]} o[0])")
+    lines = _lifted(key, kept, scope, around)
+    yield from _under(" and ".join(conditions), lines)
+
+
+def _under(condition: str, lines: Iterator[str]) -> Iterator[str]:
+    if condition:
+        yield f"if {condition}:"
+    indent = "    " if condition else ""
+    yield from (indent + line for line in lines)
+
+
+def _lifted(key: str, kept: n.Aggregate, scope: EventScope, around: Around) -> Iterator[str]:
+    """The event as a state, and that into the slot."""
+    yield from around.before
+    if kept.function == "count":
+        yield from _kept(key, kept, "1", around)
+        return
+    source = scope.value(kept.field) if kept.field is not None else "None"
+    if n.AGGREGATES[kept.function].by_day:
+        source = f"period_{key}(t)"
+    yield f"v = {prefix(kept)}_lift({source}, t, tie)"
+    yield from _under("v is not None" if kept.field is not None else "", _kept(key, kept, "v", around))
+
+
+def _kept(key: str, kept: n.Aggregate, state: str, around: Around) -> Iterator[str]:
+    name, then = prefix(kept), around.then
+    if kept.calendar is not None:
+        yield f"if (w := kept_{key}.calendar.add(s.get({key!r}), t, {state}, now)) is not None:"
+        yield f"    s[{key!r}] = w{_joined(then)}"
+    elif kept.until_ms is not None:
+        yield f"s[{key!r}] = add(s.get({key!r}), t, {state}, kept_{key}.monoid, {kept.within_ms})"
+        yield f"if t + {kept.until_ms} <= now: {_armed(kept.within_ms or 0)}{_joined(then)}"
+        yield f"else: {_armed(kept.until_ms)}"
+    elif kept.within_ms is not None:
+        yield from _pane(key, kept.within_ms, state, name)
+        yield from then
+    elif kept.function == "count":
+        yield f"s[{key!r}] = s.get({key!r}, 0) + 1"
+        yield from then
+    elif kept.function in _BY_CHOICE:
+        yield f"o = s.get({key!r}); v = v if o is None else {name}_combine(o, v)"
+        yield f"if v is not o: s[{key!r}] = v{_joined(then)}"
+    else:
+        yield f"o = s.get({key!r}); s[{key!r}] = v if o is None else {name}_combine(o, v)"
+        yield from then
+
+
+def _pane(key: str, within_ms: int, state: str, name: str) -> Iterator[str]:
+    yield f"w = s.get({key!r})"
+    if name == "count":
+        easy = f"w[0] == 1 and t > w[2] and w[4] is None and w[6] == {windows.WIDTH} and len(w[3]) < {_PANES_BYTES}"
+        yield f"if w is not None and {easy} and t - w[1] < {windows.REACH_MS}:"
+        yield "    w[2] = t; w[3] += pack(t - w[1]); w[5] += 1"
+        yield f"else: s[{key!r}] = add(w, t, 1, count_monoid, {within_ms})"
+    else:
+        yield f"s[{key!r}] = add(w, t, {state}, {name}_monoid, {within_ms})"
+    yield f"if t + {within_ms} < p.due_ms: p.due_ms = t + {within_ms}"
+
+
+def _armed(after_ms: int) -> str:
+    return f"p.due_ms = min(p.due_ms, t + {after_ms})"
+
+
+def _joined(then: Sequence[str]) -> str:
+    return "".join(f"; {each}" for each in then)
+
+
+class _Steps:
+    """Source that puts an event into a sequence, if it is a step of it."""
+
+    def __init__(self, key: str, kept: n.Sequence, scope: EventScope, around: Around) -> None:
+        self._key = key
+        self._kept = kept
+        self._scope = scope
+        self._around = around
+
+    def lines(self, event: str) -> Iterator[str]:
+        kept = self._kept
+        concerned = [(1 << i, step) for i, step in enumerate(kept.steps) if step.event in (event, "*")]
+        always = sum(bit for bit, step in concerned if step.where is None)
+        yield f"m = {always}"
+        for bit, step in concerned:
+            if step.where is not None:
+                yield f"if {self._scope.boolean(step.where)}: m |= {bit}"
+        conditions = [] if always else ["m"]
+        if kept.during_ms is not None:
+            conditions.append(f"t > now - {kept.during_ms}")
+        same = ""
+        if kept.same is not None:
+            conditions.append(f"(x := same_key({self._scope.value(kept.same)})) is not None")
+            same = ", x"
+        yield from _under(" and ".join(conditions), self._put(same))
+
+    def _put(self, same: str) -> Iterator[str]:
+        key, during_ms = self._key, self._kept.during_ms
+        if during_ms is not None:
+            yield _armed(during_ms)
+        call = f"kept_{key}.put(s, {key!r}, t, m{same})"
+        yield f"if {call}:" if self._around.then else call
+        yield from ("    " + line for line in self._around.then)
