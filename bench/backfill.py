@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from bench.report import Bound, Row, table
-from bench.running import Running, platform, send_all, until_folded
+from bench.running import Running, accounted, platform, send_all, until_folded
 from bench.workload import BATCH_EVENTS, Options, World, definitions
 from onefold.clock import SystemClock
 from onefold.model import profile as profiles
@@ -30,7 +30,8 @@ def measure(*, quick: bool) -> list[Row]:
     world = World(Options(people=people))
     with platform(definitions(), history=True) as running:
         asked = 0
-        for _ in range(events // _AT_ONCE):
+        for sent in range(0, events, _AT_ONCE):
+            _keep_near(running, sent - _BEHIND_MAX)
             bodies = world.bodies(_AT_ONCE // BATCH_EVENTS)
             asked += sum(body.count(f'"event":"{_EVENT}"'.encode()) for body in bodies)
             asyncio.run(send_all([running.request("/v1/batch", body) for body in bodies], running.port))
@@ -49,6 +50,16 @@ def measure(*, quick: bool) -> list[Row]:
 
 _AT_ONCE = 200_000
 """Events whose requests are in memory at the same time."""
+_BEHIND_MAX = 1_000_000
+"""Events that may wait for the worker: far fewer than collect would refuse."""
+
+
+def _keep_near(running: Running, received: int) -> None:
+    """Wait until the worker has come so far."""
+    with closing(LmdbState(running.data / "state", readonly=True)) as state:
+        while accounted(state.counts())["received"] < received:
+            assert running.process.poll() is None, "the platform ended"
+            time.sleep(_POLL_S)
 
 
 def _backfilled(running: Running) -> float:
