@@ -1,9 +1,10 @@
 """Calendar windows: this month, yesterday, last week, in a zone that is fixed or each person's own.
 
 In a fixed zone the state is that of the aggregate over a whole period, at most of two, so that it is exact whatever
-happens. In a person's own zone, which may change, it is a window (`windows`) without a running total, whose panes are
-quarters of an hour: where days begin in every zone of today; beyond WINDOW_PANES_MAX of them they coarsen, as windows
-do.
+happens. In a person's own zone, which may change, it is a window (`windows`), whose panes are quarters of an hour: where
+days begin in every zone of today; beyond WINDOW_PANES_MAX of them they coarsen, as windows do. In place of a running
+total over all panes it keeps that of the period that was asked for last, `[start, end, state]`, where states are numbers:
+as long as that is asked for, nobody adds panes up.
 """
 
 from collections.abc import Mapping
@@ -98,6 +99,8 @@ class PersonCalendar:
     def __init__(self, name: str, workspace_zone: ZoneInfo, monoid: Monoid) -> None:
         self._kind, self._ago = n.CALENDARS[name]
         self._monoid = monoid._replace(remove=None)
+        self._numbers = monoid.remove is not None
+        """A state is a number, or a few of them: small enough to be kept twice."""
         self._fallback = workspace_zone
         self._periods = Periods(self._kind, workspace_zone)
         self._oldest = (0, 0, 0)
@@ -109,15 +112,26 @@ class PersonCalendar:
             return window
         if window is None:
             return windows.begin(at_ms, state, self._monoid, SPAN_MS, QUARTER_MS)
-        return windows.add(window, at_ms, state, self._monoid, SPAN_MS)
+        quantum_ms, asked = window[0], window[5]
+        window = windows.add(window, at_ms, state, self._monoid, SPAN_MS)
+        if asked is not None:
+            if window[0] != quantum_ms:
+                window[5] = None
+            elif asked[0] <= at_ms - at_ms % quantum_ms < asked[1]:
+                asked[2] = self._monoid.combine(asked[2], state)
+        return window
 
     def merge(self, a: Window, b: Window) -> Window:
         """The state of two profiles; both are used up."""
-        return windows.merge(a, b, self._monoid, SPAN_MS)
+        merged = windows.merge(a, b, self._monoid, SPAN_MS)
+        merged[5] = None
+        return merged
 
     def expire(self, window: Window, now_ms: int) -> None:
         """Let go of what can never be in the window again, in whatever zone."""
-        windows.drop(window, self._oldest_ms(now_ms) - window[0] + 1)
+        before_ms = self._oldest_ms(now_ms) - window[0] + 1
+        if windows.drop(window, before_ms) and window[5] is not None and window[5][0] < before_ms:
+            window[5] = None
 
     def is_empty(self, window: Window) -> bool:
         """No pane is left."""
@@ -140,8 +154,17 @@ class PersonCalendar:
         end_ms = turn_ms
         if self._ago:
             start_ms, end_ms = found.start_ms(index - self._ago), found.start_ms(index - self._ago + 1)
+        asked = window[5]
+        if asked is not None and asked[0] == start_ms and asked[1] == end_ms:
+            return asked[2]
         states = windows.between(window, start_ms, end_ms)
-        return states[0] if len(states) == 1 else self._monoid.total(states) if len(states) else None
+        if not len(states):
+            return None
+        if not self._numbers:
+            return states[0] if len(states) == 1 else self._monoid.total(states)
+        total = self._monoid.total(states)
+        window[5] = [start_ms, end_ms, total]
+        return total
 
 
 Calendar = FixedCalendar | PersonCalendar

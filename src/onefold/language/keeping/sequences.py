@@ -74,21 +74,17 @@ class Chain:
         records = state[0]
         if state[3] is not None and at <= state[3][0]:
             return False
-        before = state[1] + state[2]
         front = state[4]
         latest = front[0] if front is not None else _TIME.unpack_from(records, len(records) - _SIZE)[0] if records else 0
-        if at >= latest:
-            self._append(state, at, bits, same)
-        else:
-            self._insert(state, at, bits, same)
+        changed = (self._append if at >= latest else self._insert)(state, at, bits, same)
         if len(state[0]) > _TOO_MANY * _SIZE:
             self._evict(state)
-        return self._silent != 0 or before != state[1] + state[2]
+            return True
+        return changed
 
-    def _append(self, state: State, at: int, bits: int, same: int) -> None:
-        """An event that no other is later than."""
-        if bits & self._silent and state[2]:
-            self._break(state, (at, same), len(state[0]) // _SIZE)
+    def _append(self, state: State, at: int, bits: int, same: int) -> bool:
+        """An event that no other is later than; True where completions have changed."""
+        broken = bits & self._silent != 0 and state[2] > 0 and self._break(state, (at, same), len(state[0]) // _SIZE)
         if self._carries:
             front = state[4]
             if front is None:
@@ -99,11 +95,12 @@ class Chain:
                 front[0], front[1] = at, bits
             else:
                 front[1] |= bits
-            completes = bits & self._last != 0 and self._completing(front, at)
+            completes: bool = bits & self._last != 0 and self._completing(front, at)
         else:
             completes = bits & self._last != 0 and self._completes_alike(state, at, same)
         state[0] += _RECORD.pack(at, same, bits, completes)
         state[2] += completes
+        return completes or broken
 
     def _front(self, state: State) -> Front:
         """The front after all records."""
@@ -127,8 +124,8 @@ class Chain:
         until = bisect_right(found, (at - 1, 1 << SEQUENCE_STEPS_MAX))
         return self._completing(behind(self._plan, events, until, state[3] or self._walk.start), at)
 
-    def _insert(self, state: State, at: int, bits: int, same: int) -> None:
-        """A late event: it may complete a chain, let later events complete one, or keep them from it."""
+    def _insert(self, state: State, at: int, bits: int, same: int) -> bool:
+        """A late event, which may complete a chain, let later ones do so, or keep them from it: True where it does."""
         records = state[0]
         place = bisect_right(_Times(records), at)
         state[0] = records = records[: place * _SIZE] + _RECORD.pack(at, same, bits, 0) + records[place * _SIZE :]
@@ -142,11 +139,12 @@ class Chain:
         before = behind(self._plan, events, first, state[3] or self._walk.start)
         done, front = shift(self._walk, events, (before, list(before)), (first, new))
         flags = {i: int(yes and not self._broken(events, i)) for i, yes in done.items() if events.bits[i] & self._last}
-        self._mark(state, {places[i]: flag for i, flag in flags.items()})
+        changed = self._mark(state, {places[i]: flag for i, flag in flags.items()})
         if bits & self._silent and state[2]:
-            self._break(state, (at, same), places[first])
+            changed = self._break(state, (at, same), places[first]) or changed
         if front is not None and self._carries:
             state[4] = front
+        return changed
 
     def _broken(self, events: Events, place: int) -> bool:
         """Whether an event that must not comes too soon after this one."""
@@ -158,10 +156,10 @@ class Chain:
                 return when < at + self._plan.silent_ms
         return False
 
-    def _break(self, state: State, event: tuple[int, int], until: int) -> None:
+    def _break(self, state: State, event: tuple[int, int], until: int) -> bool:
         """An event that must not come after a chain has come: those that it comes too soon after are not completed.
 
-        They are among the records before this one.
+        They are among the records before this one. True where there are any.
         """
         (at, same), records = event, state[0]
         flags, broken = records[_FLAG_AT : until * _SIZE : _SIZE], {}
@@ -173,10 +171,10 @@ class Chain:
             if of == same and before < at:
                 broken[i] = 0
             i = flags.rfind(1, 0, i)
-        self._mark(state, broken)
+        return self._mark(state, broken)
 
-    def _mark(self, state: State, flags: Mapping[int, int]) -> None:
-        """These records complete the sequence (1) or do not."""
+    def _mark(self, state: State, flags: Mapping[int, int]) -> bool:
+        """These records complete the sequence (1) or do not; True where one did not say so yet."""
         records = state[0]
         changed = {i: flag for i, flag in flags.items() if records[i * _SIZE + _FLAG_AT] != flag}
         if changed:
@@ -185,6 +183,7 @@ class Chain:
                 marked[i * _SIZE + _FLAG_AT] = flag
                 state[2] += 1 if flag else -1
             state[0] = bytes(marked)
+        return bool(changed)
 
     def _look_again(self, state: State) -> None:
         """Find all completions anew, the front on the way. Where records are gone, what they completed stays so."""
