@@ -52,7 +52,7 @@ def main(file: Path, scratch: Path) -> None:
     decode = msgspec.json.Decoder(Event).decode
     flow = Dataflow("counts")
     events = op.map("decode", op.input("file", flow, FileSource(file, batch_size=1000)), decode)
-    keyed = op.map("pair", op.key_on("key", events, lambda event: event.anonymousId), lambda pair: pair)
+    keyed = op.key_on("key", events, lambda event: event.anonymousId)
     counts = op.stateful_map("lifetime", keyed, lambda n, _: ((n or 0) + 1, (n or 0) + 1))
     clock = win.EventClock(lambda event: event.timestamp, wait_for_system_duration=LATE)
     windower = win.TumblingWindower(length=HOUR, align_to=datetime(2025, 1, 1, tzinfo=UTC))

@@ -78,7 +78,7 @@ def _kept(key: str, kept: n.Aggregate, state: str, around: Around) -> Iterator[s
         yield f"if (w := kept_{key}.calendar.add(s.get({key!r}), t, {state}, now)) is not None:"
         yield f"    s[{key!r}] = w{_joined(then)}"
     elif kept.until_ms is not None:
-        yield f"s[{key!r}] = add(s.get({key!r}), t, {state}, kept_{key}.monoid, {kept.within_ms})"
+        yield f"s[{key!r}] = kept_{key}.add(s.get({key!r}), t, {state})"
         yield f"if t + {kept.until_ms} <= now: {_armed(kept.within_ms or 0)}{_joined(then)}"
         yield f"else: {_armed(kept.until_ms)}"
     elif kept.within_ms is not None:

@@ -302,8 +302,7 @@ def _state(kept: n.Aggregate, key: str) -> str:
             zone = f", zone_name(d, s.get({n.slot(PERSON_ZONE)!r}))"
         return f"kept_{key}.calendar.state(s.get({key!r}), now, p{zone})"
     if kept.until_ms is not None:
-        bounds = f"({kept.within_ms}, {kept.until_ms})"
-        return f"between(s.get({key!r}), now, {bounds}, kept_{key}.monoid, p)"
+        return f"kept_{key}.state(s.get({key!r}), now, p)"
     if kept.within_ms is None:
         return f"s.get({key!r})"
     if monoid_of(kept).remove is not None:
