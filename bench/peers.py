@@ -1,7 +1,7 @@
 """Side by side with stream processors that Python has: the same counts of the same events, in CPU-seconds a million.
 
-`python -m bench.peers [--quick] [--events N] [PEER …]`. A file holds 500-byte JSON events, one a line: 100,000 keys whose
-activity follows Zipf's law, six hours in order of time but for one in twenty, which is up to ten minutes late. Each
+`python -m bench.peers [--quick] [--events N] [PEER …]`. A file holds 500-byte JSON events, one a line: 100,000 keys
+whose activity follows Zipf's law, six hours in order of time but for one in twenty, up to ten minutes late. Each
 job counts the events of each key, in all and by the hour. A job is a process that says what it counted and waits; then
 the CPU time of it and all that it has started is read. What starting alone costs is measured with a hundred events,
 and taken off. Peers are installed at their newest into `.bench/peers/`, each into an environment of its own; one that
@@ -191,9 +191,9 @@ def lines(events: int, seed: int = 1) -> Iterator[bytes]:
         at = datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
         event = (
             f'{{"type":"track","event":"Product Viewed","anonymousId":"{key:08x}-0000-4000-8000-000000000000",'
-            f'"messageId":"{rng.getrandbits(128):032x}","timestamp":"{at}Z","properties":{{"product_id":"p-{n % 5_000}",'
-            f'"price":{n % 300 + 0.5},"currency":"EUR"}},"context":{{"library":{{"name":"analytics.js","version":"2.1.0"}},'
-            f'"locale":"de-DE","userAgent":"Mozilla/5.0 '
+            f'"messageId":"{rng.getrandbits(128):032x}","timestamp":"{at}Z",'
+            f'"properties":{{"product_id":"p-{n % 5_000}","price":{n % 300 + 0.5},"currency":"EUR"}},'
+            f'"context":{{"library":{{"name":"analytics.js","version":"2.1.0"}},"userAgent":"Mozilla/5.0 '
         )
         yield f'{event:x<{EVENT_BYTES - 3}}"}}}}'.encode()
 

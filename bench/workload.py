@@ -244,7 +244,8 @@ def _rule(rng: random.Random, events: Sequence[str], n: int) -> str:
 
 
 _EVERY_FAMILY = (
-    'count("{a}", where=properties.price > {price}) >= {n}', 'count("{a}", where=properties.category == "{kind}") >= {n}',
+    'count("{a}", where=properties.price > {price}) >= {n}',
+    'count("{a}", where=properties.category == "{kind}") >= {n}',
     'sum("{a}", properties.revenue) > {amount}', 'avg("{a}", properties.price, within="7d") > {price}',
     'count("{a}", within="{within}") >= {n}', 'sum("{a}", properties.revenue, within="this_month") > {amount}',
     'count("{a}", within="this_week", timezone="person") >= {n}', 'count("{a}", within=between("2d", "1d")) >= {n}',

@@ -11,7 +11,7 @@ import pathway as pw
 class Event(pw.Schema):
     """What is counted of an event."""
 
-    anonymousId: str
+    anonymousId: str  # noqa: N815 - as it is on the wire
     timestamp: pw.DateTimeUtc
 
 
@@ -22,7 +22,7 @@ def main(file: Path, scratch: Path) -> None:
     lifetime = events.groupby(events.anonymousId).reduce(events.anonymousId, n=pw.reducers.count())
     hours = events.windowby(
         events.timestamp, window=pw.temporal.tumbling(duration=timedelta(hours=1)), instance=events.anonymousId
-    ).reduce(key=pw.this._pw_instance, start=pw.this._pw_window_start, n=pw.reducers.count())
+    ).reduce(key=pw.this._pw_instance, start=pw.this._pw_window_start, n=pw.reducers.count())  # noqa: SLF001 - Pathway's own names for columns
     pw.io.jsonlines.write(lifetime, str(lifetime_file))
     pw.io.jsonlines.write(hours, str(hours_file))
     backend = pw.persistence.Backend.filesystem(str(scratch / "state"))

@@ -159,7 +159,9 @@ def test_late_events_among_far_more_than_are_kept(seed: int) -> None:
     """As long as an event is not later than all that are kept, it counts as if it had come in order."""
     rng = random.Random(seed)
     negated = n.Step(0, "X", negated=True)
-    node = n.Sequence(0, (n.Step(0, "A"), negated, n.Step(0, "B", within_ms=40), n.Step(0, "C")), within_ms=90, counted=True)
+    node = n.Sequence(
+        0, (n.Step(0, "A"), negated, n.Step(0, "B", within_ms=40), n.Step(0, "C")), within_ms=90, counted=True
+    )
     events = [(START_MS + 2 * at, rng.choice((1, 2, 4, 8)), 0) for at in range(4 * SEQUENCE_EVENTS_MAX)]
     chain = Chain(node)
     mixed = sorted(events, key=lambda event: event[0] + (rng.randint(0, 200) if rng.random() < 0.1 else 0))

@@ -72,7 +72,7 @@ def test_the_mix_is_the_published_one(events: list[Event]) -> None:
 
 @pytest.mark.parametrize(
     "defined",
-    [definitions(), many_audiences(10), many_audiences(300), many_audiences(300, 10), every_family(10), every_family(300)],
+    [definitions(), *map(many_audiences, (10, 300)), many_audiences(300, 10), *map(every_family, (10, 300))],
 )
 def test_definitions_have_no_mistakes(defined: Definitions) -> None:
     """The traits and audiences are valid, as many as they should be."""

@@ -1,9 +1,9 @@
 """Calendar windows: this month, yesterday, last week, in a zone that is fixed or each person's own.
 
 In a fixed zone the state is that of the aggregate over a whole period, at most of two, so that it is exact whatever
-happens. In a person's own zone, which may change, it is a window (`windows`), whose panes are quarters of an hour: where
-days begin in every zone of today; beyond WINDOW_PANES_MAX of them they coarsen, as windows do. Of it, a period is asked
-for (`stretches`).
+happens. In a person's own zone, which may change, it is a window (`windows`), whose panes are quarters of an hour:
+where days begin in every zone of today; beyond WINDOW_PANES_MAX of them they coarsen, as windows do. Periods are
+stretches of it (`stretches`).
 """
 
 from collections.abc import Mapping
@@ -147,8 +147,7 @@ class PersonCalendar:
         if found is None:
             found = self._periods_in(zone_name)
         index, start_ms, turn_ms = found.around(now_ms)
-        if turn_ms < profile.due_ms:
-            profile.due_ms = turn_ms
+        profile.due_ms = min(profile.due_ms, turn_ms)
         end_ms = turn_ms
         if self._ago:
             start_ms, end_ms = found.start_ms(index - self._ago), found.start_ms(index - self._ago + 1)

@@ -20,7 +20,7 @@ import xxhash
 
 from onefold.language import nodes as n
 from onefold.language.keeping.aggregates import tally_of
-from onefold.language.keeping.walks import Events, Front, behind, first_of_instant, plan_of, shift, walk_of
+from onefold.language.keeping.walks import NEVER, Events, Front, behind, first_of_instant, plan_of, shift, walk_of
 from onefold.limits import NEVER_MS, SEQUENCE_EVENTS_MAX, SEQUENCE_STEPS_MAX
 
 _RECORD = Struct(">QQHB")
@@ -71,11 +71,10 @@ class Chain:
         state = slots.get(key)
         if state is None:
             state = slots[key] = [b"", 0, 0, None, None]
-        records = state[0]
         if state[3] is not None and at <= state[3][0]:
             return False
         front = state[4]
-        latest = front[0] if front is not None else _TIME.unpack_from(records, len(records) - _SIZE)[0] if records else 0
+        latest = _latest(state[0]) if front is None else front[0]
         changed = (self._append if at >= latest else self._insert)(state, at, bits, same)
         if len(state[0]) > _TOO_MANY * _SIZE:
             self._evict(state)
@@ -107,10 +106,10 @@ class Chain:
         records, gone = state[0], state[3] or self._walk.start
         if not records:
             return list(gone)
-        events, last = _events(records), len(records) // _SIZE - 1
-        first = first_of_instant(events, last)
+        events = _events(records)
+        first = first_of_instant(events, len(events.bits) - 1)
         front = behind(self._plan, events, first, gone)
-        front[0] = events.at(last)
+        front[0] = _latest(records)
         for bits in events.bits[first:]:
             front[1] |= bits
         return front
@@ -188,9 +187,10 @@ class Chain:
     def _look_again(self, state: State) -> None:
         """Find all completions anew, the front on the way. Where records are gone, what they completed stays so."""
         records, past = list(_RECORD.iter_unpack(state[0])), state[3]
-        flags = self._flags(records, past or self._walk.start)
-        keep = past is not None and not self._negated
-        self._mark(state, {i: flag or (keep and each[3]) for i, (flag, each) in enumerate(zip(flags, records, strict=True))})
+        flags = dict(enumerate(self._flags(records, past or self._walk.start)))
+        if past is not None and not self._negated:
+            flags |= {i: 1 for i, each in enumerate(records) if each[3]}
+        self._mark(state, flags)
         state[4] = None
 
     def _flags(self, records: list[Record], front: Sequence[int]) -> list[int]:
@@ -309,6 +309,11 @@ def _instants(events: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
             together |= bits
     if together:
         yield at, together
+
+
+def _latest(records: bytes) -> int:
+    """When the last one was; NEVER without any."""
+    return int(_TIME.unpack_from(records, len(records) - _SIZE)[0]) if records else NEVER
 
 
 def _events(records: bytes) -> Events:
