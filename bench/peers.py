@@ -123,13 +123,14 @@ def _of_peer(peer: Peer, files: tuple[Path, Path], events: int, runs: int) -> tu
     """CPU-s per million events of each run, and what is to be noted."""
     python = _installed(peer)
     few, many = files
-    starting = _run(peer, python, few, _FEW).cpu_s
-    costs = [_run(peer, python, many, events) for _ in range(runs)]
+    starting = run(peer, python, few, _FEW).cpu_s
+    costs = [run(peer, python, many, events) for _ in range(runs)]
     per_million = [(cost.cpu_s - starting) / (events - _FEW) * 1e6 for cost in costs]
     return per_million, {"starting_cpu_s": starting, "counted": costs[-1].said, "version": _version(peer, python)}
 
 
-def _run(peer: Peer, python: Path, file: Path, events: int) -> Cost:
+def run(peer: Peer, python: Path, file: Path, events: int) -> Cost:
+    """Let a peer's job count the events of a file. Raises `Failed` where it does not come to so many."""
     with tempfile.TemporaryDirectory(prefix="onefold-bench-") as scratch:
         command = [str(python), str(_JOBS / f"{peer.name}_counts.py"), str(file), scratch]
         with (Path(scratch) / "stderr").open("w+") as errors:
