@@ -27,6 +27,7 @@ STEPS_MAX = 5
 
 _BASE_MS = 1_700_000_000_000
 _CATEGORIES = ("shoes", "shirts", "books", "games", "garden", "kitchen", "music", "toys")
+_ZONES = ("Japan", "Egypt", "Eire", "Iran")
 _CHANNELS = ("google", "newsletter", "instagram", "direct")
 
 MIX = (
@@ -58,6 +59,8 @@ class Options(NamedTuple):
     links: float = LINK_SHARE
     rare: float = 0.04
     first_person: int = 0
+    zones: bool = False
+    """Events say in which time zone their person is, as those of browsers do."""
 
 
 class World:
@@ -147,10 +150,11 @@ class World:
         at_ms = self._now_ms()
         if rng.random() < LATE_SHARE:
             at_ms -= rng.randrange(LATE_MAX_MS)
+        place = f'"timezone":"{_ZONES[person % len(_ZONES)]}"' if self._options.zones else '"locale":"de-DE"'
         body = (
             f'{{{what},{who},"messageId":"{rng.getrandbits(128):032x}","timestamp":"{_iso(at_ms)}",'
             f'"context":{{"library":{{"name":"analytics.js","version":"2.1.0"}},'
-            f'"campaign":{{"source":"{_CHANNELS[person % 4]}"}},"locale":"de-DE","userAgent":"Mozilla/5.0 '
+            f'"campaign":{{"source":"{_CHANNELS[person % 4]}"}},{place},"userAgent":"Mozilla/5.0 '
         )
         return f'{body:x<{EVENT_BYTES - 3}}"}}}}'.encode()
 

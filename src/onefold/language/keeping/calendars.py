@@ -99,8 +99,9 @@ class PersonCalendar:
     def __init__(self, name: str, workspace_zone: ZoneInfo, monoid: Monoid) -> None:
         self._kind, self._ago = n.CALENDARS[name]
         self._stretches = Stretches(monoid, SPAN_MS, QUARTER_MS)
-        self._fallback = workspace_zone
         self._periods = Periods(self._kind, workspace_zone)
+        self._here = periods(self._kind, workspace_zone)
+        """Of the workspace's zone."""
         self._of_zone: dict[str, Periods] = {}
         """Those zones that somebody lives in, by name."""
         self._oldest = (0, 0, 0)
@@ -133,19 +134,19 @@ class PersonCalendar:
 
     def _periods_in(self, zone_name: Any) -> Periods:
         """The periods of the zone of this name, or where there is none, of the workspace's."""
-        in_zone = zone(zone_name)
-        found = periods(self._kind, in_zone or self._fallback)
-        if in_zone is not None:
-            self._of_zone[zone_name] = found
+        found = self._of_zone.get(zone_name) if type(zone_name) is str else None
+        if found is None:
+            in_zone = zone(zone_name)
+            if in_zone is None:
+                return self._here
+            found = self._of_zone[zone_name] = periods(self._kind, in_zone)
         return found
 
     def state(self, window: Window | None, now_ms: int, profile: Any, zone_name: Any = None) -> Any:
         """The aggregate's state over the window at an instant; arms the profile for when that is another window."""
         if not window or not window[3]:
             return None
-        found = self._of_zone.get(zone_name) if type(zone_name) is str else None
-        if found is None:
-            found = self._periods_in(zone_name)
+        found = self._here if zone_name is None else self._periods_in(zone_name)
         index, start_ms, turn_ms = found.around(now_ms)
         profile.due_ms = min(profile.due_ms, turn_ms)
         end_ms = turn_ms

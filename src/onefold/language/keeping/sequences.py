@@ -44,6 +44,8 @@ assert SEQUENCE_STEPS_MAX <= 8
 
 def same_key(value: Any) -> int | None:
     """What stands for a value that must be the same in all steps; None for a list, an object or nothing."""
+    if type(value) is str:
+        return xxhash.xxh3_64_intdigest(f"s{value}".encode(errors="surrogatepass"))
     tally = tally_of(value, 0, b"")
     return None if tally is None else xxhash.xxh3_64_intdigest(next(iter(tally)).encode(errors="surrogatepass"))
 
@@ -71,11 +73,11 @@ class Chain:
         state = slots.get(key)
         if state is None:
             state = slots[key] = [b"", 0, 0, None, None]
-        if state[3] is not None and at <= state[3][0]:
+        elif state[3] is not None and at <= state[3][0]:
             return False
         front = state[4]
         latest = _latest(state[0]) if front is None else front[0]
-        changed = (self._append if at >= latest else self._insert)(state, at, bits, same)
+        changed = self._append(state, at, bits, same) if at >= latest else self._insert(state, at, bits, same)
         if len(state[0]) > _TOO_MANY * _SIZE:
             self._evict(state)
             return True
@@ -119,6 +121,8 @@ class Chain:
         if len(self._plan.stages) == 1:
             return True
         found = [(when, bits) for _, when, bits in _alike(state[0], same)]
+        if not found:
+            return False
         events = Events([when for when, _ in found].__getitem__, [bits for _, bits in found])
         until = bisect_right(found, (at - 1, 1 << SEQUENCE_STEPS_MAX))
         return self._completing(behind(self._plan, events, until, state[3] or self._walk.start), at)
@@ -126,14 +130,15 @@ class Chain:
     def _insert(self, state: State, at: int, bits: int, same: int) -> bool:
         """A late event, which may complete a chain, let later ones do so, or keep them from it: True where it does."""
         records = state[0]
-        place = bisect_right(_Times(records), at)
+        place = _after(records, at)
         state[0] = records = records[: place * _SIZE] + _RECORD.pack(at, same, bits, 0) + records[place * _SIZE :]
-        events, places = _events(records), range(len(records) // _SIZE)
+        events, new = _events(records), place
+        places: Sequence[int] = range(len(records) // _SIZE)
         if self._same:
             found = list(_alike(records, same))
             events = Events([when for _, when, _ in found].__getitem__, [each for _, _, each in found])
             places = [each for each, _, _ in found]
-        new = bisect_right(places, place) - 1
+            new = places.index(place)
         first = first_of_instant(events, new)
         before = behind(self._plan, events, first, state[3] or self._walk.start)
         done, front = shift(self._walk, events, (before, list(before)), (first, new))
@@ -242,7 +247,7 @@ class Chain:
     def expire(self, state: State, now_ms: int) -> bool:
         """Drop the events that are no longer looked at."""
         assert self._during_ms is not None
-        gone = bisect_right(_Times(state[0]), now_ms - self._during_ms + _BIAS)
+        gone = _after(state[0], now_ms - self._during_ms + _BIAS)
         if gone and self._same:
             state[0] = state[0][gone * _SIZE :]
             state[2] = sum(state[0][_FLAG_AT::_SIZE])
@@ -293,8 +298,18 @@ class Chain:
         return done
 
     def happened(self, state: State | None, now_ms: int, profile: Any) -> bool:
-        """Whether the sequence was ever completed."""
-        return self.count(state, now_ms, profile) > 0
+        """Whether the sequence was ever completed; arms the profile for when it first will have been."""
+        if state is None:
+            return False
+        if not self._silent or state[1] or not state[2]:
+            return state[1] + state[2] > 0
+        records = state[0]
+        first = records[_FLAG_AT::_SIZE].index(1)
+        over_ms = _TIME.unpack_from(records, first * _SIZE)[0] - _BIAS + self._plan.silent_ms
+        if over_ms <= now_ms:
+            return True
+        profile.due_ms = min(profile.due_ms, over_ms)
+        return False
 
 
 def _instants(events: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
@@ -344,17 +359,10 @@ def _split(records: bytes) -> list[bytes]:
     return [records[i : i + _SIZE] for i in range(0, len(records), _SIZE)]
 
 
-class _Times(Sequence[int]):
-    """The times of packed records, read where they are looked at."""
-
-    def __init__(self, records: bytes) -> None:
-        self._records = records
-
-    def __len__(self) -> int:
-        return len(self._records) // _SIZE
-
-    def __getitem__(self, i: Any) -> Any:
-        return _TIME.unpack_from(self._records, i * _SIZE)[0]
+def _after(records: bytes, at: int) -> int:
+    """The number of the first record that is later than this; how many there are, where none is."""
+    unpack = _TIME.unpack_from
+    return bisect_right(range(len(records) // _SIZE), at, key=lambda i: unpack(records, i * _SIZE)[0])
 
 
 def _merged(a: list[int] | None, b: list[int] | None) -> list[int] | None:

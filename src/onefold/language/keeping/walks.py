@@ -229,13 +229,15 @@ def shift(walk: Walk, events: Events, fronts: tuple[Front, Front], span: tuple[i
     (at_of, bits), (without, with_), (place, new) = events, fronts, span
     done: dict[int, bool] = {}
     front: Front | None = None
-    count = len(bits)
+    count, next_at = len(bits), at_of(place)
     while place < count and (without != with_ or place <= new):
-        at, end, old_bits, all_bits = at_of(place), place, 0, 0
-        while end < count and at_of(end) == at:
+        at, end, old_bits, all_bits = next_at, place, 0, 0
+        while next_at == at:
             all_bits |= bits[end]
-            old_bits |= 0 if end == new else bits[end]
+            if end != new:
+                old_bits |= bits[end]
             end += 1
+            next_at = at_of(end) if end < count else NEVER
         if end == count:  # The front stays as of before the latest instant.
             front = [at, all_bits, *with_[2:]]
         was, is_ = walk.take(without, at, old_bits), walk.take(with_, at, all_bits)
