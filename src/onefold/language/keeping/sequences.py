@@ -24,6 +24,7 @@ from onefold.language.keeping.walks import NEVER, Events, Front, behind, first_o
 from onefold.limits import NEVER_MS, SEQUENCE_EVENTS_MAX, SEQUENCE_STEPS_MAX
 
 _RECORD = Struct(">QQHB")
+_pack = _RECORD.pack
 _SIZE = _RECORD.size
 _TIME = Struct(">Q")
 _SAME_AT = _TIME.size
@@ -56,7 +57,7 @@ class Chain:
     def __init__(self, sequence: n.Sequence) -> None:
         self._plan = plan = plan_of(sequence)
         self._walk = walk_of(plan)
-        self._take, self._completing = self._walk.take, self._walk.completes
+        self._advance = self._walk.advance
         self._same = sequence.same is not None
         self._during_ms = sequence.during_ms
         self.expires = sequence.during_ms is not None
@@ -76,8 +77,15 @@ class Chain:
         elif state[3] is not None and at <= state[3][0]:
             return False
         front = state[4]
-        latest = _latest(state[0]) if front is None else front[0]
-        changed = self._append(state, at, bits, same) if at >= latest else self._insert(state, at, bits, same)
+        if front is not None and at >= front[0] and not bits & self._silent:  # most events, at no more cost than this
+            changed = self._advance(front, at, bits)
+            state[0] += _pack(at, same, bits, changed)
+            if changed:
+                state[2] += 1
+        elif at >= _latest(state[0]):
+            changed = self._append(state, at, bits, same)
+        else:
+            changed = self._insert(state, at, bits, same)
         if len(state[0]) > _TOO_MANY * _SIZE:
             self._evict(state)
             return True
@@ -90,16 +98,10 @@ class Chain:
             front = state[4]
             if front is None:
                 front = state[4] = self._front(state)
-            if at > front[0]:
-                if front[1]:
-                    self._take(front, front[0], front[1])
-                front[0], front[1] = at, bits
-            else:
-                front[1] |= bits
-            completes: bool = bits & self._last != 0 and self._completing(front, at)
+            completes = self._advance(front, at, bits)
         else:
             completes = bits & self._last != 0 and self._completes_alike(state, at, same)
-        state[0] += _RECORD.pack(at, same, bits, completes)
+        state[0] += _pack(at, same, bits, completes)
         state[2] += completes
         return completes or broken
 
@@ -125,13 +127,13 @@ class Chain:
             return False
         events = Events([when for when, _ in found].__getitem__, [bits for _, bits in found])
         until = bisect_right(found, (at - 1, 1 << SEQUENCE_STEPS_MAX))
-        return self._completing(behind(self._plan, events, until, state[3] or self._walk.start), at)
+        return self._walk.completes(behind(self._plan, events, until, state[3] or self._walk.start), at)
 
     def _insert(self, state: State, at: int, bits: int, same: int) -> bool:
         """A late event, which may complete a chain, let later ones do so, or keep them from it: True where it does."""
         records = state[0]
         place = _after(records, at)
-        state[0] = records = records[: place * _SIZE] + _RECORD.pack(at, same, bits, 0) + records[place * _SIZE :]
+        state[0] = records = records[: place * _SIZE] + _pack(at, same, bits, 0) + records[place * _SIZE :]
         events, new = _events(records), place
         places: Sequence[int] = range(len(records) // _SIZE)
         if self._same:
@@ -215,7 +217,7 @@ class Chain:
         """Flag the records of a group, each with its place, that complete a chain of the group."""
         done, silent = set(), []
         for at, bits in _instants((at, bits) for _, (at, _, bits, _) in group):
-            if self._take(front, at, bits):
+            if self._walk.take(front, at, bits):
                 done.add(at)
             if bits & self._silent:
                 silent.append(at)
@@ -305,7 +307,7 @@ class Chain:
             return state[1] + state[2] > 0
         records = state[0]
         first = records[_FLAG_AT::_SIZE].index(1)
-        over_ms = _TIME.unpack_from(records, first * _SIZE)[0] - _BIAS + self._plan.silent_ms
+        over_ms: int = _TIME.unpack_from(records, first * _SIZE)[0] - _BIAS + self._plan.silent_ms
         if over_ms <= now_ms:
             return True
         profile.due_ms = min(profile.due_ms, over_ms)

@@ -11,7 +11,7 @@ What moves a front is source made for the sequence: it runs for each event. A fr
 `behind` reads it backwards off the events, most often off a few.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -76,6 +76,8 @@ class Walk(NamedTuple):
     """(front, instant, bits of all its events), an instant later than those before: True where it completes a chain."""
     completes: Callable[[Front, int], bool]
     """(front, instant): whether a last step then would complete a chain; the front is as of before that instant."""
+    advance: Callable[[Front, int, int], bool]
+    """(front, time, bits) of one event that is no earlier than the front's: True where it completes a chain."""
 
 
 @lru_cache(maxsize=1024)
@@ -83,24 +85,46 @@ def walk_of(plan: Plan) -> Walk:
     """The walk of a plan. Equal plans share one."""
     scope: dict[str, Any] = {}
     exec(compile(source_of(plan), "<walk>", "exec"), scope)  # noqa: S102 (our own generated source)
-    return Walk([NEVER, 0, *[NEVER] * (3 * len(plan.stages))], scope["take"], scope["completes"])
+    return Walk(
+        [NEVER, 0, *[NEVER] * (3 * len(plan.stages))], *(scope[name] for name in ("take", "completes", "advance"))
+    )
 
 
 def source_of(plan: Plan) -> str:
-    """The source of `take` and `completes`, with the front `f`.
+    """The source of a walk's functions, with the front `f`."""
+    fits = _fits(plan, len(plan.stages) - 1)
+    return "\n".join([
+        "def take(f, at, bits):",
+        "    done = False",
+        *("    " + line for line in _moves(plan)),
+        "    return done",
+        "def completes(f, at):",
+        f"    return {fits}",
+        "def advance(f, now, now_bits):",
+        "    at, bits = f[0], f[1]",
+        "    if now > at:",
+        *("        " + line for line in _moves(plan)),
+        "        f[0] = now; f[1] = now_bits",
+        "    else: f[1] = bits | now_bits",
+        "    at = now",
+        f"    return now_bits & {plan.last} != 0 and {fits}",
+        "",
+    ])  # fmt: skip
+
+
+def _moves(plan: Plan) -> Iterator[str]:
+    """Source that moves the front by the events `bits` of an instant `at`, and says whether they are `done`.
 
     Stages are gone through from the last to the first, so that none sees what this instant changes.
     """
     count, last = len(plan.stages), len(plan.stages) - 1
-    lines = ["def take(f, at, bits):", "    done = False"]
     for i, stage in reversed(list(enumerate(plan.stages))):
         end, begin, unwanted = (2 + part * count + i for part in range(3))
         begun = f"f[{begin - 1}]" if i else "at"
-        moved = f"f[{end}] = at; f[{begin}] = {begun}" + ("; done = True" if i == last else "")
-        lines += [f"    if bits & {stage.bit} and {_fits(plan, i)}: {moved}"]
+        done = "; done = True" if i == last else ""
+        yield f"if bits & {stage.bit} and {_fits(plan, i)}: f[{end}] = at; f[{begin}] = {begun}{done}"
         if stage.unwanted:
-            lines += [f"    if bits & {stage.unwanted}: f[{unwanted}] = at"]
-    return "\n".join([*lines, "    return done", "def completes(f, at):", f"    return {_fits(plan, last)}", ""])
+            yield f"if bits & {stage.unwanted}: f[{unwanted}] = at"
 
 
 def _fits(plan: Plan, i: int) -> str:
