@@ -141,7 +141,7 @@ class Running(Struct):
 
     def memory_bytes(self) -> dict[str, int]:
         """Role → proportional set size: shared pages are counted once over all."""
-        return {role: _pss(pid) for role, pid in self.pids().items()}
+        return {role: pss_bytes(pid) for role, pid in self.pids().items()}
 
 
 def request(write_key: str, path: str, body: bytes) -> bytes:
@@ -162,7 +162,8 @@ def _cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
-def _pss(pid: int) -> int:
+def pss_bytes(pid: int) -> int:
+    """Proportional set size of a process: what it shares with others is shared out."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 

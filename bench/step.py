@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from bench.report import Bound, Row, table
-from bench.workload import BATCH_EVENTS, RARE, Options, World, definitions, many_audiences
+from bench.workload import BATCH_EVENTS, RARE, Options, World, definitions, every_family, many_audiences
 from onefold.collect.decode import Decoder, Intake
 from onefold.collect.record import records
 from onefold.core import pipeline
@@ -39,6 +39,13 @@ from onefold.storage.state_lmdb import LmdbState
 
 STAGES = ("decode", "read", "load", "step", "encode", "commit")
 _START_MS = 1_750_000_000_000
+
+
+CASES: tuple[tuple[Callable[[int, int], Definitions], int, str], ...] = (
+    (many_audiences, 10 + len(RARE), "over 50 event names"),
+    (many_audiences, 10, "over 10 event names"),
+    (every_family, 10 + len(RARE), "of every family of the language, over 50 event names"),
+)
 
 
 class Costs(NamedTuple):
@@ -181,8 +188,8 @@ def measure(*, quick: bool) -> list[Row]:
     events, runs = (40_000, 3) if quick else (200_000, 5)
     bodies = World().bodies(events // BATCH_EVENTS)
     rows = []
-    for names, label in ((10 + len(RARE), "over 50 event names"), (10, "over 10 event names")):
-        few, many = (log_of(bodies, many_audiences(count, names)) for count in (10, 1_000))
+    for made, names, label in CASES:
+        few, many = (log_of(bodies, made(count, names)) for count in (10, 1_000))
         pairs = [(costs(few, events), costs(many, events)) for _ in range(runs)]
         details = {
             "with 10, us an event": [round(a.whole, 2) for a, _ in pairs],

@@ -66,7 +66,7 @@ def _log(bodies: list[bytes], conditions: list[str]) -> list[bytes]:
 
 def _measured(events: int, runs: int) -> dict[str, list[Costs]]:
     """All families in turn, so that what else the machine does meets each alike."""
-    bodies = World(Options(people=PEOPLE)).bodies(events // BATCH_EVENTS)
+    bodies = World(Options(people=PEOPLE, zones=True)).bodies(events // BATCH_EVENTS)
     logs = {family: _log(bodies, conditions) for family, (_, conditions) in FAMILIES.items()}
     found: dict[str, list[Costs]] = {family: [] for family in FAMILIES}
     for _ in range(runs):

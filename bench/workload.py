@@ -27,6 +27,7 @@ STEPS_MAX = 5
 
 _BASE_MS = 1_700_000_000_000
 _CATEGORIES = ("shoes", "shirts", "books", "games", "garden", "kitchen", "music", "toys")
+_ZONES = ("Japan", "Egypt", "Eire", "Iran")
 _CHANNELS = ("google", "newsletter", "instagram", "direct")
 
 MIX = (
@@ -58,6 +59,8 @@ class Options(NamedTuple):
     links: float = LINK_SHARE
     rare: float = 0.04
     first_person: int = 0
+    zones: bool = False
+    """Events say in which time zone their person is, as those of browsers do."""
 
 
 class World:
@@ -147,10 +150,11 @@ class World:
         at_ms = self._now_ms()
         if rng.random() < LATE_SHARE:
             at_ms -= rng.randrange(LATE_MAX_MS)
+        place = f'"timezone":"{_ZONES[person % len(_ZONES)]}"' if self._options.zones else '"locale":"de-DE"'
         body = (
             f'{{{what},{who},"messageId":"{rng.getrandbits(128):032x}","timestamp":"{_iso(at_ms)}",'
             f'"context":{{"library":{{"name":"analytics.js","version":"2.1.0"}},'
-            f'"campaign":{{"source":"{_CHANNELS[person % 4]}"}},"locale":"de-DE","userAgent":"Mozilla/5.0 '
+            f'"campaign":{{"source":"{_CHANNELS[person % 4]}"}},{place},"userAgent":"Mozilla/5.0 '
         )
         return f'{body:x<{EVENT_BYTES - 3}}"}}}}'.encode()
 
@@ -241,6 +245,38 @@ def _rule(rng: random.Random, events: Sequence[str], n: int) -> str:
     if kind < 0.95:
         return f'count("{name}", within="{rng.choice(("1h", "1d", "30d"))}") >= {rng.randint(1, 9)}'
     return f'count("{name}") > 0 and count("{rng.choice(events)}", within="7d") == 0'
+
+
+_EVERY_FAMILY = (
+    'count("{a}", where=properties.price > {price}) >= {n}',
+    'count("{a}", where=properties.category == "{kind}") >= {n}',
+    'sum("{a}", properties.revenue) > {amount}', 'avg("{a}", properties.price, within="7d") > {price}',
+    'count("{a}", within="{within}") >= {n}', 'sum("{a}", properties.revenue, within="this_month") > {amount}',
+    'count("{a}", within="this_week", timezone="person") >= {n}', 'count("{a}", within=between("2d", "1d")) >= {n}',
+    'max("{a}", properties.price) > {price}', 'unique_count("{a}", properties.category) >= {n}',
+    'most_frequent("{a}", properties.category) == "{kind}"', 'percentile("{a}", properties.price, 90) > {price}',
+    'days_active("{a}") >= {n}', 'streak("{a}") >= {n}', 'session_count("{a}") >= {n}', 'time_since("{a}") >= {n}',
+    'sequence("{a}", then="{b}", within="1d")', 'sequence("{a}", "{b}", absent="{c}", within="{within}")',
+    'sequence("{a}", "{b}", same=properties.product_id, within="1d")', 'sequence("{a}", absent="{b}", within="1h")',
+    'traits.country == "{country}" and count("{a}") >= {n}', "revenue > {amount}", "views_7d >= {n} and is_vip",
+    'last_seen < ago("{within}") and did("{a}")',
+)  # fmt: skip
+"""One of each family of the language."""
+
+
+def every_family(count: int, names: int = len(MIX) + len(RARE), seed: int = 1) -> Definitions:
+    """The ten traits, and `count` audiences of all families in turn, spread evenly over the first event names."""
+    rng = random.Random(seed)
+    events = [*(name for name, _ in MIX), *RARE][:names]
+    return _definitions({f"audience_{n}": _of_family(rng, events, n) for n in range(count)}, ())
+
+
+def _of_family(rng: random.Random, events: Sequence[str], n: int) -> str:
+    return _EVERY_FAMILY[n % len(_EVERY_FAMILY)].format(
+        a=events[n % len(events)], b=rng.choice(events), c=rng.choice(events),
+        n=rng.randint(1, 9), price=rng.choice((10, 50, 100, 200)), amount=rng.randrange(0, 5_000, 50),
+        kind=rng.choice(_CATEGORIES), within=rng.choice(("1h", "1d", "30d")), country=rng.choice(("DE", "FR", "US")),
+    )  # fmt: skip
 
 
 def _definitions(audiences: dict[str, str], destinations: Sequence[Destination]) -> Definitions:

@@ -1,9 +1,11 @@
 """Sequences as they are kept, against trying every choice of events."""
 
+import random
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -105,6 +107,66 @@ def test_two_people_who_turn_out_to_be_one_have_done_it_all(
     chain = Chain(node)
     merged = chain.merge(a, b) if a is not None and b is not None else a if b is None else b
     assert chain.count(merged, now_ms, Profile()) == _expected(node, happened, now_ms)
+
+
+Step = tuple[int, int, int]
+"""(time, bits of steps, value that must be the same)."""
+crowded = st.lists(st.tuples(st.integers(0, 120), st.integers(1, 255), st.integers(1, 3)), min_size=1, max_size=80)
+"""Many events, few instants."""
+
+
+def _steps_of(node: n.Sequence, crowd: Sequence[Step]) -> list[Step]:
+    mask = (1 << len(node.steps)) - 1
+    return [(START_MS + at, bits & mask or 1, same if node.same else 0) for at, bits, same in crowd]
+
+
+def _put(chain: Chain, events: Sequence[Step]) -> list[Any]:
+    """The state after these events; whoever is told that nothing has changed may rely on it."""
+    slots: dict[str, Any] = {}
+    for event in events:
+        before = chain.count(slots.get("k"), START_MS + 1_000, Profile())
+        may_differ = chain.put(slots, "k", *event)
+        assert may_differ or chain.count(slots["k"], START_MS + 1_000, Profile()) == before
+    state: list[Any] = slots["k"]
+    return state
+
+
+def _content(state: list[Any]) -> tuple[Any, ...]:
+    """Records, those of one instant in any order, with their completions; and what is counted."""
+    records = state[0]
+    return sorted(records[i : i + 19] for i in range(0, len(records), 19)), *state[1:4]
+
+
+@settings(max_examples=300, deadline=None)
+@given(node=sequences(), crowd=crowded, late_ms=st.sampled_from((1, 10, 200)), seed=st.integers(0, 1_000))
+def test_late_events_leave_what_they_would_have_left_in_order(
+    node: n.Sequence, crowd: list[Step], late_ms: int, seed: int
+) -> None:
+    """Every record with its completion, and how far the walk has come; so do two people who become one."""
+    events, rng, chain = _steps_of(node, crowd), random.Random(seed), Chain(node)
+    mixed = sorted(events, key=lambda event: event[0] + rng.randint(0, late_ms))
+    in_order, as_they_came = _put(chain, sorted(events)), _put(chain, mixed)
+    assert _content(as_they_came) == _content(in_order)
+    fronts = [state[4] for state in (in_order, as_they_came) if state[4] is not None]
+    assert all(front == fronts[0] for front in fronts)
+    if len(mixed) > 1:
+        merged = chain.merge(_put(chain, mixed[::2]), _put(chain, mixed[1::2]))
+        assert _content(merged) == _content(in_order)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_late_events_among_far_more_than_are_kept(seed: int) -> None:
+    """As long as an event is not later than all that are kept, it counts as if it had come in order."""
+    rng = random.Random(seed)
+    negated = n.Step(0, "X", negated=True)
+    node = n.Sequence(
+        0, (n.Step(0, "A"), negated, n.Step(0, "B", within_ms=40), n.Step(0, "C")), within_ms=90, counted=True
+    )
+    events = [(START_MS + 2 * at, rng.choice((1, 2, 4, 8)), 0) for at in range(4 * SEQUENCE_EVENTS_MAX)]
+    chain = Chain(node)
+    mixed = sorted(events, key=lambda event: event[0] + (rng.randint(0, 200) if rng.random() < 0.1 else 0))
+    counts = [chain.count(_put(chain, each), START_MS + 10_000, Profile()) for each in (events, mixed)]
+    assert counts[0] == counts[1] > 0
 
 
 SIGNED_UP = n.Sequence(0, (n.Step(0, "Signed Up"), n.Step(0, "Order Completed")), counted=True)

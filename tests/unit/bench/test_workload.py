@@ -5,7 +5,7 @@ from collections import Counter
 import msgspec
 import pytest
 
-from bench.workload import BATCH_EVENTS, EVENT_BYTES, MIX, Options, World, definitions, many_audiences
+from bench.workload import BATCH_EVENTS, EVENT_BYTES, MIX, Options, World, definitions, every_family, many_audiences
 from onefold.collect.decode import Decoder, Intake
 from onefold.language.reading.check import checked
 from onefold.model.definitions import Definitions
@@ -70,7 +70,10 @@ def test_the_mix_is_the_published_one(events: list[Event]) -> None:
         assert counts[name] / EVENTS == pytest.approx(share * 0.95 / 0.99, rel=0.2)
 
 
-@pytest.mark.parametrize("defined", [definitions(), many_audiences(10), many_audiences(300), many_audiences(300, 10)])
+@pytest.mark.parametrize(
+    "defined",
+    [definitions(), *map(many_audiences, (10, 300)), many_audiences(300, 10), *map(every_family, (10, 300))],
+)
 def test_definitions_have_no_mistakes(defined: Definitions) -> None:
     """The traits and audiences are valid, as many as they should be."""
     assert checked(defined).problems == []

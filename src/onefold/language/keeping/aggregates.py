@@ -71,8 +71,9 @@ def combine_totals(a: list[Any], b: list[Any]) -> list[Any]:
     """Two totals as one; the first is reused."""
     a[0] += b[0]
     a[1] += b[1]
-    for x in b[2:]:
-        _grow(a, x)
+    if len(b) > 2:
+        for x in b[2:]:
+            _grow(a, x)
     if not -_INT_MAX < a[1] < _INT_MAX:
         high = float(a[1])
         low = float(a[1] - int(high))
@@ -88,6 +89,13 @@ def _remove_total(a: list[Any], b: list[Any]) -> list[Any]:
 
 def _grow(total: list[Any], x: float) -> None:
     """Add a float exactly: Shewchuk's GROW-EXPANSION over the partial sums from index 2 on."""
+    if len(total) == 3:  # As below, of one partial sum (Knuth's TWO-SUM).
+        y = total[2]
+        high = x + y
+        other = high - y
+        low = (y - (high - other)) + (x - other)
+        total[2:] = (low, high) if low else (high,)
+        return
     kept = 2
     for i in range(2, len(total)):
         y = total[i]

@@ -1,9 +1,9 @@
 """Calendar windows: this month, yesterday, last week, in a zone that is fixed or each person's own.
 
 In a fixed zone the state is that of the aggregate over a whole period, at most of two, so that it is exact whatever
-happens. In a person's own zone, which may change, it is a window (`windows`) without a running total, whose panes are
-quarters of an hour: where days begin in every zone of today; beyond WINDOW_PANES_MAX of them they coarsen, as windows
-do.
+happens. In a person's own zone, which may change, it is a window (`windows`), whose panes are quarters of an hour:
+where days begin in every zone of today; beyond WINDOW_PANES_MAX of them they coarsen, as windows do. Periods are
+stretches of it (`stretches`).
 """
 
 from collections.abc import Mapping
@@ -15,9 +15,10 @@ from onefold.language import nodes as n
 from onefold.language.keeping import windows
 from onefold.language.keeping.aggregates import Monoid
 from onefold.language.keeping.periods import Periods, periods
+from onefold.language.keeping.stretches import Stretches
 from onefold.language.keeping.windows import Window
 from onefold.language.zones import zone
-from onefold.limits import DAY_MS, NEVER_MS
+from onefold.limits import DAY_MS
 
 QUARTER_MS = 15 * 60 * 1000
 SPAN_MS = 2 * 366 * DAY_MS
@@ -97,9 +98,12 @@ class PersonCalendar:
 
     def __init__(self, name: str, workspace_zone: ZoneInfo, monoid: Monoid) -> None:
         self._kind, self._ago = n.CALENDARS[name]
-        self._monoid = monoid._replace(remove=None)
-        self._fallback = workspace_zone
+        self._stretches = Stretches(monoid, SPAN_MS, QUARTER_MS)
         self._periods = Periods(self._kind, workspace_zone)
+        self._here = periods(self._kind, workspace_zone)
+        """Of the workspace's zone."""
+        self._of_zone: dict[str, Periods] = {}
+        """Those zones that somebody lives in, by name."""
         self._oldest = (0, 0, 0)
         """(from, until, the oldest event that any window of an instant between these can hold)."""
 
@@ -107,17 +111,15 @@ class PersonCalendar:
         """The state with one more event; one that is older than the window in every zone changes nothing."""
         if at_ms < self._oldest_ms(now_ms):
             return window
-        if window is None:
-            return windows.begin(at_ms, state, self._monoid, SPAN_MS, QUARTER_MS)
-        return windows.add(window, at_ms, state, self._monoid, SPAN_MS)
+        return self._stretches.add(window, at_ms, state)
 
     def merge(self, a: Window, b: Window) -> Window:
         """The state of two profiles; both are used up."""
-        return windows.merge(a, b, self._monoid, SPAN_MS)
+        return self._stretches.merge(a, b)
 
     def expire(self, window: Window, now_ms: int) -> None:
         """Let go of what can never be in the window again, in whatever zone."""
-        windows.drop(window, self._oldest_ms(now_ms) - window[0] + 1)
+        self._stretches.drop(window, self._oldest_ms(now_ms) - window[0] + 1)
 
     def is_empty(self, window: Window) -> bool:
         """No pane is left."""
@@ -130,18 +132,27 @@ class PersonCalendar:
             self._oldest = begin_ms + _SPARE_MS, end_ms + _SPARE_MS, oldest_ms
         return self._oldest[2]
 
+    def _periods_in(self, zone_name: Any) -> Periods:
+        """The periods of the zone of this name, or where there is none, of the workspace's."""
+        found = self._of_zone.get(zone_name) if type(zone_name) is str else None
+        if found is None:
+            in_zone = zone(zone_name)
+            if in_zone is None:
+                return self._here
+            found = self._of_zone[zone_name] = periods(self._kind, in_zone)
+        return found
+
     def state(self, window: Window | None, now_ms: int, profile: Any, zone_name: Any = None) -> Any:
         """The aggregate's state over the window at an instant; arms the profile for when that is another window."""
         if not window or not window[3]:
             return None
-        found = periods(self._kind, zone(zone_name) or self._fallback)
+        found = self._here if zone_name is None else self._periods_in(zone_name)
         index, start_ms, turn_ms = found.around(now_ms)
         profile.due_ms = min(profile.due_ms, turn_ms)
         end_ms = turn_ms
         if self._ago:
             start_ms, end_ms = found.start_ms(index - self._ago), found.start_ms(index - self._ago + 1)
-        states = windows.between(window, start_ms, end_ms)
-        return states[0] if len(states) == 1 else self._monoid.total(states) if len(states) else None
+        return self._stretches.total(window, start_ms, end_ms)
 
 
 Calendar = FixedCalendar | PersonCalendar
@@ -162,21 +173,3 @@ def zone_name(declared: Mapping[str, Any], last: list[Any] | None) -> Any:
     if said is not None and zone(said.value) is not None:
         return said.value
     return None if last is None else last[2]
-
-
-def between(window: Window | None, now_ms: int, bounds: tuple[int, int], monoid: Monoid, profile: Any) -> Any:
-    """The state over (now - within, now - until] of a window that keeps (now - within, now].
-
-    Arms the profile for when the next event comes into the window; when one leaves it, the window's own expiry does.
-    """
-    if not window or not window[3]:
-        return None
-    within_ms, until_ms = bounds
-    quantum_ms = window[0]
-    # A pane has come into the window when its last instant has.
-    edge_ms = now_ms - until_ms - quantum_ms + 2
-    coming_ms = windows.first_from_ms(window, edge_ms)
-    if coming_ms != NEVER_MS:
-        profile.due_ms = min(profile.due_ms, coming_ms + quantum_ms - 1 + until_ms)
-    states = windows.between(window, now_ms - within_ms - quantum_ms + 2, edge_ms)
-    return monoid.total(states) if len(states) else None

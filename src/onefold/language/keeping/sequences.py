@@ -4,147 +4,68 @@ Of each event that is a step, the profile keeps a record: when it was, of which 
 must be the same in all, and whether it completes the sequence. The state is `[records, settled, live, past, front]`:
 records packed in order of time, how many completions have left them, how many they hold, what is left of the records
 that had to go because there were more than SEQUENCE_EVENTS_MAX (None: none had to), and how far a walk over the
-records has come already. A set of events, and so the same in any order, until then.
+records has come already (`walks`; None: nobody has asked since). A set of events, and so the same in any order, until
+then.
 
-One walk in order of time finds the completions. For each step it knows the latest event that ends a chain up to there,
-and the latest possible beginning of that chain. No other chain needs to be looked at: of two that end at the same step,
-the one that ends later also begins no earlier, so it leaves more room before negated steps, gaps and the total window.
+One walk in order of time finds the completions. An event in order moves its front; a late one is walked on from only
+until it makes no difference any more.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from struct import Struct
-from typing import Any, NamedTuple
+from typing import Any
 
 import xxhash
 
 from onefold.language import nodes as n
 from onefold.language.keeping.aggregates import tally_of
-from onefold.limits import NEVER_MS, SEQUENCE_EVENTS_MAX
+from onefold.language.keeping.walks import NEVER, Events, Front, behind, first_of_instant, plan_of, shift, walk_of
+from onefold.limits import NEVER_MS, SEQUENCE_EVENTS_MAX, SEQUENCE_STEPS_MAX
 
 _RECORD = Struct(">QQHB")
+_pack = _RECORD.pack
 _SIZE = _RECORD.size
 _TIME = Struct(">Q")
 _SAME_AT = _TIME.size
+_BITS_AT = _SIZE - 2
+"""The lower byte, which has all bits there are."""
+_FLAG_AT = _SIZE - 1
 _BIAS = 1 << 62
 """Added to times, so that packed records are in order of time. Times below are biased, but for arguments in `_ms`."""
 _TOO_MANY = SEQUENCE_EVENTS_MAX + SEQUENCE_EVENTS_MAX // 4
 """Records go a quarter at a time, so that most events need not let any go."""
-_NEVER = 0
-"""A time before all others."""
 
 State = list[Any]
 Record = tuple[int, int, int, int]
 """(time, hash of the value that must be the same, bits of its steps, 1 where it completes the sequence)."""
 
+assert SEQUENCE_STEPS_MAX <= 8
+
 
 def same_key(value: Any) -> int | None:
     """What stands for a value that must be the same in all steps; None for a list, an object or nothing."""
+    if type(value) is str:
+        return xxhash.xxh3_64_intdigest(f"s{value}".encode(errors="surrogatepass"))
     tally = tally_of(value, 0, b"")
     return None if tally is None else xxhash.xxh3_64_intdigest(next(iter(tally)).encode(errors="surrogatepass"))
-
-
-class _Stage(NamedTuple):
-    """A step that is not negated."""
-
-    bit: int
-    unwanted: int
-    """Bits of the negated steps between the one before and this."""
-    within_ms: int
-    """It comes sooner than this after the one before."""
-
-
-class _Plan(NamedTuple):
-    """A sequence as its walk needs it."""
-
-    stages: tuple[_Stage, ...]
-    within_ms: int
-    silent: int
-    """Bits of the negated steps at the end."""
-    silent_ms: int
-
-
-def _plan(sequence: n.Sequence) -> _Plan:
-    stages: list[_Stage] = []
-    unwanted = 0
-    for number, step in enumerate(sequence.steps):
-        if step.negated:
-            unwanted |= 1 << number
-        else:
-            stages.append(_Stage(1 << number, unwanted, step.within_ms or NEVER_MS))
-            unwanted = 0
-    silent_ms = (sequence.steps[-1].within_ms or 0) if unwanted else 0
-    return _Plan(tuple(stages), sequence.within_ms or NEVER_MS, unwanted, silent_ms)
-
-
-class _Walk:
-    """A walk over events in order of time: where chains up to each stage end and begin, and what came between.
-
-    How far it has come is a list, `[time, bits, end …, begin …, unwanted …]`: the latest instant with the bits of all
-    its events, and of each stage, as of before that instant, the latest event that ends a chain up to there, the latest
-    beginning of that chain, and the latest event that is not wanted before the stage.
-    """
-
-    def __init__(self, plan: _Plan) -> None:
-        self._count = count = len(plan.stages)
-        self._whole_ms = plan.within_ms
-        self._down = [(i, stage.bit, stage.unwanted, stage.within_ms) for i, stage in enumerate(plan.stages)][::-1]
-        self.start = [_NEVER, 0, *[_NEVER] * (3 * count)]
-        """Before any event."""
-
-    def go(self, front: list[int], at: int, bits: int) -> None:
-        """One more event, which is no earlier than those before."""
-        if at > front[0]:
-            if front[1]:
-                self.take(front, front[0], front[1])
-            front[0], front[1] = at, bits
-        else:
-            front[1] |= bits
-
-    def take(self, front: list[int], at: int, bits: int) -> bool:
-        """All events of one instant, later than those before; True where its last steps complete a chain.
-
-        Stages are gone through from the last to the first, so that none sees what this instant changes.
-        """
-        done = False
-        for i, bit, unwanted, within_ms in self._down:
-            if bits & bit and (not i or self._fits(front, i, at, within_ms)):
-                front[2 + i] = at
-                front[2 + self._count + i] = front[1 + self._count + i] if i else at
-                done = done or i == self._count - 1
-            if bits & unwanted:
-                front[2 + 2 * self._count + i] = at
-        return done
-
-    def _fits(self, front: list[int], i: int, at: int, within_ms: int) -> bool:
-        """Whether an event of this instant goes on with the chain that ends at the stage before."""
-        end = front[1 + i]
-        if not front[2 + 2 * self._count + i] <= end < at or at - end >= within_ms:
-            return False
-        return at - front[1 + self._count + i] < self._whole_ms
-
-    def completes(self, front: list[int], at: int) -> bool:
-        """Whether a last step at the front's own instant would complete a chain."""
-        i, _, _, within_ms = self._down[0]
-        return not i or self._fits(front, i, at, within_ms)
 
 
 class Chain:
     """How the state of one sequence is kept (`keeping.Keeping`), and what it stands for."""
 
     def __init__(self, sequence: n.Sequence) -> None:
-        self._plan = plan = _plan(sequence)
-        self._walk = _Walk(plan)
+        self._plan = plan = plan_of(sequence)
+        self._walk = walk_of(plan)
+        self._advance = self._walk.advance
         self._same = sequence.same is not None
         self._during_ms = sequence.during_ms
         self.expires = sequence.during_ms is not None
-        gaps_ms = sum(stage.within_ms for stage in plan.stages[1:])
-        self._reach_ms = min(plan.within_ms, gaps_ms) + plan.silent_ms
-        """An event that far before another has nothing to do with it."""
-        self._last = plan.stages[-1].bit
-        self._negated = plan.silent
-        for stage in plan.stages:
-            self._negated |= stage.unwanted
+        self._last = plan.last
+        self._silent = plan.silent
+        self._negated = plan.negated
+        self._carries = len(plan.stages) > 1 and not self._same
+        """The state keeps a front: each event goes on from the one before."""
 
     # --- events ----------------------------------------------------------------------------------------------
     def put(self, slots: dict[str, Any], key: str, at_ms: int, bits: int, same: int = 0) -> bool:
@@ -153,83 +74,133 @@ class Chain:
         state = slots.get(key)
         if state is None:
             state = slots[key] = [b"", 0, 0, None, None]
-        records, settled, live, past, _ = state
-        if past is not None and at <= past[0]:
+        elif state[3] is not None and at <= state[3][0]:
             return False
-        if not records or at >= _TIME.unpack_from(records, len(records) - _SIZE)[0]:
-            if bits & self._plan.silent and live:
-                self._break(state, at, same)
-            completes = self._completes(state, at, bits, same)
-            state[0] += _RECORD.pack(at, same, bits, completes)
-            state[2] += completes
+        front = state[4]
+        if front is not None and at >= front[0] and not bits & self._silent:  # most events, at no more cost than this
+            changed = self._advance(front, at, bits)
+            state[0] += _pack(at, same, bits, changed)
+            if changed:
+                state[2] += 1
+        elif at >= _latest(state[0]):
+            changed = self._append(state, at, bits, same)
         else:
-            place = _SIZE * bisect_right(_Times(records), at)
-            state[0] = records[:place] + _RECORD.pack(at, same, bits, 0) + records[place:]
-            self._look_again(state, at, keep=not bits & self._negated)
+            changed = self._insert(state, at, bits, same)
         if len(state[0]) > _TOO_MANY * _SIZE:
             self._evict(state)
-        return self._plan.silent != 0 or settled + live != state[1] + state[2]
+            return True
+        return changed
 
-    def _completes(self, state: State, at: int, bits: int, same: int) -> bool:
-        """Whether an event that no other is later than completes a chain."""
-        if self._same or len(self._plan.stages) == 1:
-            return bits & self._last != 0 and self._completes_alike(state[0], at, same)
-        front = state[4]
-        if front is None:
-            front = state[4] = list(state[3] or self._walk.start)
-            for before, _, of, _ in _RECORD.iter_unpack(state[0]):
-                self._walk.go(front, before, of)
-        self._walk.go(front, at, bits)
-        return bits & self._last != 0 and self._walk.completes(front, at)
+    def _append(self, state: State, at: int, bits: int, same: int) -> bool:
+        """An event that no other is later than; True where completions have changed."""
+        broken = bits & self._silent != 0 and state[2] > 0 and self._break(state, (at, same), len(state[0]) // _SIZE)
+        if self._carries:
+            front = state[4]
+            if front is None:
+                front = state[4] = self._front(state)
+            completes = self._advance(front, at, bits)
+        else:
+            completes = bits & self._last != 0 and self._completes_alike(state, at, same)
+        state[0] += _pack(at, same, bits, completes)
+        state[2] += completes
+        return completes or broken
 
-    def _completes_alike(self, records: bytes, at: int, same: int) -> bool:
-        """The same among the events with this value."""
-        front = list(self._walk.start)
-        if len(self._plan.stages) > 1:
-            for before, of in _alike(records, same):
-                self._walk.go(front, before, of)
-        self._walk.go(front, at, 0)
-        return self._walk.completes(front, at)
+    def _front(self, state: State) -> Front:
+        """The front after all records."""
+        records, gone = state[0], state[3] or self._walk.start
+        if not records:
+            return list(gone)
+        events = _events(records)
+        first = first_of_instant(events, len(events.bits) - 1)
+        front = behind(self._plan, events, first, gone)
+        front[0] = _latest(records)
+        for bits in events.bits[first:]:
+            front[1] |= bits
+        return front
 
-    def _break(self, state: State, at: int, same: int) -> None:
-        """An event that must not come after a chain has come: those that it comes too soon after are not completed."""
-        flags, marked = state[0][_SIZE - 1 :: _SIZE], bytearray(state[0])
+    def _completes_alike(self, state: State, at: int, same: int) -> bool:
+        """Whether an event that no other is later than completes a chain among those with its value."""
+        if len(self._plan.stages) == 1:
+            return True
+        found = [(when, bits) for _, when, bits in _alike(state[0], same)]
+        if not found:
+            return False
+        events = Events([when for when, _ in found].__getitem__, [bits for _, bits in found])
+        until = bisect_right(found, (at - 1, 1 << SEQUENCE_STEPS_MAX))
+        return self._walk.completes(behind(self._plan, events, until, state[3] or self._walk.start), at)
+
+    def _insert(self, state: State, at: int, bits: int, same: int) -> bool:
+        """A late event, which may complete a chain, let later ones do so, or keep them from it: True where it does."""
+        records = state[0]
+        place = _after(records, at)
+        state[0] = records = records[: place * _SIZE] + _pack(at, same, bits, 0) + records[place * _SIZE :]
+        events, new = _events(records), place
+        places: Sequence[int] = range(len(records) // _SIZE)
+        if self._same:
+            found = list(_alike(records, same))
+            events = Events([when for _, when, _ in found].__getitem__, [each for _, _, each in found])
+            places = [each for each, _, _ in found]
+            new = places.index(place)
+        first = first_of_instant(events, new)
+        before = behind(self._plan, events, first, state[3] or self._walk.start)
+        done, front = shift(self._walk, events, (before, list(before)), (first, new))
+        flags = {i: int(yes and not self._broken(events, i)) for i, yes in done.items() if events.bits[i] & self._last}
+        changed = self._mark(state, {places[i]: flag for i, flag in flags.items()})
+        if bits & self._silent and state[2]:
+            changed = self._break(state, (at, same), places[first]) or changed
+        if front is not None and self._carries:
+            state[4] = front
+        return changed
+
+    def _broken(self, events: Events, place: int) -> bool:
+        """Whether an event that must not comes too soon after this one."""
+        if not self._silent:
+            return False
+        at, bits = events.at(place), events.bits
+        for later in range(place + 1, len(bits)):
+            if bits[later] & self._silent and (when := events.at(later)) > at:
+                return when < at + self._plan.silent_ms
+        return False
+
+    def _break(self, state: State, event: tuple[int, int], until: int) -> bool:
+        """An event that must not come after a chain has come: those that it comes too soon after are not completed.
+
+        They are among the records before this one. True where there are any.
+        """
+        (at, same), records = event, state[0]
+        flags, broken = records[_FLAG_AT : until * _SIZE : _SIZE], {}
         i = flags.rfind(1)
         while i >= 0:
-            before, of, _, _ = _RECORD.unpack_from(marked, i * _SIZE)
+            before, of, _, _ = _RECORD.unpack_from(records, i * _SIZE)
             if before <= at - self._plan.silent_ms:
                 break
             if of == same and before < at:
-                marked[i * _SIZE + _SIZE - 1] = 0
-                state[2] -= 1
+                broken[i] = 0
             i = flags.rfind(1, 0, i)
-        state[0] = bytes(marked)
+        return self._mark(state, broken)
 
-    def _look_again(self, state: State, at: int | None = None, *, keep: bool) -> None:
-        """Find the completions anew: all, or those that an event at this time can have to do with.
+    def _mark(self, state: State, flags: Mapping[int, int]) -> bool:
+        """These records complete the sequence (1) or do not; True where one did not say so yet."""
+        records = state[0]
+        changed = {i: flag for i, flag in flags.items() if records[i * _SIZE + _FLAG_AT] != flag}
+        if changed:
+            marked = bytearray(records)
+            for i, flag in changed.items():
+                marked[i * _SIZE + _FLAG_AT] = flag
+                state[2] += 1 if flag else -1
+            state[0] = bytes(marked)
+        return bool(changed)
 
-        With `keep` the event has undone none, not even where records are gone.
-        """
-        records, past, first, last = state[0], state[3], 0, len(state[0]) // _SIZE
-        if at is not None and self._reach_ms < NEVER_MS:
-            first, last = (bisect_right(_Times(records), at + way * 2 * self._reach_ms) for way in (-1, 1))
-        around = list(_RECORD.iter_unpack(records[first * _SIZE : last * _SIZE]))
-        flags = self._completing(around, past if past and not first else self._walk.start)
-        for i, (each, _, _, flag) in enumerate(around):
-            far = at is not None and abs(each - at) > self._reach_ms
-            if far or (keep and past is not None and flag):
-                flags[i] = flag
-        self._mark(state, first, around, flags)
-
-    def _mark(self, state: State, first: int, records: list[Record], flags: list[int]) -> None:
-        """The flags of these records, which begin at a place among all, are others."""
-        marked = bytearray(state[0])
-        marked[(first + 1) * _SIZE - 1 : (first + len(records)) * _SIZE : _SIZE] = bytes(flags)
-        state[0] = bytes(marked)
-        state[2] += sum(flags) - sum(each[3] for each in records)
+    def _look_again(self, state: State) -> None:
+        """Find all completions anew, the front on the way. Where records are gone, what they completed stays so."""
+        records, past = list(_RECORD.iter_unpack(state[0])), state[3]
+        flags = dict(enumerate(self._flags(records, past or self._walk.start)))
+        if past is not None and not self._negated:
+            flags |= {i: 1 for i, each in enumerate(records) if each[3]}
+        self._mark(state, flags)
         state[4] = None
 
-    def _completing(self, records: list[Record], front: Sequence[int]) -> list[int]:
+    def _flags(self, records: list[Record], front: Sequence[int]) -> list[int]:
         """For each of the records, in order, 1 where it completes the sequence. The walk begins at this front."""
         flags = [0] * len(records)
         if not self._same:
@@ -248,7 +219,7 @@ class Chain:
         for at, bits in _instants((at, bits) for _, (at, _, bits, _) in group):
             if self._walk.take(front, at, bits):
                 done.add(at)
-            if bits & self._plan.silent:
+            if bits & self._silent:
                 silent.append(at)
         for place, (at, _, bits, _) in group:
             if at in done and bits & self._last and not _within(silent, at, self._plan.silent_ms):
@@ -256,13 +227,12 @@ class Chain:
 
     def _evict(self, state: State) -> None:
         """More than are kept: the oldest go. What they completed is settled; chains may go on from where they were."""
-        over = len(state[0]) - SEQUENCE_EVENTS_MAX * _SIZE
-        gone, front = list(_RECORD.iter_unpack(state[0][:over])), list(state[3] or self._walk.start)
-        completed = sum(each[3] for each in gone)
+        over, front = len(state[0]) - SEQUENCE_EVENTS_MAX * _SIZE, state[3] or self._walk.start
+        gone = state[0][:over]
+        completed = sum(gone[_FLAG_AT::_SIZE])
         if not self._same and self._during_ms is None:
-            for at, bits in _instants((at, bits) for at, _, bits, _ in gone):
-                self._walk.take(front, at, bits)
-        state[3] = [gone[-1][0], 0, *front[2:]]
+            front = behind(self._plan, _events(gone), over // _SIZE, front)
+        state[3] = [_TIME.unpack_from(gone, over - _SIZE)[0], 0, *front[2:]]
         state[0] = state[0][over:]
         state[1] += completed if self._during_ms is None else 0
         state[2] -= completed
@@ -271,7 +241,7 @@ class Chain:
     def merge(self, a: State, b: State) -> State:
         """The state of the events of both."""
         merged = [b"".join(sorted(_split(a[0]) + _split(b[0]))), a[1] + b[1], a[2] + b[2], _merged(a[3], b[3]), None]
-        self._look_again(merged, keep=not self._negated)
+        self._look_again(merged)
         if len(merged[0]) > SEQUENCE_EVENTS_MAX * _SIZE:
             self._evict(merged)
         return merged
@@ -279,13 +249,29 @@ class Chain:
     def expire(self, state: State, now_ms: int) -> bool:
         """Drop the events that are no longer looked at."""
         assert self._during_ms is not None
-        gone = bisect_right(_Times(state[0]), now_ms - self._during_ms + _BIAS)
-        if gone:
+        gone = _after(state[0], now_ms - self._during_ms + _BIAS)
+        if gone and self._same:
             state[0] = state[0][gone * _SIZE :]
-            records = list(_RECORD.iter_unpack(state[0]))
-            state[2] = sum(each[3] for each in records)
-            self._mark(state, 0, records, self._completing(records, self._walk.start))
+            state[2] = sum(state[0][_FLAG_AT::_SIZE])
+            self._mark(state, dict(enumerate(self._flags(list(_RECORD.iter_unpack(state[0])), self._walk.start))))
+        elif gone:
+            self._forget(state, gone)
         return gone > 0
+
+    def _forget(self, state: State, gone: int) -> None:
+        """Drop so many of the oldest events, of which none has an instant in common with one that stays."""
+        before = behind(self._plan, _events(state[0]), gone, state[3] or self._walk.start)
+        state[0] = state[0][gone * _SIZE :]
+        state[2] = sum(state[0][_FLAG_AT::_SIZE])
+        if not state[0]:
+            state[4] = None
+            return
+        events = _events(state[0])
+        done, front = shift(self._walk, events, (before, list(self._walk.start)), (0, -1))
+        flags = {i: int(yes and not self._broken(events, i)) for i, yes in done.items() if events.bits[i] & self._last}
+        self._mark(state, flags)
+        if front is not None and self._carries:
+            state[4] = front
 
     def is_empty(self, state: State) -> bool:
         """No event is left."""
@@ -302,10 +288,10 @@ class Chain:
         if state is None:
             return 0
         done: int = state[1] + state[2]
-        if not self._plan.silent or not state[2]:
+        if not self._silent or not state[2]:
             return done
         records, silent_ms = state[0], self._plan.silent_ms
-        flags = records[_SIZE - 1 :: _SIZE]
+        flags = records[_FLAG_AT::_SIZE]
         i, began = flags.rfind(1), now_ms - silent_ms + _BIAS
         while i >= 0 and (at := _TIME.unpack_from(records, i * _SIZE)[0]) > began:
             done -= 1
@@ -314,8 +300,18 @@ class Chain:
         return done
 
     def happened(self, state: State | None, now_ms: int, profile: Any) -> bool:
-        """Whether the sequence was ever completed."""
-        return self.count(state, now_ms, profile) > 0
+        """Whether the sequence was ever completed; arms the profile for when it first will have been."""
+        if state is None:
+            return False
+        if not self._silent or state[1] or not state[2]:
+            return state[1] + state[2] > 0
+        records = state[0]
+        first = records[_FLAG_AT::_SIZE].index(1)
+        over_ms: int = _TIME.unpack_from(records, first * _SIZE)[0] - _BIAS + self._plan.silent_ms
+        if over_ms <= now_ms:
+            return True
+        profile.due_ms = min(profile.due_ms, over_ms)
+        return False
 
 
 def _instants(events: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
@@ -332,16 +328,27 @@ def _instants(events: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         yield at, together
 
 
-def _alike(records: bytes, same: int) -> Iterator[tuple[int, int]]:
-    """(time, bits) of the records with this value, in order."""
+def _latest(records: bytes) -> int:
+    """When the last one was; NEVER without any."""
+    return int(_TIME.unpack_from(records, len(records) - _SIZE)[0]) if records else NEVER
+
+
+def _events(records: bytes) -> Events:
+    """Packed records, read where they are looked at."""
+    unpack = _TIME.unpack_from
+    return Events(lambda i: unpack(records, i * _SIZE)[0], records[_BITS_AT::_SIZE])
+
+
+def _alike(records: bytes, same: int) -> Iterator[tuple[int, int, int]]:
+    """(place, time, bits) of the records with this value, in order."""
     key = _TIME.pack(same)
-    place = records.find(key)
-    while place >= 0:
-        if place % _SIZE == _SAME_AT:
-            at, _, bits, _ = _RECORD.unpack_from(records, place - _SAME_AT)
-            yield at, bits
-            place += _SIZE - 1
-        place = records.find(key, place + 1)
+    found = records.find(key)
+    while found >= 0:
+        if found % _SIZE == _SAME_AT:
+            at, _, bits, _ = _RECORD.unpack_from(records, found - _SAME_AT)
+            yield found // _SIZE, at, bits
+            found += _SIZE - 1
+        found = records.find(key, found + 1)
 
 
 def _within(times: Sequence[int], at: int, within_ms: int) -> bool:
@@ -354,17 +361,10 @@ def _split(records: bytes) -> list[bytes]:
     return [records[i : i + _SIZE] for i in range(0, len(records), _SIZE)]
 
 
-class _Times(Sequence[int]):
-    """The times of packed records, read where they are looked at."""
-
-    def __init__(self, records: bytes) -> None:
-        self._records = records
-
-    def __len__(self) -> int:
-        return len(self._records) // _SIZE
-
-    def __getitem__(self, i: Any) -> Any:
-        return _TIME.unpack_from(self._records, i * _SIZE)[0]
+def _after(records: bytes, at: int) -> int:
+    """The number of the first record that is later than this; how many there are, where none is."""
+    unpack = _TIME.unpack_from
+    return bisect_right(range(len(records) // _SIZE), at, key=lambda i: unpack(records, i * _SIZE)[0])
 
 
 def _merged(a: list[int] | None, b: list[int] | None) -> list[int] | None:

@@ -8,6 +8,7 @@ from onefold.language.keeping.aggregates import Monoid
 from onefold.language.keeping.calendars import Calendar, calendar_of
 from onefold.language.keeping.monoids import monoid_of
 from onefold.language.keeping.sequences import Chain
+from onefold.language.keeping.stretches import Between
 from onefold.limits import NEVER_MS
 
 State = Any
@@ -116,4 +117,4 @@ def keeping_of(kept: n.Kept, workspace_zone: str) -> Keeping:
         return ByCalendar(calendar_of(kept, monoid, workspace_zone))
     if kept.within_ms is None:
         return Lifetime(monoid)
-    return Sliding(monoid if kept.until_ms is None else monoid._replace(remove=None), kept.within_ms)
+    return Sliding(monoid, kept.within_ms) if kept.until_ms is None else Between(monoid, kept.within_ms, kept.until_ms)

@@ -37,9 +37,11 @@ def begin(at_ms: int, state: Any, monoid: Monoid, within_ms: int, quantum_ms: in
     """A window with one event in it."""
     running = _own(state) if monoid.remove is not None else None
     pane = at_ms - at_ms % quantum_ms
-    made = [quantum_ms, pane, pane, b"", _together([state], monoid), running, WIDTH]
-    _fill(made, [pane], within_ms, pane)
-    return made
+    span_ms = within_ms + quantum_ms
+    narrow = span_ms < REACH_MS
+    times = (NARROW if narrow else _WIDE).pack(span_ms)
+    width = WIDTH if narrow else 2 * WIDTH
+    return [quantum_ms, pane - span_ms, pane, times, _together([state], monoid), running, width]
 
 
 def add(window: Window | None, at_ms: int, state: Any, monoid: Monoid, within_ms: int) -> Window:
@@ -49,12 +51,16 @@ def add(window: Window | None, at_ms: int, state: Any, monoid: Monoid, within_ms
     if monoid.remove is not None:
         window[5] = monoid.combine(window[5], state)
     pane = at_ms - at_ms % window[0]
-    if pane > window[2] and window[6] == WIDTH and pane - window[1] < REACH_MS and type(window[4]) is list:
+    narrow = window[6] == WIDTH
+    if pane > window[2] and type(window[4]) is list and (not narrow or pane - window[1] < REACH_MS):
         window[2] = pane
-        window[3] += NARROW.pack(pane - window[1])
+        window[3] += (NARROW if narrow else _WIDE).pack(pane - window[1])
         window[4].append(state)
         if len(window[4]) > WINDOW_PANES_MAX:
             _coarsen(window, monoid, within_ms)
+        return window
+    if pane == window[2] and window[3] and type(window[4]) is list:
+        window[4][-1] = monoid.combine(window[4][-1], state)
         return window
     if not 0 <= pane - window[1] < REACH_MS and (pane < window[1] or window[6] == WIDTH):
         _fill(window, [time_ms for time_ms, _ in panes(window)], within_ms, pane)
@@ -80,14 +86,10 @@ def panes(window: Window) -> list[tuple[int, Any]]:
     return [(base_ms + offset, state) for offset, state in zip(_offsets(window), _states(window), strict=True)]
 
 
-def between(window: Window, start_ms: int, end_ms: int) -> Sequence[Any]:
-    """The states of the panes that begin in [start, end), in order; not to be changed."""
+def places(window: Window, start_ms: int, end_ms: int) -> tuple[int, int]:
+    """The first of the panes that begin in [start, end), and the one behind the last; equal where none does."""
     offsets, base_ms = _offsets(window), window[1]
-    first, last = bisect_left(offsets, start_ms - base_ms), bisect_left(offsets, end_ms - base_ms)
-    states = window[4]
-    if states is None:
-        return [_ONE] * (last - first)
-    return memoryview(states).cast("I")[first:last] if type(states) is bytes else states[first:last]
+    return bisect_left(offsets, start_ms - base_ms), bisect_left(offsets, end_ms - base_ms)
 
 
 def drop(window: Window, before_ms: int) -> bool:

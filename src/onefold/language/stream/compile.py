@@ -13,7 +13,7 @@ from typing import Any
 from onefold.language import nodes as n
 from onefold.language.keeping import windows
 from onefold.language.keeping.aggregates import MONOIDS, Monoid
-from onefold.language.keeping.calendars import PERSON_ZONE, between, zone_name
+from onefold.language.keeping.calendars import PERSON_ZONE, zone_name
 from onefold.language.keeping.monoids import monoid_of, periods_of
 from onefold.language.keeping.sequences import same_key
 from onefold.language.keeping.slots import keeping_of
@@ -207,7 +207,7 @@ class _Compiler:
     def _scope(self) -> dict[str, Any]:
         scope: dict[str, Any] = {**CALLED, **self.among.constants}
         scope |= {"add": windows.add, "pack": windows.NARROW.pack}
-        scope |= {"between": between, "zone_name": zone_name, "same_key": same_key, "identical": identical}
+        scope |= {"zone_name": zone_name, "same_key": same_key, "identical": identical}
         for name, monoid in MONOIDS.items():
             scope |= _named(name, monoid)
         for key, kept in self.kept.items():

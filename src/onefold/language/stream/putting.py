@@ -78,7 +78,7 @@ def _kept(key: str, kept: n.Aggregate, state: str, around: Around) -> Iterator[s
         yield f"if (w := kept_{key}.calendar.add(s.get({key!r}), t, {state}, now)) is not None:"
         yield f"    s[{key!r}] = w{_joined(then)}"
     elif kept.until_ms is not None:
-        yield f"s[{key!r}] = add(s.get({key!r}), t, {state}, kept_{key}.monoid, {kept.within_ms})"
+        yield f"s[{key!r}] = kept_{key}.add(s.get({key!r}), t, {state})"
         yield f"if t + {kept.until_ms} <= now: {_armed(kept.within_ms or 0)}{_joined(then)}"
         yield f"else: {_armed(kept.until_ms)}"
     elif kept.within_ms is not None:
@@ -89,7 +89,13 @@ def _kept(key: str, kept: n.Aggregate, state: str, around: Around) -> Iterator[s
         yield from then
     elif kept.function in _BY_CHOICE:
         yield f"o = s.get({key!r}); v = v if o is None else {name}_combine(o, v)"
-        yield f"if v is not o: s[{key!r}] = v{_joined(then)}"
+        if kept.function in _AT_AN_END and then:
+            # Each event of a browser names its zone again: only another value is one to judge.
+            yield "if v is not o:"
+            yield f"    s[{key!r}] = v"
+            yield f"    if o is None or not identical(o[2], v[2]): {'; '.join(then)}"
+        else:
+            yield f"if v is not o: s[{key!r}] = v{_joined(then)}"
     else:
         yield f"o = s.get({key!r}); s[{key!r}] = v if o is None else {name}_combine(o, v)"
         yield from then
@@ -137,8 +143,9 @@ class _Steps:
             conditions.append(f"t > now - {kept.during_ms}")
         same = ""
         if kept.same is not None:
-            conditions.append(f"(x := same_key({self._scope.value(kept.same)})) is not None")
-            same = ", x"
+            value = self._scope.once(f"same_key({self._scope.value(kept.same)})")
+            conditions.append(f"{value} is not None")
+            same = f", {value}"
         yield from _under(" and ".join(conditions), self._put(same))
 
     def _put(self, same: str) -> Iterator[str]:

@@ -241,14 +241,15 @@ class EventScope(_Scope):
             return "(e.event if e.type == 'track' else e.type)"
         keys = ", ".join(map(repr, rest))
         if root == "traits":
-            return self._local(f"dig(e.traits, {keys})")
+            return self.once(f"dig(e.traits, {keys})")
         holder, (field, *deeper) = _HOLDERS[str(root)], rest
         assert isinstance(field, str)
         name = field if root == "context" and field in Context.__struct_fields__ else attribute(field)
         value = f"{holder} and {holder}.{name}"
-        return self._local(f"dig({value}, {', '.join(map(repr, deeper))})" if deeper else value)
+        return self.once(f"dig({value}, {', '.join(map(repr, deeper))})" if deeper else value)
 
-    def _local(self, source: str) -> str:
+    def once(self, source: str) -> str:
+        """The name of a local that has the value of this source, which is computed once an event."""
         return self._locals.setdefault(source, f"y{len(self._locals)}")
 
 
@@ -302,8 +303,7 @@ def _state(kept: n.Aggregate, key: str) -> str:
             zone = f", zone_name(d, s.get({n.slot(PERSON_ZONE)!r}))"
         return f"kept_{key}.calendar.state(s.get({key!r}), now, p{zone})"
     if kept.until_ms is not None:
-        bounds = f"({kept.within_ms}, {kept.until_ms})"
-        return f"between(s.get({key!r}), now, {bounds}, kept_{key}.monoid, p)"
+        return f"kept_{key}.state(s.get({key!r}), now, p)"
     if kept.within_ms is None:
         return f"s.get({key!r})"
     if monoid_of(kept).remove is not None:
