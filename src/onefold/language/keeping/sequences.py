@@ -304,7 +304,7 @@ class Chain:
         if state is None:
             return False
         if not self._silent or state[1] or not state[2]:
-            return state[1] + state[2] > 0
+            return bool(state[1] + state[2])
         records = state[0]
         first = records[_FLAG_AT::_SIZE].index(1)
         over_ms: int = _TIME.unpack_from(records, first * _SIZE)[0] - _BIAS + self._plan.silent_ms
