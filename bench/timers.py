@@ -64,7 +64,7 @@ class Plan(NamedTuple):
     """Timers that are due in one millisecond, after all others."""
 
 
-LONG = Plan(1_000_000, 180.0, ((100, 30), (1_000, 60)), 100_000)
+LONG = Plan(1_000_000, 150.0, ((100, 30), (1_000, 60)), 100_000)
 QUICK = Plan(100_000, 25.0, ((100, 5), (1_000, 10)), 10_000)
 
 
