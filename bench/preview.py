@@ -34,6 +34,12 @@ DAYS_A_FILE = 10
 FILES = 36
 _EXAMPLES = Path(__file__).parent.parent / "examples" / "retail"
 
+
+def _new(expression: str) -> tuple[Definitions, Definitions]:
+    """An audience where there was none."""
+    return define({}, {}), define({}, {"found": expression})
+
+
 ORDERS = {"orders": 'count("Order Completed")', "revenue": 'sum("Order Completed", properties.revenue)'}
 CASES: dict[str, tuple[Definitions, Definitions]] = {
     "an audience of orders in a window": (
@@ -51,6 +57,34 @@ CASES: dict[str, tuple[Definitions, Definitions]] = {
     "views in a window, by category": (
         define({}, {}),
         define({}, {"fans": 'count("Product Viewed", where=properties.category == "shoes", within="30d") >= 2'}),
+    ),
+    "a window that ended before now": _new(
+        'did("Order Completed", within=between("60d", "30d")) and did_not("Order Completed", within="30d")'
+    ),
+    "calendar windows": _new(
+        'did("Order Completed", within="last_month") and did_not("Order Completed", within="this_month")'
+    ),
+    "a calendar window in each person's own zone": _new(
+        'count("Product Viewed", within="this_month", timezone="person") >= 3'
+    ),
+    "days and weeks in a row": _new('days_active(within="30d") >= 3 and streak("Product Viewed", per="week") >= 2'),
+    "sessions": _new('session_count(gap="30m", within="30d") >= 3 and session_length(gap="1d", within="30d") > 60'),
+    "a sequence": _new('sequence("Product Added", then="Order Completed", within="7d")'),
+    "a sequence with a negated step": _new(
+        'sequence("Product Viewed", then="Product Added", within="1d", absent="Order Completed", during="30d")'
+    ),
+    "a sequence of one product": _new(
+        'sequence_count("Product Viewed", "Product Added", "Order Completed", same=properties.product_id, within="7d")'
+        " >= 1"
+    ),
+    "favourites, medians and deviations": _new(
+        'contains(top("Product Viewed", properties.category, 3, within="90d"), "shoes") and '
+        'percentile("Order Completed", properties.revenue, 50) > 100 and '
+        'stddev("Order Completed", properties.revenue) > 20'
+    ),
+    "functions of strings and times": _new(
+        'count("page", where=hour(time, "Europe/Berlin") < 6, within="90d") >= 1 and '
+        'matches(lower(last("page", context.page.url)), "/p/[0-9]+7$") and upper(trim(traits.plan)) == "PRO"'
     ),
 }
 
@@ -153,7 +187,8 @@ def measure(*, quick: bool, events: int = EVENTS, files: Path | None = None) -> 
 
 def _cases() -> dict[str, tuple[Definitions, Definitions]]:
     retail = load_workspace(_EXAMPLES)
-    return CASES | {"all audiences of the retail example, as if new": (Definitions(), retail)}
+    whole = {"all audiences of the retail example, as if new": (Definitions(), retail)}
+    return CASES | whole
 
 
 def _row(name: str, history: Files, case: tuple[Definitions, Definitions], details: dict[str, float], runs: int) -> Row:
