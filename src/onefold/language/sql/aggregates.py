@@ -60,6 +60,13 @@ class Slot(NamedTuple):
         return f"{self.condition}{self.window.holds()}{f' AND {self.value} IS NOT NULL' if self.value else ''}"
 
     @property
+    def weight(self) -> int:
+        """About how many looks of a count cost as much as one of it."""
+        if self.steps is not None:
+            return 4 * len(self.steps.bits) * (2 if self.steps.same else 1)
+        return 4 if self.function in (*_TALLIES, *_DAYS, *_SESSIONS) else 1
+
+    @property
     def turns_ms(self) -> int | None:
         """So long after an event its value no longer changes by time alone; None: it may always."""
         lasts_ms = self.window.lasts_ms or 0

@@ -32,6 +32,9 @@ def days(function: str, rows: str, index: str, today: str, lasts_ms: int | None)
     `index`: their column with the number of the period; `today`: that with the one of the instant. In a run of periods
     the number less the place in order is the same for all.
     """
+    if function == "streak":  # most have been away for longer than a period, and have none
+        here = f"SELECT {KEYS} FROM {rows} GROUP BY {KEYS} HAVING max({index}) >= max({today}) - 1"
+        rows = f"(SELECT * FROM {rows} SEMI JOIN ({here}) USING ({KEYS}))"
     bounded = lasts_ms is not None and lasts_ms < ACTIVE_PERIODS_MAX * _SHORTEST_MS
     distinct = (
         f"SELECT DISTINCT {KEYS}, {index} AS i{f', {today} AS today' if function == 'streak' else ''} FROM {rows}"
@@ -80,7 +83,10 @@ def completions(steps: Steps, rows: str) -> str:
     if len(stages) > 1:
         everything = " AND ".join(f"bool_or({stage.bit})" for stage in stages)
         able = f"SELECT {KEYS}{same} FROM instants_of GROUP BY {KEYS}{same} HAVING {everything}"
-        relation = f"WITH instants_of AS MATERIALIZED ({relation}) SELECT * FROM instants_of SEMI JOIN ({able}) USING ({KEYS}{same})"
+        relation = (
+            f"WITH instants_of AS MATERIALIZED ({relation}) "
+            f"SELECT * FROM instants_of SEMI JOIN ({able}) USING ({KEYS}{same})"
+        )
     ending = f"CASE WHEN {first.bit} THEN at_ms END"
     relation = f"SELECT *, {ending} AS e0, {ending} AS g0 FROM ({relation})"
     for number, stage in enumerate(stages[1:], start=1):

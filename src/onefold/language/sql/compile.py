@@ -9,6 +9,7 @@ to know of each event that they mention, and over it `values`, one row for each 
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
@@ -21,7 +22,7 @@ from onefold.language.reading.check import Checked
 from onefold.language.sql import aggregates, windows, zones
 from onefold.language.sql.aggregates import KEYS, Slot
 from onefold.language.sql.behaviour import Steps
-from onefold.language.sql.columns import Kind, Layers, Sql, as_boolean, as_output, dig, joined, path, quoted
+from onefold.language.sql.columns import Kind, Layers, Sql, as_boolean, as_json, as_output, dig, joined, path, quoted
 from onefold.language.sql.expressions import Among, EventScope, ProfileScope
 from onefold.language.sql.functions import SqlFunction
 from onefold.language.sql.needed import references
@@ -83,7 +84,10 @@ class SqlPlan(Struct):
         return len(self._compiler.slots)
 
     def looks(self, instants: Sequence[int], picked: str) -> str:
-        """A SELECT of how often `values` would look at an event for an aggregate, over `picked`."""
+        """A SELECT of how often `values` would look at an event for an aggregate, over `picked`.
+
+        Looks of aggregates that sort a person's events, or count each value, are counted as several.
+        """
         return self._compiler.looks(instants, picked)
 
     def moving(self, since_ms: int) -> str | None:
@@ -217,10 +221,9 @@ class _Compiler:
         if value is not None and node.event == "*":
             value = self._events.name(value)
             counts = joined("boolean", f"({counts.text} AND {value.text} IS NOT NULL)", (counts, value))
-        return Slot(
-            name, node.function, node.event, self._pick(counts), "" if value is None else self._pick(value), window, node,
-            value is not None and value.kind == "instant", today,
-        )  # fmt: skip
+        column = "" if value is None else self._pick(value)
+        instants = value is not None and value.kind == "instant"
+        return Slot(name, node.function, node.event, self._pick(counts), column, window, node, instants, today)
 
     def _sequence(self, name: str, node: n.Sequence, events: EventScope) -> Slot:
         steps = [aggregates.condition(events, step.event, step.where) for step in node.steps]
@@ -230,7 +233,7 @@ class _Compiler:
         whole = joined("boolean", " AND ".join(f"({part.text})" for part in (some, *known)), (some, *known))
         bits = tuple(map(self._pick, steps))
         window = Window(node.during_ms, lasts_ms=node.during_ms)
-        found = Steps(node, bits, "" if same is None else self._pick(aggregates.as_json(same)))
+        found = Steps(node, bits, "" if same is None else self._pick(as_json(same)))
         return Slot(name, "sequence", "", self._pick(whole), window=window, steps=found)
 
     def _mention(self, names: Collection[str]) -> None:
@@ -342,7 +345,8 @@ class _Compiler:
     def looks(self, instants: Sequence[int], picked: str) -> str:
         """See `SqlPlan.looks`."""
         counted = " + ".join(
-            f"({slot.condition})::INTEGER * {_times(instants, _until([slot]))}" for slot in self.slots.values()
+            f"({slot.condition})::INTEGER * {slot.weight} * {_times(instants, _until([slot]))}"
+            for slot in self.slots.values()
         )
         return f"SELECT coalesce(sum({counted or '0'}), 0)::BIGINT FROM {picked}"
 
@@ -461,6 +465,12 @@ def _as_of(instants: Sequence[int], relation: str, columns: str, until: str = ""
 
 def _then(instants: Sequence[int], until: str) -> str:
     """The list of the instants at which an event matters."""
+    first, last = instants[0], instants[-1]
+    step = instants[1] - first
+    if step > 0 and all(after - before == step for before, after in pairwise(instants)):
+        since = f"{first} + {step} * greatest(0, (received_ms - {first} + {step - 1}) // {step})"
+        end = f"least({until}, {last + 1})" if until else f"{last + 1}"
+        return f"range(({since})::BIGINT, ({end})::BIGINT, {step}::BIGINT)"
     matters = f" AND t < {until}" if until else ""
     return f"list_filter({windows.listed(instants)}, lambda t: t >= received_ms{matters})"
 

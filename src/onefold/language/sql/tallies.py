@@ -48,7 +48,8 @@ def tally(function: str, name: str, value: str, rows: str, number: float | None)
     best, shown = _form(function)
     source = "kept"
     if function == "top":
-        source = f"(SELECT * FROM kept QUALIFY row_number() OVER (PARTITION BY {KEYS} ORDER BY {_RANK}) <= {int(number or 0)})"
+        place = f"row_number() OVER (PARTITION BY {KEYS} ORDER BY {_RANK})"
+        source = f"(SELECT * FROM kept QUALIFY {place} <= {int(number or 0)})"
     return (
         f"WITH each AS MATERIALIZED ({each}), many AS MATERIALIZED ({many}), kept AS ({kept}), "
         f"best AS (SELECT {KEYS}, {best} AS best FROM {source} GROUP BY {KEYS}) "

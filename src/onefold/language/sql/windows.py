@@ -137,8 +137,12 @@ def with_own_zones(theirs: dict[str, tuple[str, str]], columns: tuple[str, str],
         spans.append(f"{asked} AS {name}")
         bounds += [f"coalesce({name}[{at}], i.{name}_{end}) AS {name}_{end}" for at, end in ((1, "from"), (2, "to"))]
     return {
-        "owned": f"SELECT {keys}, {pair} FROM dated WHERE {declared} IS NOT NULL OR {context} IS NOT NULL GROUP BY {keys}",
-        "zoned": f"SELECT now_ms, said, latest, {', '.join(spans)} FROM (SELECT DISTINCT now_ms, said, latest FROM owned)",
+        "owned": (
+            f"SELECT {keys}, {pair} FROM dated WHERE {declared} IS NOT NULL OR {context} IS NOT NULL GROUP BY {keys}"
+        ),
+        "zoned": (
+            f"SELECT now_ms, said, latest, {', '.join(spans)} FROM (SELECT DISTINCT now_ms, said, latest FROM owned)"
+        ),
         "moments": (
             f"SELECT d.*, {', '.join(bounds)} FROM dated d JOIN instants i ON i.now_ms = d.now_ms "
             f"LEFT JOIN (owned JOIN zoned USING (now_ms, said, latest)) o "

@@ -62,6 +62,7 @@ class Scope:
         return f"v{self._temporaries}"
 
     def leaf(self, node: Any) -> str:
+        """Source of what a name stands for."""
         raise AssertionError(node)
 
     def is_instant(self, node: n.Node) -> bool:

@@ -9,10 +9,10 @@ import pytest
 
 from onefold.errors import NotInSql
 from onefold.language.reading.check import Checked, checked
+from onefold.language.scalars.dates import undated
 from onefold.language.sql.columns import LAYERS_MAX
 from onefold.language.sql.compile import compile_sql
 from onefold.language.sql.functions import FUNCTIONS
-from onefold.language.scalars.dates import undated
 from onefold.limits import DAY_MS, UNIQUE_VALUES_MAX
 from onefold.model.event import Event
 from onefold.model.past import Past, PastMerge, unsigned

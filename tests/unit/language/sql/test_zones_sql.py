@@ -43,7 +43,7 @@ def test_local_time_is_the_languages(name: str) -> None:
     with duckdb.connect(":memory:") as connection:
         history_functions.register(connection, FUNCTIONS)
         rows = connection.execute(
-            f"SELECT at_ms, {', '.join(columns)} FROM ({layers.over(f'SELECT unnest({instants}) AS at_ms')})"  # noqa: S608
+            f"SELECT at_ms, {', '.join(columns)} FROM ({layers.over(f'SELECT unnest({instants}) AS at_ms')})"
         ).fetchall()
     assert len(rows) == len(instants)
     for at_ms, *found in rows:
