@@ -152,6 +152,10 @@ PREVIEW_OVERLAPS_MAX = 200
 """Other audiences that it compares them with."""
 PREVIEW_DAYS_MAX = 90
 PREVIEW_SAMPLES_MAX = 100
+PREVIEW_CELLS_MAX = 100_000_000
+"""Events times aggregates that are computed at once; of more, some people come after others."""
+SQL_REMEMBERED_MAX = 65_536
+"""Answers of one Python function that SQL over history calls which it remembers: most values come again."""
 PREVIEW_LOOKS_MAX = 20_000_000
 """Times that an event is looked at for an aggregate of a day behind; beyond, a share of the people is counted."""
 

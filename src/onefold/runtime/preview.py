@@ -7,18 +7,21 @@ the people where all of them would take too long, and the answer says so.
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from itertools import islice
 
 from msgspec import Struct
 
 from onefold.errors import DefinitionError, NotFoundError, NotInSql
 from onefold.language.reading.check import checked
-from onefold.language.sql.compile import Given, compile_sql, roots
+from onefold.language.sql.compile import Given, compile_sql
 from onefold.language.suggest import nearest
 from onefold.limits import PREVIEW_AUDIENCES_MAX, PREVIEW_OVERLAPS_MAX
 from onefold.model.definitions import Definitions
 from onefold.ports import HistoryReader
 from onefold.runtime import preview_change as change
 from onefold.runtime.preview_days import Movement, days_before, movements
+from onefold.runtime.preview_overlaps import overlaps
+from onefold.runtime.preview_parts import copy_mentioned, copy_seen, find_roots, parts
 from onefold.runtime.preview_samples import Person, people_with, sample
 from onefold.storage.history_asking import Asking, Means
 
@@ -117,31 +120,32 @@ class Previewing:
             raise DefinitionError([f"{p.part} {p.name}: {p.message}" for p in self._after.problems])
         self._changes = change.audiences(self._before, self._after)
         self._left_out: dict[str, str] = {}
-        self._names = [name for name in self._chosen() if self._can(name)][:PREVIEW_AUDIENCES_MAX]
-        others = [name for name in self._after.audiences if name not in self._names and self._can(name, tell=False)]
-        self._others = [*(n for n in self._names if n in self._after.audiences), *others[:PREVIEW_OVERLAPS_MAX]]
-        wanted = {"after": self._others, "before": [name for name in self._names if name in self._before.audiences]}
+        self._names = list(islice(filter(self._can, self._chosen()), PREVIEW_AUDIENCES_MAX))
+        others = (name for name in self._after.audiences if name not in self._names and self._can(name, tell=False))
+        self._others = list(islice(others, PREVIEW_OVERLAPS_MAX))
+        sides = (("after", self._after), ("before", self._before))
+        wanted = {label: [name for name in self._names if name in side.audiences] for label, side in sides}
         self._plan = compile_sql({"after": self._after, "before": self._before}, wanted)
         self._columns = {(o.label, o.name): o.column for o in self._plan.outputs}
+        self._instants = days_before(question.as_of_ms, question.days)
 
     def answer(self, progress: Progress) -> Preview:
         """Compute it, step by step."""
         asking, as_of_ms = self._asking, self._question.as_of_ms
         asking.know(self._plan.functions)
         progress("reading the events that are mentioned", 0, _STEPS)
-        asking.run(f"CREATE TEMP TABLE roots AS {roots(as_of_ms)}")
-        asking.run(f"CREATE TEMP TABLE picked AS {self._plan.picked(as_of_ms)}")
-        (events,) = asking.row("SELECT count(*) FROM picked")
+        merged = find_roots(asking, as_of_ms)
+        events = copy_mentioned(asking, self._plan, [as_of_ms, *self._instants])
         (profiles,) = asking.row(f"SELECT count(DISTINCT profile) FROM events WHERE received_ms <= {as_of_ms}")
-        (merged,) = asking.row("SELECT count(*) FROM roots")
         progress("counting people", 1, _STEPS)
-        counts = self._count()
+        counts = self._count(events)
+        both = overlaps(asking, self._after, self._after_columns(), self._others, as_of_ms)
         progress("looking at some of them", 2, _STEPS)
         samples = self._samples()
         progress("counting the days behind", 3, _STEPS)
         moves = self._movements(counts)
         progress("done", _STEPS, _STEPS)
-        found = [self._audience(name, counts, samples, moves) for name in self._names]
+        found = [self._audience(name, counts, samples, moves, both) for name in self._names]
         return Preview(as_of_ms, profiles - merged, events, found, self._left_out)
 
     # --- what is asked about -----------------------------------------------------------------------------------
@@ -167,15 +171,19 @@ class Previewing:
         return True
 
     # --- counting --------------------------------------------------------------------------------------------
-    def _count(self) -> dict[str, int]:
+    def _count(self, events: int) -> dict[str, int]:
         """Make `members`, who are in any of the audiences now; condition → how many meet it."""
-        as_of_ms, plan = self._question.as_of_ms, self._plan
-        blank = self._asking.row(plan.blank([as_of_ms]))[1:]
+        as_of_ms, plan, asking = self._question.as_of_ms, self._plan, self._asking
+        blank = asking.row(plan.blank([as_of_ms]))[1:]
         all_of_them = plan.asks_of_everyone or any(blank)
-        values = plan.values([as_of_ms], Given("picked", mentioned_only=not all_of_them))
+        if all_of_them:
+            copy_seen(asking, as_of_ms)
         columns = [*self._columns.values()]
         any_of_them = " OR ".join(columns) or "false"
-        self._asking.run(f"CREATE TEMP TABLE members AS SELECT * FROM ({values}) WHERE {any_of_them}")
+        declared = "".join(f", {column} BOOLEAN" for column in columns)
+        asking.run(f"CREATE TEMP TABLE members (now_ms BIGINT, person BIGINT{declared})")
+        for given in parts(asking, Given("picked", "seen_events", not all_of_them), events * plan.aggregates):
+            asking.run(f"INSERT INTO members SELECT * FROM ({plan.values([as_of_ms], given)}) WHERE {any_of_them}")
         conditions = list(self._conditions())
         counted = ", ".join(f"count(*) FILTER ({each})" for each in conditions) or "count(*)"
         return dict(zip(conditions, self._asking.row(f"SELECT {counted} FROM members"), strict=False))
@@ -186,7 +194,11 @@ class Previewing:
             yield self._in("before", name)
             yield self._enters(name)
             yield self._leaves(name)
-            yield from (self._both(name, other) for other in self._others if other != name)
+            yield from (self._both(name, other) for other in self._after_columns() if other != name)
+
+    def _after_columns(self) -> dict[str, str]:
+        """Audience that is asked about and is among the wanted → its column."""
+        return {name: self._columns["after", name] for name in self._names if name in self._after.audiences}
 
     def _in(self, label: str, name: str) -> str:
         return self._columns.get((label, name), "false")
@@ -231,19 +243,26 @@ class Previewing:
 
     # --- days ------------------------------------------------------------------------------------------------
     def _movements(self, counts: Mapping[str, int]) -> dict[str, Movement]:
-        columns = {name: self._columns["after", name] for name in self._names if name in self._after.audiences}
-        instants = days_before(self._question.as_of_ms, self._question.days)
-        if not columns or not instants:
+        columns = self._after_columns()
+        if not columns or not self._instants:
             return {}
-        found = movements(self._asking, self._plan, columns, instants)
+        if self._plan.asks_of_everyone:
+            copy_seen(self._asking, self._question.as_of_ms)
+        found = movements(self._asking, self._plan, columns, self._instants)
         return {name: movement.ending(counts[columns[name]]) for name, movement in found.items()}
 
     # --- the answer ------------------------------------------------------------------------------------------
     def _audience(
-        self, name: str, counts: Mapping[str, int], samples: Mapping[str, list[Person]], moves: Mapping[str, Movement]
+        self,
+        name: str,
+        counts: Mapping[str, int],
+        samples: Mapping[str, list[Person]],
+        moves: Mapping[str, Movement],
+        both: Mapping[tuple[str, str], int],
     ) -> AudiencePreview:
         question, enters, leaves = self._question, self._enters(name), self._leaves(name)
-        overlaps = [Overlap(each, counts[self._both(name, each)]) for each in self._others if each != name]
+        shared = [Overlap(each, counts[self._both(name, each)]) for each in self._after_columns() if each != name]
+        shared += [Overlap(other, people) for (inside, other), people in both.items() if inside == name]
         return AudiencePreview(
             name=name,
             change=self._changes[name],
@@ -253,7 +272,7 @@ class Previewing:
             samples=samples[self._in("after", name)],
             enters=Moved(counts[enters], samples[enters]),
             leaves=Moved(counts[leaves], samples[leaves]),
-            overlaps=sorted((each for each in overlaps if each.people), key=lambda each: (-each.people, each.audience)),
+            overlaps=sorted((each for each in shared if each.people), key=lambda each: (-each.people, each.audience)),
             movement=moves.get(name, Movement([], 1.0)),
             traits=self._traits(name),
             destinations=change.destinations_of(question.after, name),

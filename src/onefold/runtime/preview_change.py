@@ -6,7 +6,7 @@ import xxhash
 
 from onefold.language import nodes as n
 from onefold.language.reading.check import Checked
-from onefold.language.sql.fallback import references
+from onefold.language.sql.needed import references
 from onefold.language.stream.inputs import named
 from onefold.model.definitions import Definitions
 

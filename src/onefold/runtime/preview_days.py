@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from onefold.language.sql.compile import Given, SqlPlan
 from onefold.limits import DAY_MS, PREVIEW_LOOKS_MAX
+from onefold.runtime.preview_parts import parts, share
 from onefold.storage.history_asking import Asking
 
 
@@ -31,14 +32,17 @@ class Movement(Struct, frozen=True):
 def movements(
     asking: Asking, plan: SqlPlan, columns: Mapping[str, str], instants: Sequence[int]
 ) -> dict[str, Movement]:
-    """Audience → its movement, of audience → column of the plan. The relations `picked` and `roots` are there."""
+    """Audience → its movement, of audience → column of the plan.
+
+    The relations `picked` and `roots` are there; where the plan asks of everyone, `seen_events`, too.
+    """
     everyone = plan.asks_of_everyone
     given, still = _parted(asking, plan, instants)
     given, halvings = _share(asking, plan, given, instants)
     counts = _count(asking, plan, columns, instants, given)
-    same = (
-        [0] * (1 + len(columns)) if still is None else _count(asking, plan, columns, instants[:1], still)[instants[0]]
-    )
+    same = [0] * (1 + len(columns))
+    if still is not None:
+        same = _count(asking, plan, columns, instants[:1], still)[instants[0]]
     rest = {} if everyone else _blank(asking, plan, instants)
     made: dict[str, list[Day]] = {name: [] for name in columns}
     for at_ms, counted in counts.items():
@@ -55,14 +59,26 @@ def _count(
     """Instant → how many people there are, and how many of them match each audience."""
     given = given._replace(only=frozenset(columns.values()))
     counted = ", ".join(f"count(*) FILTER ({column})" for column in columns.values())
-    rows = asking.rows(f"SELECT now_ms, count(*), {counted} FROM ({plan.values(instants, given)}) GROUP BY now_ms")
-    found = {at_ms: row for at_ms, *row in rows}
-    return {at_ms: found.get(at_ms, [0] * (1 + len(columns))) for at_ms in instants}
+    found = {at_ms: [0] * (1 + len(columns)) for at_ms in instants}
+    for part in parts(asking, given, _looks(asking, plan, given, instants)):
+        query = f"SELECT now_ms, count(*), {counted} FROM ({plan.values(instants, part)}) GROUP BY now_ms"
+        for at_ms, *row in asking.rows(query):
+            found[at_ms] = [known + more for known, more in zip(found[at_ms], row, strict=True)]
+    return found
+
+
+def _looks(asking: Asking, plan: SqlPlan, given: Given, instants: Sequence[int]) -> int:
+    """How often an event is looked at for an aggregate, or for when somebody was seen."""
+    (looks,) = asking.row(plan.looks(instants, given.picked))
+    if not given.mentioned_only:
+        (events,) = asking.row(f"SELECT count(*) FROM {given.events}")
+        looks += events * len(instants)
+    return int(looks)
 
 
 def _parted(asking: Asking, plan: SqlPlan, instants: Sequence[int]) -> tuple[Given, Given | None]:
     """What is to be counted at each instant, and what once: people of whom nothing changes between first and last."""
-    given = Given("picked", mentioned_only=not plan.asks_of_everyone)
+    given = Given("picked", "seen_events", mentioned_only=not plan.asks_of_everyone)
     moving = plan.moving(instants[0])
     if moving is None or plan.asks_of_everyone:
         return given, None
@@ -86,25 +102,10 @@ def days_before(as_of_ms: int, days: int) -> list[int]:
 
 def _share(asking: Asking, plan: SqlPlan, given: Given, instants: Sequence[int]) -> tuple[Given, int]:
     """What one in 2^n people did, and n: 0 where all of it may be counted. Merged people are chosen as one."""
-    (looks,) = asking.row(plan.looks(instants, given.picked))
-    if not given.mentioned_only:
-        (events,) = asking.row(f"SELECT count(*) FROM {given.events}")
-        looks += events * len(instants)
-    halvings = 0
+    looks, halvings = _looks(asking, plan, given, instants), 0
     while looks >> halvings > PREVIEW_LOOKS_MAX:
         halvings += 1
-    if not halvings:
-        return given, 0
-    chosen = f"hash(coalesce(r.person, e.profile)) % {1 << halvings} = 0"
-    sources = [("some_picked", given.picked, "e.*")]
-    if not given.mentioned_only:
-        sources.append(("some_events", given.events, "e.profile, e.at_ms, e.received_ms"))
-    for name, source, columns in sources:
-        asking.run(
-            f"CREATE TEMP TABLE {name} AS SELECT {columns} FROM {source} e "
-            f"LEFT JOIN roots r USING (profile) WHERE {chosen}"
-        )
-    return Given("some_picked", sources[-1][0] if sources[1:] else given.events, given.mentioned_only), halvings
+    return (share(asking, given, halvings), halvings) if halvings else (given, 0)
 
 
 def _blank(asking: Asking, plan: SqlPlan, instants: Sequence[int]) -> dict[int, tuple[set[str], int]]:

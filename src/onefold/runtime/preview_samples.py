@@ -32,7 +32,7 @@ def people_with(
     listed = ", ".join(map(str, people))
     own = asking.rows(f"SELECT profile FROM roots WHERE person IN ({listed})")
     profiles = ", ".join(map(str, [*people, *(one for (one,) in own)]))
-    asking.run(f"CREATE OR REPLACE TEMP VIEW theirs AS SELECT * FROM events WHERE profile IN ({profiles})")
+    asking.run(f"CREATE OR REPLACE TEMP TABLE theirs AS SELECT * FROM events WHERE profile IN ({profiles})")
     plan = compile_sql({"": checked}, {"": traits})
     asking.know(plan.functions)
     rows = asking.rows(plan.values([as_of_ms], Given(events="theirs")))

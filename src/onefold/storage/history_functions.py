@@ -12,9 +12,8 @@ def register(connection: Connection, functions: Mapping[str, SqlFunction] = FUNC
     """Make functions known: those of `language.sql.functions`, and for a plan that has some its own."""
     duckdb: Any = connection
     for name, function in functions.items():
-        duckdb.create_function(
-            name, _total(function.call), list(function.parameters), function.result, null_handling="special"
-        )
+        call = function.call if function.missing else _total(function.call)
+        duckdb.create_function(name, call, list(function.parameters), function.result, null_handling="special")
 
 
 def _total(call: Callable[..., Any]) -> Callable[..., Any]:

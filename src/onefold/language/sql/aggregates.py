@@ -4,24 +4,33 @@ An event's part of an aggregate does not depend on the instant that is asked abo
 however many instants follow. Sums are exact: whole parts and fractions are added as integers, and rounded once.
 """
 
+from fractions import Fraction
 from typing import NamedTuple
 
-from onefold.errors import NotInSql
 from onefold.language import nodes as n
+from onefold.language.sql import behaviour
+from onefold.language.sql.behaviour import Steps
 from onefold.language.sql.columns import Layers, Sql, as_json, as_number, double, joined, quoted
 from onefold.language.sql.expressions import EventScope
 from onefold.language.sql.functions import FRACTION_BITS
-from onefold.limits import UNIQUE_VALUES_MAX
+from onefold.language.sql.tallies import tally
+from onefold.language.sql.windows import ALWAYS, Window
+from onefold.limits import DAY_MS, PERCENTILE_VALUES_MAX
 
 _SUMMABLE_MAX = 1e290
+_SQUARED_MAX = 1e140
+"""As in the stream: larger numbers do not count in a sum, or a standard deviation."""
 _WHOLE_MAX = 1 << 43
 """Numbers below are added as integers, and sums below are rounded without Python."""
 _HALF = 1 << 53
 _LONG = 19
 """Digits from which on a whole number may not fit 64 bits."""
 KEYS = "now_ms, person"
-EVENTS_TYPE = "STRUCT(at_ms BIGINT, tie BLOB, event VARCHAR)[]"
-"""Events as Python takes them, for what has no SQL."""
+_TALLIES = ("most_frequent", "unique", "unique_count", "top")
+_DAYS = ("days_active", "streak", "longest_streak")
+_SESSIONS = ("session_count", "session_length", "session_time")
+_STREAK_MS = 64 * DAY_MS
+"""Longer after an event no streak ends with it: two months and a change of clocks."""
 
 
 class Slot(NamedTuple):
@@ -29,49 +38,71 @@ class Slot(NamedTuple):
 
     name: str
     function: str
+    """One of the language's aggregates, or `sequence`."""
     event: str
     """The name of the events that may count, `*` for all; aggregates of one name are computed together."""
     condition: str
     """Column of `picked`: whether the event counts."""
-    value: str
-    """Column of `picked`; empty for a count."""
-    within_ms: int | None
+    value: str = ""
+    """Column of `picked`; empty where only the event's time matters."""
+    window: Window = ALWAYS
+    node: n.Aggregate | None = None
+    """Has the options of some functions."""
+    instants: bool = False
+    """Its values are instants."""
+    today: str = ""
+    """Of a streak: the column with the number of the present period."""
+    steps: Steps | None = None
 
     @property
     def counted(self) -> str:
-        """Whether an event of `picked` is in it at `now_ms`."""
-        window = f" AND at_ms > now_ms - {self.within_ms}" if self.within_ms is not None else ""
-        present = f" AND {self.value} IS NOT NULL" if self.value else ""
-        return f"{self.condition}{window}{present}"
+        """Whether an event of `moments` is in it at `now_ms`."""
+        return f"{self.condition}{self.window.holds()}{f' AND {self.value} IS NOT NULL' if self.value else ''}"
 
     @property
-    def tallied(self) -> bool:
-        """Whether it counts each value by itself, in a relation of its own."""
-        return self.function in TALLIES
+    def weight(self) -> int:
+        """About how many looks of a count cost as much as one of it."""
+        if self.steps is not None:
+            return 4 * len(self.steps.bits) * (2 if self.steps.same else 1)
+        return 4 if self.function in (*_TALLIES, *_DAYS, *_SESSIONS) else 1
+
+    @property
+    def turns_ms(self) -> int | None:
+        """So long after an event its value no longer changes by time alone; None: it may always."""
+        lasts_ms = self.window.lasts_ms or 0
+        if self.function == "time_since":
+            return None
+        if self.function == "streak":
+            return max(lasts_ms, _STREAK_MS)
+        if self.steps is not None and (last := self.steps.sequence.steps[-1]).negated:
+            return max(lasts_ms, last.within_ms or 0)
+        return lasts_ms
 
 
 # --- of an event -------------------------------------------------------------------------------------------
-def condition(scope: EventScope, aggregate: n.Aggregate) -> Sql:
-    """Whether an event counts, whenever that was."""
-    parts = [] if aggregate.event == "*" else [Sql("boolean", f"name = {quoted(aggregate.event)}")]
-    if aggregate.where is not None:
-        parts.append(scope.boolean(aggregate.where))
+def condition(scope: EventScope, event: str, where: n.Node | None) -> Sql:
+    """Whether an event of this name counts, whenever that was."""
+    parts = [] if event == "*" else [Sql("boolean", f"name = {quoted(event)}")]
+    if where is not None:
+        parts.append(scope.boolean(where))
     return joined("boolean", " AND ".join(f"({part.text})" for part in parts) or "true", parts)
 
 
 def field(scope: EventScope, aggregate: n.Aggregate) -> Sql | None:
-    """What an event has to say to it: a DOUBLE or JSON text; None for a count."""
+    """What an event has to say to it: a DOUBLE, an instant, or JSON text; None where only its time matters."""
     if aggregate.field is None:
         return None
     value = scope.layers.name(scope.value(aggregate.field))
-    if aggregate.function in ("min", "max"):
+    function = aggregate.function
+    if function in ("min", "max", "percentile", "sum", "avg", "stddev"):
         number = scope.layers.name(Sql("number", as_number(value), value.level))
-        return Sql("number", f"CASE WHEN isfinite({number.text}) THEN {number.text} END", number.level)
-    if aggregate.function in ("sum", "avg"):
-        number = scope.layers.name(Sql("number", as_number(value), value.level))
-        summable = f"abs({number.text}) <= {double(_SUMMABLE_MAX)}"
-        return Sql("number", f"CASE WHEN {summable} THEN {number.text} END", number.level)
-    if aggregate.function in TALLIES:
+        fits = f"isfinite({number.text})"
+        if function in ("sum", "avg", "stddev"):
+            fits = f"abs({number.text}) <= {double(_SQUARED_MAX if function == 'stddev' else _SUMMABLE_MAX)}"
+        return Sql("number", f"CASE WHEN {fits} THEN {number.text} END", number.level)
+    if value.kind == "instant":
+        return value
+    if function in _TALLIES:
         return as_json(value)
     return storable(scope.layers, as_json(value))
 
@@ -84,29 +115,50 @@ def storable(layers: Layers, value: Sql) -> Sql:
 
 
 # --- of a person -------------------------------------------------------------------------------------------
+def apart(slot: Slot, rows: str) -> str | None:
+    """A SELECT of the slot's columns for each person and instant, of those aggregates that need one of their own."""
+    chosen = f"(SELECT * FROM {rows} WHERE {slot.counted})"
+    function, name, node = slot.function, slot.name, slot.node
+    if slot.steps is not None:
+        return _called(name, behaviour.completions(slot.steps, chosen))
+    if function in _TALLIES:
+        return tally(function, name, slot.value, chosen, None if node is None else node.number)
+    if function in _DAYS:
+        return _called(name, behaviour.days(function, chosen, slot.value, slot.today, slot.window.lasts_ms))
+    if function in _SESSIONS:
+        found = behaviour.sessions(chosen, None if node is None else node.every_ms)
+        return f"SELECT {KEYS}, many AS {name}, whole_ms AS {name}_ms FROM ({found})"
+    return None
+
+
+def _called(name: str, found: str) -> str:
+    return f"SELECT {KEYS}, value AS {name} FROM ({found})"
+
+
 def grouped(slot: Slot) -> list[str]:
-    """Columns of the relation with one row a person and instant."""
+    """Columns of the relation with one row a person and instant, of all other aggregates."""
     name, function, value, only = slot.name, slot.function, slot.value, f"FILTER ({slot.counted})"
     match function:
         case "count":
             return [f"count(*) {only} AS {name}"]
         case "min" | "max":
             return [f"{function}({value}) {only} AS {name}"]
+        case "time_since":
+            return [f"max(at_ms) {only} AS {name}"]
         case "first" | "last":
             by = "arg_min" if function == "first" else "arg_max"
-            return [f"{by}({value}, {{'at': at_ms, 'tie': tie}}) {only} AS {name}"]
-        case "events":
-            return [f"list({{'at_ms': at_ms, 'tie': tie, 'event': {value}}} ORDER BY at_ms, tie) {only} AS {name}"]
-        case "sum" | "avg":
-            odd = f"FILTER ({slot.counted} AND NOT {name}_even)"
-            even = f"FILTER ({slot.counted} AND {name}_even)"
-            return [
-                f"count({value}) {only} AS {name}_n",
-                f"sum(TRY_CAST(trunc({value}) AS BIGINT)) {even} AS {name}_whole",
-                f"sum(TRY_CAST(({value} - trunc({value})) * {_UNIT} AS BIGINT)) {even} AS {name}_part",
-                f"list({value}) {odd} AS {name}_odd",
-            ]
-    raise NotInSql(f"{function}()")
+            order = "at_ms" if slot.instants else "{'at': at_ms, 'tie': tie}"
+            return [f"{by}({value}, {order}) {only} AS {name}"]
+        case "percentile" | "stddev":
+            return [f"list({value}) {only} AS {name}"]
+    odd = f"FILTER ({slot.counted} AND NOT {name}_even)"
+    even = f"FILTER ({slot.counted} AND {name}_even)"
+    return [
+        f"count({value}) {only} AS {name}_n",
+        f"sum(TRY_CAST(trunc({value}) AS BIGINT)) {even} AS {name}_whole",
+        f"sum(TRY_CAST(({value} - trunc({value})) * {_UNIT} AS BIGINT)) {even} AS {name}_part",
+        f"list({value}) {odd} AS {name}_odd",
+    ]
 
 
 def nothing(slot: Slot) -> list[str]:
@@ -120,11 +172,13 @@ def nothing(slot: Slot) -> list[str]:
             ]  # fmt: skip
         case "min" | "max" | "unique_count":
             return [f"NULL::DOUBLE AS {name}"]
-        case "count":
-            return [f"0::BIGINT AS {name}"]
-        case "events":
-            return [f"NULL::{EVENTS_TYPE} AS {name}"]
-    return [f"NULL::VARCHAR AS {name}"]
+        case "percentile" | "stddev":
+            return [f"NULL::DOUBLE[] AS {name}"]
+        case "session_count" | "session_length" | "session_time":
+            return [f"NULL::BIGINT AS {name}", f"NULL::BIGINT AS {name}_ms"]
+        case "count" | "time_since" | "days_active" | "streak" | "longest_streak" | "sequence":
+            return [f"NULL::BIGINT AS {name}"]
+    return [f"NULL::{'BIGINT' if slot.instants else 'VARCHAR'} AS {name}"]
 
 
 _UNIT = double(float(1 << FRACTION_BITS))
@@ -140,23 +194,50 @@ def summed(slot: Slot) -> list[str]:
 
 
 def result(layers: Layers, slot: Slot) -> Sql:
-    """The value of an aggregate, of the columns that `grouped` or `tally` gives; all are NULL where nothing counted."""
-    name = slot.name
+    """The value of an aggregate, of the columns that `grouped` or `apart` gives; all are NULL where nothing counted."""
+    name, node = slot.name, slot.node
     match slot.function:
-        case "count" | "unique_count":
+        case "count" | "unique_count" | "days_active" | "streak" | "longest_streak" | "session_count":
             return Sql("number", f"coalesce({name}, 0)::DOUBLE")
+        case "sequence":
+            assert slot.steps is not None
+            if slot.steps.sequence.counted:
+                return Sql("number", f"coalesce({name}, 0)::DOUBLE")
+            return Sql("boolean", f"coalesce({name} > 0, false)")
         case "min" | "max":
             return Sql("number", name)
-        case "first" | "last" | "most_frequent":
+        case "first" | "last":
+            return Sql("instant" if slot.instants else "json", name)
+        case "most_frequent":
             return Sql("json", name)
-        case "unique":
+        case "unique" | "top":
             return Sql("list", name)
-        case "sum":
-            return Sql("number", f"coalesce({_total(layers, name).text}, '0'::DOUBLE)", _total(layers, name).level)
-        case "avg":
-            total = _total(layers, name)
-            return Sql("number", f"({total.text} / nullif({name}_n, 0)::DOUBLE)", total.level)
-    raise NotInSql(f"{slot.function}()")
+        case "time_since":
+            return Sql("number", f"((now_ms - {name}) // {(node and node.every_ms) or DAY_MS})::DOUBLE")
+        case "session_time":
+            return Sql("number", f"(coalesce({name}_ms, 0) / 1000::DOUBLE)")
+        case "session_length":
+            return Sql("number", f"({name}_ms / (1000 * {name})::DOUBLE)")
+        case "percentile":
+            return _percentile(layers, name, (node and node.number) or 0)
+        case "stddev":
+            same = f"list_min({name}) = list_max({name})"
+            text = f"CASE WHEN {name} IS NULL THEN NULL WHEN {same} THEN '0'::DOUBLE ELSE onefold_stddev({name}) END"
+            return Sql("number", text)
+    total = _total(layers, name)
+    if slot.function == "sum":
+        return Sql("number", f"coalesce({total.text}, '0'::DOUBLE)", total.level)
+    return Sql("number", f"({total.text} / nullif({name}_n, 0)::DOUBLE)", total.level)
+
+
+def _percentile(layers: Layers, name: str, percentage: float) -> Sql:
+    """By nearest rank; the stream's own sketch where there are too many different numbers."""
+    share = Fraction(str(percentage)) / 100
+    rank = f"greatest(1, (len({name}) * {share.numerator} + {share.denominator - 1}) // {share.denominator})"
+    many = f"len({name}) > {PERCENTILE_VALUES_MAX} AND list_unique({name}) > {PERCENTILE_VALUES_MAX}"
+    sketch = f"onefold_percentile({name}, {double(float(percentage))})"
+    exact = f"list_sort({name})[{rank}] + '0'::DOUBLE"
+    return layers.name(Sql("number", f"CASE WHEN {many} THEN {sketch} ELSE {exact} END"))
 
 
 def _total(layers: Layers, name: str) -> Sql:
@@ -173,59 +254,4 @@ def _total(layers: Layers, name: str) -> Sql:
     none = f"coalesce({name}_n, 0) = 0"
     return layers.name(
         Sql("number", f"CASE WHEN {none} THEN NULL WHEN {easy.text} THEN {quick} ELSE {exact} END", high.level)
-    )
-
-
-# --- tallies: how often each value came --------------------------------------------------------------------
-TALLIES = ("most_frequent", "unique", "unique_count")
-"""Aggregates over how often each value came."""
-
-
-def _json(row: str = "") -> str:
-    """A value of a tally as JSON text, of columns with this before their names."""
-    yes = f"CASE WHEN {row}num = 1 THEN 'true' ELSE 'false' END"
-    return f"CASE {row}k WHEN 0 THEN {yes} WHEN 1 THEN {row}num::VARCHAR ELSE to_json({row}s)::VARCHAR END"
-
-
-def _tallied(slot: Slot) -> tuple[str, str]:
-    """What to group from a tally, and the value of that, called `best` there."""
-    match slot.function:
-        case "most_frequent":
-            return "min({'n': -n, 'k': k, 'num': num, 's': s})", _json("best.")
-        case "unique":
-            return f"'[' || string_agg({_json()}, ',' ORDER BY k, num, s) || ']'", "best"
-    return "CASE WHEN max(h) IS NULL THEN count(*)::DOUBLE ELSE onefold_estimate(max(h)) END", "best"
-
-
-def tally(slot: Slot, rows: str) -> str:
-    """A SELECT of the slot's value for each person and instant, over the events `rows`.
-
-    Values are kept as kind (0 boolean, 1 number, 2 string: the order of the language), number and string. Of more than
-    UNIQUE_VALUES_MAX the ones with the smallest hashes are kept, as in the stream.
-    """
-    value = slot.value
-    kind = (
-        f"CASE WHEN {value} IN ('true', 'false') THEN 0 WHEN starts_with({value}, '\"') THEN 2 "
-        f"WHEN isfinite(TRY_CAST({value} AS DOUBLE)) THEN 1 END"
-    )
-    number = (
-        f"CASE {kind} WHEN 0 THEN ({value} = 'true')::INTEGER::DOUBLE "
-        f"WHEN 1 THEN TRY_CAST({value} AS DOUBLE) + '0'::DOUBLE ELSE '0'::DOUBLE END"
-    )
-    text = f"CASE WHEN starts_with({value}, '\"') THEN json_extract_string({value}, '$') ELSE '' END"
-    each = (
-        f"SELECT {KEYS}, {kind} AS k, {number} AS num, {text} AS s, count(*) AS n FROM {rows} "
-        f"WHERE {slot.counted} GROUP BY ALL HAVING k IS NOT NULL"
-    )
-    many = f"SELECT {KEYS} FROM each GROUP BY {KEYS} HAVING count(*) > {UNIQUE_VALUES_MAX}"
-    sample = (
-        f"SELECT * FROM (SELECT *, onefold_hash(k, num, s) AS h FROM each SEMI JOIN many USING ({KEYS})) "
-        f"QUALIFY row_number() OVER (PARTITION BY {KEYS} ORDER BY h) <= {UNIQUE_VALUES_MAX}"
-    )
-    kept = f"SELECT *, NULL::UBIGINT AS h FROM each ANTI JOIN many USING ({KEYS}) UNION ALL ({sample})"
-    best, value = _tallied(slot)
-    return (
-        f"WITH each AS MATERIALIZED ({each}), many AS MATERIALIZED ({many}), kept AS ({kept}), "
-        f"best AS (SELECT {KEYS}, {best} AS best FROM kept GROUP BY {KEYS}) "
-        f"SELECT {KEYS}, {value} AS {slot.name} FROM best"
     )

@@ -6,7 +6,7 @@ column of a projection below, equal texts the same column.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -21,12 +21,20 @@ too); `string`: VARCHAR; `instant`: BIGINT, milliseconds; `json`: any value, as 
 text of one. Missing is NULL.
 """
 
+SQL_TYPES: dict[Kind, str] = {
+    "boolean": "BOOLEAN", "number": "DOUBLE", "string": "VARCHAR", "json": "VARCHAR", "list": "VARCHAR",
+    "instant": "BIGINT",
+}  # fmt: skip
+"""Kind → the type in SQL."""
+
 LAYERS_MAX = 256
 """Deeper is refused: each layer is a subquery inside the next."""
 EXACT = 1 << 53
 _NAME = re.compile(r"[a-z_][a-z0-9_]*")
 _PLAIN = re.compile(r'[^\x00-\x1f"\\\x7f]*')
 _NOTHING = object()
+_YEAR_1000_MS = -30_610_224_000_000
+"""Earlier years have fewer than four digits in DuckDB's spelling."""
 
 
 class Sql(NamedTuple):
@@ -145,6 +153,27 @@ def as_json(value: Sql) -> Sql:
     raise AssertionError(value)
 
 
+def as_output(value: Sql) -> Sql:
+    """The value as JSON text, where it leaves the statement: an instant is a string there, in UTC."""
+    if value.kind != "instant":
+        return as_json(value)
+    at_ms = value.text
+    forms = [f"strftime(epoch_ms({at_ms}), '\"%Y-%m-%dT%H:%M:%S{fraction}Z\"')" for fraction in ("", ".%f")]
+    usual = f"CASE WHEN {at_ms} % 1000 = 0 THEN {forms[0]} ELSE {forms[1]} END"
+    text = f"CASE WHEN {at_ms} >= {_YEAR_1000_MS} THEN {usual} ELSE onefold_dated({at_ms}) END"
+    return Sql("json", text, value.level)
+
+
+def alike(values: Sequence[Sql]) -> tuple[Kind, list[Sql]]:
+    """Values of which any may be taken, as one kind that has them all; what is missing is of each kind."""
+    kinds = {value.kind for value in values if value.literal is not None}
+    if len(kinds) != 1 or kinds <= {"boolean", "json"}:
+        return "json", [as_json(value) for value in values]
+    (kind,) = kinds
+    nothing = f"NULL::{SQL_TYPES[kind]}"
+    return kind, [Sql(kind, nothing) if value.literal is None else value for value in values]
+
+
 def json_equal(value: str) -> str | None:
     """The JSON text of a string, where it has just one; None where a writer could write it in several ways."""
     return msgspec.json.encode(value).decode() if _PLAIN.fullmatch(value) else None
@@ -155,12 +184,12 @@ def may_be_large(value: Sql) -> str:
     return f"(length({value.text}) > 15 AND regexp_full_match({value.text}, '-?[0-9]+'))"
 
 
-def path(keys: Iterable[str]) -> list[str]:
+def path(keys: Iterable[str | int]) -> list[str]:
     """JSON paths that lead to a value one after the other; mostly it is one."""
     steps: list[str] = []
     for key in keys:
-        if _PLAIN.fullmatch(key) and key not in ("", "*"):
-            step = f'."{key}"'
+        if isinstance(key, int) or (_PLAIN.fullmatch(key) and key not in ("", "*")):
+            step = f"[{key}]" if isinstance(key, int) else f'."{key}"'
             if steps and steps[-1].startswith("$"):
                 steps[-1] += step
             else:
@@ -170,7 +199,7 @@ def path(keys: Iterable[str]) -> list[str]:
     return steps
 
 
-def dig(text: str, keys: Iterable[str]) -> str:
+def dig(text: str, keys: Iterable[str | int]) -> str:
     """The value at a path into an object, as JSON text."""
     for step in path(keys):
         text = f"json_extract({text}, {quoted(step)})"

@@ -9,30 +9,28 @@ to know of each event that they mention, and over it `values`, one row for each 
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
+import msgspec
 from msgspec import Struct
 
-from onefold.errors import NotInSql
 from onefold.language import nodes as n
+from onefold.language.keeping.calendars import PERSON_ZONE, ZONE_FIELD
+from onefold.language.keeping.monoids import DAY
 from onefold.language.reading.check import Checked
-from onefold.language.sql import aggregates
+from onefold.language.sql import aggregates, windows, zones
 from onefold.language.sql.aggregates import KEYS, Slot
-from onefold.language.sql.columns import Kind, Layers, Sql, as_boolean, as_json, dig, path, quoted
-from onefold.language.sql.expressions import EventScope, ProfileScope
-from onefold.language.sql.fallback import Fallback, has_sql, references
+from onefold.language.sql.behaviour import Steps
+from onefold.language.sql.columns import Kind, Layers, Sql, as_boolean, as_json, as_output, dig, joined, path, quoted
+from onefold.language.sql.expressions import Among, EventScope, ProfileScope
 from onefold.language.sql.functions import SqlFunction
-from onefold.language.stream.inputs import walk
+from onefold.language.sql.needed import references
+from onefold.language.sql.windows import Instants, Window
+from onefold.language.stream.inputs import tells_time, walk
 from onefold.limits import NEVER_MS
 
 _OBJECTS = ("properties", "context", "traits")
-_RAW = Sql("json", "raw")
-"""The column of an event as Python reads it; made only where something asks for it."""
-_EVENT = (
-    "'{\"type\":\"' || type || CASE WHEN type = 'track' THEN '\",\"event\":' || to_json(name)::VARCHAR ELSE '\"' END "
-    "|| ',\"properties\":' || coalesce(properties, 'null') || ',\"context\":' || coalesce(context, 'null') "
-    "|| ',\"traits\":' || coalesce(traits, 'null') || '}'"
-)
 _DECLARES = {"identify": "type = 'identify'", "group": "type IN ('identify', 'group')"}
 _GROUP_ID = "coalesce(json_extract(rest, '$.groupId')::VARCHAR, to_json(group_id)::VARCHAR, 'null')"
 _GROUP = (
@@ -58,7 +56,7 @@ class Given(NamedTuple):
     """What `values` is computed of."""
 
     picked: str = ""
-    """A relation that holds what `picked` has selected, with no earlier `until_ms`; empty: it is selected."""
+    """A relation that holds what `picked` has selected for these instants and others; empty: it is selected."""
     events: str = "events"
     mentioned_only: bool = False
     """Leave out whoever has no row in `picked`: what is true of them, `blank` says."""
@@ -80,8 +78,16 @@ class SqlPlan(Struct):
         """Whether an event counts whatever it is: then everyone has a row of their own."""
         return self._compiler.everyone or not self._compiler.slots
 
+    @property
+    def aggregates(self) -> int:
+        """How many different aggregates and declared traits are computed."""
+        return len(self._compiler.slots)
+
     def looks(self, instants: Sequence[int], picked: str) -> str:
-        """A SELECT of how often `values` would look at an event for an aggregate, over `picked`."""
+        """A SELECT of how often `values` would look at an event for an aggregate, over `picked`.
+
+        Looks of aggregates that sort a person's events, or count each value, are counted as several.
+        """
         return self._compiler.looks(instants, picked)
 
     def moving(self, since_ms: int) -> str | None:
@@ -96,9 +102,12 @@ class SqlPlan(Struct):
         """Functions of its own that the statements call."""
         return self._compiler.functions
 
-    def picked(self, until_ms: int, events: str = "events") -> str:
-        """A SELECT over `events`: what the definitions want to know of each event that had arrived by then."""
-        return self._compiler.picked(until_ms, events)
+    def picked(self, until_ms: int, since_ms: int | None = None, events: str = "events") -> str:
+        """A SELECT over `events`: what the definitions want to know of each event that had arrived by then.
+
+        `since_ms`: without those that no longer mattered at this instant, before which nothing will be asked.
+        """
+        return self._compiler.picked(until_ms, until_ms if since_ms is None else since_ms, events)
 
     def values(self, instants: Sequence[int], given: Given = ALL) -> str:
         """A SELECT of `now_ms`, `person` (signed profile id) and the outputs, for everyone who was there then."""
@@ -134,7 +143,8 @@ class _Compiler:
         self._timeless = True
         self._events = Layers("e")
         self._people = Layers("p")
-        self._event_scope = EventScope(self._events)
+        self._instants = Instants()
+        self._fields: dict[n.Path, str] = {}
         self.slots: dict[str, Slot] = {}
         self._slots_of: dict[str, set[str]] = {}
         """Column of an output → keys of the slots that it is made of, however far."""
@@ -150,22 +160,23 @@ class _Compiler:
     # --- definitions -----------------------------------------------------------------------------------------
     def add(self, label: str, checked: Checked, wanted: Collection[str] | None) -> None:
         """Compile these of a set's definitions, and the traits that they name."""
-        scope = ProfileScope(self._people, self._slot_value)
+        among = Among(checked.types, checked.timezone, self.functions)
+        events = EventScope(self._events, among, self._fields)
+        scope = ProfileScope(self._people, among, lambda node: self._slot_value(node, events))
         needed, slots = _needed(checked, wanted), dict[str, set[str]]()
         for name, node in (checked.traits | checked.audiences).items():
             if name not in needed:
                 continue
             parts = list(walk(node))
-            slots[name] = {key for part in parts if (key := _key(part))}
+            slots[name] = {key for part in parts for key in _keys(part, checked.timezone)}
             slots[name] |= {
                 key for part in parts if isinstance(part, n.TraitRef | n.InAudience) for key in slots[part.name]
             }
             self.everyone = self.everyone or any(isinstance(part, n.Builtin) for part in parts)
-            self._timeless = self._timeless and not any(isinstance(part, n.Now | n.Builtin) for part in parts)
-            if has_sql(node, checked.types) and checked.types.get(name) != "instant":
-                value = scope.value(node)
-            else:
-                value, slots[name] = self._in_python(label, name, checked)
+            self._timeless = self._timeless and not any(
+                isinstance(part, n.Builtin) or tells_time(part) for part in parts
+            )
+            value = scope.value(node)
             if audience := name in checked.audiences:
                 value = self._people.name(Sql("boolean", as_boolean(value), value.level))
                 scope.audiences[name] = value
@@ -176,103 +187,121 @@ class _Compiler:
                 self._output(output, value)
                 self._slots_of[output.column] = slots[name]
 
-    def _in_python(self, label: str, name: str, checked: Checked) -> tuple[Sql, set[str]]:
-        """A definition that has no SQL, and the keys of the slots that it is made of."""
-        self._timeless = False
-        fallback = Fallback(checked, name)
-        declared = [n.Declared(0, (root,)) for root in fallback.declared]
-        said = [self._slot_value(each).text for each in declared]
-        key = f"python {label} {name}"
-        self.functions[fallback.called] = fallback.function()
-        slot = self.slots[key] = self._events_slot(f"s{len(self.slots)}", fallback.events)
-        seen = "[events, first_seen, last_seen]::BIGINT[]"
-        given = f"coalesce({slot.name}, []), [{', '.join(said)}]::VARCHAR[], {seen}, now_ms"
-        return Sql("json", f"{fallback.called}({given})"), {key, *map(_key, declared)}
-
-    def _events_slot(self, name: str, events: Collection[str]) -> Slot:
-        if "*" in events or not events:
-            self._names = None if events else self._names
-            condition = "true" if events else "false"
-        else:
-            if self._names is not None:
-                self._names.update(events)
-            condition = f"name IN ({', '.join(map(quoted, sorted(events)))})"
-        return Slot(
-            name, "events", " ".join(sorted(events)), self._pick(Sql("boolean", condition)), self._pick(_RAW), None
-        )
-
     def _output(self, output: Output, value: Sql) -> None:
-        shown = value if output.audience else as_json(value)
+        shown = value if output.audience else as_output(value)
         self._made[output.column] = f"{self._people.name(shown).text} AS {output.column}"
         self.outputs.append(output)
 
     # --- aggregates ------------------------------------------------------------------------------------------
-    def _slot_value(self, node: n.Aggregate | n.Declared) -> Sql:
-        key = _key(node)
+    def _slot_value(self, node: n.Kept | n.Declared, events: EventScope) -> Sql:
+        key = _key(node, events.timezone)
         slot = self.slots.get(key)
+        if slot is None and isinstance(node, n.Aggregate) and node.timezone == n.PERSON:
+            for each in _ZONE_NODES:
+                self._slot_value(each, events)
         if slot is None:
-            name = f"s{len(self.slots)}"
-            slot = (
-                self._aggregate(name, node) if isinstance(node, n.Aggregate) else self._trait(name, str(node.path[0]))
-            )
-            self.slots[key] = slot
+            slot = self.slots[key] = self._slot(f"s{len(self.slots)}", node, events)
+        if isinstance(node, n.Sequence) and slot.steps is not None:
+            slot = slot._replace(steps=slot.steps._replace(sequence=node))
         return aggregates.result(self._people, slot)
 
-    def _aggregate(self, name: str, node: n.Aggregate) -> Slot:
-        if node.until_ms is not None or node.calendar is not None:
-            raise NotInSql("windows that end before now, and those of the calendar")
-        if node.event == "*":
+    def _slot(self, name: str, node: n.Kept | n.Declared, events: EventScope) -> Slot:
+        if isinstance(node, n.Declared):
+            return self._trait(name, str(node.path[0]))
+        self._mention(n.events_of(node))
+        if isinstance(node, n.Sequence):
+            return self._sequence(name, node, events)
+        window = self._instants.window(node, events.timezone)
+        counts = aggregates.condition(events, node.event, node.where)
+        value, today = aggregates.field(events, node), ""
+        if n.AGGREGATES[node.function].by_day:
+            kind, in_zone = node.per or DAY, node.timezone or _UTC
+            value = zones.period(self._events, kind, Sql("instant", "at_ms"), in_zone)
+            today = self._instants.period(kind, in_zone) if node.function == "streak" else ""
+        if value is not None and node.event == "*":
+            value = self._events.name(value)
+            counts = joined("boolean", f"({counts.text} AND {value.text} IS NOT NULL)", (counts, value))
+        column = "" if value is None else self._pick(value)
+        instants = value is not None and value.kind == "instant"
+        return Slot(name, node.function, node.event, self._pick(counts), column, window, node, instants, today)
+
+    def _sequence(self, name: str, node: n.Sequence, events: EventScope) -> Slot:
+        steps = [aggregates.condition(events, step.event, step.where) for step in node.steps]
+        same = None if node.same is None else self._events.name(events.value(node.same))
+        known = [] if same is None else [Sql("boolean", f"{same.text} IS NOT NULL", same.level)]
+        some = joined("boolean", " OR ".join(f"({step.text})" for step in steps), steps)
+        whole = joined("boolean", " AND ".join(f"({part.text})" for part in (some, *known)), (some, *known))
+        bits = tuple(map(self._pick, steps))
+        window = Window(node.during_ms, lasts_ms=node.during_ms)
+        found = Steps(node, bits, "" if same is None else self._pick(as_json(same)))
+        return Slot(name, "sequence", "", self._pick(whole), window=window, steps=found)
+
+    def _mention(self, names: Collection[str]) -> None:
+        if "*" in names:
             self._names = None
         elif self._names is not None:
-            self._names.add(node.event)
-        condition = self._pick(aggregates.condition(self._event_scope, node))
-        field = aggregates.field(self._event_scope, node)
-        return Slot(name, node.function, node.event, condition, self._pick(field) if field else "", node.within_ms)
+            self._names.update(names)
 
     def _trait(self, name: str, root: str) -> Slot:
         """A declared trait: the last that events have said of it."""
         kinds = ("identify", "group") if root == "group" else ("identify",)
-        if self._names is not None:
-            self._names.update(kinds)
+        self._mention(kinds)
         column = self._declared.setdefault(root, f"d{len(self._declared)}")
         condition = self._pick(Sql("boolean", _DECLARES[kinds[-1]]))
         value = aggregates.storable(self._events, Sql("json", column))
-        return Slot(name, "last", kinds[-1], condition, self._pick(value), None)
+        return Slot(name, "last", kinds[-1], condition, self._pick(value))
 
     def _pick(self, value: Sql) -> str:
         """The column of `picked` that holds this value of an event."""
         return self._picked.setdefault(self._events.name(value).text, f"x{len(self._picked)}")
 
     # --- events ----------------------------------------------------------------------------------------------
-    def picked(self, until_ms: int, events: str) -> str:
+    def picked(self, until_ms: int, since_ms: int, events: str) -> str:
         """See `SqlPlan.picked`."""
-        columns = [f"{text} AS {name}" for text, name in self._picked.items()]
-        columns += [column for slot in self.slots.values() for column in aggregates.summed(_before(slot, self._picked))]
-        conditions = {text for text, name in self._picked.items() if name in {s.condition for s in self.slots.values()}}
-        where = "" if "true" in conditions or not conditions else f"\nWHERE {' OR '.join(sorted(conditions))}"
-        rows = self._events.over(self._fields(until_ms, events))
-        return f"SELECT {', '.join(['profile, at_ms, received_ms, tie', *columns])}\nFROM ({rows}){where}"
+        texts = {name: text for text, name in self._picked.items()}
+        columns = [f"{text} AS {name}" for name, text in texts.items()]
+        for slot in self.slots.values():
+            columns += aggregates.summed(slot._replace(value=texts.get(slot.value, "")))
+        reach = {texts[condition]: lasts_ms for condition, lasts_ms in _reach(self.slots.values()).items()}
+        matters = [
+            f"({text})" if lasts_ms is None else f"(({text}) AND at_ms > {since_ms - lasts_ms})"
+            for text, lasts_ms in sorted(reach.items())
+        ]
+        tie = ["tie"] if any(slot.function in ("first", "last") for slot in self.slots.values()) else []
+        rows = self._events.over(self._event_rows(until_ms, since_ms, events))
+        where = f"\nWHERE {' OR '.join(matters)}" if matters and "(true)" not in matters else ""
+        return f"SELECT {', '.join(['profile, at_ms, received_ms', *tie, *columns])}\nFROM ({rows}){where}"
 
-    def _fields(self, until_ms: int, events: str) -> str:
+    def _event_rows(self, until_ms: int, since_ms: int, events: str) -> str:
         """The events that are mentioned, with the fields that are: each object is read once."""
         columns, objects = ["profile, at_ms, received_ms, tie, name, type"], []
-        if _RAW.text in self._picked:
-            columns.append(f"{_EVENT} AS {_RAW.text}")
         for root in _OBJECTS:
-            paths = {keys: column for keys, column in self._event_scope.fields.items() if keys[0] == root}
+            paths = {keys: column for keys, column in self._fields.items() if keys[0] == root}
             straight = {keys: path(keys[1:])[0] for keys in paths if len(path(keys[1:])) == 1}
             if straight:
-                listed = ", ".join(map(quoted, straight.values()))
-                objects.append(f"json_extract({root}, [{listed}]) AS j_{root}")
+                objects.append(f"{self._extracted(root, straight)} AS j_{root}")
             for number, keys in enumerate(straight, start=1):
                 columns.append(f"nullif(j_{root}[{number}]::VARCHAR, 'null') AS {paths[keys]}")
             columns += [f"{dig(root, k[1:])} AS {column}" for k, column in paths.items() if k not in straight]
         columns += [f"{_declaration(root)} AS {column}" for root, column in self._declared.items()]
         where = [f"received_ms <= {until_ms}"]
+        reach = list(_reach(self.slots.values()).values())
+        lasting = [lasts_ms for lasts_ms in reach if lasts_ms is not None]
+        if reach and len(lasting) == len(reach):
+            where.append(f"at_ms > {since_ms - max(lasting)}")
         if self._names is not None:
             where.append(f"name IN ({', '.join(map(quoted, sorted(self._names)))})" if self._names else "false")
         inner = f"SELECT {', '.join(['*', *objects])} FROM {events} WHERE {' AND '.join(where)}"
         return f"SELECT {', '.join(columns)}\nFROM ({inner})"
+
+    def _extracted(self, root: str, paths: Mapping[n.Path, str]) -> str:
+        """The list of values at these paths. Of all events most have none of the fields: then nothing is parsed."""
+        found = f"json_extract({root}, [{', '.join(map(quoted, paths.values()))}])"
+        firsts = sorted({str(keys[1]) for keys in paths})
+        if self._names is not None or len(firsts) > _LOOKED_FOR_MAX:
+            return found
+        there = " OR ".join(f"contains({root}, {quoted(msgspec.json.encode(key).decode())})" for key in firsts)
+        return f"CASE WHEN {there} THEN {found} END"
 
     # --- people ----------------------------------------------------------------------------------------------
     def values(self, instants: Sequence[int], given: Given) -> str:
@@ -280,16 +309,14 @@ class _Compiler:
         made = {c: text for c, text in self._made.items() if given.only is None or c in given.only}
         keys = {key for column in made for key in self._slots_of[column]}
         slots = [slot for key, slot in self.slots.items() if key in keys]
-        parts = _roots(instants)
+        parts = _roots(instants, self._instants)
         if slots:
             if not given.picked:
-                parts["picked"] = self.picked(max(instants), given.events)
-            columns = "e.* EXCLUDE (profile, received_ms)"
-            parts["moments"] = _as_of(instants, given.picked or "picked", columns, _until(slots))
+                parts["picked"] = self.picked(max(instants), min(instants), given.events)
+            parts |= self._moments(instants, given.picked or "picked", slots)
         grouped = _grouped(slots)
         if given.mentioned_only and slots:
-            everyone = " UNION ".join(f"SELECT {KEYS} FROM {each}" for each in grouped)
-            people = {"people": f"SELECT *, {_NOBODY} FROM ({everyone})"}
+            people = {"people": f"SELECT *, {_NOBODY} FROM (SELECT DISTINCT {KEYS} FROM moments)"}
         else:
             parts["seen"] = _as_of(instants, given.events, "e.now_ms, e.at_ms")
             people = {"people": f"SELECT {KEYS}, {_SEEN} FROM seen GROUP BY {KEYS}"}
@@ -299,6 +326,17 @@ class _Compiler:
         shown = ", ".join([KEYS, *made.values()])
         return f"WITH RECURSIVE {with_}\nSELECT {shown}\nFROM ({self._people.over(joined)})"
 
+    def _moments(self, instants: Sequence[int], picked: str, slots: Sequence[Slot]) -> dict[str, str]:
+        """The relation `moments`: each event at each instant at which it matters."""
+        columns = ", ".join(["e.* EXCLUDE (profile, received_ms)", *(f"i.{each}" for each in self._instants.columns())])
+        join = "" if self._instants.plain else " JOIN instants i ON i.now_ms = e.now_ms"
+        moments = _as_of(instants, picked, columns, _until(slots), join)
+        theirs = self._instants.theirs()
+        if not any(slot.window.span in theirs for slot in slots):
+            return {"moments": moments}
+        said, latest = (self.slots[_key(node, "")].value for node in _ZONE_NODES)
+        return {"dated": moments} | windows.with_own_zones(theirs, (said, latest), KEYS)
+
     def _unused(self, slots: Sequence[Slot]) -> str:
         """Columns of all other slots, so that every layer can be written; nothing that is wanted reads them."""
         left = [slot for slot in self.slots.values() if slot not in slots]
@@ -307,21 +345,26 @@ class _Compiler:
     def looks(self, instants: Sequence[int], picked: str) -> str:
         """See `SqlPlan.looks`."""
         counted = " + ".join(
-            f"({slot.condition})::INTEGER * {_times(instants, _until([slot]))}" for slot in self.slots.values()
+            f"({slot.condition})::INTEGER * {slot.weight} * {_times(instants, _until([slot]))}"
+            for slot in self.slots.values()
         )
         return f"SELECT coalesce(sum({counted or '0'}), 0)::BIGINT FROM {picked}"
 
     def moving(self, since_ms: int) -> str | None:
         """See `SqlPlan.moving`."""
-        if not self._timeless:
+        turns = [(slot.condition, slot.turns_ms) for slot in self.slots.values()]
+        if not self._timeless or any(turns_ms is None for _, turns_ms in turns):
             return None
-        leaves = _until([slot for slot in self.slots.values() if slot.within_ms is not None])
-        return f"received_ms > {since_ms}" + (f" OR {leaves} > {since_ms}" if leaves else "")
+        last: dict[str, int] = {}
+        for condition, turns_ms in turns:
+            last[condition] = max(turns_ms or 0, last.get(condition, 0))
+        later = [f"({condition} AND at_ms > {since_ms - ms})" for condition, ms in last.items() if ms]
+        return " OR ".join([f"received_ms > {since_ms}", *later])
 
     def blank(self, instants: Sequence[int]) -> str:
         """See `SqlPlan.blank`."""
         none = [column for slot in self.slots.values() for column in aggregates.nothing(slot)]
-        row = f"SELECT unnest({_list(instants)}) AS now_ms, {', '.join([_NOBODY, *none])}"
+        row = f"SELECT unnest({windows.listed(instants)}) AS now_ms, {', '.join([_NOBODY, *none])}"
         return f"SELECT {', '.join(['now_ms', *self._made.values()])}\nFROM ({self._people.over(row)})"
 
 
@@ -329,31 +372,47 @@ _SEEN = "count(*) AS events, min(at_ms) AS first_seen, max(at_ms) AS last_seen"
 _NOBODY = "0::BIGINT AS events, NULL::BIGINT AS first_seen, NULL::BIGINT AS last_seen"
 
 
-def _key(node: n.Node) -> str:
-    """Of an aggregate or a declared trait, the key of its slot; else empty."""
-    if isinstance(node, n.Aggregate):
-        return n.slot(node)
-    return f"traits.{node.path[0]}" if isinstance(node, n.Declared) else ""
+_UTC = "UTC"
+_ZONE_NODES: tuple[n.Declared, n.Aggregate] = (n.Declared(0, (ZONE_FIELD,)), PERSON_ZONE)
+"""What is known of a person's time zone."""
+_LOOKED_FOR_MAX = 8
+"""Names of fields that a text is searched for before it is parsed."""
+
+
+def _key(node: n.Kept | n.Declared, timezone: str) -> str:
+    """The key of the slot of something kept or declared, in a workspace of this time zone."""
+    if isinstance(node, n.Declared):
+        return f"traits.{node.path[0]}"
+    zoned = node != PERSON_ZONE and any(isinstance(part, n.Call) for part in n.everything(node))
+    zoned = zoned or (isinstance(node, n.Aggregate) and node.timezone == n.PERSON)
+    return f"{n.slot(node)} {timezone}" if zoned else n.slot(node)
+
+
+def _keys(node: n.Node, timezone: str) -> list[str]:
+    """The keys of the slots that a node of profile scope reads itself."""
+    if not isinstance(node, n.Kept | n.Declared):
+        return []
+    own = _key(node, timezone)
+    if isinstance(node, n.Aggregate) and node.timezone == n.PERSON:
+        return [own, *(_key(each, timezone) for each in _ZONE_NODES)]
+    return [own]
 
 
 def _grouped(slots: Sequence[Slot]) -> dict[str, str]:
-    """Relations with one row a person and instant, by name: plain aggregates of one event's name, and each tally."""
+    """Relations with one row a person and instant, by name: plain aggregates of one event's name, and each other."""
     plain: dict[str, list[Slot]] = {}
+    found: dict[str, str] = {}
     for slot in slots:
-        if not slot.tallied:
+        relation = aggregates.apart(slot, "moments")
+        if relation is None:
             plain.setdefault(slot.event, []).append(slot)
-    found = {}
+        else:
+            found[f"apart_{slot.name}"] = relation
     for number, together in enumerate(plain.values()):
         columns = ", ".join(column for slot in together for column in aggregates.grouped(slot))
         counted = " OR ".join(sorted({slot.condition for slot in together}))
         found[f"group_{number}"] = f"SELECT {KEYS}, {columns} FROM moments WHERE {counted} GROUP BY {KEYS}"
-    return found | {f"tally_{slot.name}": aggregates.tally(slot, "moments") for slot in slots if slot.tallied}
-
-
-def _before(slot: Slot, picked: Mapping[str, str]) -> Slot:
-    """The slot over the columns of which `picked` is made."""
-    texts = {name: text for text, name in picked.items()}
-    return slot._replace(value=texts[slot.value]) if slot.value else slot
+    return found
 
 
 def _declaration(root: str) -> str:
@@ -367,15 +426,15 @@ def _declaration(root: str) -> str:
 
 def roots(as_of_ms: int) -> str:
     """A SELECT of `profile` and `person` of every profile that had been absorbed by then."""
-    parts = _roots([as_of_ms])
+    parts = _roots([as_of_ms], Instants())
     made = parts.pop("roots")
     return f"WITH RECURSIVE {', '.join(f'{name} AS ({text})' for name, text in parts.items())} {made}"
 
 
-def _roots(instants: Sequence[int]) -> dict[str, str]:
+def _roots(instants: Sequence[int], among: Instants) -> dict[str, str]:
     """Who has an absorbed profile's events at each instant, through any number of merges."""
     return {
-        "instants": f"SELECT unnest({_list(instants)}) AS now_ms",
+        "instants": among.relation(instants),
         "chain": (
             "SELECT now_ms, absorbed AS profile, survivor AS person, 1 AS steps "
             "FROM merges JOIN instants ON at_ms <= now_ms "
@@ -386,7 +445,7 @@ def _roots(instants: Sequence[int]) -> dict[str, str]:
     }
 
 
-def _as_of(instants: Sequence[int], relation: str, columns: str, until: str = "") -> str:
+def _as_of(instants: Sequence[int], relation: str, columns: str, until: str = "", join: str = "") -> str:
     """The rows of a relation of events that had arrived by each instant, with whose they were then.
 
     `until`: when a row ceases to matter, if it does: most rows of a window are gone at most instants.
@@ -400,14 +459,20 @@ def _as_of(instants: Sequence[int], relation: str, columns: str, until: str = ""
         rows = f"SELECT unnest({then}) AS now_ms, * FROM {relation}{where}"
     return (
         f"SELECT coalesce(r.person, e.profile) AS person, {columns} FROM ({rows}) e "
-        "LEFT JOIN roots r ON r.profile = e.profile AND r.now_ms = e.now_ms"
+        f"LEFT JOIN roots r ON r.profile = e.profile AND r.now_ms = e.now_ms{join}"
     )
 
 
 def _then(instants: Sequence[int], until: str) -> str:
     """The list of the instants at which an event matters."""
+    first, last = instants[0], instants[-1]
+    step = instants[1] - first
+    if step > 0 and all(after - before == step for before, after in pairwise(instants)):
+        since = f"{first} + {step} * greatest(0, (received_ms - {first} + {step - 1}) // {step})"
+        end = f"least({until}, {last + 1})" if until else f"{last + 1}"
+        return f"range(({since})::BIGINT, ({end})::BIGINT, {step}::BIGINT)"
     matters = f" AND t < {until}" if until else ""
-    return f"list_filter({_list(instants)}, lambda t: t >= received_ms{matters})"
+    return f"list_filter({windows.listed(instants)}, lambda t: t >= received_ms{matters})"
 
 
 def _times(instants: Sequence[int], until: str) -> str:
@@ -418,22 +483,24 @@ def _times(instants: Sequence[int], until: str) -> str:
     return f"ceil(greatest(0, {share}) * {len(instants)})"
 
 
+def _reach(slots: Iterable[Slot]) -> dict[str, int | None]:
+    """Condition → so long after an event of it no slot looks at it any more; None: one always does."""
+    found: dict[str, int | None] = {}
+    for slot in slots:
+        known, lasts_ms = found.get(slot.condition, 0), slot.window.lasts_ms
+        found[slot.condition] = None if known is None or lasts_ms is None else max(known, lasts_ms)
+    return found
+
+
 def _until(slots: Iterable[Slot]) -> str:
     """When an event has left the windows of all slots that it counts in; empty: never."""
-    always = {slot.condition for slot in slots if slot.within_ms is None}
-    within: dict[str, int] = {}
-    for slot in slots:
-        if slot.within_ms is not None and slot.condition not in always:
-            within[slot.condition] = max(slot.within_ms, within.get(slot.condition, 0))
-    if not within:
+    reach = _reach(slots)
+    always = sorted(condition for condition, lasts_ms in reach.items() if lasts_ms is None)
+    leaves = [f"CASE WHEN {c} THEN at_ms + {ms} ELSE 0 END" for c, ms in reach.items() if ms is not None]
+    if not leaves:
         return ""
-    windows = ", ".join(f"CASE WHEN {condition} THEN at_ms + {ms} ELSE 0 END" for condition, ms in within.items())
-    last = f"greatest({windows})" if len(within) > 1 else windows
-    return f"CASE WHEN {' OR '.join(sorted(always))} THEN {NEVER_MS} ELSE {last} END" if always else f"({last})"
-
-
-def _list(instants: Sequence[int]) -> str:
-    return f"[{', '.join(map(str, instants))}]::BIGINT[]"
+    last = f"greatest({', '.join(leaves)})" if len(leaves) > 1 else leaves[0]
+    return f"CASE WHEN {' OR '.join(always)} THEN {NEVER_MS} ELSE {last} END" if always else f"({last})"
 
 
 def _needed(checked: Checked, wanted: Collection[str] | None) -> set[str]:

@@ -4,16 +4,19 @@ What SQL cannot say exactly is asked of Python (`sql_functions`), and only for t
 past 2^53, letters beyond ASCII, instants in unusual spelling.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from onefold.errors import NotInSql
 from onefold.language import nodes as n
 from onefold.language.instants import parse_instant
+from onefold.language.sql import calls
 from onefold.language.sql.columns import (
     EXACT,
+    SQL_TYPES,
     Layers,
     Sql,
+    alike,
     as_boolean,
     as_json,
     as_number,
@@ -25,6 +28,8 @@ from onefold.language.sql.columns import (
     may_be_large,
     quoted,
 )
+from onefold.language.sql.functions import SqlFunction
+from onefold.language.sql.in_python import Piece
 from onefold.language.stream.source import MIRRORED
 
 FALSE = Sql("boolean", "false")
@@ -34,11 +39,27 @@ _USUAL_INSTANT = (
 )
 
 
+class Among(NamedTuple):
+    """What expressions are compiled among."""
+
+    types: Mapping[str, n.Type]
+    """Of traits."""
+    timezone: str
+    """The workspace's."""
+    functions: dict[str, SqlFunction]
+    """Name in SQL → function of Python's, of those that are found on the way."""
+
+
 class Expressions:
     """The SQL of trees in one scope; `leaf` says what a name means there. Raises `NotInSql` for what it has not."""
 
-    def __init__(self, layers: Layers) -> None:
+    now = ""
+    """The column with the instant that is asked about; empty where there is none yet."""
+
+    def __init__(self, layers: Layers, among: Among) -> None:
         self.layers = layers
+        self.among = among
+        self.timezone = among.timezone
 
     def leaf(self, node: n.Node) -> Sql:
         """The value of a name."""
@@ -63,8 +84,12 @@ class Expressions:
                 return self._arithmetic(op, self.value(left), self.value(right))
             case n.Negate(part=part):
                 return self._negate(self.value(part))
-            case n.Call(function=function, args=args):
-                return self._call(function, [self.value(arg) for arg in args])
+            case n.Call():
+                return calls.native(self, node) or self.in_python(node)
+            case n.Case():
+                return self._case(node)
+            case n.Quantified():
+                return self.in_python(node)
         return self.leaf(node)
 
     def boolean(self, node: n.Node) -> Sql:
@@ -86,7 +111,7 @@ class Expressions:
             return self._not(self._compare("==", a, b))
         kinds = {a.kind, b.kind}
         if "instant" in kinds:
-            return _plain(op, self._instant(a), self._instant(b))
+            return _plain(op, self.instant(a), self.instant(b))
         if "list" in kinds:
             return FALSE
         if a.kind == b.kind != "json":
@@ -117,7 +142,8 @@ class Expressions:
             text = _exactly([a, b], f"onefold_compare('{op}', {a.text}, {b.text})", text)
         return joined("boolean", f"coalesce({text}, false)", (a, b))
 
-    def _instant(self, value: Sql) -> Sql:
+    def instant(self, value: Sql) -> Sql:
+        """The instant that a value is, or names."""
         if value.kind == "instant":
             return value
         if value.known:
@@ -157,11 +183,31 @@ class Expressions:
         turned = f"CASE WHEN starts_with({part.text}, '-') THEN substr({part.text}, 2) ELSE '-' || {part.text} END"
         return Sql("json", f"CASE WHEN {as_number(part)} IS NOT NULL THEN {turned} END", part.level)
 
-    # --- functions -------------------------------------------------------------------------------------------
-    def _call(self, function: str, args: list[Sql]) -> Sql:
-        if function in FUNCTIONS:
-            return FUNCTIONS[function](self, *args)
-        raise NotInSql(f"{function}()")
+    # --- what is chosen ----------------------------------------------------------------------------------------
+    def _case(self, node: n.Case) -> Sql:
+        conditions = [self.boolean(each) for each in node.conditions]
+        otherwise = literal(None) if node.otherwise is None else self.value(node.otherwise)
+        kind, values = alike([*map(self.value, node.values), otherwise])
+        pairs = zip(conditions, values[:-1], strict=True)
+        text = "".join(f"WHEN {condition.text} THEN {value.text} " for condition, value in pairs)
+        return joined(kind, f"CASE {text}ELSE {values[-1].text} END", (*conditions, *values))
+
+    # --- Python ------------------------------------------------------------------------------------------------
+    def in_python(self, node: n.Node) -> Sql:
+        """A part that SQL cannot say: the stream's own Python of it, asked with the values of its parts."""
+        piece = Piece(node, self.among.types, self.among.timezone)
+        given = [self.layers.name(self.value(each)) for each in piece.parts]
+        name, function, blank = piece.function([each.kind for each in given])
+        if piece.timed and not self.now:
+            raise NotInSql("time that moves, in an event")
+        self.among.functions[name] = function
+        kind = piece.kind
+        text = f"{name}({', '.join([each.text for each in given] + [self.now] * piece.timed)})"
+        if given and not piece.timed and all(each.kind != "boolean" for each in given):
+            missing = " AND ".join(f"{each.text} IS NULL" for each in given)
+            empty = "NULL" if blank is None else literal(blank).text if kind != "json" else quoted(blank)
+            text = f"CASE WHEN {missing} THEN {empty}::{SQL_TYPES[kind]} ELSE {text} END"
+        return joined(kind, text, given)
 
 
 def _plain(op: str, a: Sql, b: Sql) -> Sql:
@@ -184,88 +230,32 @@ def _exact(value: Sql) -> str:
     return f"CASE WHEN {whole} THEN {value.text}::BIGINT::VARCHAR ELSE {value.text}::VARCHAR END"
 
 
-def _exists(_scope: Expressions, value: Sql) -> Sql:
-    return Sql("boolean", f"({value.text} IS NOT NULL)", value.level)
-
-
-def _cased(function: str) -> Callable[[Expressions, Sql], Sql]:
-    def cased(scope: Expressions, value: Sql) -> Sql:
-        text = scope.layers.name(as_string(scope.layers, value))
-        ascii_ = f"strlen({text.text}) = length({text.text})"
-        exact = f"onefold_{function}({text.text})"
-        return Sql("string", f"CASE WHEN {ascii_} THEN {function}({text.text}) ELSE {exact} END", text.level)
-
-    return cased
-
-
-def _length(scope: Expressions, value: Sql) -> Sql:
-    value = scope.layers.name(value)
-    text = scope.layers.name(as_string(scope.layers, value))
-    items = f"CASE WHEN starts_with({value.text}, '[') THEN json_array_length({value.text}) END"
-    either = f"length({text.text})" if value.kind == "string" else f"coalesce(length({text.text}), {items})"
-    return joined("number", f"({either})::DOUBLE", (value, text))
-
-
-def _contains(scope: Expressions, whole: Sql, part: Sql) -> Sql:
-    whole, part = scope.layers.name(whole), scope.layers.name(part)
-    text, wanted = (scope.layers.name(as_string(scope.layers, each)) for each in (whole, part))
-    in_text = f"coalesce(contains({text.text}, {wanted.text}), false)"
-    if whole.kind not in ("json", "list"):
-        return joined("boolean", in_text, (text, wanted))
-    if part.kind in ("list", "instant"):
-        return FALSE
-    among = f"coalesce(onefold_contains({whole.text}, {as_json(part).text}), false)"
-    if part.known and isinstance(part.literal, str) and (there := json_equal(part.literal)) is not None:
-        among = f"list_contains(json_extract({whole.text}, '$[*]')::VARCHAR[], {quoted(there)})"
-    return joined(
-        "boolean",
-        f"CASE WHEN coalesce(starts_with({whole.text}, '['), false) THEN {among} ELSE {in_text} END",
-        (whole, part, text, wanted),
-    )
-
-
-def _of_strings(function: str) -> Callable[[Expressions, Sql, Sql], Sql]:
-    def of_strings(scope: Expressions, whole: Sql, part: Sql) -> Sql:
-        found = [as_string(scope.layers, each) for each in (whole, part)]
-        return joined("boolean", f"coalesce({function}({found[0].text}, {found[1].text}), false)", found)
-
-    return of_strings
-
-
-FUNCTIONS: dict[str, Callable[..., Sql]] = {
-    "exists": _exists,
-    "lower": _cased("lower"),
-    "upper": _cased("upper"),
-    "length": _length,
-    "contains": _contains,
-    "starts_with": _of_strings("starts_with"),
-    "ends_with": _of_strings("ends_with"),
-}
-"""Scalar function → its SQL."""
-
-
 class EventScope(Expressions):
     """Names are fields of the event: columns that `fields` lists, JSON text each."""
 
-    def __init__(self, layers: Layers) -> None:
-        super().__init__(layers)
-        self.fields: dict[tuple[str, ...], str] = {}
+    def __init__(self, layers: Layers, among: Among, fields: dict[n.Path, str]) -> None:
+        super().__init__(layers, among)
+        self.fields = fields
         """Path → column."""
 
     def leaf(self, node: n.Node) -> Sql:
         """A field of the event."""
         if not isinstance(node, n.Field):
             return super().leaf(node)
+        if node.path == ("time",):
+            return Sql("instant", "at_ms")
         if len(node.path) == 1:
             return Sql("string", str(node.path[0]))
-        return Sql("json", self.fields.setdefault(_steps(node.path), f"f{len(self.fields)}"))
+        return Sql("json", self.fields.setdefault(node.path, f"f{len(self.fields)}"))
 
 
 class ProfileScope(Expressions):
     """Names are columns of a person as of an instant: aggregates, declared traits, built-ins, and computed traits."""
 
-    def __init__(self, layers: Layers, slot: Callable[[n.Aggregate | n.Declared], Sql]) -> None:
-        super().__init__(layers)
+    now = "now_ms"
+
+    def __init__(self, layers: Layers, among: Among, slot: Callable[[n.Kept | n.Declared], Sql]) -> None:
+        super().__init__(layers, among)
         self.traits: dict[str, Sql] = {}
         """Computed traits so far, by name."""
         self.audiences: dict[str, Sql] = {}
@@ -275,11 +265,11 @@ class ProfileScope(Expressions):
     def leaf(self, node: n.Node) -> Sql:
         """What a profile's name stands for."""
         match node:
-            case n.Aggregate():
+            case n.Aggregate() | n.Sequence():
                 return self._slot(node)
             case n.Declared(path=(_, *rest)):
                 whole = self._slot(node)
-                return Sql("json", dig(whole.text, _steps(rest)), whole.level) if rest else whole
+                return Sql("json", dig(whole.text, rest), whole.level) if rest else whole
             case n.TraitRef(name=name):
                 return self.traits[name]
             case n.InAudience(name=name):
@@ -290,12 +280,6 @@ class ProfileScope(Expressions):
                 return Sql("instant", name)
             case n.Now(ago_ms=ago_ms):
                 return Sql("instant", f"(now_ms - {ago_ms})")
+            case n.Share():
+                raise NotInSql("random_share(), which asks for identifiers")
         return super().leaf(node)
-
-
-def _steps(path: Iterable[str | int]) -> tuple[str, ...]:
-    """A path of names alone. Raises `NotInSql` where it goes into a list."""
-    steps = tuple(path)
-    if any(isinstance(step, int) for step in steps):
-        raise NotInSql("a place in a list")
-    return tuple(map(str, steps))

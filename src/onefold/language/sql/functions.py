@@ -12,7 +12,10 @@ import xxhash
 
 from onefold.language import values
 from onefold.language.instants import parse_instant
-from onefold.language.scalars import lists
+from onefold.language.keeping.quantiles import percentile
+from onefold.language.keeping.spread import STDDEV
+from onefold.language.scalars import dates, lists
+from onefold.language.sql import windows, zones
 from onefold.limits import UNIQUE_VALUES_MAX
 
 _decode = msgspec.json.Decoder().decode
@@ -28,6 +31,8 @@ class SqlFunction(NamedTuple):
     call: Callable[..., Any]
     parameters: tuple[str, ...]
     result: str
+    missing: bool = False
+    """It is called with missing values, too."""
 
 
 def _compare(op: str, a: str, b: str) -> bool:
@@ -53,6 +58,23 @@ def _sum(whole: int, fractions: int, odd: list[float]) -> float:
     """The sum of whole + fractions · 2^-62 + all of `odd`, rounded once."""
     exact = Fraction((whole << FRACTION_BITS) + fractions, 1 << FRACTION_BITS)
     return float(sum(map(Fraction, odd), exact))
+
+
+def _stddev(numbers: list[float]) -> float | None:
+    """What the stream gives, in the numbers' own order: sums are exact."""
+    found: float | None = STDDEV.result(STDDEV.total([STDDEV.lift(number, 0, b"") for number in numbers]))
+    return found
+
+
+def _percentile(numbers: list[float], percentage: float) -> float | None:
+    monoid = percentile(percentage)
+    found = monoid.result(monoid.total([monoid.lift(number, 0, b"") for number in numbers]))
+    return None if found is None else float(found)
+
+
+def _dated(at_ms: int) -> str:
+    """An instant as an output has it."""
+    return _encode(dates.dated(at_ms)).decode()
 
 
 def _hash(key: str) -> int:
@@ -82,6 +104,14 @@ FUNCTIONS: dict[str, SqlFunction] = {
     "onefold_instant": SqlFunction(parse_instant, ("VARCHAR",), "BIGINT"),
     "onefold_lower": SqlFunction(str.lower, ("VARCHAR",), "VARCHAR"),
     "onefold_upper": SqlFunction(str.upper, ("VARCHAR",), "VARCHAR"),
+    "onefold_dated": SqlFunction(_dated, ("BIGINT",), "VARCHAR"),
+    "onefold_part": SqlFunction(zones.part_in_python, ("VARCHAR", "VARCHAR", "BIGINT"), "DOUBLE"),
+    "onefold_period": SqlFunction(zones.period_in_python, ("VARCHAR", "VARCHAR", "BIGINT"), "BIGINT"),
+    "onefold_span": SqlFunction(
+        windows.person_span, ("VARCHAR", "VARCHAR", "VARCHAR", "VARCHAR", "BIGINT"), "BIGINT[]"
+    ),
+    "onefold_stddev": SqlFunction(_stddev, ("DOUBLE[]",), "DOUBLE"),
+    "onefold_percentile": SqlFunction(_percentile, ("DOUBLE[]", "DOUBLE"), "DOUBLE"),
     "onefold_sum": SqlFunction(_sum, ("HUGEINT", "HUGEINT", "DOUBLE[]"), "DOUBLE"),
     "onefold_hash": SqlFunction(_key, ("INTEGER", "DOUBLE", "VARCHAR"), "UBIGINT"),
     "onefold_estimate": SqlFunction(_estimate, ("UBIGINT",), "DOUBLE"),

@@ -48,7 +48,7 @@ class Surroundings:
         return name
 
 
-class _Scope:
+class Scope:
     """Source of an expression; subclasses know what names mean where they stand."""
 
     def __init__(self, among: Surroundings) -> None:
@@ -62,6 +62,7 @@ class _Scope:
         return f"v{self._temporaries}"
 
     def leaf(self, node: Any) -> str:
+        """Source of what a name stands for."""
         raise AssertionError(node)
 
     def is_instant(self, node: n.Node) -> bool:
@@ -218,7 +219,7 @@ class _Scope:
         return f"(({temporary} := {source}) is not None and ({tests}))"
 
 
-class EventScope(_Scope):
+class EventScope(Scope):
     """Names are fields of the event `e`; those of its objects are read once, into locals that `lines` assigns."""
 
     def __init__(self, among: Surroundings) -> None:
@@ -253,7 +254,7 @@ class EventScope(_Scope):
         return self._locals.setdefault(source, f"y{len(self._locals)}")
 
 
-class ProfileScope(_Scope):
+class ProfileScope(Scope):
     """Names are slots `s`, computed traits `c`, declared traits `d` and built-ins of the profile `p`."""
 
     def leaf(self, node: Any) -> str:

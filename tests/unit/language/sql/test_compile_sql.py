@@ -1,6 +1,7 @@
 """SQL over history says what the reference says, also of values that SQL would take for something else."""
 
 import itertools
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -8,6 +9,7 @@ import pytest
 
 from onefold.errors import NotInSql
 from onefold.language.reading.check import Checked, checked
+from onefold.language.scalars.dates import undated
 from onefold.language.sql.columns import LAYERS_MAX
 from onefold.language.sql.compile import compile_sql
 from onefold.language.sql.functions import FUNCTIONS
@@ -18,7 +20,7 @@ from onefold.storage import history_functions
 from onefold.testing import reference
 from onefold.testing.memory_history import MemoryHistory
 from onefold.testing.pasts import occurrence
-from onefold.testing.reference_calls import kind
+from onefold.testing.reference_calls import Instant, kind
 from onefold.testing.world import define
 
 NOW_MS = 1_750_000_000_000
@@ -64,9 +66,25 @@ def _traits() -> dict[str, str]:
         texts += [f"{field} == traits.y", f"{field} < traits.y", f"{field} + traits.y", f"contains({field}, traits.y)"]
         texts += [f"{field} > first_seen", f"{field} == last_seen", f'{field} < ago("30d")', f"now() > {field}"]
         texts += [f"starts_with({field}, traits.y)", f"{field}"]
+        texts += [f'like({field}, "{pattern}")' for pattern in ("a%", "_", "%", "", "a_b", "%\\\\%", "[1]")]
+        texts += [f'matches({field}, "{regex}")' for regex in ("^a", "^$", "a.b", "[0-9]+$", "a\\\\sb", "^.$", "(?i)ä")]
+        texts += [f"{f}({field})" for f in ("floor", "ceil", "round", "abs", "sqrt", "trim", "to_number")]
+        texts += [f"{f}({field})" for f in ("year", "hour", "to_instant", "years_since", "is_anniversary")]
+        texts += [f"round({field}, 2)", f"element({field}, 0)", f"coalesce({field}, traits.y)", f"coalesce({field}, 7)"]
+        texts += [f'split({field}, "a")', f'contains_any({field}, "a", "1", 1)', f"least({field}, traits.y, 3)"]
+        texts += [f'hour({field}, "Asia/Kathmandu")', f'date_add({field}, "-1d")', f'elapsed({field}, "d")']
+        texts += [
+            f"days_between({field}, now())",
+            f"case({field} == 1, {field}, traits.y)",
+            f"case({field} == 1, true)",
+        ]
+        texts += [f'any({field}, item == 1) or all({field}, item == "a")', f"any({field}, contains(item, 1))"]
     for aggregate in ("sum", "avg", "min", "max", "first", "last", "most_frequent", "unique", "unique_count"):
         for event, field, within in itertools.product(("E", "*"), ("x", "x.city"), ("", ', within="30d"')):
             texts.append(f'{aggregate}("{event}", properties.{field}{within})')
+    texts += [f'{f}("E", properties.x{more})' for f in ("percentile", "top") for more in (", 1", ", 50")]
+    texts += ['stddev("E", properties.x)', 'first("E", time)', 'last("*", time)', "first_seen", "traits.x[0]"]
+    texts += ['count("E", where=year(time) == 2025 and properties.x[1] == "1")', 'date_add(first_seen, "1d")']
     texts += [
         "traits.x.city",
         'traits["a b"]',
@@ -120,12 +138,21 @@ def _asked(definitions: Checked, history: MemoryHistory, now_ms: int = NOW_MS) -
     names = [output.name for output in plan.outputs]
     return {
         unsigned(person): {
-            name: value if isinstance(value, bool) else msgspec.json.decode(value)
+            name: value if isinstance(value, bool) else _decoded(value, definitions.types.get(name))
             for name, value in zip(names, values, strict=True)
             if value is not None
         }
         for _, person, *values in rows
     }
+
+
+def _decoded(text: str, type_: str | None) -> Any:
+    """A trait's value as the reference has it."""
+    if type_ != "instant":
+        return msgspec.json.decode(text)
+    at_ms = undated(msgspec.json.decode(text, type=datetime))
+    assert at_ms is not None
+    return Instant(at_ms)
 
 
 def _reference(definitions: Checked, pasts: list[Past], now_ms: int = NOW_MS) -> dict[str, Any]:
@@ -155,16 +182,18 @@ def test_every_value_means_the_same() -> None:
     assert not wrong, (len(wrong), wrong[:20])
 
 
-@pytest.mark.parametrize("function", ["unique", "unique_count", "most_frequent"])
+@pytest.mark.parametrize("function", ["unique", "unique_count", "most_frequent", "top"])
 def test_beyond_a_tally_the_sample_is_the_streams(function: str) -> None:
     """Of more values than a tally keeps, SQL keeps the same ones as the stream."""
     from onefold.language.keeping.aggregates import MONOIDS
+    from onefold.language.keeping.leaders import top
 
     values = [f"v{number}" for number in range(UNIQUE_VALUES_MAX + 50)] + [1.0, True, 2, 0.5]
     values += values[::3]
     pasts = [_past(1, i, Event("track", event="E", properties={"x": value})) for i, value in enumerate(values)]
-    found = _asked(checked(define({"t": f'{function}("E", properties.x)'})), MemoryHistory(pasts))
-    monoid = MONOIDS[function]
+    number = ", 5" if function == "top" else ""
+    found = _asked(checked(define({"t": f'{function}("E", properties.x{number})'})), MemoryHistory(pasts))
+    monoid = top(5) if function == "top" else MONOIDS[function]
     states = [monoid.lift(value, 0, b"") for value in values]
     assert found == {1: {"t": monoid.result(monoid.total(states))}}
 
