@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,7 +28,7 @@ from bench.report import Bound, Row, percentile, table
 from bench.running import pss_bytes
 from bench.workload import BATCH_EVENTS
 from onefold.clock import SystemClock
-from onefold.limits import DAY_MS, SECOND_MS
+from onefold.limits import DAY_MS, NEVER_MS, SECOND_MS
 from onefold.model import effect
 from onefold.model.effect import Left
 from onefold.model.entry import Defined, Outgoing, encode
@@ -57,15 +57,15 @@ class Plan(NamedTuple):
 
     people: int
     ready_s: float
-    """The first timer is due so long after the start: by then everybody must be folded."""
+    """The first timer is due so long after most people are there: by then the others must be folded."""
     rates: Sequence[tuple[int, int]]
     """(timers a second, for so many seconds), one after the other."""
     crowd: int
     """Timers that are due in one millisecond, after all others."""
 
 
-LONG = Plan(1_000_000, 150.0, ((100, 30), (1_000, 60)), 100_000)
-QUICK = Plan(100_000, 25.0, ((100, 5), (1_000, 10)), 10_000)
+LONG = Plan(1_000_000, 40.0, ((100, 30), (1_000, 60)), 100_000)
+QUICK = Plan(100_000, 15.0, ((100, 5), (1_000, 10)), 10_000)
 
 
 class Phase(NamedTuple):
@@ -97,10 +97,12 @@ def measure(*, quick: bool, people: int = 0) -> list[Row]:
     plan = plan._replace(people=people or plan.people)
     with tempfile.TemporaryDirectory(prefix="onefold-bench-") as scratch:
         data = Path(scratch) / "data"
-        asked = phases(plan, int((time.time() + plan.ready_s) * SECOND_MS))
-        expiries = [due_ms for phase in asked for due_ms in phase.due_ms]
-        later = (expiries[-1] + DAY_MS + n for n in range(plan.people - len(expiries)))
-        fill_us = _fill(data, [*expiries, *later])
+        looked_at = sum(len(phase.due_ms) for phase in phases(plan, 0))
+        tomorrow_ms = int(time.time() * SECOND_MS) + DAY_MS
+        with closing(_People(data)) as armed:
+            fill_us = armed.add([tomorrow_ms + n for n in range(plan.people - looked_at)])
+            asked = phases(plan, int((time.time() + plan.ready_s) * SECOND_MS))
+            armed.add([due_ms for phase in asked for due_ms in phase.due_ms])
         assert time.time() * SECOND_MS < asked[0].first_ms, "the first windows expired before everybody was folded"
         found = _observed(data, asked)
         timer_bytes = _timer_bytes(data)
@@ -111,33 +113,50 @@ def measure(*, quick: bool, people: int = 0) -> list[Row]:
 
 
 # --- the people --------------------------------------------------------------------------------------------------
-def _fill(data: Path, expiries: Sequence[int]) -> float:
-    """A data directory in which each of these windows is armed; CPU us an event of folding them."""
-    place, clock = Place.open(Settings(data=data, partitions=1)), SystemClock()
-    with closing(place.catalog(clock)) as catalog, closing(place.log_writer(clock)) as log:
+class _People:
+    """A data directory in which windows are armed."""
+
+    def __init__(self, data: Path) -> None:
+        self._stack = ExitStack()
+        place, clock = Place.open(Settings(data=data, partitions=1)), SystemClock()
+        catalog = self._stack.enter_context(closing(place.catalog(clock)))
+        self._log = self._stack.enter_context(closing(place.log_writer(clock)))
+        self._state = self._stack.enter_context(closing(place.state()))
+        reader = self._stack.enter_context(closing(place.log_reader()))
         catalog.bootstrap()
         saved = catalog.save_definitions(SEEN, "bench")
-        log.append({0: [encode(Defined(clock.now_ms(), saved.version, msgspec.to_builtins(saved)))]})
-        entries = _entries(expiries, clock.now_ms())
+        self._log.append({0: [encode(Defined(clock.now_ms(), saved.version, msgspec.to_builtins(saved)))]})
+        self._folding = Folding(reader, self._state, Programs(catalog.definitions))
+        self._count = 0
+
+    def add(self, expiries: Sequence[int]) -> float:
+        """People whose windows expire then; CPU us an event of folding them."""
+        entries = _entries(self._count, expiries)
+        self._count += len(expiries)
         while some := list(islice(entries, _APPEND_RECORDS)):
-            log.append({0: some})
+            self._log.append({0: some})
         began_s = time.process_time()
-        with closing(place.log_reader()) as reader, closing(place.state()) as state, without_collector():
-            folding = Folding(reader, state, Programs(catalog.definitions))
-            while folding.advance(0):
+        with without_collector():
+            while self._folding.advance(0):
                 pass
-            assert len(state.due(0, expiries[-1], len(expiries) + 1)) == len(expiries)
-    return 1e6 * (time.process_time() - began_s) / len(expiries)
+        spent_s = time.process_time() - began_s
+        assert len(self._state.due(0, NEVER_MS, self._count + 1)) == self._count
+        return 1e6 * spent_s / len(expiries)
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._stack.close()
 
 
-def _entries(expiries: Sequence[int], now_ms: int) -> Iterator[bytes]:
+def _entries(first_person: int, expiries: Sequence[int]) -> Iterator[bytes]:
+    now_ms = SystemClock().now_ms()
     for first in range(0, len(expiries), BATCH_EVENTS):
         events = [
             Raw(
                 b'{"type":"track","event":"Seen","anonymousId":"person-%d","messageId":"%d","timestamp":"%b"}'
                 % (n, n, rfc3339(due_ms - WITHIN_MS).encode())
             )
-            for n, due_ms in enumerate(expiries[first : first + BATCH_EVENTS], start=first)
+            for n, due_ms in enumerate(expiries[first : first + BATCH_EVENTS], start=first_person + first)
         ]
         yield encode(Outgoing("web", now_ms, events))
 
