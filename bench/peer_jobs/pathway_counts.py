@@ -12,7 +12,7 @@ class Event(pw.Schema):
     """What is counted of an event."""
 
     anonymousId: str  # noqa: N815 - as it is on the wire
-    timestamp: pw.DateTimeUtc
+    timestamp: str
 
 
 def main(file: Path, scratch: Path) -> None:
@@ -20,8 +20,9 @@ def main(file: Path, scratch: Path) -> None:
     lifetime_file, hours_file = scratch / "lifetime.jsonl", scratch / "hours.jsonl"
     events = pw.io.jsonlines.read(str(file), schema=Event, mode="static", name="events")
     lifetime = events.groupby(events.anonymousId).reduce(events.anonymousId, n=pw.reducers.count())
-    hours = events.windowby(
-        events.timestamp, window=pw.temporal.tumbling(duration=timedelta(hours=1)), instance=events.anonymousId
+    timed = events.select(events.anonymousId, at=events.timestamp.dt.strptime("%Y-%m-%dT%H:%M:%S%.fZ"))
+    hours = timed.windowby(
+        timed.at, window=pw.temporal.tumbling(duration=timedelta(hours=1)), instance=timed.anonymousId
     ).reduce(key=pw.this._pw_instance, start=pw.this._pw_window_start, n=pw.reducers.count())  # noqa: SLF001 - Pathway's own names for columns
     pw.io.jsonlines.write(lifetime, str(lifetime_file))
     pw.io.jsonlines.write(hours, str(hours_file))
