@@ -125,8 +125,10 @@ class Previewing:
         self._others = list(islice(others, PREVIEW_OVERLAPS_MAX))
         sides = (("after", self._after), ("before", self._before))
         wanted = {label: [name for name in self._names if name in side.audiences] for label, side in sides}
+        wanted["after"] += sorted({trait for name in self._names for trait in self._traits(name)})
         self._plan = compile_sql({"after": self._after, "before": self._before}, wanted)
-        self._columns = {(o.label, o.name): o.column for o in self._plan.outputs}
+        self._columns = {(o.label, o.name): o.column for o in self._plan.outputs if o.audience}
+        self._trait_columns = {o.name: o.column for o in self._plan.outputs if not o.audience}
         self._instants = days_before(question.as_of_ms, question.days)
 
     def answer(self, progress: Progress) -> Preview:
@@ -174,15 +176,16 @@ class Previewing:
     def _count(self, events: int) -> dict[str, int]:
         """Make `members`, who are in any of the audiences now; condition → how many meet it."""
         as_of_ms, plan, asking = self._question.as_of_ms, self._plan, self._asking
-        blank = asking.row(plan.blank([as_of_ms]))[1:]
+        columns = [*self._columns.values()]
+        blank = asking.row(plan.blank([as_of_ms], columns))[1:]
         all_of_them = plan.asks_of_everyone or any(blank)
         if all_of_them:
             copy_seen(asking, as_of_ms)
-        columns = [*self._columns.values()]
         any_of_them = " OR ".join(columns) or "false"
         declared = "".join(f", {column} BOOLEAN" for column in columns)
         asking.run(f"CREATE TEMP TABLE members (now_ms BIGINT, person BIGINT{declared})")
-        for given in parts(asking, Given("picked", "seen_events", not all_of_them), events * plan.aggregates):
+        whole = Given("picked", "seen_events", not all_of_them, frozenset(columns))
+        for given in parts(asking, whole, events * plan.aggregates):
             asking.run(f"INSERT INTO members SELECT * FROM ({plan.values([as_of_ms], given)}) WHERE {any_of_them}")
         conditions = list(self._conditions())
         counted = ", ".join(f"count(*) FILTER ({each})" for each in conditions) or "count(*)"
@@ -230,8 +233,7 @@ class Previewing:
             for condition in conditions
         }
         people = sorted({one for some in found.values() for one in some})
-        shown = sorted({trait for name in self._names for trait in self._traits(name)})
-        traits = people_with(self._asking, self._after, people, shown, self._question.as_of_ms)
+        traits = people_with(self._asking, self._plan, people, self._trait_columns, self._question.as_of_ms)
         return {
             condition: [sample(one, traits.get(one, {}), self._traits(conditions[condition])) for one in some]
             for condition, some in found.items()

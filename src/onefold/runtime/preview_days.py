@@ -110,10 +110,10 @@ def _share(asking: Asking, plan: SqlPlan, given: Given, instants: Sequence[int])
 
 def _blank(asking: Asking, plan: SqlPlan, instants: Sequence[int]) -> dict[int, tuple[set[str], int]]:
     """Instant → columns that are true of whoever is not mentioned, and how many people there were; empty: none is."""
-    audiences = [output.column for output in plan.outputs]
+    audiences = [output.column for output in plan.outputs if output.audience]
     true = {
         at_ms: {column for column, value in zip(audiences, values, strict=True) if value is True}
-        for at_ms, *values in asking.rows(plan.blank(instants))
+        for at_ms, *values in asking.rows(plan.blank(instants, audiences))
     }
     if not any(true.values()):
         return {}

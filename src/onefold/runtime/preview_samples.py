@@ -1,15 +1,15 @@
 """Some of the people whom a preview counts, with the traits that say why."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from onefold.language.reading.check import Checked
-from onefold.language.sql.compile import Given, compile_sql
+from onefold.language.sql.compile import Given, SqlPlan
 from onefold.model import position
 from onefold.model.past import unsigned
+from onefold.runtime.preview_parts import EVERYBODY
 from onefold.storage.history_asking import Asking
 
 _decode = msgspec.json.Decoder().decode
@@ -24,23 +24,26 @@ class Person(Struct, frozen=True):
 
 
 def people_with(
-    asking: Asking, checked: Checked, people: Collection[int], traits: Collection[str], as_of_ms: int
+    asking: Asking, plan: SqlPlan, people: Collection[int], traits: Mapping[str, str], as_of_ms: int
 ) -> dict[int, dict[str, Any]]:
-    """Signed profile id → these traits; the cost is that of these people's events. The relation `roots` is there."""
+    """Signed profile id → traits, of trait → column of the plan. What was copied for the plan is there."""
     if not people or not traits:
         return {one: {} for one in people}
     listed = ", ".join(map(str, people))
     own = asking.rows(f"SELECT profile FROM roots WHERE person IN ({listed})")
     profiles = ", ".join(map(str, [*people, *(one for (one,) in own)]))
-    asking.run(f"CREATE OR REPLACE TEMP TABLE theirs AS SELECT * FROM events WHERE profile IN ({profiles})")
-    plan = compile_sql({"": checked}, {"": traits})
-    asking.know(plan.functions)
-    rows = asking.rows(plan.values([as_of_ms], Given(events="theirs")))
-    names = [output.name for output in plan.outputs]
-    return {
-        person: {name: _decode(value) for name, value in zip(names, values, strict=True) if value is not None}
-        for _, person, *values in rows
-    }
+    sources = {"their_picked": EVERYBODY.picked} | ({"their_seen": EVERYBODY.seen} if plan.asks_of_everyone else {})
+    for name, source in sources.items():
+        asking.run(f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT * FROM {source} WHERE profile IN ({profiles})")
+    given = Given("their_picked", "their_seen", not plan.asks_of_everyone, frozenset(traits.values()))
+    names = plan.ordered(traits)
+    found = {person: _valued(names, values) for _, person, *values in asking.rows(plan.values([as_of_ms], given))}
+    blank = asking.row(plan.blank([as_of_ms], given.only))[1:]
+    return {one: found[one] if one in found else _valued(names, blank) for one in people}
+
+
+def _valued(names: Collection[str], values: Collection[str | None]) -> dict[str, Any]:
+    return {name: _decode(value) for name, value in zip(names, values, strict=True) if value is not None}
 
 
 def sample(person: int, traits: dict[str, Any], names: Collection[str]) -> Person:

@@ -62,6 +62,8 @@ class Slot(NamedTuple):
     @property
     def weight(self) -> int:
         """About how many looks of a count cost as much as one of it."""
+        if self.node is not None and self.node.timezone == n.PERSON:
+            return 4
         if self.steps is not None:
             return 4 * len(self.steps.bits) * (2 if self.steps.same else 1)
         return 4 if self.function in (*_TALLIES, *_DAYS, *_SESSIONS) else 1

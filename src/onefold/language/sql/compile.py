@@ -113,9 +113,14 @@ class SqlPlan(Struct):
         """A SELECT of `now_ms`, `person` (signed profile id) and the outputs, for everyone who was there then."""
         return self._compiler.values(instants, given)
 
-    def blank(self, instants: Sequence[int]) -> str:
+    def blank(self, instants: Sequence[int], only: Collection[str] | None = None) -> str:
         """A SELECT of `now_ms` and the outputs of somebody of whom no event is mentioned; see `asks_of_everyone`."""
-        return self._compiler.blank(instants)
+        return self._compiler.blank(instants, only)
+
+    def ordered(self, columns: Mapping[str, str]) -> list[str]:
+        """The names of these columns, in the order in which `values` and `blank` give them."""
+        names = {column: name for name, column in columns.items()}
+        return [names[output.column] for output in self.outputs if output.column in names]
 
     def column(self, label: str, name: str) -> str:
         """The column of a trait or audience."""
@@ -247,7 +252,7 @@ class _Compiler:
         kinds = ("identify", "group") if root == "group" else ("identify",)
         self._mention(kinds)
         column = self._declared.setdefault(root, f"d{len(self._declared)}")
-        condition = self._pick(Sql("boolean", _DECLARES[kinds[-1]]))
+        condition = self._pick(Sql("boolean", f"({_DECLARES[kinds[-1]]} AND {column} IS NOT NULL)"))
         value = aggregates.storable(self._events, Sql("json", column))
         return Slot(name, "last", kinds[-1], condition, self._pick(value))
 
@@ -361,11 +366,12 @@ class _Compiler:
         later = [f"({condition} AND at_ms > {since_ms - ms})" for condition, ms in last.items() if ms]
         return " OR ".join([f"received_ms > {since_ms}", *later])
 
-    def blank(self, instants: Sequence[int]) -> str:
+    def blank(self, instants: Sequence[int], only: Collection[str] | None) -> str:
         """See `SqlPlan.blank`."""
+        made = [text for column, text in self._made.items() if only is None or column in only]
         none = [column for slot in self.slots.values() for column in aggregates.nothing(slot)]
         row = f"SELECT unnest({windows.listed(instants)}) AS now_ms, {', '.join([_NOBODY, *none])}"
-        return f"SELECT {', '.join(['now_ms', *self._made.values()])}\nFROM ({self._people.over(row)})"
+        return f"SELECT {', '.join(['now_ms', *made])}\nFROM ({self._people.over(row)})"
 
 
 _SEEN = "count(*) AS events, min(at_ms) AS first_seen, max(at_ms) AS last_seen"
