@@ -20,7 +20,7 @@ import duckdb
 from bench.report import Bound, Row, table
 from onefold.limits import DAY_MS
 from onefold.model.definitions import Definitions
-from onefold.model.past import EVERYTHING, Extent, Past, PastMerge
+from onefold.model.past import EVERYTHING, Extent, Past, PastMerge, PastMove
 from onefold.ports import Connection
 from onefold.runtime.preview import Question, preview
 from onefold.runtime.workspace import load_workspace
@@ -102,6 +102,7 @@ class Files:
         files = sorted(str(each) for each in self._directory.glob("*.parquet"))
         history_views.show(connection, "events", history_rows.EVENTS, files)
         history_views.show(connection, "merges", history_rows.MERGES, [])
+        history_views.show(connection, "moves", history_rows.MOVES, [])
         return connection
 
     def cursor(self) -> int:
@@ -118,8 +119,16 @@ class Files:
         with closing(self.connect()) as connection:
             yield from history_views.scan(connection, extent)
 
-    def merges(self) -> list[PastMerge]:
+    def merges(self, absorbed: Collection[int] | None = None) -> list[PastMerge]:  # noqa: ARG002 (the port's)
         """Nobody was merged."""
+        return []
+
+    def moves_since(self) -> int | None:
+        """No moves are kept."""
+        return None
+
+    def moves_of(self, profiles: Collection[int]) -> list[PastMove]:  # noqa: ARG002 (the port's)
+        """No moves are kept."""
         return []
 
     def close(self) -> None:
