@@ -1,5 +1,6 @@
 """What is asked of an instant that has passed is what the platform said at that instant, and nothing else."""
 
+import os
 import random
 from collections.abc import Iterator
 from contextlib import closing
@@ -22,7 +23,7 @@ from onefold.ports import History
 from onefold.runtime import told
 from onefold.runtime.history import Historian
 from onefold.runtime.history import Sources as Followed
-from onefold.runtime.profile_then import Sources, profile_then
+from onefold.runtime.profile_then import PastDefinitions, Sources, profile_then
 from onefold.storage.history_delta import DeltaHistory
 from onefold.testing.clock import ManualClock
 from onefold.testing.memory_history import MemoryHistory
@@ -31,7 +32,7 @@ from onefold.testing.world import World, define, rfc3339
 from tests.property.test_parity import same_values
 from tests.property.test_step import DEFINITIONS
 
-SEEDS = range(60)
+CASES = int(os.environ.get("ONEFOLD_AS_OF_CASES", "12"))
 
 
 class Picture(NamedTuple):
@@ -71,7 +72,8 @@ class Life:
         self._chance = random.Random(seed)
         self.world = World(partitions=partitions)
         self.history = history
-        self.catalog = Versions()
+        self.catalog: Any = Versions()
+        self._definitions = PastDefinitions(self.catalog)
         self.pictures: list[Picture] = []
         self._clock = ManualClock(self.world.now_ms)
         self._historian = Historian(Followed(self.world.state, self.world.reader), history, self._clock, flush_s=1)
@@ -80,8 +82,7 @@ class Life:
 
     def sources(self) -> Sources:
         """What questions are put to."""
-        catalog: Any = self.catalog
-        return Sources(self.history, self.world.reader, self.world.state, catalog, lambda _: Rules())
+        return Sources(self.history, self.world.reader, self.world.state, self._definitions, lambda _: Rules())
 
     def _live(self, versions: list[Definitions], count: int = 60) -> None:
         chance, world = self._chance, self.world
@@ -99,7 +100,7 @@ class Life:
                 self._clock.advance(chance.randrange(3_000))
                 self._historian.turn()
             world.pass_time(1)
-            if chance.random() < 0.3:
+            if chance.random() < 0.15:
                 self.pictures.append(self._picture())
                 world.pass_time(1)
 
@@ -151,7 +152,7 @@ def _check_people(life: Life, picture: Picture) -> None:
     """Everybody of then, asked for by each of their identifiers, and by the ids that they had."""
     for then in picture.people:
         named: list[int | str] = [then.id, *then.identifiers]
-        for wanted in named:
+        for wanted in (named[0], named[1], named[-1]):
             now = life.world.profile(next(iter(then.identifiers)))
             found = profile_then(life.sources(), now, wanted, picture.at_ms)
             mine = found.profile
@@ -185,7 +186,7 @@ def _pages(then: told.Audiences, audience: str) -> Iterator[tuple[int, int]]:
         after = page[-1][0]
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", range(CASES))
 def test_what_was_said_is_what_is_said_of_it(seed: int) -> None:
     """Profiles and memberships of many instants, later: through merges, late events, timers and changed definitions."""
     life = Life(seed, MemoryHistory(), _versions(seed), partitions=1 + seed % 2)
@@ -194,7 +195,7 @@ def test_what_was_said_is_what_is_said_of_it(seed: int) -> None:
         _check_audiences(life, picture)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_the_tables_say_the_same(seed: int, tmp_path: Path) -> None:
     """The same of Delta tables that were tidied."""
     with closing(DeltaHistory(tmp_path / "history")) as history:
@@ -202,12 +203,12 @@ def test_the_tables_say_the_same(seed: int, tmp_path: Path) -> None:
         life = Life(seed, history, _versions(seed))
         while history.tidy():
             pass
-        for picture in life.pictures[::3]:
+        for picture in life.pictures[::4]:
             _check_people(life, picture)
             _check_audiences(life, picture)
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(5))
 def test_what_is_known_now_has_late_events_in_their_place(seed: int) -> None:
     """With `late`, an instant is what it would have been had every event come when it happened."""
     life = Life(seed, MemoryHistory(), [DEFINITIONS])

@@ -8,7 +8,8 @@ Exact within the bounds of the language (docs/language.md, "Exactness"), but for
 definitions: those are in force here from the instant at which they were saved.
 """
 
-from collections.abc import Callable, Collection, Iterable
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from msgspec import Struct, structs
@@ -28,6 +29,38 @@ from onefold.runtime.counting_since import counting_from_now
 from onefold.runtime.late_effects import late_effects
 from onefold.runtime.person_events import PersonEvents
 from onefold.runtime.programs import Programs
+from onefold.runtime.recent import Recent
+
+_VERSIONS = 8
+"""Of which is remembered since when they count."""
+
+
+class InForce(NamedTuple):
+    """Definitions of the past, ready to run."""
+
+    program: Program
+    counting: Mapping[str, int]
+    """Slot → since when it counts, where that is not from ever."""
+
+
+class PastDefinitions:
+    """The definitions that were in force at instants; the last few stay compiled. May be asked by many threads."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._programs = Programs(catalog.definitions)
+        self._counting: Recent[int, dict[str, int]] = Recent(_VERSIONS)
+        self._lock = threading.Lock()
+
+    def at(self, at_ms: int) -> InForce:
+        """Those that were the latest. Raises `DefinitionError` where checks have become stricter since."""
+        version = version_at(self._catalog, at_ms)
+        with self._lock:
+            counting = self._counting.get(version)
+            if counting is None:
+                counting = counting_from_now(self._catalog, version)
+                self._counting.put(version, counting)
+            return InForce(self._programs.get(version), counting)
 
 
 class Sources(NamedTuple):
@@ -36,7 +69,7 @@ class Sources(NamedTuple):
     history: HistoryReader
     log: LogReader
     state: State
-    catalog: Catalog
+    definitions: PastDefinitions
     rules: Callable[[int], Rules]
 
 
@@ -49,8 +82,7 @@ class Then(Struct, frozen=True):
     """The profile that has become of it."""
     pasts: list[Past]
     """Its events that this was computed from."""
-    counting: dict[str, int]
-    """Slot → since when it counts, where that is not from ever."""
+    in_force: InForce
     forgotten: int
     """Events of the person, of any time, that are no longer kept: values may lack them."""
     told: bool
@@ -85,10 +117,8 @@ class _Looking:
         self._known = [past for past in self._kept if self._is_known(past)]
 
     def then(self, wanted: int | str) -> Then:
-        sources, at_ms = self._sources, self._at_ms
-        version = version_at(sources.catalog, at_ms)
-        program = Programs(sources.catalog.definitions).get(version)
-        counting = counting_from_now(sources.catalog, version)
+        at_ms, in_force = self._at_ms, self._sources.definitions.at(self._at_ms)
+        program = in_force.program
         said = {} if self._one else self._said(program)
         one = self._owner(wanted) if isinstance(wanted, int) else self._had(wanted, said)
         pasts = [past for past in self._known if self._owner(past.profile) == one]
@@ -99,11 +129,11 @@ class _Looking:
             for name, since_ms in self._now.identifiers.items()
             if since_ms <= at_ms and (self._one or said.get(name) == one)
         }
-        profile = retrace_since(program, self._incoming(program, pasts), at_ms, identifiers, counting)
+        profile = retrace_since(program, self._incoming(program, pasts), at_ms, identifiers, in_force.counting)
         self._complete(profile, one)
         is_told = self._tell(profile, one)
         forgotten = max(0, self._now.events - len(self._kept))
-        return Then(profile, at_ms, self._now.id, pasts, counting, forgotten, is_told)
+        return Then(profile, at_ms, self._now.id, pasts, in_force, forgotten, is_told)
 
     # --- who it was ------------------------------------------------------------------------------------------
     def _all_merges(self) -> list[PastMerge]:

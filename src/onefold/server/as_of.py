@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
+from weakref import WeakKeyDictionary
 
 from litestar.params import Parameter
 
@@ -15,9 +16,9 @@ from onefold.limits import AS_OF_MAX
 from onefold.model import position
 from onefold.model.definitions import Audience, Definitions, is_shadow
 from onefold.model.profile import Profile
-from onefold.ports import HistoryReader
+from onefold.ports import Catalog, HistoryReader
 from onefold.runtime import told
-from onefold.runtime.profile_then import Sources, Then, profile_then, version_at
+from onefold.runtime.profile_then import PastDefinitions, Sources, Then, profile_then, version_at
 from onefold.server import instants
 from onefold.server.engines import Engines
 from onefold.server.profile_answer import AsOfAnswer, ProfileAnswer, answer
@@ -37,6 +38,8 @@ WithLate = Annotated[
     ),
 ]
 
+_definitions: WeakKeyDictionary[Catalog, PastDefinitions] = WeakKeyDictionary()
+"""What has been compiled of each catalog that is open."""
 _asking = threading.BoundedSemaphore(AS_OF_MAX)
 
 
@@ -60,7 +63,8 @@ def person(engines: Engines, now: Profile, who: str, at_ms: int, *, late: bool =
         namespace, _, value = who.partition(":")
         wanted = identifiers.normalise(namespace, value, engines.rules())
     assert wanted is not None, "somebody was found by it"
-    sources = Sources(_history(engines), engines.log, engines.state, engines.catalog, engines.rules)
+    definitions = _definitions.setdefault(engines.catalog, PastDefinitions(engines.catalog))
+    sources = Sources(_history(engines), engines.log, engines.state, definitions, engines.rules)
     return profile_then(sources, now, wanted, at_ms, late=late)
 
 

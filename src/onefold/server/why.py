@@ -166,7 +166,7 @@ def _why_then(engines: Engines, now: Profile, who: str, asked: tuple[str, int]) 
     name, at_ms = asked
     then = as_ofs.person(engines, now, who, at_ms)
     probe = probed(engines.catalog.definitions(then.profile.version), name)
-    found = explain(probe, then.profile, then.pasts, at_ms, then.counting)
+    found = explain(probe, then.profile, then.pasts, at_ms, then.in_force.counting)
     return structs.replace(found, events=len(then.pasts) + then.forgotten)
 
 
