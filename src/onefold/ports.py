@@ -1,6 +1,7 @@
 """The seams: what the platform needs of a log, a state, a book of deliveries, a history, a catalog and a destination.
 
-Two engines stand behind each of the first five.
+Two engines stand behind each of the first five. All stand in this one file, so that who writes an engine, or looks for
+a seam, need not ask where it is.
 
 Every hot call takes and gives a batch. All methods may raise `StorageError` and its kin (`errors.py`).
 """
