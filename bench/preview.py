@@ -145,13 +145,13 @@ def generate(directory: Path, events: int) -> None:
             if not file.exists():
                 since_ms = NOW_MS - (FILES - number) * DAYS_A_FILE * DAY_MS
                 connection.execute(
-                    f"COPY ({_events(number * each, each, since_ms)}) TO '{file}.new' "
+                    f"COPY ({events_sql(number * each, each, since_ms)}) TO '{file}.new' "
                     "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)"
                 )
                 Path(f"{file}.new").rename(file)
 
 
-def _events(first: int, count: int, since_ms: int) -> str:
+def events_sql(first: int, count: int, since_ms: int) -> str:
     """A SELECT of so many events in the ten days from `since_ms` on, by person."""
     # One number's hash for each question: a hash of several values would tie who to when and what.
     chance = {

@@ -72,7 +72,7 @@ class Life:
         self._chance = random.Random(seed)
         self.world = World(partitions=partitions)
         self.history = history
-        self.catalog: Any = Versions()
+        self.catalog = Versions()
         self._definitions = PastDefinitions(self.catalog)
         self.pictures: list[Picture] = []
         self._clock = ManualClock(self.world.now_ms)

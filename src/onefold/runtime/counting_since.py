@@ -2,13 +2,14 @@
 
 from collections.abc import Collection, Iterator
 from functools import lru_cache
+from typing import Protocol
 
 from onefold.errors import NotFoundError
 from onefold.language import nodes as n
 from onefold.language.reading.parse import parse_expression
 from onefold.language.stream.probe import defined, parts
+from onefold.model.catalog import VersionRow
 from onefold.model.definitions import Definitions
-from onefold.ports import Catalog
 
 VERSIONS_MAX = 500
 """Versions that one look goes back; what is older than these has counted since the oldest of them, or longer."""
@@ -16,7 +17,19 @@ _EXPRESSIONS = 20_000
 """Expressions of which is remembered what they need kept."""
 
 
-def counting_since(catalog: Catalog, slots: Collection[str], version: int) -> dict[str, int]:
+class Versions(Protocol):
+    """What is asked of the catalog (`ports.Catalog`)."""
+
+    def definitions(self, version: int | None = None) -> Definitions:
+        """The definitions of a version; None: the latest."""
+        ...
+
+    def versions(self) -> list[VersionRow]:
+        """Who saved which version, and when."""
+        ...
+
+
+def counting_since(catalog: Versions, slots: Collection[str], version: int) -> dict[str, int]:
     """Slot → when the first of the versions up to this one was applied that have all had it, in ms."""
     rows = [row for row in catalog.versions() if row.version <= version]
     left = set(slots)
@@ -32,7 +45,7 @@ def counting_since(catalog: Catalog, slots: Collection[str], version: int) -> di
     return since
 
 
-def counting_from_now(catalog: Catalog, version: int) -> dict[str, int]:
+def counting_from_now(catalog: Versions, version: int) -> dict[str, int]:
     """Slot → when it began to count what came then, in ms; without those that were computed over history first.
 
     Of the slots that this version's definitions have. Cost: of each version that goes before, reading what it says.

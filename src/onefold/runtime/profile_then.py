@@ -23,9 +23,9 @@ from onefold.language.stream.program import Program
 from onefold.model.past import Past, PastMerge, survivors
 from onefold.model.profile import Merge, Profile
 from onefold.model.rules import Rules
-from onefold.ports import Catalog, HistoryReader, LogReader, State
+from onefold.ports import HistoryReader, LogReader, State
 from onefold.runtime import told
-from onefold.runtime.counting_since import counting_from_now
+from onefold.runtime.counting_since import Versions, counting_from_now
 from onefold.runtime.late_effects import late_effects
 from onefold.runtime.person_events import PersonEvents
 from onefold.runtime.programs import Programs
@@ -46,7 +46,7 @@ class InForce(NamedTuple):
 class PastDefinitions:
     """The definitions that were in force at instants; the last few stay compiled. May be asked by many threads."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Versions) -> None:
         self._catalog = catalog
         self._programs = Programs(catalog.definitions)
         self._counting: Recent[int, dict[str, int]] = Recent(_VERSIONS)
@@ -98,7 +98,7 @@ def profile_then(sources: Sources, now: Profile, wanted: int | str, at_ms: int, 
     return _Looking(sources, now, at_ms, late=late).then(wanted)
 
 
-def version_at(catalog: Catalog, at_ms: int) -> int:
+def version_at(catalog: Versions, at_ms: int) -> int:
     """The version of the definitions that was the latest at this instant; 0: there was none."""
     return max((row.version for row in catalog.versions() if row.created_at_ms <= at_ms), default=0)
 
