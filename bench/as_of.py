@@ -1,6 +1,6 @@
 """How it was: a profile and an audience's members as of an instant, over ten million events of a million people.
 
-`python -m bench.as_of [--quick] [--files DIR]`. Events are those of `bench.preview`; beside them lie five million moves of
+`python -m bench.as_of [--quick] [--files DIR]`. Events are those of `bench.preview`; beside them five million moves of
 three audiences, and merges. The tables are written as the history role writes them, sorted, and read as the API does.
 """
 
@@ -89,8 +89,8 @@ def _moves(audience: str, people: int) -> str:
 
 def _merges(people: int) -> str:
     return f"""
-        SELECT ({people} + i)::BIGINT AS absorbed, (1 + hash(i) % {people})::BIGINT AS survivor, 0::SMALLINT AS partition,
-          (i << 16)::BIGINT AS position, {NOW_MS - DAYS_A_FILE * DAY_MS} + i AS at_ms
+        SELECT ({people} + i)::BIGINT AS absorbed, (1 + hash(i) % {people})::BIGINT AS survivor,
+          0::SMALLINT AS partition, (i << 16)::BIGINT AS position, {NOW_MS - DAYS_A_FILE * DAY_MS} + i AS at_ms
         FROM range(1, {_ABSORBED}) absorbed(i)"""
 
 
