@@ -11,7 +11,7 @@ from onefold.errors import SettingsError
 
 CLAIMS = (
     "machine", "path", "collect", "latency", "step", "windows", "timers", "peers", "scale", "api", "million", "rebuild",
-    "history", "backfill", "preview", "cluster",
+    "history", "backfill", "preview", "as_of", "cluster",
 )  # fmt: skip
 
 

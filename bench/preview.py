@@ -20,7 +20,7 @@ import duckdb
 from bench.report import Bound, Row, table
 from onefold.limits import DAY_MS
 from onefold.model.definitions import Definitions
-from onefold.model.past import EVERYTHING, Extent, Past, PastMerge
+from onefold.model.past import EVERYTHING, Extent, Past, PastMerge, PastMove
 from onefold.ports import Connection
 from onefold.runtime.preview import Question, preview
 from onefold.runtime.workspace import load_workspace
@@ -102,6 +102,7 @@ class Files:
         files = sorted(str(each) for each in self._directory.glob("*.parquet"))
         history_views.show(connection, "events", history_rows.EVENTS, files)
         history_views.show(connection, "merges", history_rows.MERGES, [])
+        history_views.show(connection, "moves", history_rows.MOVES, [])
         return connection
 
     def cursor(self) -> int:
@@ -118,8 +119,16 @@ class Files:
         with closing(self.connect()) as connection:
             yield from history_views.scan(connection, extent)
 
-    def merges(self) -> list[PastMerge]:
+    def merges(self, absorbed: Collection[int] | None = None) -> list[PastMerge]:  # noqa: ARG002 (the port's)
         """Nobody was merged."""
+        return []
+
+    def moves_since(self) -> int | None:
+        """No moves are kept."""
+        return None
+
+    def moves_of(self, profiles: Collection[int]) -> list[PastMove]:  # noqa: ARG002 (the port's)
+        """No moves are kept."""
         return []
 
     def close(self) -> None:
@@ -136,13 +145,13 @@ def generate(directory: Path, events: int) -> None:
             if not file.exists():
                 since_ms = NOW_MS - (FILES - number) * DAYS_A_FILE * DAY_MS
                 connection.execute(
-                    f"COPY ({_events(number * each, each, since_ms)}) TO '{file}.new' "
+                    f"COPY ({events_sql(number * each, each, since_ms)}) TO '{file}.new' "
                     "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)"
                 )
                 Path(f"{file}.new").rename(file)
 
 
-def _events(first: int, count: int, since_ms: int) -> str:
+def events_sql(first: int, count: int, since_ms: int) -> str:
     """A SELECT of so many events in the ten days from `since_ms` on, by person."""
     # One number's hash for each question: a hash of several values would tie who to when and what.
     chance = {

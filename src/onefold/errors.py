@@ -50,6 +50,12 @@ class NotFoundError(OnefoldError):
     fault = "caller"
 
 
+class NotInHistory(NotFoundError):
+    """What was asked for of the past is not kept: history is off, begins later, has let go of it, or is behind."""
+
+    code = "not_in_history"
+
+
 class Unauthorized(OnefoldError):
     """No key, an unknown key, or a key without the scope that the call needs."""
 

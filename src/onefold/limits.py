@@ -176,6 +176,8 @@ BATCH_READ_MAX_BYTES = BATCH_READ_MAX * (IDENTIFIER_MAX_BYTES + 100)
 """Of such a request: each may be named by the longest identifier there is, with what JSON puts around it."""
 EXPORTS_MAX = 4
 """Exports of audiences that one process runs at once: each reads and decodes as fast as it is taken."""
+AS_OF_MAX = 2
+"""Questions of who was in an audience that one process answers at once: each reads all moves of that audience."""
 PROJECTION_MAX = 200
 """Names in one `include`."""
 RECEIPT_WAIT_S = 5.0

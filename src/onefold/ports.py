@@ -1,6 +1,7 @@
 """The seams: what the platform needs of a log, a state, a book of deliveries, a history, a catalog and a destination.
 
-Two engines stand behind each of the first five.
+Two engines stand behind each of the first five. All stand in this one file, so that who writes an engine, or looks for
+a seam, need not ask where it is.
 
 Every hot call takes and gives a batch. All methods may raise `StorageError` and its kin (`errors.py`).
 """
@@ -13,7 +14,7 @@ from onefold.model.changes import Changed, Changes, Cursor
 from onefold.model.definitions import Definitions
 from onefold.model.delivery import Delivery, Kept, Progress, Request, Standing
 from onefold.model.effect import AnyEffect
-from onefold.model.past import EVERYTHING, Extent, Past, PastMerge
+from onefold.model.past import EVERYTHING, Extent, Past, PastMerge, PastMove
 from onefold.model.quarantined import Quarantined
 from onefold.model.rules import Rules
 from onefold.model.signing import SigningSecret
@@ -416,7 +417,7 @@ class Connection(Protocol):
 
 
 class HistoryReader(Protocol):
-    """Every admitted event and every merge, for questions about the past; each call sees what was written before."""
+    """Every admitted event, merge and move, for questions about the past; each call sees what was written before."""
 
     def cursor(self) -> int:
         """The number of the state's commit up to which all is here; 0: nothing yet."""
@@ -434,12 +435,23 @@ class HistoryReader(Protocol):
         """Events of one snapshot, by profile and then in the order in which they happened, some thousand at a time."""
         ...
 
-    def merges(self) -> list[PastMerge]:
-        """All merges, in the order of log time."""
+    def merges(self, absorbed: Collection[int] | None = None) -> list[PastMerge]:
+        """All merges, or those by which these profiles ended, in the order of log time."""
+        ...
+
+    def moves_since(self) -> int | None:
+        """The log time from which on all moves are here; what was before it is said by moves that are STANDING.
+
+        None: none are, as this history was written by an older Onefold and nobody has written it since.
+        """
+        ...
+
+    def moves_of(self, profiles: Collection[int]) -> list[PastMove]:
+        """The moves of these profiles, in the order in which they happened."""
         ...
 
     def connect(self, spill: str = "") -> Connection:
-        """A DuckDB connection of one's own with the relations `events` and `merges` of one snapshot.
+        """A DuckDB connection of one's own with the relations `events`, `merges` and `moves` of one snapshot.
 
         `spill`: a directory for what does not fit the memory; without it nothing goes to the disk.
 
@@ -459,8 +471,18 @@ class History(HistoryReader, Protocol):
         """Be the one who writes from now on, where nobody else is; False: another is. It ends with `close`."""
         ...
 
-    def append(self, pasts: Iterable[Past], merges: Sequence[PastMerge], cursor: int) -> None:
-        """Write what the state's commits after `cursor()` and up to this number have admitted and merged, durably.
+    def begin_moves(self, standing: Iterable[PastMove]) -> None:
+        """Keep moves from now on: who is in which audience and since when, and last of all `past.beginning`.
+
+        Comes once, before any move is appended: `moves_since` is None until then, and again after an exception or the
+        end of the process in between. `standing` is gone through once, and may be made on the way.
+        """
+        ...
+
+    def append(
+        self, pasts: Iterable[Past], merges: Sequence[PastMerge], cursor: int, moves: Sequence[PastMove] = ()
+    ) -> None:
+        """Write what the state's commits after `cursor()` and up to this number admitted, merged and moved, durably.
 
         All of it is there afterwards, once, and the cursor is at `cursor`; after an exception (`StorageError`) or the
         end of the process either all of it is there or the cursor is where it was, and the same or more is to be

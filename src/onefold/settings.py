@@ -89,7 +89,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     history_keep_days: dict[str, Annotated[int, Meta(ge=1)]] = {}
     """For how many days of event time history keeps events, by name (`page`, `identify`, … for those without one).
 
-    `*` is for all that are not named; whoever is not named, and where there is no `*`, is kept for ever.
+    `*` is for all that are not named, and for moves in and out of audiences; whatever is not named, and where there is
+    no `*`, is kept for ever.
     """
     pending_retention_s: Annotated[int, Meta(ge=60)] = limits.DELIVERY_PENDING_S
     """Deliveries that have waited for longer are given up and counted as `filtered.expired`; at least 60."""

@@ -11,9 +11,10 @@ import pytest
 from onefold.errors import StorageError
 from onefold.language.values import milliseconds
 from onefold.model import entry as entries
-from onefold.model.effect import Admitted, Merged
+from onefold.model.delivery import sequence
+from onefold.model.effect import Admitted, Entered, Left, Merged
 from onefold.model.entry import Received
-from onefold.model.past import Past, PastMerge
+from onefold.model.past import Past, PastMerge, PastMove
 from onefold.model.position import split
 from onefold.ports import History
 from onefold.runtime.history import Historian, Sources
@@ -22,15 +23,22 @@ from onefold.testing.clock import ManualClock
 from onefold.testing.conformance.history import contents
 from onefold.testing.history_requests import PARTITIONS, requests
 from onefold.testing.memory_history import MemoryHistory
-from onefold.testing.world import World
+from onefold.testing.world import World, define
+
+VERSIONS = [
+    define({"views": 'count("Viewed", within="2d")'}, {"lookers": "views > 1", "known": "exists(traits.n)"}, n)
+    for n in (1, 2)
+]
 
 
 def shop(seed: int, count: int = 30) -> World:
-    """Their requests, folded."""
+    """Their requests, folded; the definitions come into force again in between."""
     chance = random.Random(seed)
-    world = World(partitions=PARTITIONS)
-    for partition, now_ms, events in requests(chance, count):
-        world.now_ms = now_ms
+    world = World(VERSIONS[0], partitions=PARTITIONS)
+    for n, (partition, now_ms, events) in enumerate(requests(chance, count)):
+        world.pass_time(now_ms - world.now_ms)
+        if n == count // 2:
+            world.define(VERSIONS[1])
         world.send(*events, partition=partition)
         if chance.random() < 0.5:
             world.fold(max_events=chance.choice((3, 100)))
@@ -59,13 +67,29 @@ def merged(world: World) -> list[PastMerge]:
     return sorted(found, key=lambda merge: (merge.at_ms, *merge[2:4]))
 
 
+def moved(world: World) -> list[tuple[int, str, bool, int, int, int, int]]:
+    """What the effects say of who entered and left."""
+    return [
+        (e.profile, e.audience, isinstance(e, Entered), e.at_ms, sequence(number, n), partition, e.position)
+        for number, partition, effects in world.state.effects(0, 1 << 30)
+        for n, e in enumerate(effects)
+        if isinstance(e, Entered | Left)
+    ]
+
+
 def check(world: World, history: History) -> None:
-    """History has everything that was admitted, once, and every merge."""
+    """History has everything that was admitted, once, every merge and move, and who was in when it began."""
     found = contents(history)
     assert [(past.partition, past.position, past.profile, past.received_ms) for past in found] == sorted(
         admitted(world)
     )
     assert history.merges() == merged(world)
+    everybody = [profile for _, _, profile, _ in admitted(world)]
+    moves = history.moves_of(everybody)
+    assert [move[:7] for move in moves if move.seq] == moved(world)
+    for move in moves:
+        if move.version == VERSIONS[1].version:
+            assert split(move.position)[0] >= world.state.cursor(move.partition).since
     assert history.cursor() == max(number for number, _, _ in world.state.effects(0, 1 << 30))
 
 
@@ -100,12 +124,14 @@ class Failing(MemoryHistory):
         super().__init__()
         self._chance = chance
 
-    def append(self, pasts: Iterable[Past], merges: Sequence[PastMerge], cursor: int) -> None:
+    def append(
+        self, pasts: Iterable[Past], merges: Sequence[PastMerge], cursor: int, moves: Sequence[PastMove] = ()
+    ) -> None:
         """Append, or not, and fail, or not."""
         when = self._chance.choice(("before", "after", "never", "never"))
         if when == "before":
             raise StorageError("the disk is away")
-        super().append(pasts, merges, cursor)
+        super().append(pasts, merges, cursor, moves)
         if when == "after":
             raise StorageError("the answer was lost")
 

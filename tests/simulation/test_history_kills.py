@@ -13,16 +13,18 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from onefold.model.effect import Admitted
-from onefold.model.entry import Outgoing, encode
-from onefold.model.past import Past
+from onefold.model.delivery import sequence
+from onefold.model.effect import Admitted, Entered, Left
+from onefold.model.entry import Defined, Outgoing, encode
+from onefold.model.past import Past, beginning
 from onefold.runtime.folding import Folding
 from onefold.runtime.programs import Programs
 from onefold.settings import Settings
 from onefold.storage.history_delta import DeltaHistory
 from onefold.storage.place import Place
-from onefold.testing.conformance.history import by_place, contents, past
+from onefold.testing.conformance.history import by_place, contents, move, past
 from onefold.testing.history_requests import requests
+from onefold.testing.world import START_MS, define
 
 ROLE = """
 import sys
@@ -50,9 +52,14 @@ print("done", flush=True)
 """
 
 
-def folded(place: Place, seed: int) -> list[tuple[int, int, int]]:
-    """Fill a log and fold it; what was admitted, as partition, position, profile."""
+DEFINITIONS = define({"views": 'count("Viewed")'}, {"lookers": "views > 1", "known": "exists(traits.n)"})
+
+
+def folded(place: Place, seed: int) -> tuple[list[tuple[int, int, int]], list[int]]:
+    """Fill a log and fold it; what was admitted, as partition, position, profile; and every move, by its `seq`."""
     with closing(place.log_writer()) as log, closing(place.state()) as state:
+        for partition in range(2):
+            log.append({partition: [encode(Defined(START_MS, 1, msgspec.to_builtins(DEFINITIONS)))]})
         for partition, now_ms, events in requests(random.Random(seed), 60):
             raw = [Raw(msgspec.json.encode(event)) for event in events]
             log.append({partition: [encode(Outgoing("web", now_ms, raw))]})
@@ -60,8 +67,10 @@ def folded(place: Place, seed: int) -> list[tuple[int, int, int]]:
             folding = Folding(reader, state, Programs(lambda _: place.catalog().definitions()))
             while sum(folding.advance(partition, 20) for partition in range(2)):
                 pass
-        effects = [(p, e) for _, p, found in state.effects(0, 1 << 30) for e in found if isinstance(e, Admitted)]
-        return sorted((partition, effect.position, effect.profile) for partition, effect in effects)
+        commits, moving = state.effects(0, 1 << 30), (Entered, Left)
+        effects = [(p, e) for _, p, found in commits for e in found if isinstance(e, Admitted)]
+        moves = [sequence(c, n) for c, _, found in commits for n, e in enumerate(found) if isinstance(e, moving)]
+        return sorted((partition, effect.position, effect.profile) for partition, effect in effects), moves
 
 
 def killed_until_done(data: Path, chance: random.Random) -> Iterator[bool]:
@@ -86,13 +95,16 @@ def killed_until_done(data: Path, chance: random.Random) -> Iterator[bool]:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_a_killed_role_goes_on_where_it_was(seed: int, tmp_path: Path) -> None:
-    """However often the role is killed, in the end every admitted event is there once, with its body."""
+    """However often the role is killed, in the end every admitted event and every move is there once."""
     place = Place.open(Settings(data=tmp_path / "data", partitions=2))
-    expected = folded(place, seed)
+    expected, moves = folded(place, seed)
     rounds = list(killed_until_done(place.settings.data, random.Random(seed)))
     assert len(rounds) > 1
     with closing(place.history_reader()) as history:
         assert [(one.partition, one.position, one.profile) for one in contents(history)] == expected
+        found = history.moves_of({profile for _, _, profile in expected})
+        assert [one.seq for one in found if one.seq] == moves
+        assert history.moves_since() is not None
 
 
 def torn(files: list[Path], chance: random.Random) -> None:
@@ -114,16 +126,23 @@ def test_a_loss_of_power_takes_back_the_last_commit_at_most(seed: int, tmp_path:
     before = [past(n, profile=n % 3 + 1) for n in range(1, 9)]
     with closing(DeltaHistory(tmp_path / "history")) as history:
         assert history.try_hold()
-        history.append(before[:4], [], 1)
+        history.begin_moves([beginning(0)])
+        history.append(before[:4], [], 1, [move(sequence(1, 0))])
         history.append(before[4:], [], 2)
     shutil.copytree(tmp_path / "history", tmp_path / "settled")
     after = [past(20)]
     with closing(DeltaHistory(tmp_path / "history")) as history:
         assert history.try_hold()
-        history.append(after, [], 3)
+        history.append(after, [], 3, [move(sequence(3, 0))])
     names = {path.relative_to(tmp_path / "history") for path in (tmp_path / "history").rglob("*") if path.is_file()}
     settled = {path.relative_to(tmp_path / "settled") for path in (tmp_path / "settled").rglob("*") if path.is_file()}
-    torn(sorted(tmp_path / "history" / name for name in names - settled), chance)
+    fresh = sorted(tmp_path / "history" / name for name in names - settled)
+    # The table that was being written: what comes before it is synced, what comes after it not begun.
+    torn_first = chance.choice(("moves", "events"))
+    torn([file for file in fresh if torn_first in file.parts], chance)
+    for file in fresh:
+        if torn_first == "moves" and "events" in file.parts:
+            file.unlink()
     _again(tmp_path / "history", before, after)
 
 
@@ -133,6 +152,7 @@ def _again(directory: Path, before: list[Past], after: list[Past]) -> None:
         assert history.cursor() in {2, 3}
         if history.cursor() == 2:
             assert contents(history) == by_place(before)
-            history.append(after, [], 3)
+            history.append(after, [], 3, [move(sequence(3, 0))])
         assert contents(history) == by_place([*before, *after])
+        assert history.moves_of([1]) == [move(sequence(1, 0)), move(sequence(3, 0))]
         assert history.settled() == 3

@@ -18,6 +18,15 @@ Data = Annotated[
         show_default=False,
     ),
 ]
+AsOf = Annotated[
+    str,
+    typer.Option(
+        "--as-of",
+        metavar="TIME",
+        help="As it was then: RFC 3339, a date (its midnight in UTC), or so long ago, such as 7d.",
+        show_default=False,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON for machines instead of text for people.")]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", metavar="", help="Do not ask.")]

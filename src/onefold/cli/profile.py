@@ -9,8 +9,10 @@ from msgspec import UNSET
 from rich.tree import Tree
 
 from onefold.cli import opening
-from onefold.cli.options import AsJson, Data
+from onefold.cli.options import AsJson, AsOf, Data
 from onefold.cli.printing import out, plain, print_json, spelt
+from onefold.errors import InvalidRequest
+from onefold.server import as_of as as_ofs
 from onefold.server import profiles
 from onefold.server.profile_answer import ProfileAnswer, ProvenanceAnswer, answer
 from onefold.server.profiles import EventAnswer
@@ -33,6 +35,11 @@ def show(
     *,
     include: Annotated[str, typer.Option(help=_INCLUDE)] = "",
     events: Annotated[bool, typer.Option("--events", metavar="", help="Also the latest events.")] = False,
+    as_of: AsOf = "",
+    late: Annotated[
+        bool,
+        typer.Option("--late", metavar="", help="With --as-of: with events that had happened by then and came later."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show a profile: traits, audiences, identifiers, and the evidence that joined them.
@@ -44,11 +51,18 @@ def show(
         onefold profile show user_id:42 --events --json
 
         onefold profile show user_id:42 --include traits.email,computed.revenue,provenance
+
+        onefold profile show user_id:42 --as-of 2025-11-23T21:05:00Z
     """
     wanted = projection(include)
+    _check(as_of, events=events, late=late)
     with opening.engines(data) as engines:
         found = profiles.find(engines.state, engines.rules(), who)
-        shown = answer(found, wanted)
+        if as_of:
+            at_ms = as_ofs.instant(as_of, engines.clock.now_ms())
+            shown = as_ofs.shown(as_ofs.person(engines, found, who, at_ms, late=late), wanted, late=late)
+        else:
+            shown = answer(found, wanted)
         if "provenance" in wanted:
             shown.provenance = provenance(engines, found, wanted)
         places = found.recent[::-1] if events else []
@@ -60,11 +74,16 @@ def show(
     out.print(tree(shown, kept))
 
 
+def _check(as_of: str, *, events: bool, late: bool) -> None:
+    if as_of and events:
+        raise InvalidRequest("--events shows the latest events of now: leave it out, or --as-of")
+    if late and not as_of:
+        raise InvalidRequest("--late: is said with --as-of")
+
+
 def tree(shown: ProfileAnswer, events: list[EventAnswer]) -> Tree:
     """A profile for people."""
-    seen = f"{_when(shown.first_seen_at)} to {_when(shown.last_seen_at)}"
-    events_seen = f"{shown.events:,} event{'s' if shown.events != 1 else ''}"
-    top = Tree(f"[bold cyan]{shown.id}[/]  {events_seen}, {seen}")
+    top = _head(shown)
     if shown.identifiers is not UNSET:
         _branch(top, "identifiers", [
             f"{plain(namespace)}:{plain(one.value)}  [dim]since {_when(one.first_seen_at)}[/]"
@@ -91,6 +110,29 @@ def tree(shown: ProfileAnswer, events: list[EventAnswer]) -> Tree:
     if events:
         _branch(top, "latest events", [f"[dim]{_when(one.at)}[/] {plain(_name(one))}" for one in events])
     return top
+
+
+def _head(shown: ProfileAnswer) -> Tree:
+    seen = f"{_when(shown.first_seen_at)} to {_when(shown.last_seen_at)}"
+    events_seen = f"{shown.events:,} event{'s' if shown.events != 1 else ''}"
+    top = Tree(f"[bold cyan]{shown.id}[/]  {events_seen}, {seen}")
+    for line in _then(shown):
+        top.add(f"[dim]{line}[/]")
+    return top
+
+
+def _then(shown: ProfileAnswer) -> Iterator[str]:
+    """Which past is shown; nothing where it is the present."""
+    then = shown.as_of
+    if then is UNSET:
+        return
+    yield f"as of {then.at}, {'with what is known of it now' if then.late else 'with what was known then'}"
+    if then.memberships == "computed":
+        yield "audiences are computed from the events"
+    if then.profile_now != shown.id:
+        yield f"has become part of {then.profile_now}"
+    if then.events_forgotten:
+        yield f"{then.events_forgotten:,} events of this person are no longer kept: values may lack them"
 
 
 def _said(found: ProvenanceAnswer) -> Iterator[str]:

@@ -26,7 +26,7 @@ def query(
     as_csv: Annotated[bool, typer.Option("--csv", metavar="", help="Print all rows as CSV, with a head.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Ask history and the state, read-only: `events`, `merges`, `profiles`, `identifiers` and `memberships`.
+    """Ask history and the state, read-only: `events`, `merges`, `moves`, `profiles`, `identifiers`, `memberships`.
 
     docs/history.md lists their columns. With --json every row is a line; --json and --csv print all rows.
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from onefold.cli import explained, opening
-from onefold.cli.options import AsJson, Data
+from onefold.cli.options import AsJson, AsOf, Data
 from onefold.cli.printing import instant, out, print_json
 from onefold.server import why as whys
 from onefold.server.engines import Engines
@@ -22,6 +22,7 @@ def why(
     data: Data = None,
     *,
     events: Annotated[int, typer.Option("--events", "-n", min=0, help="Show so many deciding events of a part.")] = 3,
+    as_of: AsOf = "",
     as_json: AsJson = False,
 ) -> None:
     """Say why a person is in an audience or not, or has a trait's value: each condition, and the events behind it.
@@ -33,9 +34,11 @@ def why(
         onefold why email:ann@example.com net_revenue --events 50
 
         onefold why prf_0000000000010001 vip --json
+
+        onefold why user_id:42 cart_abandoners --as-of 7d
     """
     with opening.engines(data) as engines:
-        found = whys.why(engines, who, name)
+        found = whys.why(engines, who, name, as_of)
         if as_json:
             print_json(whys.answer(engines, found))
             return

@@ -65,6 +65,31 @@ def retrace(
     return profile
 
 
+def retrace_since(
+    program: Program,
+    incoming: Sequence[Incoming],
+    at_ms: int,
+    identifiers: Mapping[str, int],
+    since: Mapping[str, int],
+) -> Profile:
+    """As `retrace`, but that of these slots each counts only events that came (log time) from its instant on."""
+    profile = retrace(program, incoming, at_ms, identifiers)
+    first_ms = incoming[0].received_ms if incoming else at_ms
+    later = {key: begun_ms for key, begun_ms in since.items() if key in program.slots and begun_ms > first_ms}
+    for begun_ms in set(later.values()):
+        made = retrace(program, [each for each in incoming if each.received_ms >= begun_ms], at_ms, identifiers)
+        for key in (key for key, since_ms in later.items() if since_ms == begun_ms):
+            profile.slots.pop(key, None)
+            if key in made.slots:
+                profile.slots[key] = made.slots[key]
+    if later:
+        run = Run(0, program, Rules())
+        run.touch(profile)
+        run.at(0, at_ms)
+        renew(run, profile)
+    return profile
+
+
 def counting(program: Program, incoming: Sequence[Incoming], at_ms: int) -> dict[str, list[int]]:
     """For each slot, which of the events count in it at this instant, by their place in `incoming`.
 

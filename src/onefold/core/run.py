@@ -10,7 +10,7 @@ from onefold.language.stream.program import Program, Trigger
 from onefold.limits import NEVER_MS
 from onefold.model.changes import Changed, Changes, Cursor, View
 from onefold.model.definitions import is_shadow
-from onefold.model.effect import Admitted, AnyEffect, Entered, Left
+from onefold.model.effect import Admitted, AnyEffect, Entered, Hushed, Left
 from onefold.model.effect import Changed as TraitsChanged
 from onefold.model.profile import Profile
 from onefold.model.quarantined import Quarantined
@@ -86,7 +86,7 @@ class Run:
         self.tell(profile, reason)
 
     def tell(self, profile: Profile, reason: str) -> None:
-        """Effects and memberships of what has changed; of what is quiet or in shadow, memberships alone."""
+        """Effects and memberships of what has changed; of what is quiet or in shadow, none that are told."""
         if self.quiet or self.program.has_shadow or reason == "definition":
             self._hush(profile.id)
         if self.changed:
@@ -108,16 +108,19 @@ class Run:
         self.moves = []
 
     def _hush(self, one: int) -> None:
-        """Note the memberships of which no effect is to tell, and let go of such changes.
+        """Note the memberships of which nobody is to be told, and let go of such changes.
 
         Those that are quiet at the moment; and whatever runs in shadow, or ran so under the definitions before.
         """
         moves = []
         for audience, entered in self.moves:
-            if audience in self.quiet or is_shadow(audience):
-                self.members[audience][one] = self.now_ms if entered else 0
-            else:
+            quiet, shadow = audience in self.quiet, is_shadow(audience)
+            if not quiet and not shadow:
                 moves.append((audience, entered))
+                continue
+            self.members[audience][one] = self.now_ms if entered else 0
+            if not shadow:
+                self.effects.append(Hushed(one, self.position, self.n, self.now_ms, audience, entered))
         self.moves = moves
         changed = self.changed.items()
         self.changed = {name: value for name, value in changed if name not in self.quiet and not is_shadow(name)}

@@ -31,3 +31,8 @@ def parse_instant(text: str) -> int | None:
         return None
     at_ms = (at - _EPOCH) // _MS + int((fraction or "0").ljust(3, "0")[:3])
     return at_ms if FIRST_MS <= at_ms <= LAST_MS else None
+
+
+def show_instant(at_ms: int) -> str:
+    """An instant between FIRST_MS and LAST_MS as RFC 3339 in UTC, to the millisecond."""
+    return (_EPOCH + at_ms * _MS).isoformat(timespec="milliseconds").replace("+00:00", "Z")

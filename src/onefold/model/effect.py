@@ -68,6 +68,16 @@ class Left(Effect, array_like=True, gc=False, tag="left"):
     reason: str
 
 
+class Hushed(Effect, array_like=True, gc=False, tag="hushed"):
+    """The profile entered an audience or left it, and nobody outside is told (`Definitions.quiet`): history keeps it.
+
+    Its `n` is that of the next effect that is told, so that no key depends on what is not.
+    """
+
+    audience: str
+    entered: bool
+
+
 class RejectedEvent(Effect, array_like=True, gc=False, tag="rejected"):
     """An event went into quarantine; `profile` is 0."""
 
@@ -75,7 +85,7 @@ class RejectedEvent(Effect, array_like=True, gc=False, tag="rejected"):
     reason: str
 
 
-AnyEffect = Admitted | Created | Merged | LinkRefused | Changed | Entered | Left | RejectedEvent
+AnyEffect = Admitted | Created | Merged | LinkRefused | Changed | Entered | Left | Hushed | RejectedEvent
 
 
 class Skipped(Struct, array_like=True, gc=False):

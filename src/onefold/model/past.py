@@ -1,4 +1,7 @@
-"""What history keeps: every admitted event with its place, its time and whose it was, and every merge of people."""
+"""What history keeps: every admitted event with its place, its time and whose it was, every merge, every move.
+
+A *move* is somebody's entering or leaving an audience.
+"""
 
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
@@ -43,6 +46,36 @@ class PastMerge(NamedTuple):
     partition: int
     position: int
     at_ms: int
+
+
+class PastMove(NamedTuple):
+    """A profile entered an audience or left it, as the platform said it then."""
+
+    profile: int
+    audience: str
+    entered: bool
+    at_ms: int
+    """Log time of its partition."""
+    seq: int
+    """The order in which it all happened, over all partitions: `model.delivery.sequence` of the effect."""
+    partition: int
+    position: int
+    """The entry of the log that caused it; of a move that an event caused, that event's place."""
+    reason: str
+    """`event`, `time`, `merge` or `definition`, as far as effects say it; STANDING; else empty."""
+    told: bool
+    """False: nobody outside was told (`Definitions.quiet`)."""
+    version: int
+    """The definitions in force there then; 0: not known."""
+
+
+STANDING = "standing"
+"""The reason of moves that happened before history kept any, or are past its time: the profile was in already."""
+
+
+def beginning(at_ms: int) -> PastMove:
+    """The move of nobody that says from which instant on all are there; before it, only who was in by then."""
+    return PastMove(0, "", False, at_ms, 0, 0, 0, "begun", False, 0)
 
 
 class Extent(NamedTuple):

@@ -2,12 +2,14 @@
 
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Literal
 
 from msgspec import Struct
 
 from onefold.clock import SystemClock
 from onefold.errors import NotFoundError, OnefoldError
+from onefold.language.instants import show_instant
 from onefold.ports import Catalog, Deliveries, LogReader, State
 from onefold.runtime import supervisor
 from onefold.runtime.history_lag import lag_ms
@@ -202,7 +204,7 @@ def _history(opened: _Open) -> Iterator[Finding]:
     if opened.state is None:
         return
     behind_ms = lag_ms(opened.state, settled, SystemClock())
-    detail = f"written up to commit {settled:,}, {behind_ms / 1000:,.0f} s behind"
+    detail = f"written up to commit {settled:,}, {behind_ms / 1000:,.0f} s behind{_moves(opened.place)}"
     if behind_ms > HISTORY_LAG_WARN_MS:
         advice = (
             "start `onefold serve` or `onefold history`; until then effects and log are kept (or `history = false`)"
@@ -210,3 +212,15 @@ def _history(opened: _Open) -> Iterator[Finding]:
         yield Finding("history", "warn", detail, advice)
     else:
         yield Finding("history", "ok", detail)
+
+
+def _moves(place: Place) -> str:
+    """From when on it is known who was in which audience."""
+    try:
+        with closing(place.history_reader()) as history:
+            since_ms = history.moves_since()
+    except NotFoundError:
+        return ""
+    if since_ms is None:
+        return "; memberships are kept from the next start of the role on"
+    return f"; memberships kept since {show_instant(since_ms)}" if since_ms else "; memberships kept from the beginning"

@@ -1,4 +1,4 @@
-"""The history role: follows the effects with a cursor of its own, and writes every admitted event and every merge.
+"""The history role: follows the effects with a cursor of its own, and writes every admitted event, merge and move.
 
 What the commits bring is gathered for a few seconds, or until it is much, and then written in one commit of the tables
 together with the cursor; whatever happens in between, it is gathered again from there. In between it tidies: many small
@@ -17,19 +17,20 @@ from onefold.clock import Clock, SystemClock
 from onefold.errors import NotFoundError, SettingsError, StorageError, Superseded, Unavailable
 from onefold.model import effect
 from onefold.model.effect import Admitted, Merged
-from onefold.model.past import Past, PastMerge
+from onefold.model.past import Past, PastMerge, PastMove
 from onefold.ports import Commit, History, LogReader, State
 from onefold.runtime.backfill import Backfill, Engines
 from onefold.runtime.bell import Rest
 from onefold.runtime.heap import seldom_collected
 from onefold.runtime.history_bodies import Bodies
+from onefold.runtime.history_moves import MOVING, InForce, moves, standing
 from onefold.runtime.pulse import Pulse, told
 from onefold.runtime.stopping import stop_signals
 from onefold.settings import Settings
 from onefold.storage.place import Place
 
 EVENTS_MAX = 50_000
-"""So many events are written at once, at the most about."""
+"""So many events and moves are written at once, at the most about."""
 _READ_BYTES = 1 << 20
 """Of effects at once."""
 _QUIET_S = 60.0
@@ -44,7 +45,7 @@ _COMING_S = 0.2
 _RECURSION_LIMIT = 10_000
 """Deeper than any event that collect admits."""
 
-_decode = effect.decoder(frozenset((Admitted, Merged)))
+_decode = effect.decoder(frozenset((Admitted, Merged, *MOVING)))
 log = structlog.get_logger()
 
 
@@ -61,6 +62,9 @@ class Historian:
     def __init__(self, sources: Sources, history: History, clock: Clock, flush_s: float) -> None:
         """`history` is held."""
         self._state = sources.state
+        self._partitions = sources.log.partitions
+        self._in_force = InForce(sources.state)
+        self._moves_begun = history.moves_since() is not None
         self._bodies = Bodies(sources.log)
         self._history = history
         self._clock = clock
@@ -73,6 +77,9 @@ class Historian:
 
         `wanted`: a commit that somebody waits for; what is taken is written at once until it is there.
         """
+        if not self._moves_begun:
+            self._history.begin_moves(standing(self._state, self._partitions))
+            self._moves_begun = True
         taken = self._take()
         now_s = self._clock.monotonic_s()
         if self._due(now_s) or self._written < min(wanted, self._cursor):
@@ -87,14 +94,14 @@ class Historian:
     def rest_s(self) -> float:
         """For how long there is nothing to do, if there is no news."""
         now_s = self._clock.monotonic_s()
-        wait_s = self._flush_s if self._events or self._merges else _QUIET_S
+        wait_s = self._flush_s if self._something else _QUIET_S
         flush_s = wait_s - (now_s - self._since_s) if self._cursor > self._written else _QUIET_S
         return max(0.0, min(flush_s, _TIDY_S - (now_s - self._tidied_s)))
 
     def flush(self) -> None:
         """Write all that was taken. After an error all of it is taken again."""
         try:
-            self._history.append(self._pasts(), self._merges, self._cursor)
+            self._history.append(self._pasts(), self._merges, self._cursor, self._moves)
         finally:
             self._begin()
 
@@ -110,15 +117,17 @@ class Historian:
         """Partition, and what a commit admitted there; the events themselves are read when they are written."""
         self._events = 0
         self._merges: list[PastMerge] = []
+        self._moves: list[PastMove] = []
         self._since_s = self._clock.monotonic_s()
 
     def _take(self) -> bool:
         commits = self._state.commits(self._cursor, _READ_BYTES)
         if commits and self._cursor == self._written:
             self._since_s = self._clock.monotonic_s()
+        self._in_force.look(commit.partition for commit in commits)
         for commit in commits:
             self._take_commit(commit)
-            if self._events >= EVENTS_MAX:
+            if self._full:
                 break
         return bool(commits)
 
@@ -132,6 +141,7 @@ class Historian:
             for e in effects
             if type(e) is Merged
         ]
+        self._moves += moves(commit, effects, self._in_force)
         self._cursor = commit.number
 
     def _pasts(self) -> Iterator[Past]:
@@ -142,8 +152,15 @@ class Historian:
         if self._cursor == self._written:
             return False
         waited_s = now_s - self._since_s
-        something = bool(self._events or self._merges)
-        return self._events >= EVENTS_MAX or waited_s >= (self._flush_s if something else _QUIET_S)
+        return self._full or waited_s >= (self._flush_s if self._something else _QUIET_S)
+
+    @property
+    def _something(self) -> bool:
+        return bool(self._events or self._merges or self._moves)
+
+    @property
+    def _full(self) -> bool:
+        return self._events + len(self._moves) >= EVENTS_MAX
 
 
 def loop(historian: Historian, backfill: Backfill, rest: Rest, pulse: Pulse, stopped: Callable[[], bool]) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
+from msgspec import structs
 
 from onefold.core import batch
 from onefold.core.identifiers import Finder
@@ -42,32 +43,35 @@ class PersonEvents:
         Raises `Damaged` where the log cannot be read, `StorageError` and its kin.
         """
         people = {profile.id, *(merge.absorbed for merge in profile.merges)}
-        places = {(place >> 56, place & (1 << 56) - 1) for place in profile.recent}
+        owners = {(place >> 56, place & (1 << 56) - 1): profile.id for place in profile.recent}
         found: dict[Place, Past] = {}
         if self._history is not None:
             cursor = self._history.cursor()
             found = {(past.partition, past.position): past for past in self._history.of_profiles(people)}
-            places.update(self._admitted_since(cursor, people))
-        missing = places - found.keys()
-        for past in self._of_log(missing, profile.id):
-            found[past.partition, past.position] = past
+            owners.update(self._admitted_since(cursor, people))
+        for past in self._of_log(owners.keys() - found.keys()):
+            place = past.partition, past.position
+            found[place] = structs.replace(past, profile=owners[place])
         return list(found.values())
 
-    def _admitted_since(self, commit: int, people: set[int]) -> Iterator[Place]:
-        """Where these people's events are that came after a commit, as far as that many bytes of effects say."""
+    def _admitted_since(self, commit: int, people: set[int]) -> Iterator[tuple[Place, int]]:
+        """Where these people's events are that came after a commit, and whose each was when it came.
+
+        As far as that many bytes of effects say.
+        """
         for later in self._state.commits(commit, HISTORY_LAG_MAX_BYTES):
             for each in _admitted(later.effects):
                 if isinstance(each, Admitted) and each.profile in people:
-                    yield later.partition, each.position
+                    yield (later.partition, each.position), each.profile
 
-    def _of_log(self, places: Iterable[Place], owner: int) -> Iterator[Past]:
+    def _of_log(self, places: Iterable[Place]) -> Iterator[Past]:
         by_record: dict[Place, list[int]] = {}
         for partition, place in sorted(places):
             offset, index = position.split(place)
             by_record.setdefault((partition, offset), []).append(index)
         for (partition, offset), indexes in by_record.items():
             if (data := self._record(partition, offset)) is not None:
-                yield from self._read(partition, offset, data, indexes, owner)
+                yield from self._read(partition, offset, data, indexes)
 
     def _record(self, partition: int, offset: int) -> bytes | None:
         try:
@@ -76,7 +80,7 @@ class PersonEvents:
             return None
         return records[0].data if records and records[0].offset == offset else None
 
-    def _read(self, partition: int, offset: int, data: bytes, indexes: list[int], owner: int) -> Iterator[Past]:
+    def _read(self, partition: int, offset: int, data: bytes, indexes: list[int]) -> Iterator[Past]:
         try:
             whole, received = entry.decode(data), _excerpts(data)
         except msgspec.MsgspecError as error:
@@ -89,7 +93,7 @@ class PersonEvents:
             yield Past(
                 partition=partition,
                 position=one.position,
-                profile=owner,
+                profile=0,
                 at_ms=one.at_ms,
                 received_ms=one.received_ms,
                 tie=one.fingerprint,

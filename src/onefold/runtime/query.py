@@ -1,4 +1,4 @@
-"""SQL over everything that a workspace knows: history's events and merges, and who people are now.
+"""SQL over everything that a workspace knows: history's events, merges and moves, and who people are now.
 
 It reads and does nothing else: one SELECT, no file but history's own, no settings. People of the state are copied into
 DuckDB's memory, and only where a query names them: some seconds for a million.
@@ -7,11 +7,12 @@ DuckDB's memory, and only where a query names them: some seconds for a million.
 |---|---|
 | `events` | `profile` (who has the event now), `time`, `received`, `source`, `type`, `name`, …, JSON parts |
 | `merges` | `absorbed`, `survivor`, `time` |
+| `moves` | `profile` (who that is now), `profile_then`, `audience`, `entered`, `time`, `reason`, … |
 | `profiles` | `profile`, `created`, `first_seen`, `last_seen`, `events`, `declared` and `computed` (JSON) |
 | `identifiers` | `profile`, `namespace`, `value`, `first_seen` |
 | `memberships` | `profile`, `audience`, `entered` |
 
-`main.events` and `main.merges` are the same as history keeps them: ids as numbers, times in milliseconds.
+`main.events`, `main.merges` and `main.moves` are the same as history keeps them: ids as numbers, times in milliseconds.
 """
 
 import re
@@ -88,6 +89,8 @@ def _prepare(connection: Connection, sources: Sources, sql: str) -> None:
     """Make every relation whose name is a word of the query; one too many is no harm."""
     connection.execute("CREATE SCHEMA shown")
     words = frozenset(re.findall(r"\w+", sql.lower()))
+    if not words.isdisjoint(("events", "moves")):
+        _survivors(connection, sources)
     for name, show in _RELATIONS.items():
         if name in words:
             show(connection, sources)
@@ -99,10 +102,14 @@ def _rows(connection: Connection) -> Iterator[tuple[Any, ...]]:
         yield from rows
 
 
-def _events(connection: Connection, sources: Sources) -> None:
+def _survivors(connection: Connection, sources: Sources) -> None:
+    """Who has become of everybody who was absorbed."""
     taken = survivors(sources.history.merges())
     columns = [[signed(profile) for profile in side] for side in (taken.keys(), taken.values())]
     history_views.declare(connection, "survivors", {"absorbed": "BIGINT", "survivor": "BIGINT"}, columns)
+
+
+def _events(connection: Connection, _sources: Sources) -> None:
     plain = ", ".join(_PLAIN)
     parsed = ", ".join(f"{name}::JSON AS {name}" for name in _JSON)
     connection.execute(
@@ -116,6 +123,15 @@ def _merges(connection: Connection, _sources: Sources) -> None:
     connection.execute(
         f"CREATE VIEW shown.merges AS SELECT {_SHOWN.format('absorbed')} AS absorbed,"  # noqa: S608
         f" {_SHOWN.format('survivor')} AS survivor, epoch_ms(at_ms) AS time, partition, position FROM main.merges"
+    )
+
+
+def _moves(connection: Connection, _sources: Sources) -> None:
+    connection.execute(
+        f"CREATE VIEW shown.moves AS SELECT {_SHOWN.format('COALESCE(survivor, profile)')} AS profile,"  # noqa: S608
+        f" {_SHOWN.format('profile')} AS profile_then, audience, entered, epoch_ms(at_ms) AS time,"
+        " nullif(reason, '') AS reason, told, nullif(version, 0) AS version, partition, position, seq"
+        " FROM main.moves LEFT JOIN main.survivors ON absorbed = profile WHERE audience <> ''"
     )
 
 
@@ -145,6 +161,7 @@ def _memberships(connection: Connection, sources: Sources) -> None:
 _RELATIONS: dict[str, Callable[[Connection, Sources], None]] = {
     "events": _events,
     "merges": _merges,
+    "moves": _moves,
     "profiles": _profiles,
     "identifiers": _identifiers,
     "memberships": _memberships,

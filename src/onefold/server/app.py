@@ -165,7 +165,7 @@ class Onefold:
             asked = profiles.asked(scope["query_string"])
             if asked.after:
                 await self._arrivals.reached(asked.after)
-            if self._engines.state.local and "provenance" not in asked.include:
+            if self._engines.state.local and "provenance" not in asked.include and not asked.as_of:
                 body = self._read(name, asked)
             else:
                 body = await asyncio.to_thread(self._read, name, asked)
@@ -182,7 +182,7 @@ class Onefold:
                 await _answer(send, 200, body, headers)
 
     def _read(self, name: str, asked: profiles.Asked) -> bytes:
-        return profiles.read_profile(self._engines, self._in_force.rules(), name, asked.include)
+        return profiles.read_profile(self._engines, self._in_force.rules(), name, asked)
 
     async def _page(self, scope: Scope, raw: bytes, send: Send) -> None:
         if raw not in self._pages:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from litestar import Router
 from litestar.params import Parameter
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from onefold.errors import NotFoundError
 from onefold.limits import PARTITIONS_MAX
@@ -12,7 +12,9 @@ from onefold.model import position
 from onefold.model.definitions import Audience, Definitions, is_shadow, shadow_name
 from onefold.runtime.comparison import moves
 from onefold.runtime.versions import shadowed
+from onefold.server import as_of as as_ofs
 from onefold.server import instants
+from onefold.server.as_of import AsOf
 from onefold.server.engines import Given
 from onefold.server.instants import Instant
 from onefold.server.route import DEFAULT_LIMIT, After, Limit, page_after, page_next, read, segment
@@ -28,6 +30,8 @@ class AudienceAnswer(Struct):
     expression: str
     description: str
     size: int
+    as_of: Instant | UnsetType = UNSET
+    """The instant of which all this is said; absent: now."""
 
 
 class AudiencesAnswer(Struct):
@@ -62,6 +66,7 @@ class MembersAnswer(Struct):
     audience: str
     members: list[MemberAnswer]
     next: str
+    as_of: Instant | UnsetType = UNSET
 
 
 Name = Annotated[str, Parameter(description="The audience's name; `name@shadow`: what runs in shadow of it.")]
@@ -78,19 +83,45 @@ def get_audiences(engines: Given) -> AudiencesAnswer:
 
 
 @read("/{name:str}", SCOPE, "An audience", missing=True, sync_to_thread=True)
-def get_audience(engines: Given, name: Name) -> AudienceAnswer:
+def get_audience(engines: Given, name: Name, as_of: AsOf = "") -> AudienceAnswer:
     """Answer with one audience and its size."""
     wanted = segment(name)
+    if as_of:
+        at_ms = as_ofs.instant(as_of, engines.clock.now_ms())
+        defined = as_ofs.audience(engines, wanted, at_ms)
+        with as_ofs.audiences(engines, at_ms) as then:
+            shown = _answer(wanted, defined, {wanted: then.size(wanted)})
+        shown.as_of = instants.show(at_ms)
+        return shown
     return _answer(wanted, find(engines.catalog.definitions(), wanted), engines.state.sizes())
 
 
-@read("/{name:str}/members", SCOPE, "An audience's members", missing=True, sync_to_thread=True)
-def get_members(engines: Given, name: Name, limit: Limit = DEFAULT_LIMIT, after: After = "") -> MembersAnswer:
+@read(
+    "/{name:str}/members",
+    SCOPE,
+    "An audience's members",
+    missing=True,
+    description="With `as_of`: those whom the platform had told to be in it by then, under the ids that they had then.",
+    sync_to_thread=True,
+)
+def get_members(
+    engines: Given, name: Name, limit: Limit = DEFAULT_LIMIT, after: After = "", as_of: AsOf = ""
+) -> MembersAnswer:
     """Answer with a page of members. Who enters or leaves while pages are read may be missing or seen once."""
     audience = segment(name)
-    find(engines.catalog.definitions(), audience)
     (last,) = page_after(after, PROFILE_ID_MAX) if after else (-1,)
-    found = engines.state.members(audience, last, limit)
+    if as_of:
+        at_ms = as_ofs.instant(as_of, engines.clock.now_ms())
+        as_ofs.audience(engines, audience, at_ms)
+        with as_ofs.audiences(engines, at_ms) as then:
+            shown = _members(audience, then.members(audience, last, limit), limit)
+        shown.as_of = instants.show(at_ms)
+        return shown
+    find(engines.catalog.definitions(), audience)
+    return _members(audience, engines.state.members(audience, last, limit), limit)
+
+
+def _members(audience: str, found: list[tuple[int, int]], limit: int) -> MembersAnswer:
     members = [MemberAnswer(position.show(profile), instants.show(entered_ms)) for profile, entered_ms in found]
     return MembersAnswer(audience, members, page_next(found[-1][0]) if len(found) == limit else "")
 

@@ -17,6 +17,7 @@ from onefold.model import profile as profiles
 from onefold.model.definitions import Definitions, is_shadow
 from onefold.model.profile import Profile
 from onefold.ports import State
+from onefold.runtime.told import Audiences
 from onefold.server.projection import Projection, projection
 from onefold.server.route import hint
 
@@ -80,6 +81,25 @@ def rows(state: State, audience: str, wanted: list[Column]) -> Iterator[list[lis
         stored = state.survivors(ids)
         yield list(_rows(((one, stored[one]) for one in ids if one in stored), audience, wanted))
         after = ids[-1]
+
+
+def columns_then(include: str) -> list[Column]:
+    """The columns of an export as of an instant. Raises `InvalidRequest` where more is asked for."""
+    if include not in {"", INCLUDE}:
+        raise InvalidRequest("include: as of an instant only ids are exported; profiles of then are shown one by one")
+    return [Column("id", "text", _unread), Column("entered_at", "instant", _unread)]
+
+
+def rows_then(then: Audiences, audience: str) -> Iterator[list[list[Any]]]:
+    """Pages of rows, in the order of the ids that people had then."""
+    after = -1
+    while members := then.members(audience, after, PAGE):
+        yield [[position.show(profile), entered_ms] for profile, entered_ms in members]
+        after = members[-1][0]
+
+
+def _unread(_person: Profile) -> None:
+    """Rows of the past are made of moves, not of people."""
 
 
 def _rows(stored: Iterable[tuple[int, bytes]], audience: str, wanted: list[Column]) -> Iterator[list[Any]]:

@@ -84,6 +84,21 @@ class ShadowAnswer(Struct):
     audiences: list[MembershipAnswer]
 
 
+class AsOfAnswer(Struct):
+    """Which past is shown, and how far it is known."""
+
+    at: Instant
+    profile_now: str
+    """What has become of the profile: itself, or who has absorbed it."""
+    memberships: str
+    """`told`: the audiences are those that the platform said then; `computed`: history does not reach so far back, or
+    `late` was asked for, and they are what the events make."""
+    events_forgotten: int
+    """Events of the person, of any time, that are no longer kept: values may lack them."""
+    late: bool
+    """What is known now of that instant, late events included."""
+
+
 class ProfileAnswer(Struct):
     """One person. Parts that `include` left out are absent."""
 
@@ -106,6 +121,7 @@ class ProfileAnswer(Struct):
     provenance: ProvenanceAnswer | UnsetType = UNSET
     """Where the traits that are shown come from."""
     shadow: ShadowAnswer | UnsetType = UNSET
+    as_of: AsOfAnswer | UnsetType = UNSET
 
 
 def answer(found: Profile, include: Projection) -> ProfileAnswer:

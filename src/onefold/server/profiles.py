@@ -20,8 +20,10 @@ from onefold.model import entry, position, profile
 from onefold.model.changes import Cursor
 from onefold.model.profile import Profile
 from onefold.model.rules import Rules
+from onefold.server import as_of as as_ofs
 from onefold.server import instants
 from onefold.server.arrivals import Waiting
+from onefold.server.as_of import AsOf, WithLate
 from onefold.server.engines import Engines, Given
 from onefold.server.instants import Instant
 from onefold.server.profile_answer import ProfileAnswer, answer, event_id
@@ -73,6 +75,9 @@ class Asked(Struct):
     include: Projection
     after: str
     """Receipts of what is to be folded before; empty: as it is."""
+    as_of: str = ""
+    """The instant of which it is asked; empty: now."""
+    late: bool = False
 
 
 def asked(query: bytes) -> Asked:
@@ -80,17 +85,28 @@ def asked(query: bytes) -> Asked:
     if not query:
         return _PLAINLY
     given = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
-    check_parameters(given, ["include", "after"])
-    return Asked(projection(given.get("include", "")), given.get("after", ""))
+    check_parameters(given, ["include", "after", "as_of", "late"])
+    late = _BOOLEANS.get(given.get("late", ""))
+    if late is None:
+        raise InvalidRequest("late: true or false")
+    return Asked(projection(given.get("include", "")), given.get("after", ""), given.get("as_of", ""), late)
 
 
+_BOOLEANS = {"": False, "0": False, "false": False, "1": True, "true": True}
 _PLAINLY = Asked(EVERYTHING, "")
 _encode = msgspec.json.Encoder().encode
 
 
-def read_profile(engines: Engines, rules: Rules, raw_name: str, include: Projection) -> bytes:
-    """A profile as JSON. Provenance reads the log; nothing else does."""
-    found = find(engines.state, rules, segment(raw_name))
+def read_profile(engines: Engines, rules: Rules, raw_name: str, wanted: Asked) -> bytes:
+    """A profile as JSON. Provenance reads the log, and a profile of the past history; nothing else does."""
+    include, name = wanted.include, segment(raw_name)
+    found = find(engines.state, rules, name)
+    if wanted.as_of:
+        at_ms = as_ofs.instant(wanted.as_of, engines.clock.now_ms())
+        then = as_ofs.person(engines, found, name, at_ms, late=wanted.late)
+        return _encode(as_ofs.shown(then, include, late=wanted.late))
+    if wanted.late:
+        raise InvalidRequest("late: is asked for with `as_of`")
     shown = answer(found, include)
     if "provenance" in include:
         shown.provenance = provenance(engines, found, include)
@@ -148,10 +164,12 @@ async def get_profile(  # noqa: PLR0913, PLR0917 - the parameters of the route
     name: Name,
     include: Annotated[str, Parameter(description=DESCRIPTION)] = "",
     after: AfterReceipt = "",
+    as_of: AsOf = "",
+    late: WithLate = False,  # noqa: FBT002 - a parameter of the route
     if_none_match: Annotated[str, HeaderParameter(name="if-none-match", description="ETags of answers known.")] = "",
 ) -> Response[ProfileAnswer]:
     """Answer with one profile."""
-    wanted = projection(include)
+    wanted = Asked(projection(include), after, as_of, late)
     if after:
         await arrivals.reached(after)
     body = await asyncio.to_thread(lambda: read_profile(engines, engines.rules(), name, wanted))

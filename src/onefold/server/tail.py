@@ -25,7 +25,9 @@ from onefold.server import instants
 AT_ONCE_BYTES = 256 * 1024
 """Of effects, read in one go: the event loop has requests to answer."""
 
-_TYPES: dict[str, type[AnyEffect]] = {str(kind.__struct_config__.tag): kind for kind in get_args(AnyEffect)}
+_TYPES: dict[str, type[AnyEffect]] = {
+    str(kind.__struct_config__.tag): kind for kind in get_args(AnyEffect) if kind is not effects.Hushed
+}
 
 KINDS = tuple(_TYPES)
 """The kinds of effects, as they are called in the tail."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from litestar import Router
 from litestar.params import Parameter
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from onefold.core.explain import explain, unsettled
 from onefold.errors import InvalidRequest, NotFoundError
@@ -17,7 +17,9 @@ from onefold.model.explanation import Answer, Evidence, Explanation, Ground, Not
 from onefold.model.profile import Profile
 from onefold.runtime.counting_since import counting_since
 from onefold.runtime.person_events import PersonEvents
+from onefold.server import as_of as as_ofs
 from onefold.server import instants
+from onefold.server.as_of import AsOf
 from onefold.server.engines import Engines, Given
 from onefold.server.instants import Instant
 from onefold.server.profile_answer import event_id
@@ -141,9 +143,14 @@ class GroundsAnswer(Struct):
     next: str
 
 
-def why(engines: Engines, who: str, name: str) -> Explanation:
-    """Explain a trait or an audience of the profile that `who` names. Raises `NotFoundError`, `InvalidRequest`."""
+def why(engines: Engines, who: str, name: str, as_of: str = "") -> Explanation:
+    """Explain a trait or an audience of the profile that `who` names; with `as_of`, as it was at that instant.
+
+    Raises `NotFoundError`, `InvalidRequest`.
+    """
     profile = find(engines.state, engines.rules(), who)
+    if as_of:
+        return _why_then(engines, profile, who, (name, as_ofs.instant(as_of, engines.clock.now_ms())))
     asked = _asked(engines, profile, name)
     pasts = PersonEvents(engines.history(), engines.log, engines.state, engines.rules).of(profile)
     now_ms = engines.clock.now_ms()
@@ -152,6 +159,15 @@ def why(engines: Engines, who: str, name: str) -> Explanation:
     if slots and (since := counting_since(engines.catalog, slots, profile.version)):
         explanation = explain(asked, profile, pasts, now_ms, since)
     return explanation
+
+
+def _why_then(engines: Engines, now: Profile, who: str, asked: tuple[str, int]) -> Explanation:
+    """The values are computed from the events; whether somebody was in an audience is what was told, where that is."""
+    name, at_ms = asked
+    then = as_ofs.person(engines, now, who, at_ms)
+    probe = probed(engines.catalog.definitions(then.profile.version), name)
+    found = explain(probe, then.profile, then.pasts, at_ms, then.in_force.counting)
+    return structs.replace(found, events=len(then.pasts) + then.forgotten)
 
 
 def _asked(engines: Engines, profile: Profile, name: str) -> Probed:
@@ -256,9 +272,9 @@ DefinitionName = Annotated[str, Parameter(description="The name of a trait or an
     description="Every part of the expression with its value, the events that decided it, and when it will change by "
     "time alone.",
 )
-def get_why(engines: Given, name: Name, definition: DefinitionName) -> WhyAnswer:
+def get_why(engines: Given, name: Name, definition: DefinitionName, as_of: AsOf = "") -> WhyAnswer:
     """Answer with an explanation."""
-    return answer(engines, why(engines, segment(name), segment(definition)))
+    return answer(engines, why(engines, segment(name), segment(definition), as_of))
 
 
 @read(
@@ -277,9 +293,10 @@ def get_why_events(  # noqa: PLR0913, PLR0917 (the parameters of the route)
     part: Annotated[int | None, Parameter(ge=0, le=1_000, description="The `number` of a part; default: all.")] = None,
     limit: Limit = DEFAULT_LIMIT,
     after: After = "",
+    as_of: AsOf = "",
 ) -> GroundsAnswer:
     """Answer with a page of the deciding events."""
-    explanation = why(engines, segment(name), segment(definition))
+    explanation = why(engines, segment(name), segment(definition), as_of)
     grounds = grounds_of(explanation, of, part)
     (first,) = page_after(after, 1 << 56) if after else (0,)
     page = grounds[first : first + limit]

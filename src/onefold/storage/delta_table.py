@@ -55,6 +55,18 @@ class Shape(NamedTuple):
     """Columns whose smallest and largest value stand in the table's log for each file."""
 
 
+_TYPES = {
+    "DATE": "date", "SMALLINT": "short", "INTEGER": "integer", "BIGINT": "long", "BLOB": "binary", "VARCHAR": "string",
+    "BOOLEAN": "boolean",
+}  # fmt: skip
+"""SQL type → what the table format calls it."""
+
+
+def types_of(columns: Mapping[str, str]) -> dict[str, str]:
+    """Column → its type, as the format calls it; given as SQL calls it."""
+    return {name: _TYPES[kind] for name, kind in columns.items()}
+
+
 class Table:
     """A snapshot of one table, which `refresh` moves on, and every change too. Not for many threads."""
 
@@ -111,6 +123,10 @@ class Table:
     def append(self, rows: Any, cursor: int) -> None:
         """Add rows (whatever exports a stream of Arrow) and set the cursor, in one commit, on the disk afterwards."""
         self._write(rows, cursor, mode="append")
+
+    def add(self, rows: Any) -> None:
+        """Add rows in one commit, and leave the cursor where it is."""
+        self._write(rows, self.cursor, mode="append")
 
     def replace(self, rows: Any, predicate: str | None = None) -> None:
         """Put rows in the place of those that match a predicate, or of all, in one commit."""

@@ -13,6 +13,7 @@ _TYPES = {
     "VARCHAR": DataType.utf8(),
     "JSON": DataType.utf8(),
     "DATE": DataType.int32(),
+    "BOOLEAN": DataType.bool(),
 }
 
 

@@ -4,10 +4,12 @@ Files of a snapshot stay for hours after they were replaced, so that none goes w
 """
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
-from onefold.storage import history_standing
-from onefold.storage.delta_table import Table, translated
+from onefold.errors import NotFoundError
+from onefold.storage import history_moves, history_standing
+from onefold.storage.delta_table import Shape, Table, translated
 from onefold.storage.history_delta import EVENTS, MERGES
 from onefold.storage.history_standing import Standing
 
@@ -18,13 +20,20 @@ def exists(source: Path) -> bool:
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy both tables, the merges last: they may be ahead of the events, but not behind. Raises `StorageError`."""
+    """Copy all tables, the events first: the others may be ahead of them, but not behind. Raises `StorageError`."""
     with translated(str(source)):
-        events = Table(str(source / "events"), EVENTS, {}, create=False)
-        _copy_snapshot(events, source / "events", target / "events")
-        merges = Table(str(source / "merges"), MERGES, {}, create=False)
-        _copy_snapshot(merges, source / "merges", target / "merges")
-        history_standing.write(target, Standing(events.cursor))
+        cursor = _copy_table("events", EVENTS, source, target)
+        _copy_table("merges", MERGES, source, target)
+        with suppress(NotFoundError):  # An older Onefold has written this, and nobody since.
+            _copy_table("moves", history_moves.SHAPE, source, target)
+        history_standing.write(target, Standing(cursor))
+
+
+def _copy_table(name: str, shape: Shape, source: Path, target: Path) -> int:
+    """Copy one snapshot; the cursor that is in it."""
+    table = Table(str(source / name), shape, {}, create=False)
+    _copy_snapshot(table, source / name, target / name)
+    return table.cursor
 
 
 def _copy_snapshot(table: Table, source: Path, target: Path) -> None:

@@ -1,8 +1,9 @@
 """History on Delta tables: Parquet files by day, sorted by person, that any engine of the format reads, too.
 
-`events` holds the admitted events, `merges` who became whom. Each flush is one commit of `merges`, where there are any,
-and then one of `events`, which carries the cursor: history has what `events` says. Merges that were written before a
-crash and whose events were not are recognised by their place, and are not written twice.
+`events` holds the admitted events, `merges` who became whom, `moves` who entered and left audiences. Each flush is one
+commit of `merges` and one of `moves`, where there are any, and then one of `events`, which carries the cursor: history
+has what `events` says. What was written before a crash and whose events were not is not written twice: merges are
+recognised by their place, moves by the state's commit.
 
 Every row has a `part`, the cursor of the flush that wrote it, or, once files have become one, of the newest of these:
 so a run of files is named by their parts, and replaced in one commit (`history_compaction`).
@@ -19,32 +20,43 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from onefold.clock import Clock, SystemClock
-from onefold.errors import Superseded
+from onefold.errors import NotFoundError, Superseded
 from onefold.limits import DAY_MS, MIB
-from onefold.model.past import EVERYTHING, Extent, Past, PastMerge
+from onefold.model.delivery import commit_of
+from onefold.model.past import EVERYTHING, Extent, Past, PastMerge, PastMove
 from onefold.ports import Connection
-from onefold.storage import history_arrow, history_compaction, history_rows, history_standing, history_views
-from onefold.storage.delta_table import Shape, Table, translated
+from onefold.storage import (
+    history_arrow,
+    history_compaction,
+    history_moves,
+    history_rows,
+    history_standing,
+    history_views,
+)
+from onefold.storage.delta_table import Shape, Table, translated, types_of
 from onefold.storage.history_compaction import Piece
+from onefold.storage.history_moves import BY_AUDIENCE
 from onefold.storage.history_rows import EVENTS as EVENT_COLUMNS
 from onefold.storage.history_rows import MERGES as MERGE_COLUMNS
-from onefold.storage.history_scratch import Scratch
+from onefold.storage.history_rows import MOVES as MOVE_COLUMNS
+from onefold.storage.history_scratch import Kept, Scratch
 from onefold.storage.history_standing import Standing
 from onefold.storage.history_views import quoted
 
-_TYPES = {"DATE": "date", "SMALLINT": "short", "BIGINT": "long", "BLOB": "binary", "VARCHAR": "string"}
-"""SQL type → what the table format calls it."""
 _STORED = {"day": "DATE", "part": "BIGINT"} | EVENT_COLUMNS
+_BY_PERSON = Kept(EVENT_COLUMNS, "profile, at_ms, tie")
 EVENTS = Shape(
-    {name: _TYPES[kind] for name, kind in _STORED.items()},
+    types_of(_STORED),
     by_day=True,
     measured=("part", "partition", "position", "profile", "at_ms", "received_ms", "name"),
 )
-MERGES = Shape({name: _TYPES[kind] for name, kind in MERGE_COLUMNS.items()}, by_day=False, measured=("at_ms",))
+MERGES = Shape(types_of(MERGE_COLUMNS), by_day=False, measured=("at_ms",))
 
 _LOCK = "writer.lock"
 _RUN = 1_000
 """Events that become columns at once."""
+_STANDING_AT_ONCE = 200_000
+"""Moves that are written in one commit where moves begin."""
 _MERGES_FILES_MAX = 64
 _SELDOM_S = 3600.0
 """Between two looks for files that nobody reads any more."""
@@ -56,7 +68,7 @@ class Options(NamedTuple):
     storage: Mapping[str, str] = {}
     """Options of the table library for object storage: credentials, region, endpoint."""
     keep_days: Mapping[str, int] = {}
-    """Name of an event → days after which it is forgotten; `*`: all that are not named."""
+    """Name of an event → days after which it is forgotten; `*`: all that are not named, and moves."""
     file_bytes: int = 128 * MIB
     """Files are not made larger than this."""
     grace_hours: int = 2
@@ -95,7 +107,7 @@ class DeltaHistory:
         self._lock = threading.RLock()
         self._writing: _Writing | None = None
         self._tables: _Tables | None = _Tables.open(self._location, options.storage) if readonly else None
-        self._reading: tuple[tuple[int, int], Connection] | None = None
+        self._reading: tuple[tuple[int, ...], Connection] | None = None
         self._vacuumed_s = -_SELDOM_S
         self._forgotten_day = 0
 
@@ -119,13 +131,23 @@ class DeltaHistory:
         finally:
             connection.close()
 
-    def merges(self) -> list[PastMerge]:
-        """All merges, in the order of log time."""
+    def merges(self, absorbed: Collection[int] | None = None) -> list[PastMerge]:
+        """All merges, or those by which these profiles ended, in the order of log time."""
         with self._shown() as connection:
-            return history_views.merges(connection)
+            return history_views.merges(connection, absorbed)
+
+    def moves_since(self) -> int | None:
+        """The log time from which on all moves are here; None: none are."""
+        with self._shown() as connection:
+            return history_views.moves_since(connection)
+
+    def moves_of(self, profiles: Collection[int]) -> list[PastMove]:
+        """The moves of these profiles, in the order in which they happened."""
+        with self._shown() as connection:
+            return history_views.moves_of(connection, profiles)
 
     def connect(self, spill: str = "") -> Connection:
-        """A DuckDB connection of one's own with `events` and `merges` as of now."""
+        """A DuckDB connection of one's own with `events`, `merges` and `moves` as of now."""
         with self._lock, translated(self._location):
             return self._newest().shown(spill)
 
@@ -164,13 +186,27 @@ class DeltaHistory:
             self._stand(cursor)
             return True
 
-    def append(self, pasts: Iterable[Past], merges: Sequence[PastMerge], cursor: int) -> None:
+    def begin_moves(self, standing: Iterable[PastMove]) -> None:
+        """Write who is in which audience, in some commits of which the last says that it is all."""
+        with self._lock, translated(self._location):
+            writing, tables = self._held()
+            moves, left = tables.moves_there, iter(standing)
+            begun = False
+            while some := list(islice(left, _STANDING_AT_ONCE)):
+                with writing.scratch.sorted(history_moves.rows(some, writing.cursor), BY_AUDIENCE) as rows:
+                    moves.add(rows) if begun else moves.replace(rows)
+                begun = True
+
+    def append(
+        self, pasts: Iterable[Past], merges: Sequence[PastMerge], cursor: int, moves: Sequence[PastMove] = ()
+    ) -> None:
         """Write these, exactly once, and go on to `cursor`."""
         with self._lock, translated(self._location):
             writing, tables = self._held()
             fresh = history_arrow.joined(_STORED, _runs(pasts, cursor))
             self._append_merges(merges, cursor)
-            with writing.scratch.sorted(fresh) as rows:
+            self._append_moves(moves, cursor)
+            with writing.scratch.sorted(fresh, _BY_PERSON) as rows:
                 tables.events.append(rows, cursor)
             writing.cursor = cursor
             self._stand(cursor)
@@ -184,10 +220,11 @@ class DeltaHistory:
         with self._lock, translated(self._location):
             _, tables = self._held()
             today = _day(self._clock.now_ms() // DAY_MS)
-            piece = history_compaction.choose(tables.events.files(), self._options.file_bytes, today)
-            if piece is not None:
-                self._rewrite(piece)
-                return True
+            for table, kept in ((tables.events, _BY_PERSON), (tables.moves_there, BY_AUDIENCE)):
+                piece = history_compaction.choose(table.files(), self._options.file_bytes, today)
+                if piece is not None:
+                    self._rewrite(table, piece, kept)
+                    return True
             if len(tables.merges.files()) > _MERGES_FILES_MAX:
                 tables.merges.replace(history_arrow.table(MERGE_COLUMNS, history_rows.merge_columns(self.merges())))
                 return True
@@ -202,22 +239,45 @@ class DeltaHistory:
         if merges:
             tables.merges.append(history_arrow.table(MERGE_COLUMNS, history_rows.merge_columns(merges)), cursor)
 
-    def _rewrite(self, piece: Piece) -> None:
-        """Sort the rows of these files into as few as they fit."""
+    def _append_moves(self, moves: Sequence[PastMove], cursor: int) -> None:
+        """All moves of a flush are one commit of their table: those up to its cursor are there from before a crash."""
         writing, tables = self._held()
-        uris = [uri for uri, file in tables.events.located() if piece.has(file)]
-        rows = writing.scratch.merged(uris, piece.day, piece.until)
-        tables.events.replace(rows, f"day = '{piece.day}' AND part >= {piece.since} AND part <= {piece.until}")
+        there = tables.moves_there.cursor
+        fresh = [move for move in moves if commit_of(move.seq) > there]
+        if fresh:
+            with writing.scratch.sorted(history_moves.rows(fresh, cursor), BY_AUDIENCE) as rows:
+                tables.moves_there.append(rows, cursor)
+
+    def _rewrite(self, table: Table, piece: Piece, kept: Kept) -> None:
+        """Sort the rows of these files into as few as they fit."""
+        writing, _ = self._held()
+        uris = [uri for uri, file in table.located() if piece.has(file)]
+        rows = writing.scratch.merged(uris, piece.day, piece.until, kept)
+        table.replace(rows, f"day = '{piece.day}' AND part >= {piece.since} AND part <= {piece.until}")
 
     def _forget(self) -> bool:
-        """Once a day: remove the events that have been kept for long enough, by days of event time."""
+        """Once a day: remove what has been kept for long enough, by days of event time, and of log time for moves."""
         today = self._clock.now_ms() // DAY_MS
         if not self._options.keep_days or today == self._forgotten_day:
             return False
         self._forgotten_day = today
         _, tables = self._held()
         gone = [tables.events.delete(where) for where in forgettings(self._options.keep_days, today)]
+        if (kept := self._options.keep_days.get("*")) is not None:
+            gone.append(self._forget_moves(today - kept))
         return any(gone)
+
+    def _forget_moves(self, first_day: int) -> bool:
+        """Remove what is before this day (since 1970), but for who was in then; whether there was anything."""
+        since_ms, first_ms = self.moves_since(), first_day * DAY_MS
+        if since_ms is None or since_ms >= first_ms:
+            return False
+        writing, tables = self._held()
+        moves, first = tables.moves_there, _day(first_day)
+        files = [uri for uri, file in moves.located() if file.day < first]
+        stays = history_moves.standing(files, first_ms, _day(first_day - 1), writing.cursor)
+        moves.replace(writing.scratch.asked(stays), f"day < '{first}'")
+        return True
 
     def _vacuum(self) -> bool:
         now_s = self._clock.monotonic_s()
@@ -226,7 +286,8 @@ class DeltaHistory:
         self._vacuumed_s = now_s
         _, tables = self._held()
         grace_hours = self._options.grace_hours
-        return any([tables.events.vacuum(grace_hours), tables.merges.vacuum(grace_hours)])
+        gone = [table.vacuum(grace_hours) for table in tables.all()]
+        return any(gone)
 
     # --- what is open --------------------------------------------------------------------------------------
     def _held(self) -> "tuple[_Writing, _Tables]":
@@ -240,7 +301,7 @@ class DeltaHistory:
         if self._tables is None:
             self._tables = _Tables.open(self._location, self._options.storage)
         if self._writing is None:
-            self._tables.refresh()
+            self._tables = self._tables.newest()
         return self._tables
 
     def _stand(self, cursor: int) -> None:
@@ -260,38 +321,65 @@ class DeltaHistory:
 
 
 class _Tables(NamedTuple):
-    """Both tables, as of one snapshot each."""
+    """All tables, as of one snapshot each."""
 
+    location: str
+    options: Mapping[str, str]
     events: Table
     merges: Table
-    remote: Mapping[str, str] | None
-    """Options of the object storage where they lie; None: on a disk."""
+    moves: Table | None
+    """None: an older Onefold has written this, and nobody since."""
 
     @classmethod
     def open(cls, location: str, options: Mapping[str, str], *, create: bool = False) -> "_Tables":
         events = Table(f"{location}/events", EVENTS, options, create=create)
         merges = Table(f"{location}/merges", MERGES, options, create=create)
-        return cls(events, merges, options if "://" in location else None)
+        return cls(location, options, events, merges, _moves(location, options, create=create))
 
     @property
-    def versions(self) -> tuple[int, int]:
-        return self.events.version, self.merges.version
+    def moves_there(self) -> Table:
+        """For who writes."""
+        assert self.moves is not None
+        return self.moves
 
-    def refresh(self) -> None:
-        """To the newest; merges last, so that none is missing of an event that is there."""
-        self.events.refresh()
-        self.merges.refresh()
+    @property
+    def versions(self) -> tuple[int, ...]:
+        return tuple(table.version for table in self.all())
+
+    def all(self) -> list[Table]:
+        return [table for table in (self.events, self.merges, self.moves) if table is not None]
+
+    def newest(self) -> "_Tables":
+        """The newest snapshot; events first, so that nothing is missing of an event that is there."""
+        for table in self.all():
+            table.refresh()
+        if self.moves is None and (moves := _moves(self.location, self.options, create=False)) is not None:
+            return self._replace(moves=moves)
+        return self
 
     def shown(self, spill: str = "") -> Connection:
         """A DuckDB that shows them."""
         connection = history_views.opened(spill)
-        if self.remote is not None:
-            history_views.reach(connection, self.remote)
-        events, merges = self.events.uris(), self.merges.uris()
-        history_views.show(connection, "events", EVENT_COLUMNS, events)
-        history_views.show(connection, "merges", MERGE_COLUMNS, merges)
-        history_views.seal(connection, [*events, *merges])
+        if "://" in self.location:
+            history_views.reach(connection, self.options)
+        files: list[str] = []
+        for name, columns, table in (
+            ("events", EVENT_COLUMNS, self.events),
+            ("merges", MERGE_COLUMNS, self.merges),
+            ("moves", MOVE_COLUMNS, self.moves),
+        ):
+            uris = [] if table is None else table.uris()
+            history_views.show(connection, name, columns, uris)
+            files += uris
+        history_views.seal(connection, files)
         return connection
+
+
+def _moves(location: str, options: Mapping[str, str], *, create: bool) -> Table | None:
+    try:
+        return Table(f"{location}/moves", history_moves.SHAPE, options, create=create)
+    except NotFoundError:
+        return None
 
 
 class _Writing:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from onefold.model.event import Event
-from onefold.model.past import Past, PastMerge, signed, unsigned
+from onefold.model.past import Past, PastMerge, PastMove, signed, unsigned
 
 EVENTS = {
     "partition": "SMALLINT",
@@ -41,6 +41,20 @@ MERGES = {
     "at_ms": "BIGINT",
 }
 """Column → SQL type of the relation `merges`."""
+
+MOVES = {
+    "profile": "BIGINT",
+    "audience": "VARCHAR",
+    "entered": "BOOLEAN",
+    "at_ms": "BIGINT",
+    "seq": "BIGINT",
+    "partition": "SMALLINT",
+    "position": "BIGINT",
+    "reason": "VARCHAR",
+    "told": "BOOLEAN",
+    "version": "INTEGER",
+}
+"""Column → SQL type of the relation `moves`, in the order of `PastMove`."""
 
 _AT = {column: n for n, column in enumerate(EVENTS)}
 _IDS = {"userId": _AT["user_id"], "anonymousId": _AT["anonymous_id"], "groupId": _AT["group_id"]}
@@ -104,6 +118,17 @@ def merge_columns(merges: Sequence[PastMerge]) -> list[list[Any]]:
 def past_merge(values: Sequence[Any]) -> PastMerge:
     """The merge that is one row of `merge_columns`."""
     return PastMerge(unsigned(values[0]), unsigned(values[1]), *values[2:])
+
+
+def move_columns(moves: Sequence[PastMove]) -> list[list[Any]]:
+    """The moves as columns of `MOVES`, in that order."""
+    profiles, *others = map(list, zip(*moves, strict=True)) if moves else [[] for _ in MOVES]
+    return [[signed(profile) for profile in profiles], *others]
+
+
+def past_move(values: Sequence[Any]) -> PastMove:
+    """The move that is one row of `move_columns`."""
+    return PastMove(unsigned(values[0]), *values[1:])
 
 
 def _text(value: str | int | None) -> str | None:

@@ -3,16 +3,25 @@
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 from arro3.core import Table
 
 from onefold.storage import history_views
-from onefold.storage.history_rows import EVENTS
 from onefold.storage.history_views import quoted
 
-_COLUMNS = ", ".join(f'"{name}"' for name in EVENTS)
+
+class Kept(NamedTuple):
+    """Rows of one table: their columns, and the order in which a file has them."""
+
+    columns: Collection[str]
+    order: str
+
+
+def read_files(files: Collection[str]) -> str:
+    """SQL: the rows of these files."""
+    return f"read_parquet([{', '.join(map(quoted, files))}], hive_partitioning = false)"
 
 
 class Scratch:
@@ -27,21 +36,25 @@ class Scratch:
         self._connection.execute(f"SET temp_directory = {quoted(str(disk / 'spill') if disk else '')}")
 
     @contextmanager
-    def sorted(self, rows: Table) -> Iterator[Any]:
-        """These rows by person and time: a stream of Arrow, to be read within the `with`."""
+    def sorted(self, rows: Table, kept: Kept) -> Iterator[Any]:
+        """These rows in their order: a stream of Arrow, to be read within the `with`."""
         self._connection.register("fresh", rows)
         try:
-            yield self._connection.sql("SELECT * FROM fresh ORDER BY profile, at_ms, tie")
+            yield self._connection.sql(f"SELECT * FROM fresh ORDER BY {kept.order}")  # noqa: S608
         finally:
             self._connection.unregister("fresh")
 
-    def merged(self, files: Collection[str], day: str, part: int) -> Any:
+    def merged(self, files: Collection[str], day: str, part: int, kept: Kept) -> Any:
         """All rows of these files of a day, sorted, as one part: a stream of Arrow, to be read before the next."""
-        listed = ", ".join(map(quoted, files))
-        return self._connection.sql(
-            f"SELECT DATE {quoted(day)} AS day, {part}::BIGINT AS part, {_COLUMNS}"  # noqa: S608
-            f" FROM read_parquet([{listed}], hive_partitioning = false) ORDER BY profile, at_ms, tie"
+        columns = ", ".join(f'"{name}"' for name in kept.columns)
+        return self.asked(
+            f"SELECT DATE {quoted(day)} AS day, {part}::BIGINT AS part, {columns}"  # noqa: S608
+            f" FROM {read_files(files)} ORDER BY {kept.order}"
         )
+
+    def asked(self, query: str) -> Any:
+        """What a SELECT over files gives: a stream of Arrow, to be read before the next."""
+        return self._connection.sql(query)
 
     def close(self) -> None:
         """Let go of the memory."""

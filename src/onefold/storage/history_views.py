@@ -1,4 +1,4 @@
-"""The relations `events` and `merges` in DuckDB, as every engine of history shows them, and reading from them.
+"""The relations `events`, `merges` and `moves` in DuckDB, as every engine of history shows them, and reading them.
 
 Which file or table stands behind a relation is the engine's; these statements and what they give are the same.
 """
@@ -8,11 +8,11 @@ from typing import Any
 
 import duckdb
 
-from onefold.model.past import Extent, Past, PastMerge, signed
+from onefold.model.past import Extent, Past, PastMerge, PastMove, signed
 from onefold.ports import Connection
 from onefold.storage import history_arrow, history_rows
 from onefold.storage.history_arrow import Columns
-from onefold.storage.history_rows import EVENTS, MERGES
+from onefold.storage.history_rows import EVENTS, MERGES, MOVES
 
 _BATCH = 2_000
 """Rows that become events at once."""
@@ -87,10 +87,8 @@ def of_profiles(connection: Connection, profiles: Collection[int]) -> list[Past]
     """These profiles' events, in the order in which they happened."""
     if not profiles:
         return []
-    # As literals, which are held against the files' statistics; a join would read every file.
-    wanted = ", ".join(str(signed(profile)) for profile in profiles)
     rows = connection.execute(
-        f"SELECT {_all(EVENTS)} FROM events WHERE profile IN ({wanted}) ORDER BY at_ms, tie"  # noqa: S608
+        f"SELECT {_all(EVENTS)} FROM events WHERE profile IN ({listed(profiles)}) ORDER BY at_ms, tie"  # noqa: S608
     ).fetchall()
     return [history_rows.past(row) for row in rows]
 
@@ -106,12 +104,41 @@ def scan(connection: Connection, extent: Extent) -> Iterator[list[Past]]:
         yield [history_rows.past(row) for row in rows]
 
 
-def merges(connection: Connection) -> list[PastMerge]:
-    """All merges, in the order of log time."""
+def merges(connection: Connection, absorbed: Collection[int] | None = None) -> list[PastMerge]:
+    """All merges, or those by which these profiles ended, in the order of log time."""
+    if absorbed is not None and not absorbed:
+        return []
+    where = "" if absorbed is None else f" WHERE absorbed IN ({listed(absorbed)})"
     rows = connection.execute(
-        f"SELECT {_all(MERGES)} FROM merges ORDER BY at_ms, partition, position, absorbed"  # noqa: S608
+        f"SELECT {_all(MERGES)} FROM merges{where} ORDER BY at_ms, partition, position, absorbed"  # noqa: S608
     )
     return [history_rows.past_merge(row) for row in rows.fetchall()]
+
+
+def moves_of(
+    connection: Connection, profiles: Collection[int], audience: str | None = None, *, relation: str = "moves"
+) -> list[PastMove]:
+    """The moves of these profiles, of all audiences or of one, in the order in which they happened."""
+    if not profiles:
+        return []
+    where, values = ("", []) if audience is None else (" AND audience = ?", [audience])
+    rows = connection.execute(
+        f"SELECT {_all(MOVES)} FROM {relation} WHERE profile IN ({listed(profiles)}){where} ORDER BY seq",  # noqa: S608
+        values,
+    )
+    return [history_rows.past_move(row) for row in rows.fetchall()]
+
+
+def moves_since(connection: Connection) -> int | None:
+    """From when on all moves are there."""
+    found = connection.execute("SELECT max(at_ms) FROM moves WHERE audience = '' AND profile = 0").fetchall()
+    since_ms: int | None = found[0][0]
+    return since_ms
+
+
+def listed(profiles: Collection[int]) -> str:
+    """Profiles as literals, which are held against the files' statistics; a join would read every file."""
+    return ", ".join(str(signed(profile)) for profile in profiles)
 
 
 def _all(types: dict[str, str]) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from onefold.model.past import EVERYTHING, Extent, Past, PastMerge, signed
+from onefold.model.past import EVERYTHING, Extent, Past, PastMerge, PastMove, signed
 from onefold.ports import Connection
 from onefold.storage import history_rows, history_views
 
@@ -13,6 +13,7 @@ class MemoryHistory:
     def __init__(self, pasts: Iterable[Past] = (), merges: Iterable[PastMerge] = (), cursor: int = 0) -> None:
         self._pasts = list(pasts)
         self._merges = list(merges)
+        self._moves: list[PastMove] = []
         self._cursor = cursor
 
     def try_hold(self) -> bool:
@@ -27,10 +28,17 @@ class MemoryHistory:
         """The same: there is no power to lose."""
         return self._cursor
 
-    def append(self, pasts: Iterable[Past], merges: Sequence[PastMerge], cursor: int) -> None:
-        """Keep these events and merges."""
+    def begin_moves(self, standing: Iterable[PastMove]) -> None:
+        """Keep moves from now on."""
+        self._moves = list(standing)
+
+    def append(
+        self, pasts: Iterable[Past], merges: Sequence[PastMerge], cursor: int, moves: Sequence[PastMove] = ()
+    ) -> None:
+        """Keep these events, merges and moves."""
         self._pasts += list(pasts)
         self._merges += merges
+        self._moves += moves
         self._cursor = cursor
 
     def of_profiles(self, profiles: Collection[int]) -> list[Past]:
@@ -44,15 +52,25 @@ class MemoryHistory:
         if found:
             yield sorted(found, key=lambda past: (signed(past.profile), *past.order))
 
-    def merges(self) -> list[PastMerge]:
-        """All merges, in the order of log time."""
-        return sorted(self._merges, key=lambda merge: (merge.at_ms, merge.partition, merge.position, merge.absorbed))
+    def merges(self, absorbed: Collection[int] | None = None) -> list[PastMerge]:
+        """All merges, or those by which these profiles ended, in the order of log time."""
+        found = [merge for merge in self._merges if absorbed is None or merge.absorbed in absorbed]
+        return sorted(found, key=lambda merge: (merge.at_ms, merge.partition, merge.position, merge.absorbed))
+
+    def moves_since(self) -> int | None:
+        """The log time from which on all moves are here; None: none are."""
+        return max((move.at_ms for move in self._moves if not move.profile), default=None)
+
+    def moves_of(self, profiles: Collection[int]) -> list[PastMove]:
+        """The moves of these profiles, in the order in which they happened."""
+        return sorted((move for move in self._moves if move.profile in profiles), key=lambda move: move.seq)
 
     def connect(self, spill: str = "") -> Connection:
-        """A DuckDB in memory with `events` and `merges` as of now."""
+        """A DuckDB in memory with `events`, `merges` and `moves` as of now."""
         connection = history_views.opened(spill)
         history_views.declare(connection, "events", history_rows.EVENTS, history_rows.columns(self._pasts))
         history_views.declare(connection, "merges", history_rows.MERGES, history_rows.merge_columns(self._merges))
+        history_views.declare(connection, "moves", history_rows.MOVES, history_rows.move_columns(self._moves))
         history_views.seal(connection, ())
         return connection
 

@@ -1,7 +1,8 @@
 """History on Delta tables: what other than the port's promises is promised of its files."""
 
 import random
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
@@ -11,12 +12,13 @@ import pytest
 
 from onefold.errors import NotFoundError, StorageError
 from onefold.limits import DAY_MS
+from onefold.model.delivery import sequence
 from onefold.model.event import Event
-from onefold.model.past import PastMerge
+from onefold.model.past import STANDING, PastMerge, PastMove, beginning
 from onefold.storage import history_copy, history_standing
 from onefold.storage.history_delta import DeltaHistory, Options, forgettings
 from onefold.testing.clock import ManualClock
-from onefold.testing.conformance.history import FAR, T0, by_place, contents, past
+from onefold.testing.conformance.history import FAR, T0, by_place, contents, move, past
 
 
 @pytest.fixture
@@ -72,6 +74,48 @@ def test_what_is_past_its_days_is_forgotten(history: DeltaHistory, clock: Manual
     while history.tidy():
         pass
     assert {one.position for one in contents(history)} == {*range(3, 10), *range(108, 110), *range(200, 210)}
+
+
+def test_moves_past_their_days_leave_who_was_in(history: DeltaHistory, clock: ManualClock) -> None:
+    """Of what is forgotten, the last entering of whoever was in stays; and it says since when all moves are there."""
+    history.begin_moves([move(0, 7, T0 - 5 * DAY_MS, reason=STANDING), beginning(T0)])
+    moves = [
+        move(sequence(1, 1), 1, T0),
+        move(sequence(1, 2), 2, T0),
+        move(sequence(1, 3), 2, T0 + DAY_MS, entered=False),
+        move(sequence(1, 4), 3, T0 + DAY_MS, "others", reason="merge"),
+        move(sequence(1, 5), 1, T0 + 3 * DAY_MS, entered=False),
+        move(sequence(1, 6), 2, T0 + 4 * DAY_MS),
+    ]
+    history.append([], [], 1, moves)
+    for _ in range(2):
+        while history.tidy():
+            pass
+        standing = move(0, 7, T0 - 5 * DAY_MS, reason=STANDING)
+        assert history.moves_of([1, 2, 3, 7]) == [standing, moves[0], *moves[3:]]
+        assert history.moves_since() == T0 + 2 * DAY_MS
+    clock.advance(2 * DAY_MS)
+    while history.tidy():
+        pass
+    assert history.moves_of([1, 2, 3, 7]) == [standing, moves[3], moves[5]]
+    assert (history.moves_since(), history.cursor()) == (T0 + 4 * DAY_MS, 1)
+
+
+def test_a_history_of_before_moves_goes_on(tmp_path: Path, history: DeltaHistory) -> None:
+    """Where there is no such table it is read as it is; whoever writes next makes it, and readers see that."""
+    history.append([past(1)], [], 1)
+    history.close()
+    shutil.rmtree(tmp_path / "history" / "moves")
+    history_copy.copy(tmp_path / "history", tmp_path / "copy")
+    with closing(DeltaHistory(tmp_path / "copy", readonly=True)) as copy:
+        assert (contents(copy), copy.moves_since()) == ([past(1)], None)
+    with closing(DeltaHistory(tmp_path / "history", readonly=True)) as reader:
+        assert (reader.moves_since(), reader.moves_of([1])) == (None, [])
+        with closing(DeltaHistory(tmp_path / "history")) as again:
+            assert again.try_hold()
+            again.begin_moves([beginning(T0)])
+            again.append([past(2)], [], 2, [move(sequence(2, 0))])
+        assert (reader.moves_since(), reader.moves_of([1])) == (T0, [move(sequence(2, 0))])
 
 
 def test_forgetting_is_said_in_days() -> None:
@@ -134,13 +178,27 @@ def test_merges_of_a_write_that_was_cut_short_are_not_doubled(tmp_path: Path, hi
         assert contents(again) == [past(1), past(2)]
 
 
-def _cut_short(directory: Path, merges: list[PastMerge]) -> None:
-    """An append of merges whose events never came: of a copy, only the table of merges is taken over."""
+def test_moves_of_a_write_that_was_cut_short_are_not_doubled(tmp_path: Path, history: DeltaHistory) -> None:
+    """Where the moves were written and the events were not, the next write takes only those of later commits."""
+    history.begin_moves([beginning(0)])
+    history.append([past(1)], [], 1)
+    history.close()
+    moves = [move(sequence(commit, 4)) for commit in (2, 3, 4)]
+    _cut_short(tmp_path / "history", [], moves[:1])
+    with closing(DeltaHistory(tmp_path / "history")) as again:
+        assert again.try_hold()
+        assert again.cursor() == 1
+        again.append([past(2)], [], 4, moves)
+        assert again.moves_of([1]) == moves
+
+
+def _cut_short(directory: Path, merges: list[PastMerge], moves: Sequence[PastMove] = ()) -> None:
+    """An append of merges and moves whose events never came: of a copy, only their tables are taken over."""
     events = {path: path.read_bytes() for path in (directory / "events").rglob("*") if path.is_file()}
     standing = history_standing.read(directory)
     with closing(DeltaHistory(directory)) as other:
         assert other.try_hold()
-        other.append([], merges, 2)
+        other.append([], merges, 2, moves)
     for path in (directory / "events").rglob("*"):
         if path.is_file() and path not in events:
             path.unlink()
@@ -151,13 +209,16 @@ def test_a_copy_opens_and_goes_on(tmp_path: Path, history: DeltaHistory) -> None
     """A copy that was taken between appends has all up to its cursor, also past the table's own summaries."""
     for n in range(1, 120):
         history.append([past(n)], [PastMerge(n, 1, 0, n, T0)] if n % 50 == 0 else [], n)
+    history.begin_moves([beginning(0)])
+    history.append([], [], 119, [move(sequence(119, 0))])
     history_copy.copy(tmp_path / "history", tmp_path / "copy")
-    history.append([past(900)], [], 900)
+    history.append([past(900)], [], 900, [move(sequence(900, 0))])
     assert history_standing.read(tmp_path / "copy").cursor == 119
     with closing(DeltaHistory(tmp_path / "copy")) as copy:
         assert copy.try_hold()
         assert [one.position for one in contents(copy)] == list(range(1, 120))
         assert len(copy.merges()) == 2
+        assert copy.moves_of([1]) == [move(sequence(119, 0))]
         copy.append([past(121)], [], 121)
         assert len(contents(copy)) == 120
 

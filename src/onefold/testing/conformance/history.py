@@ -13,10 +13,11 @@ import duckdb
 import pytest
 
 from onefold.limits import DAY_MS
+from onefold.model.delivery import sequence
 from onefold.model.event import Event
-from onefold.model.past import EVERYTHING, Extent, Past, PastMerge, signed
+from onefold.model.past import EVERYTHING, STANDING, Extent, Past, PastMerge, PastMove, beginning, signed
 from onefold.ports import History, HistoryReader
-from onefold.storage.history_rows import EVENTS, MERGES
+from onefold.storage.history_rows import EVENTS, MERGES, MOVES
 
 OpenHistory = Callable[[], History]
 
@@ -32,6 +33,12 @@ def past(position: int, profile: int = 1, at_ms: int = T0, event: Event | None =
     name = event.event if event.type == "track" and event.event is not None else event.type
     tie = position.to_bytes(16, "big")
     return Past(0, position, profile, at_ms, at_ms + 5, tie, "web", name, event, **more)
+
+
+def move(seq: int, profile: int = 1, at_ms: int = T0, audience: str = "buyers", **more: Any) -> PastMove:
+    """Somebody's entering an audience, by the commit and effect of that `seq`."""
+    row = PastMove(profile, audience, True, at_ms, seq, 0, seq & 0xFFFF, "event", True, 3)
+    return row._replace(**more)
 
 
 def odd() -> list[Past]:
@@ -100,6 +107,51 @@ class HistoryConformance:
             assert contents(each) == [past(1), past(2), past(3)]
             assert each.merges() == [PastMerge(4, 1, 0, 4, T0 + 8), merge]
 
+    def test_merges_are_found_by_who_ended(self, history: History) -> None:
+        """Those of the profiles that were asked for."""
+        merges = [PastMerge(one, 1, 0, one, T0 + one) for one in (5, 6, 7)]
+        history.append([], [*merges, PastMerge(FAR, 2, 0, 9, T0 + 9)], 4)
+        assert history.merges([6, FAR, 99]) == [merges[1], PastMerge(FAR, 2, 0, 9, T0 + 9)]
+        assert history.merges([]) == []
+
+    def test_moves_begin_once_with_who_is_in(self, history: History, open_history: OpenHistory) -> None:
+        """Until they begin none are known; then those are there that stood, and since when all are."""
+        history.append([past(1)], [], 5)
+        assert history.moves_since() is None
+        standing = [move(0, FAR, T0 - 7, reason=STANDING), move(0, 2, T0 - 9, reason=STANDING)]
+        history.begin_moves(iter([*standing, beginning(T0)]))
+        for each in (history, open_history()):
+            assert each.moves_since() == T0
+            assert each.moves_of([FAR, 3]) == standing[:1]
+            assert each.cursor() == 5
+
+    def test_a_beginning_that_was_cut_short_begins_again(self, history: History) -> None:
+        """What fails on the way has not begun; what it has written is not there twice."""
+
+        def broken() -> Iterator[PastMove]:
+            yield move(0, 2, reason=STANDING)
+            raise RuntimeError("the state is away")
+
+        with pytest.raises(RuntimeError):
+            history.begin_moves(broken())
+        assert history.moves_since() is None
+        history.begin_moves(iter([move(0, 2, reason=STANDING), beginning(0)]))
+        assert (history.moves_since(), history.moves_of([2])) == (0, [move(0, 2, reason=STANDING)])
+
+    def test_moves_come_back_in_their_order(self, history: History, open_history: OpenHistory) -> None:
+        """Those of the profiles that were asked for, by the order in which they happened, as they were."""
+        history.begin_moves(iter([beginning(0)]))
+        mine = [
+            move(sequence(1, 3), FAR, T0 + 5),
+            move(sequence(1, 4), 1, T0 + 4, entered=False, reason="time", told=False, version=0),
+            move(sequence(2, 0), FAR, T0, "it's", partition=200, position=1 << 55),
+        ]
+        history.append([], [], 1, [mine[1], mine[0]])
+        history.append([], [], 2, [mine[2], move(sequence(2, 1), 9)])
+        for each in (history, open_history()):
+            assert each.moves_of([1, FAR]) == mine
+            assert each.moves_of([]) == each.moves_of([77]) == []
+
     def test_a_persons_events_are_found_in_their_order(self, history: History) -> None:
         """Those of the profiles that were asked for, by event time and then by tie, whatever order they came in."""
         mine = [past(1, at_ms=T0 + 50), past(9, at_ms=T0 + 50), past(2, at_ms=T0), past(3, FAR, T0 + 20)]
@@ -126,14 +178,14 @@ class HistoryConformance:
         assert found(Extent(before={1: 3})) == []
 
     def test_sql_sees_the_agreed_columns(self, history: History) -> None:
-        """`events` and `merges` have their columns and types, empty and full; ids are signed."""
+        """`events`, `merges` and `moves` have their columns and types, empty and full; ids are signed."""
         for cursor in (1, 2):
             connection = history.connect()
-            for relation, columns in (("events", EVENTS), ("merges", MERGES)):
+            for relation, columns in (("events", EVENTS), ("merges", MERGES), ("moves", MOVES)):
                 described = connection.execute(f"DESCRIBE {relation}").fetchall()
                 assert {row[0]: row[1] for row in described} == columns
             connection.close()
-            history.append([past(1, FAR)], [PastMerge(FAR, 1, 0, 2, T0)], cursor)
+            history.append([past(1, FAR)], [PastMerge(FAR, 1, 0, 2, T0)], cursor, [move(sequence(cursor, 1), FAR)])
         connection = history.connect()
         assert connection.execute("SELECT DISTINCT profile, name FROM events").fetchall() == [(signed(FAR), "Viewed")]
         assert connection.execute("SELECT DISTINCT absorbed, survivor FROM merges").fetchall() == [(signed(FAR), 1)]
@@ -158,14 +210,18 @@ class HistoryConformance:
         chance = random.Random(7)  # noqa: S311 - a test's, which repeats itself
         everything: list[Past] = []
         merges: list[PastMerge] = []
+        moves: list[PastMove] = []
         reader = open_history()
+        history.begin_moves(iter([beginning(0)]))
         for n in range(24):
             at = [T0 + chance.randrange(3) * DAY_MS + chance.randrange(DAY_MS) for _ in range(5)]
             fresh = [past(n * 10 + i, chance.randrange(1, 5), at_ms) for i, at_ms in enumerate(at)]
             joined = [PastMerge(1_000 + n, 1, 0, n * 10 + 9, T0 + n)] if n % 7 == 0 else []
-            history.append(fresh, joined, n + 1)
+            moved = [move(sequence(n + 1, i), chance.randrange(1, 5), at_ms) for i, at_ms in enumerate(at)]
+            history.append(fresh, joined, n + 1, moved)
             everything += fresh
             merges += joined
+            moves += moved
             if n % 9 == 0:
                 history.tidy()
             assert len(contents(history)) == len(everything)
@@ -176,4 +232,5 @@ class HistoryConformance:
         for each in (history, reader):
             assert contents(each) == by_place(everything)
             assert each.merges() == merges
+            assert each.moves_of(range(1, 5)) == moves
             assert each.cursor() == 24

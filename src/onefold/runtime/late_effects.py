@@ -1,0 +1,42 @@
+"""What history does not have yet: the merges and moves of the commits that came after its cursor, from the state."""
+
+from typing import NamedTuple
+
+from onefold.errors import NotInHistory
+from onefold.limits import HISTORY_LAG_MAX_BYTES
+from onefold.model import effect
+from onefold.model.effect import Admitted, Merged
+from onefold.model.past import PastMerge, PastMove
+from onefold.ports import State
+from onefold.runtime.history_moves import MOVING, InForce, moves
+
+_decode = effect.decoder(frozenset((Admitted, Merged, *MOVING)))
+
+
+class Late(NamedTuple):
+    """In the order in which they happened."""
+
+    merges: list[PastMerge]
+    moves: list[PastMove]
+
+
+def late_effects(state: State, cursor: int, at_ms: int) -> Late:
+    """What commits after the one numbered `cursor` tell, up to this log time or further.
+
+    Raises `NotInHistory` where that is more than one question may read.
+    """
+    in_force, found = InForce(state), Late([], [])
+    commits = state.commits(cursor, HISTORY_LAG_MAX_BYTES)
+    in_force.look(commit.partition for commit in commits)
+    for commit in commits:
+        effects = _decode(commit.effects)
+        found.merges.extend(
+            PastMerge(e.absorbed, e.profile, commit.partition, e.position, e.at_ms)
+            for e in effects
+            if isinstance(e, Merged)
+        )
+        found.moves.extend(moves(commit, effects, in_force))
+    for more in state.commits(commits[-1].number, 1) if commits else ():
+        if effect.first(more.effects).at_ms <= at_ms:
+            raise NotInHistory("history is too far behind to answer for this instant: `onefold doctor` says why")
+    return found

@@ -1,0 +1,214 @@
+"""A person as they were at an instant: computed again from the events of then, under the definitions of then.
+
+By default it is what the platform knew then: events that had come by that instant (log time), joined by the merges that
+had happened. With `late` it is what is known of that instant now: events that had happened by it, whenever they came.
+Memberships are those that were told (`runtime.told`), where history reaches so far back, else they are computed, too.
+
+Exact within the bounds of the language (docs/language.md, "Exactness"), but for the moment in which workers take up new
+definitions: those are in force here from the instant at which they were saved.
+"""
+
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import NamedTuple
+
+from msgspec import Struct, structs
+
+from onefold.core.batch import Incoming
+from onefold.core.identifiers import Finder
+from onefold.core.retrace import read, retrace_since
+from onefold.errors import NotFoundError, NotInHistory
+from onefold.language.instants import show_instant
+from onefold.language.stream.program import Program
+from onefold.model.past import Past, PastMerge, survivors
+from onefold.model.profile import Merge, Profile
+from onefold.model.rules import Rules
+from onefold.ports import HistoryReader, LogReader, State
+from onefold.runtime import told
+from onefold.runtime.counting_since import Versions, counting_from_now
+from onefold.runtime.late_effects import late_effects
+from onefold.runtime.person_events import PersonEvents
+from onefold.runtime.programs import Programs
+from onefold.runtime.recent import Recent
+
+_VERSIONS = 8
+"""Of which is remembered since when they count."""
+
+
+class InForce(NamedTuple):
+    """Definitions of the past, ready to run."""
+
+    program: Program
+    counting: Mapping[str, int]
+    """Slot → since when it counts, where that is not from ever."""
+
+
+class PastDefinitions:
+    """The definitions that were in force at instants; the last few stay compiled. May be asked by many threads."""
+
+    def __init__(self, catalog: Versions) -> None:
+        self._catalog = catalog
+        self._programs = Programs(catalog.definitions)
+        self._counting: Recent[int, dict[str, int]] = Recent(_VERSIONS)
+        self._lock = threading.Lock()
+
+    def at(self, at_ms: int) -> InForce:
+        """Those that were the latest. Raises `DefinitionError` where checks have become stricter since."""
+        version = version_at(self._catalog, at_ms)
+        with self._lock:
+            counting = self._counting.get(version)
+            if counting is None:
+                counting = counting_from_now(self._catalog, version)
+                self._counting.put(version, counting)
+            return InForce(self._programs.get(version), counting)
+
+
+class Sources(NamedTuple):
+    """What is read."""
+
+    history: HistoryReader
+    log: LogReader
+    state: State
+    definitions: PastDefinitions
+    rules: Callable[[int], Rules]
+
+
+class Then(Struct, frozen=True):
+    """A profile of then, and how far the answer reaches."""
+
+    profile: Profile
+    at_ms: int
+    now: int
+    """The profile that has become of it."""
+    pasts: list[Past]
+    """Its events that this was computed from."""
+    in_force: InForce
+    forgotten: int
+    """Events of the person, of any time, that are no longer kept: values may lack them."""
+    told: bool
+    """Its memberships are those that were told; else they were computed."""
+
+
+def profile_then(sources: Sources, now: Profile, wanted: int | str, at_ms: int, *, late: bool = False) -> Then:
+    """Whoever had the identifier `wanted` at this instant, or what had become by then of the profile `wanted`.
+
+    `now` is who that is now. Raises `NotFoundError` where nobody was there yet, `NotInHistory` where it cannot be told,
+    `DefinitionError` where the definitions of then are none any more, `StorageError` and its kin.
+    """
+    return _Looking(sources, now, at_ms, late=late).then(wanted)
+
+
+def version_at(catalog: Versions, at_ms: int) -> int:
+    """The version of the definitions that was the latest at this instant; 0: there was none."""
+    return max((row.version for row in catalog.versions() if row.created_at_ms <= at_ms), default=0)
+
+
+class _Looking:
+    def __init__(self, sources: Sources, now: Profile, at_ms: int, *, late: bool) -> None:
+        self._sources = sources
+        self._now = now
+        self._at_ms = at_ms
+        self._late = late
+        self._merges = self._all_merges()
+        self._owners = survivors(self._merges, at_ms)
+        self._one = all(merge.at_ms <= at_ms for merge in now.merges)
+        """Whether all that is the person's now was one profile's then."""
+        self._kept = PersonEvents(sources.history, sources.log, sources.state, sources.rules).of(now)
+        self._known = [past for past in self._kept if self._is_known(past)]
+
+    def then(self, wanted: int | str) -> Then:
+        at_ms, in_force = self._at_ms, self._sources.definitions.at(self._at_ms)
+        program = in_force.program
+        said = {} if self._one else self._said(program)
+        one = self._owner(wanted) if isinstance(wanted, int) else self._had(wanted, said)
+        pasts = [past for past in self._known if self._owner(past.profile) == one]
+        if not pasts:
+            self._refuse()
+        identifiers = {
+            name: since_ms
+            for name, since_ms in self._now.identifiers.items()
+            if since_ms <= at_ms and (self._one or said.get(name) == one)
+        }
+        profile = retrace_since(program, self._incoming(program, pasts), at_ms, identifiers, in_force.counting)
+        self._complete(profile, one)
+        is_told = self._tell(profile, one)
+        forgotten = max(0, self._now.events - len(self._kept))
+        return Then(profile, at_ms, self._now.id, pasts, in_force, forgotten, is_told)
+
+    # --- who it was ------------------------------------------------------------------------------------------
+    def _all_merges(self) -> list[PastMerge]:
+        """By which the person has become one, also those that history does not have yet."""
+        absorbed = {merge.absorbed for merge in self._now.merges}
+        if not absorbed:
+            return []
+        history, state = self._sources.history, self._sources.state
+        late = late_effects(state, history.cursor(), self._at_ms).merges
+        return [*history.merges(absorbed), *(merge for merge in late if merge.absorbed in absorbed)]
+
+    def _owner(self, profile: int) -> int:
+        """Who had become of a profile by then."""
+        return self._owners.get(profile, profile)
+
+    def _said(self, program: Program) -> dict[str, int]:
+        """Identifier → whose it was then: an identifier is given to the profile of the event that first has it."""
+        given = self._now.identifiers
+        finders: dict[int, Finder] = {}
+        said: dict[str, int] = {}
+        ordered = sorted(self._known, key=_arrival)
+        for past, event in zip(ordered, read(program, ordered), strict=True):
+            if past.partition not in finders:
+                finders[past.partition] = Finder(self._sources.rules(past.partition))
+            for name in finders[past.partition].find(event.event).identifiers:
+                if given.get(name, self._at_ms + 1) <= min(past.received_ms, self._at_ms):
+                    said.setdefault(name, self._owner(past.profile))
+        return said
+
+    def _had(self, identifier: str, said: dict[str, int]) -> int:
+        since_ms = self._now.identifiers.get(identifier)
+        if since_ms is not None and since_ms > self._at_ms:
+            raise NotFoundError(f"nobody had this identifier then: it was first seen at {show_instant(since_ms)}")
+        if self._one:
+            return self._now.id
+        if identifier not in said:
+            raise NotInHistory("whose this identifier was then cannot be told: the events that said it are not kept")
+        return said[identifier]
+
+    def _refuse(self) -> None:
+        if self._now.created_at_ms > self._at_ms:
+            raise NotFoundError(f"there was no such profile then: it begins at {show_instant(self._now.created_at_ms)}")
+        raise NotInHistory("no event that this profile had by then is kept any more (`history_keep_days`)")
+
+    # --- what it was -----------------------------------------------------------------------------------------
+    def _is_known(self, past: Past) -> bool:
+        return (past.at_ms if self._late else past.received_ms) <= self._at_ms
+
+    def _incoming(self, program: Program, pasts: Collection[Past]) -> list[Incoming]:
+        """In the order in which they came; what came later is taken as if it had come then."""
+        incoming = read(program, pasts)
+        return [structs.replace(each, received_ms=min(each.received_ms, self._at_ms)) for each in incoming]
+
+    def _complete(self, profile: Profile, one: int) -> None:
+        """What a retraced profile has from elsewhere."""
+        mine, at_ms = profile.identifiers, self._at_ms
+        profile.id = one
+        profile.links = [link for link in self._now.links if link.at_ms <= at_ms and link.a in mine and link.b in mine]
+        profile.merges = [Merge(*merge[0:1], *merge[2:]) for merge in self._into(one)]
+        profile.recent = []
+
+    def _into(self, one: int) -> Iterable[PastMerge]:
+        return (merge for merge in self._merges if merge.at_ms <= self._at_ms and self._owner(merge.absorbed) == one)
+
+    def _tell(self, profile: Profile, one: int) -> bool:
+        """Put in the memberships that were told, where that is known and asked for."""
+        if self._late:
+            return False
+        engines = told.Engines(self._sources.history, self._sources.state)
+        try:
+            profile.audiences = told.audiences_of(engines, one, self._into(one), self._at_ms)
+        except NotInHistory:
+            return False
+        return True
+
+
+def _arrival(past: Past) -> tuple[int, int, int]:
+    return past.received_ms, past.partition, past.position
