@@ -26,6 +26,7 @@ from onefold.language.sql.columns import Kind, Layers, Sql, as_boolean, as_json,
 from onefold.language.sql.expressions import Among, EventScope, ProfileScope
 from onefold.language.sql.functions import SqlFunction
 from onefold.language.sql.needed import references
+from onefold.language.sql.tallies import distinct
 from onefold.language.sql.windows import Instants, Window
 from onefold.language.stream.inputs import tells_time, walk
 from onefold.limits import NEVER_MS
@@ -83,12 +84,13 @@ class SqlPlan(Struct):
         """How many different aggregates and declared traits are computed."""
         return len(self._compiler.slots)
 
-    def looks(self, instants: Sequence[int], picked: str) -> str:
-        """A SELECT of how often `values` would look at an event for an aggregate, over `picked`.
+    def looks(self, instants: Sequence[int], given: Given) -> str:
+        """A SELECT of how often `values` would look at an event for an aggregate.
 
-        Looks of aggregates that sort a person's events, or count each value, are counted as several.
+        Looks of aggregates that sort a person's events, or count each value, are counted as several; and so are those
+        of definitions that call Python.
         """
-        return self._compiler.looks(instants, picked)
+        return self._compiler.looks(instants, given)
 
     def moving(self, since_ms: int) -> str | None:
         """A condition on rows of `picked`: by these alone can anything change after that instant.
@@ -232,13 +234,15 @@ class _Compiler:
 
     def _sequence(self, name: str, node: n.Sequence, events: EventScope) -> Slot:
         steps = [aggregates.condition(events, step.event, step.where) for step in node.steps]
-        same = None if node.same is None else self._events.name(events.value(node.same))
+        same = None
+        if node.same is not None:
+            same = self._events.name(distinct(self._events, as_json(events.value(node.same))))
         known = [] if same is None else [Sql("boolean", f"{same.text} IS NOT NULL", same.level)]
         some = joined("boolean", " OR ".join(f"({step.text})" for step in steps), steps)
         whole = joined("boolean", " AND ".join(f"({part.text})" for part in (some, *known)), (some, *known))
         bits = tuple(map(self._pick, steps))
         window = Window(node.during_ms, lasts_ms=node.during_ms)
-        found = Steps(node, bits, "" if same is None else self._pick(as_json(same)))
+        found = Steps(node, bits, "" if same is None else self._pick(same))
         return Slot(name, "sequence", "", self._pick(whole), window=window, steps=found)
 
     def _mention(self, names: Collection[str]) -> None:
@@ -312,8 +316,7 @@ class _Compiler:
     def values(self, instants: Sequence[int], given: Given) -> str:
         """See `SqlPlan.values`."""
         made = {c: text for c, text in self._made.items() if given.only is None or c in given.only}
-        keys = {key for column in made for key in self._slots_of[column]}
-        slots = [slot for key, slot in self.slots.items() if key in keys]
+        slots = self._slots(given.only)
         parts = _roots(instants, self._instants)
         if slots:
             if not given.picked:
@@ -347,13 +350,19 @@ class _Compiler:
         left = [slot for slot in self.slots.values() if slot not in slots]
         return "".join(f", {column}" for slot in left for column in aggregates.nothing(slot))
 
-    def looks(self, instants: Sequence[int], picked: str) -> str:
+    def looks(self, instants: Sequence[int], given: Given) -> str:
         """See `SqlPlan.looks`."""
+        times = _PYTHON_TIMES if self.functions else 1
         counted = " + ".join(
-            f"({slot.condition})::INTEGER * {slot.weight} * {_times(instants, _until([slot]))}"
-            for slot in self.slots.values()
+            f"({slot.condition})::INTEGER * {slot.weight * times} * {_times(instants, _until([slot]))}"
+            for slot in self._slots(given.only)
         )
-        return f"SELECT coalesce(sum({counted or '0'}), 0)::BIGINT FROM {picked}"
+        return f"SELECT coalesce(sum({counted or '0'}), 0)::BIGINT FROM {given.picked}"
+
+    def _slots(self, only: Collection[str] | None) -> list[Slot]:
+        """Those that these columns are made of."""
+        keys = {key for column in self._made if only is None or column in only for key in self._slots_of[column]}
+        return [slot for key, slot in self.slots.items() if key in keys]
 
     def moving(self, since_ms: int) -> str | None:
         """See `SqlPlan.moving`."""
@@ -381,6 +390,8 @@ _NOBODY = "0::BIGINT AS events, NULL::BIGINT AS first_seen, NULL::BIGINT AS last
 _UTC = "UTC"
 _ZONE_NODES: tuple[n.Declared, n.Aggregate] = (n.Declared(0, (ZONE_FIELD,)), PERSON_ZONE)
 """What is known of a person's time zone."""
+_PYTHON_TIMES = 4
+"""About how much more a look costs where values are asked of Python."""
 _LOOKED_FOR_MAX = 8
 """Names of fields that a text is searched for before it is parsed."""
 
