@@ -99,7 +99,7 @@ IfMatch = Annotated[
 ]
 _CHECKED = (
     "Checked as `onefold apply` checks; a refusal says in `problems` what is wrong, and where. What changes "
-    "destinations or private hosts needs the scope `deliveries:write`, too; what changes sources `keys:write`. One at a time."
+    "destinations or private hosts needs the scope `deliveries:write`, too; what changes sources `keys:write`."
 )
 
 
@@ -212,7 +212,7 @@ def _with(old: tuple[Kind, ...], given: list[Kind], gone: frozenset[str]) -> tup
     kept: list[Kind] = [replaced.get(one.name, one) for one in old if one.name not in gone]
     names = {one.name for one in kept}
     more: list[Kind] = [one for one in given if one.name not in names or one is not replaced[one.name]]
-    return (*kept, *more)
+    return tuple(kept + more)
 
 
 def _plain(given: Iterable[Destination]) -> list[Destination]:

@@ -104,7 +104,10 @@ class _Check:
                 Problem("too_large", f"more than {DEFINITIONS_MAX} traits and audiences", in_name=True)
             )
             definitions = Definitions()
-        if (size := len(msgspec.json.encode(definitions))) > DEFINITIONS_MAX_BYTES:
+        if (broken := _half_character(definitions)) is not None:
+            self.problems.append(broken)
+            definitions = Definitions()
+        elif (size := len(msgspec.json.encode(definitions))) > DEFINITIONS_MAX_BYTES:
             message = f"all definitions together have {size} bytes; {DEFINITIONS_MAX_BYTES} are allowed"
             part, name = _first(definitions)
             self.problems.append(Problem("too_large", message, part=part, name=name, in_name=True))
@@ -255,13 +258,32 @@ def _references(node: n.Node, kind: type[n.TraitRef | n.InAudience]) -> Iterator
 
 def _first(definitions: Definitions) -> tuple[Part, str]:
     """Some definition, to show a problem of all of them at."""
+    return next(((part, each.name) for part, each in _everything(definitions)), ("", ""))
+
+
+def _everything(definitions: Definitions) -> Iterator[tuple[Part, Trait | Audience | Destination | Source]]:
     parts: tuple[tuple[Part, Iterable[Trait | Audience | Destination | Source]], ...] = (
         ("trait", definitions.traits),
         ("audience", definitions.audiences),
         ("destination", definitions.destinations),
         ("source", definitions.sources),
     )
-    return next(((part, each.name) for part, named in parts for each in named), ("", ""))
+    return ((part, each) for part, named in parts for each in named)
+
+
+def _half_character(definitions: Definitions) -> Problem | None:
+    """The first definition with half of a character (a lone surrogate): nothing that is stored or sent can hold it."""
+    try:
+        msgspec.json.encode(definitions)
+    except UnicodeEncodeError:
+        message = "a character is only half there, which no text can hold"
+        for part, each in _everything(definitions):
+            try:
+                msgspec.json.encode(each)
+            except UnicodeEncodeError:
+                return Problem("value", message, part=part, name=each.name, in_name=True)
+        return Problem("value", message)
+    return None
 
 
 class _Typer:
