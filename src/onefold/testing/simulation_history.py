@@ -6,7 +6,7 @@ What was appended stays when the process dies; what it had gathered does not.
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from onefold.clock import Clock
-from onefold.model.past import EVERYTHING, Extent, Past, PastMerge
+from onefold.model.past import EVERYTHING, Extent, Past, PastMerge, PastMove
 from onefold.ports import Connection
 from onefold.runtime.backfill import Backfill, Engines, Versions
 from onefold.runtime.history import Historian, Sources
@@ -39,13 +39,23 @@ class FaultyHistory:
         """As `History.settled`."""
         return self._tables.settled()
 
-    def append(self, pasts: Iterable[Past], merges: Sequence[PastMerge], cursor: int) -> None:
+    def begin_moves(self, standing: Iterable[PastMove]) -> None:
+        """As `History.begin_moves`."""
+        where = f"{self._who}: begin moves"
+        gathered = list(standing)
+        self._fate.disturb(where)
+        self._tables.begin_moves(gathered)
+        self._fate.disturb(where + " done")
+
+    def append(
+        self, pasts: Iterable[Past], merges: Sequence[PastMerge], cursor: int, moves: Sequence[PastMove] = ()
+    ) -> None:
         """As `History.append`: all of it and the cursor, or nothing."""
         where = f"{self._who}: append to history"
         gathered = list(pasts)
         self._fate.disturb(where)
         self._fate.before_write(where)
-        self._tables.append(gathered, merges, cursor)
+        self._tables.append(gathered, merges, cursor, moves)
         self._fate.disturb(where + " done")
 
     def of_profiles(self, profiles: Collection[int]) -> list[Past]:
@@ -56,9 +66,17 @@ class FaultyHistory:
         """As `HistoryReader.scan`."""
         return self._tables.scan(extent)
 
-    def merges(self) -> list[PastMerge]:
+    def merges(self, absorbed: Collection[int] | None = None) -> list[PastMerge]:
         """As `HistoryReader.merges`."""
-        return self._tables.merges()
+        return self._tables.merges(absorbed)
+
+    def moves_since(self) -> int | None:
+        """As `HistoryReader.moves_since`."""
+        return self._tables.moves_since()
+
+    def moves_of(self, profiles: Collection[int]) -> list[PastMove]:
+        """As `HistoryReader.moves_of`."""
+        return self._tables.moves_of(profiles)
 
     def connect(self, spill: str = "") -> Connection:
         """As `HistoryReader.connect`."""
