@@ -86,6 +86,10 @@ class Folding:
         """Fold the next entries of a partition (up to offset `until`) in one commit; returns how many, 0 at the end."""
         return self._advance((partition,), max_events, until)
 
+    def upcoming(self, partition: int, until: int) -> Alone | None:
+        """The next entry of a partition before offset `until`, where it carries no events."""
+        return self._alone_next(partition, STEP_MAX_EVENTS, until)
+
     def advance_all(self, partitions: Collection[int], max_events: int = STEP_MAX_EVENTS) -> int:
         """Fold the next entries of several partitions; returns how many, 0 where all are at their ends.
 
