@@ -97,6 +97,15 @@ DEFINITIONS_MAX_BYTES = 4 * MIB
 """All definitions as JSON: they are one record of the log."""
 DEFINITION_NAME_MAX_CHARS = 100
 """A name is part of a database key of at most 511 bytes."""
+EXPRESSION_PROBLEMS_MAX = 50
+"""Mistakes that are told of one expression."""
+DEFINITIONS_PROBLEMS_MAX = 1_000
+"""Mistakes that one reading of a workspace tells; each is shown with the line that it stands in."""
+LINE_SHOWN_MAX_CHARS = 64 * KIB
+"""Of a longer line of a file just the place is told."""
+DEFINITIONS_BODY_MAX_BYTES = DEFINITIONS_MAX_BYTES + MIB
+"""Of a request that brings them: with spaces, and what JSON escapes."""
+AUTHOR_MAX_CHARS = 100
 WORKSPACE_FILE_MAX_BYTES = 4 * MIB
 
 # --- backfill ----------------------------------------------------------------------------------------------

@@ -46,6 +46,13 @@ def planned(old: Definitions, wanted: Definitions, *, backfill: bool, quiet: boo
     return later if backfill and missing(later) else wanted
 
 
+def called_off(definitions: Definitions) -> Definitions:
+    """What is in force, with nothing to come. Raises `NotFoundError` where nothing is."""
+    if definitions.coming is None:
+        raise NotFoundError("nothing is being computed over history, so there is nothing to call off")
+    return structs.replace(definitions, coming=None, note="calls off what was to come next")
+
+
 def _moved(old: Definitions, wanted: Definitions) -> list[str]:
     """Traits and audiences that are new or say something else, by themselves or by a trait that they name."""
     found = {change.name for change in changes(old, wanted) if change.part in ("trait", "audience") and change.after}

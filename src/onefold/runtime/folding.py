@@ -86,6 +86,10 @@ class Folding:
         """Fold the next entries of a partition (up to offset `until`) in one commit; returns how many, 0 at the end."""
         return self._advance((partition,), max_events, until)
 
+    def upcoming(self, partition: int, until: int) -> Alone | None:
+        """The next entry of a partition before offset `until`, where it carries no events."""
+        return self._alone_next(partition, STEP_MAX_EVENTS, until)
+
     def advance_all(self, partitions: Collection[int], max_events: int = STEP_MAX_EVENTS) -> int:
         """Fold the next entries of several partitions; returns how many, 0 where all are at their ends.
 
@@ -191,6 +195,7 @@ class Folding:
     def _commit_events(self, pending: "_Pending") -> None:
         """Commit; where others were faster, first fold again the events of just the people whom they changed."""
         while True:
+            pending.share_timers()
             try:
                 self._commit(pending, [pipeline.finish(part.run, part.cursor) for part in pending.parts])
             except Conflict:
@@ -459,6 +464,15 @@ class _Pending:
         for profile_id in absorbed:
             for part in self.parts:
                 part.run.touched.pop(profile_id, None)
+
+    def share_timers(self) -> None:
+        """A profile that several parts touch has one timer: the last of them says what it was before the commit."""
+        last: dict[int, Run] = {}
+        for part in self.parts if len(self.parts) > 1 else ():
+            armed = part.run.armed
+            for one in armed.keys() & last.keys():
+                armed[one] = last[one].armed.pop(one)
+            last |= dict.fromkeys(armed, part.run)
 
     def concerned(self, changed: Changed) -> set[int]:
         """Whose results may be others now that somebody else has changed these, in any part."""

@@ -74,10 +74,10 @@ def history(catalog: Catalog, rows: list[VersionRow]) -> Iterator[Change]:
 
 def both(definitions: Definitions) -> Checked:
     """All that is judged under these definitions: also what runs in shadow, as `language.shadow` says."""
-    whole = checked(definitions)
+    whole = checked(definitions, stored=True)
     if whole.problems or definitions.shadow is None:
         return whole
-    candidate = checked(definitions.shadow)
+    candidate = checked(definitions.shadow, stored=True)
     return candidate if candidate.problems else with_shadow(whole, candidate)
 
 

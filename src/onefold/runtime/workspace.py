@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -22,8 +22,10 @@ from onefold.language.zones import ZONES
 from onefold.limits import (
     DEFINITION_NAME_MAX_CHARS,
     DEFINITIONS_MAX,
+    DEFINITIONS_PROBLEMS_MAX,
     EVENT_NAME_MAX_CHARS,
     EXPRESSION_MAX_CHARS,
+    LINE_SHOWN_MAX_CHARS,
     WORKSPACE_FILE_MAX_BYTES,
 )
 from onefold.model.definitions import Audience, Definitions, Destination, Source, Trait
@@ -127,7 +129,7 @@ class _File:
         line = bisect_right(self._starts, offset) - 1
         start = self._starts[line]
         end = self._starts[line + 1] if line + 1 < len(self._starts) else len(self.text)
-        text = self.text[start:end].rstrip("\r\n")
+        text = self.text[start:end].rstrip("\r\n") if end - start <= LINE_SHOWN_MAX_CHARS else ""
         return FileProblem(self.name, line + 1, offset - start + 1, length, code, message, suggestion, text)
 
 
@@ -179,7 +181,7 @@ class _Reader:
 
     def _fail(self, file: _File, message: str, offset: int) -> "tuple[_File, Tree] | None":
         self.unreadable = True
-        self.found.append(file.problem("yaml", message, offset))
+        self._note(file, "yaml", message, offset)
         return None
 
     def sections(self, content: "tuple[_File, Tree]") -> None:
@@ -452,9 +454,7 @@ class _Reader:
             self._wrong(place.file, problem.code, problem.message, place.name, problem.suggestion)
         elif place.expression is not None:
             offset = offset_in(place.file.text, place.expression, problem.column)
-            self.found.append(
-                place.file.problem(problem.code, problem.message, offset, problem.length, problem.suggestion)
-            )
+            self._note(place.file, problem.code, problem.message, offset, problem.length, problem.suggestion)
 
     # --- mistakes ---------------------------------------------------------------------------------------------
     def _pairs(
@@ -481,7 +481,16 @@ class _Reader:
 
     def _wrong(self, file: _File, code: Code, message: str, at: Tree, suggestion: str = "") -> None:
         length = at.end - at.start if isinstance(at, Text) else 1
-        self.found.append(file.problem(code, message, at.start, max(1, length), suggestion))
+        self._note(file, code, message, at.start, max(1, length), suggestion)
+
+    def _note(  # noqa: PLR0913, PLR0917 - what a mistake is made of
+        self, file: _File, code: Code, message: str, offset: int, length: int = 1, suggestion: str = ""
+    ) -> None:
+        """One more mistake; of very many the first are told, and that there are more."""
+        if len(self.found) < DEFINITIONS_PROBLEMS_MAX:
+            self.found.append(file.problem(code, message, offset, length, suggestion))
+        elif len(self.found) == DEFINITIONS_PROBLEMS_MAX:
+            self.found.append(file.problem("too_large", "there are more mistakes from here on", offset))
 
 
 def wrong_url(url: str) -> tuple[str, str]:
@@ -521,3 +530,8 @@ def is_inner(host: str) -> bool:
 
 def _is_nothing(value: Tree) -> bool:
     return isinstance(value, Text) and value.style == "" and value.value in ("", "~", "null")
+
+
+Reader: TypeAlias = _Reader
+File: TypeAlias = _File
+"""For `workspace_given`: definitions that stand in no file."""

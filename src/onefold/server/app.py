@@ -36,6 +36,7 @@ from onefold.runtime.supervisor import url
 from onefold.server import (
     audience_export,
     audiences,
+    backfill,
     definitions,
     deliveries,
     events,
@@ -73,6 +74,7 @@ WATCH_S = 0.5
 ROUTERS = (
     audience_export.router,
     audiences.router,
+    backfill.router,
     definitions.router,
     deliveries.router,
     events.router,

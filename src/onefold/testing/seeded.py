@@ -34,7 +34,8 @@ PURPOSES = ("marketing", "ads")
 class Seeded:
     """Everything that one seed makes."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, start_ms: int = START_MS) -> None:
+        self.start_ms = start_ms
         self._random = random.Random(seed)  # noqa: S311 (to be replayed, not to be secret)
         self._traits: dict[str, n.Type] = {}
         self._audiences: list[str] = []
@@ -48,7 +49,7 @@ class Seeded:
     def history(self, most: int = 12, least: int = 1) -> list[tuple[int, Occurrence]]:
         """Events as (when it arrived, event) in order of arrival; some are late, some of the same instant."""
         arrivals = []
-        now_ms = START_MS
+        now_ms = self.start_ms
         ties = self._random.sample(range(most), most)
         for index in range(self._random.randint(least, most)):
             now_ms += self._random.choice(STEPS_MS)

@@ -17,18 +17,26 @@ from onefold.language.durations import UNITS_MS, why_not
 from onefold.language.functions import ANY, DURATION, FUNCTIONS, MOMENT, REGEX, STEPS_MIN_MS, ZONE, Kind
 from onefold.language.instants import parse_instant
 from onefold.language.problem import Part, Problem
-from onefold.language.reading.parse import CALLABLE, EVENT_NAMES, EVENT_OBJECTS, parse_expression
+from onefold.language.reading.parse import CALLABLE, EVENT_NAMES, EVENT_OBJECTS, no_name, parse_expression
 from onefold.language.scalars import patterns
 from onefold.language.stream.inputs import named, triggers
 from onefold.language.suggest import nearest
 from onefold.language.zones import ZONES
-from onefold.limits import DEFINITION_INPUTS_MAX, DEFINITION_NAME_MAX_CHARS, DEFINITIONS_MAX, DEFINITIONS_MAX_BYTES
+from onefold.limits import (
+    DEFINITION_INPUTS_MAX,
+    DEFINITION_NAME_MAX_CHARS,
+    DEFINITIONS_MAX,
+    DEFINITIONS_MAX_BYTES,
+    DEFINITIONS_PROBLEMS_MAX,
+)
 from onefold.model.definitions import Audience, Definitions, Destination, Source, Trait
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _LATER = ("null", "nil", "undefined", "step", "without", "audience", "audiences", "profile", "event")
 RESERVED = frozenset((*n.BUILTINS, *CALLABLE, *EVENT_OBJECTS, *EVENT_NAMES, *map(str.lower, kwlist), *_LATER))
 """Names that mean something else, now or soon."""
+_PROBLEMS_MAX = 10 * DEFINITIONS_PROBLEMS_MAX
+"""More than anybody is told, so that the rest fills no memory."""
 _SUGGESTIONS_MAX = 100
 """Names that one check looks up the nearest of: each look-up goes over all names."""
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|[\w.]+|.', re.DOTALL)
@@ -48,9 +56,21 @@ class Checked(Struct, frozen=True):
     """Whose days and hours the expressions read."""
 
 
-def checked(definitions: Definitions) -> Checked:
-    """Parse and check everything, and find every mistake at once. Cost: linear in the definitions."""
-    return _Check(definitions).result()
+def checked(definitions: Definitions, *, stored: bool = False) -> Checked:
+    """Parse and check everything, and find every mistake at once. Cost: linear in the definitions.
+
+    `stored`: they are in force, or were. What is called as a function or a word of the language is now was called so
+    before there was one, and keeps its name until it is applied anew.
+    """
+    return _Check(definitions, stored=stored).result()
+
+
+def taken_names(definitions: Definitions) -> list[Problem]:
+    """Of stored definitions those that are called as a word of the language is now; until applied anew they may be."""
+    named: list[tuple[Part, str]] = [("trait", one.name) for one in definitions.traits]
+    named += [("audience", one.name) for one in definitions.audiences]
+    problems = (_wrong_name(part, name, {}) for part, name in named if name in RESERVED)
+    return [problem for problem in problems if problem is not None]
 
 
 def check_expression(text: str, traits: Mapping[str, n.Type], *, audience: bool = False) -> n.Node | list[Problem]:
@@ -76,14 +96,18 @@ class _Suggestions:
 
 
 class _Check:
-    def __init__(self, definitions: Definitions) -> None:
+    def __init__(self, definitions: Definitions, *, stored: bool) -> None:
         self.problems: list[Problem] = []
+        self._stored = stored
         if len(definitions.traits) + len(definitions.audiences) > DEFINITIONS_MAX:
             self.problems.append(
                 Problem("too_large", f"more than {DEFINITIONS_MAX} traits and audiences", in_name=True)
             )
             definitions = Definitions()
-        if (size := len(msgspec.json.encode(definitions))) > DEFINITIONS_MAX_BYTES:
+        if (broken := _half_character(definitions)) is not None:
+            self.problems.append(broken)
+            definitions = Definitions()
+        elif (size := len(msgspec.json.encode(definitions))) > DEFINITIONS_MAX_BYTES:
             message = f"all definitions together have {size} bytes; {DEFINITIONS_MAX_BYTES} are allowed"
             part, name = _first(definitions)
             self.problems.append(Problem("too_large", message, part=part, name=name, in_name=True))
@@ -121,7 +145,8 @@ class _Check:
         trees: dict[str, n.Node] = {}
         for definition in definitions:
             name = definition.name
-            if problem := _wrong_name(part, name, taken):
+            problem = _wrong_name(part, name, taken)
+            if problem and not (self._stored and problem.code == "reserved"):
                 self.problems.append(problem)
             if taken.setdefault(name, part) == part and (part, name) in self.texts:
                 continue
@@ -143,7 +168,7 @@ class _Check:
         return type_
 
     def _add(self, part: Part, name: str, problems: Iterable[Problem]) -> None:
-        for p in problems:
+        for p in problems if len(self.problems) < _PROBLEMS_MAX else ():
             self.problems.append(Problem(p.code, p.message, p.column, p.length, p.suggestion, part, name))
 
     def _bound_inputs(self, order: Iterable[tuple[Part, str]]) -> None:
@@ -233,13 +258,32 @@ def _references(node: n.Node, kind: type[n.TraitRef | n.InAudience]) -> Iterator
 
 def _first(definitions: Definitions) -> tuple[Part, str]:
     """Some definition, to show a problem of all of them at."""
+    return next(((part, each.name) for part, each in _everything(definitions)), ("", ""))
+
+
+def _everything(definitions: Definitions) -> Iterator[tuple[Part, Trait | Audience | Destination | Source]]:
     parts: tuple[tuple[Part, Iterable[Trait | Audience | Destination | Source]], ...] = (
         ("trait", definitions.traits),
         ("audience", definitions.audiences),
         ("destination", definitions.destinations),
         ("source", definitions.sources),
     )
-    return next(((part, each.name) for part, named in parts for each in named), ("", ""))
+    return ((part, each) for part, named in parts for each in named)
+
+
+def _half_character(definitions: Definitions) -> Problem | None:
+    """The first definition with half of a character (a lone surrogate): nothing that is stored or sent can hold it."""
+    try:
+        msgspec.json.encode(definitions)
+    except UnicodeEncodeError:
+        message = "a character is only half there, which no text can hold"
+        for part, each in _everything(definitions):
+            try:
+                msgspec.json.encode(each)
+            except UnicodeEncodeError:
+                return Problem("value", message, part=part, name=each.name, in_name=True)
+        return Problem("value", message)
+    return None
 
 
 class _Typer:
@@ -323,6 +367,8 @@ class _Typer:
         if node.name in self._audiences:
             message = f"`{node.name}` is an audience"
             self._wrong(node, "wrong_scope", message, f'in_audience("{node.name}")' if self._in_audience else "")
+        elif (why := no_name(node.name)) is not None:
+            self._wrong(node, "arguments", *why)
         else:
             near = self._suggestions.near(node.name)
             message = f"there is no trait `{node.name}`; what events declare is `traits.{node.name}`"

@@ -57,6 +57,19 @@ ITEM = "item"
 CONDITIONS = ("between", "in_audience", "consent", "random_share")
 """Conditions written like functions, with a reading of their own."""
 CALLABLE = (*BEHAVIOUR, *FUNCTIONS, *INSTANTS, *CONDITIONS, *QUANTIFIERS, "case")
+
+
+def no_name(word: str) -> tuple[str, str] | None:
+    """Why a word that stands alone is no name of anything, and what was meant; None where it may be one.
+
+    A trait that was defined before the word came into the language may be called so, and is still meant then: only
+    the check knows.
+    """
+    if word in EVENT_OBJECTS:
+        return f"say which field of `{word}`", f"{word}.…"
+    return (f"`{word}` is a function and needs brackets", f"{word}(…)") if word in CALLABLE else None
+
+
 _CONSENT = ("context", "consent", "categoryPreferences")
 """Where Segment's SDKs and consent wrappers say what a person has agreed to: an object of purposes."""
 _CONSTANTS = {"true": True, "false": False}
@@ -211,15 +224,13 @@ class _Reader:
             return Literal_(column, _CONSTANTS[name.lower()])
         if name.lower() in ("null", "none", "nil", "undefined"):
             return self._refuse(node, "unsupported", _MISSING, "not exists(…)")
-        if name in EVENT_OBJECTS:
-            return self._refuse(node, "arguments", f"say which field of `{name}`", f"{name}.…")
-        if name in CALLABLE:
-            return self._refuse(node, "arguments", f"`{name}` is a function and needs brackets", f"{name}(…)")
-        if scope == "event":
-            if name in EVENT_NAMES:
-                return Field(column, (name,))
-            return self._not_of_event(node, name)
-        return Builtin(column, name) if name in BUILTINS else TraitRef(column, name)
+        if scope != "event":
+            return Builtin(column, name) if name in BUILTINS else TraitRef(column, name)
+        if name in EVENT_NAMES:
+            return Field(column, (name,))
+        if (why := no_name(name)) is not None:
+            return self._refuse(node, "arguments", *why)
+        return self._not_of_event(node, name)
 
     def _not_of_event(self, node: ast.Name, name: str) -> Node:
         if name in BUILTINS:

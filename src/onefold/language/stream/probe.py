@@ -84,7 +84,7 @@ def probed(definitions: Definitions, name: str) -> Probed:
         audiences=tuple(d for d in needed.values() if isinstance(d, Audience)),
         timezone=definitions.timezone,
     )
-    whole = checked(some)
+    whole = checked(some, stored=True)
     if whole.problems:
         raise DefinitionError([problem.show() for problem in whole.problems])
     program = compile_definitions(whole, definitions.version)
