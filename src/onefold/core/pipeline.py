@@ -4,12 +4,13 @@ Each function here is pure: batch, view and program in, changes out. It owns the
 a clock: time arrives in the entries. The steps of many batches may share a `Run`, and so a commit.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from operator import attrgetter
 from typing import Any, NamedTuple
 
 from msgspec import structs
 
+from onefold.core.accounts import Round, join, renew_accounts, tell_members
 from onefold.core.admit import admit, refuse
 from onefold.core.batch import Batch, Incoming, Refused
 from onefold.core.fold import fold
@@ -23,6 +24,7 @@ from onefold.limits import SWEEP_MAX_PROFILES
 from onefold.model.changes import Changes, Cursor, View
 from onefold.model.entry import PROFILE_ID_MAX, Backfilled
 from onefold.model.position import position
+from onefold.model.profile import Profile
 from onefold.model.rules import Rules, fingerprint
 
 _NOBODY = View({}, {}, {})
@@ -48,7 +50,8 @@ def step(run: Run, batch: Batch, view: View) -> None:
 def _take(run: Run, incoming: Incoming) -> None:
     run.at(incoming.position, incoming.received_ms)
     if admit(run, incoming):
-        fold(run, resolve(run, incoming), incoming)
+        person = resolve(run, incoming)
+        fold(run, person, incoming, () if incoming.account is None else join(run, person, incoming))
 
 
 def step_again(run: Run, incoming: Iterable[Incoming], view: View) -> None:
@@ -87,24 +90,51 @@ class Found(NamedTuple):
     """Profile as it was → who that is by now, and its states."""
 
 
-def tick(place: Place, view: View, program: Program, rules: Rules) -> Changes:
-    """Wake the profiles of the view (those whose timers are due by now) and bring them to the present."""
+class About(NamedTuple):
+    """What a tick or a sweep is about, of all that is in its view."""
+
+    profiles: Collection[int]
+    rounds: Mapping[int, Round]
+    """Accounts that are to tell the next of their members."""
+
+
+def tick(place: Place, view: View, program: Program, rules: Rules, about: About) -> Changes:
+    """Wake profiles of the view (those whose timers are due by now) and bring them to the present.
+
+    With the view are also the accounts that people are to be judged by, and members whom an account tells.
+    """
     run = _run_at(place, view, program, rules)
-    for _, profile in sorted(view.profiles.items()):
+    if program.accounts is not None:
+        renew_accounts(run)
+    for profile in _of(view, about.profiles):
         run.touch(profile)
         bring_to_present(run, profile)
+    for account, members in about.rounds.items():
+        tell_members(run, account, members)
+    if program.accounts is not None:
+        mark(run)
     return run.changes(place.after())
 
 
-def sweep(place: Place, view: View, program: Program, rules: Rules) -> Changes:
-    """Judge the profiles of the view again under the definitions in force, whatever they were judged under before."""
+def sweep(place: Place, view: View, program: Program, rules: Rules, about: About) -> Changes:
+    """Judge profiles of the view again under the definitions in force, whatever they were judged under before.
+
+    With the view are also the accounts that people are to be judged by.
+    """
     run = _run_at(place, view, program, rules)
-    for _, profile in sorted(view.profiles.items()):
+    if program.accounts is not None:
+        renew_accounts(run)
+    for profile in _of(view, about.profiles):
         if profile.version != program.version:
             run.touch(profile)
             renew(run, profile)
-    last = max(view.profiles, default=0) if len(view.profiles) == SWEEP_MAX_PROFILES else -1
+    last = max(about.profiles) if len(about.profiles) == SWEEP_MAX_PROFILES else -1
     return run.changes(structs.replace(place.after(), sweeping=last))
+
+
+def _of(view: View, profiles: Iterable[int]) -> Iterator[Profile]:
+    """Those of these profiles that are there, in the order of their ids."""
+    return (view.profiles[one] for one in sorted(profiles) if one in view.profiles)
 
 
 def define(place: Place, program: Program, rules: Rules) -> Changes:
