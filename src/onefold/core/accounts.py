@@ -40,7 +40,7 @@ def join(run: Run, person: Profile, incoming: Incoming) -> Collection[Trigger]:
             return () if identical(values, link[VALUES]) else (LINK,)
         links.move(run, person, before)
         return (LINK,)
-    return (LINK,) if link[ACCOUNT] == account.id and links.copy(run, person) else ()
+    return (LINK,) if link[ACCOUNT] == account.id and links.copy_from(run, account, link) else ()
 
 
 def _take(run: Run, incoming: Incoming) -> Profile:
@@ -101,7 +101,8 @@ def _fold(run: Run, account: Profile, incoming: Incoming) -> None:
 
 
 def renew_accounts(run: Run) -> None:
-    """Judge the accounts of the view under the definitions in force, before people are judged by them."""
+    """Judge the accounts of the view, which has all, under the definitions in force; then people are judged by them."""
+    run.with_accounts = True
     for _, profile in sorted(run.profiles.items()):
         if is_account(profile.id) and profile.version < run.program.version:
             run.touch(profile)
@@ -122,7 +123,7 @@ def tell_members(run: Run, one: int, members: Round) -> None:
         if link is None or link[ACCOUNT] != one or person.version < run.program.version:
             continue
         was_behind = link[BEHIND]
-        if (changed := links.copy(run, person)) or was_behind:
+        if (changed := links.copy_from(run, account, link)) or was_behind:
             run.touch(person)
             wake(run, person, (LINK,) if changed else ())
     keeping.told(account.slots, ids, run.now_ms, more=more)

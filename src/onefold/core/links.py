@@ -13,15 +13,21 @@ from onefold.model.profile import Profile
 def copy(run: Run, person: Profile) -> bool:
     """Give a person the present values of their account; True where they are others than before.
 
-    Where the account is not in the view, the person is marked, to be woken together with it.
+    Where the view is without accounts, the person is marked, to be woken together with it.
     """
     link: State | None = person.slots.get(LINK)
     if link is None:
         return False
-    account = run.profiles.get(link[ACCOUNT])
-    link[BEHIND] = int(account is None)
+    account = run.profiles.get(link[ACCOUNT]) if run.with_accounts else None
     if account is None:
+        link[BEHIND] = 1
         return False
+    return copy_from(run, account, link)
+
+
+def copy_from(run: Run, account: Profile, link: State) -> bool:
+    """Put the present values of an account into a link to it; True where they are others than before."""
+    link[BEHIND] = 0
     values = published(account, run.program.of_account)
     if identical(values, link[VALUES]):
         return False

@@ -50,6 +50,9 @@ class Run:
         """Audiences that its profile has entered (True) or left by it, until that is told."""
         self.bonds: list[tuple[int, int]] = []
         """Profiles that met in one event, people or a person and an account: one may depend on the other."""
+        self.with_accounts = False
+        """Whether the view has the account of everybody who may have to be given its values. That of a batch of events
+        has just those which these name: what came of them would depend on how events are batched."""
         self.quiet: Container[str] = NOTHING
         """Traits and audiences that change untold at the moment."""
         self.admitted = 0
