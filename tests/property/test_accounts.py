@@ -1,4 +1,4 @@
-"""Accounts: the compiled stream against the naive reference, and what must not be seen of order, batches, partitions."""
+"""Accounts: the compiled stream against the naive reference; and what is not to be seen of order or batches."""
 
 import random
 from typing import Any

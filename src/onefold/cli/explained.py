@@ -140,7 +140,8 @@ class _Tree:
         if part.evidence is not None:
             yield from _events(part.evidence.grounds, self._at_ms, self._events, part)
         for note in part.notes:
-            yield f"[yellow]![/] {plain(_note(note, part))}"
+            of_account = note.reason == "account"
+            yield f"[dim]{plain(note.text)}[/]" if of_account else f"[yellow]![/] {plain(_note(note, part))}"
 
     def _turn(self, part: Part) -> str:
         turn = part.turn

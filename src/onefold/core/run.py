@@ -185,7 +185,7 @@ class Run:
                 due[profile_id] = (armed, to_arm)
         if self.admitted:
             self.counts["admitted"] = self.admitted
-        if self.founded:
+        if self.founded or ACCOUNTS in self.counts:
             self.counts[ACCOUNTS] = len(self.founded)
         return Changes(
             partition=self.partition,

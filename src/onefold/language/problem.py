@@ -13,6 +13,11 @@ Code = Literal[
 Part = Literal["", "source", "trait", "account_trait", "audience", "destination"]
 
 
+def shown_part(part: str) -> str:
+    """What people call a kind of definition."""
+    return part.replace("_", " ")
+
+
 class Problem(Struct, frozen=True, omit_defaults=True):
     """One mistake. `column` and `length` count characters in the expression (or in the name, where `in_name`)."""
 
@@ -29,7 +34,7 @@ class Problem(Struct, frozen=True, omit_defaults=True):
 
     def show(self) -> str:
         """One line for people."""
-        place = f"{self.part.replace('_', ' ')} {self.name}, " if self.name else ""
+        place = f"{shown_part(self.part)} {self.name}, " if self.name else ""
         hint = f"; did you mean `{self.suggestion}`?" if self.suggestion else ""
         where = "its name" if self.in_name else f"column {self.column + 1}"
         return f"{place}{where}: {self.message}{hint}"

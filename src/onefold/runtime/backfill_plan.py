@@ -4,11 +4,13 @@ from contextlib import closing
 
 from msgspec import Struct, structs
 
-from onefold.errors import NotFoundError
-from onefold.language.nodes import Kept
+from onefold.errors import InvalidRequest, NotFoundError
+from onefold.language.functions import of_account
+from onefold.language.nodes import Kept, OfAccount, slot
 from onefold.language.reading.check import Checked, checked
-from onefold.language.stream.compile import kept_by
-from onefold.language.stream.inputs import named
+from onefold.language.stream.compile import has_accounts, kept_by, kept_in
+from onefold.language.stream.inputs import named, walk
+from onefold.model.account import ID
 from onefold.model.changes import Cursor
 from onefold.model.definitions import Definitions
 from onefold.ports import Catalog, State
@@ -38,20 +40,41 @@ def has_past(place: Place) -> bool:
 def planned(old: Definitions, wanted: Definitions, *, backfill: bool, quiet: bool) -> Definitions:
     """What to save so that `wanted` comes into force: at once, or with `backfill` once it is computed over history.
 
-    `quiet`: no effect is to tell who is moved by that alone.
+    `quiet`: no effect is to tell who is moved by that alone. Raises `InvalidRequest` where what is asked of the past is
+    asked of accounts.
     """
     if quiet:
         wanted = structs.replace(wanted, quiet=tuple(_moved(old, wanted)))
+    if backfill and (names := _of_accounts(old, wanted)):
+        raise InvalidRequest(
+            f"history is not asked for what accounts have yet, and this is new: {', '.join(names)}. Apply it with "
+            "`--from-now`, and it counts from then on; apply what else is new before or after it"
+        )
     later = structs.replace(old, coming=wanted, quiet=(), note="computes over history what comes next")
     return later if backfill and missing(later) else wanted
 
 
+def _of_accounts(old: Definitions, wanted: Definitions) -> list[str]:
+    """What is new of accounts, and asks for the past: aggregates of theirs, or which account is whose."""
+    before, after = both(old), both(wanted)
+    there = {slot(kept) for node in before.accounts.values() for kept in kept_in(node)}
+    asking = {name for name, node in after.accounts.items() if not there.issuperset(map(slot, kept_in(node)))}
+    first = has_accounts(after) and not has_accounts(before)
+    return [of_account(name) for name in (sorted(after.accounts) or [ID] if first else sorted(asking))]
+
+
 def _moved(old: Definitions, wanted: Definitions) -> list[str]:
     """Traits and audiences that are new or say something else, by themselves or by a trait that they name."""
-    found = {change.name for change in changes(old, wanted) if change.part in ("trait", "audience") and change.after}
+    differs = [(change.part, change.name) for change in changes(old, wanted) if change.after]
+    found = {name for part, name in differs if part in ("trait", "audience")}
     trees: Checked = checked(wanted)
+    of_accounts = {name for part, name in differs if part == "account_trait"}
+    for name, node in trees.accounts.items():
+        if not of_accounts.isdisjoint(each.name for each in named(node)):
+            of_accounts.add(name)
     for name, node in (*trees.traits.items(), *trees.audiences.items()):  # Traits come after those that they name.
-        if not found.isdisjoint(each.name for each in named(node)):
+        mentioned = {each.name for each in walk(node) if isinstance(each, OfAccount)}
+        if not of_accounts.isdisjoint(mentioned) or not found.isdisjoint(each.name for each in named(node)):
             found.add(name)
     return sorted(found)
 

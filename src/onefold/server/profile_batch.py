@@ -86,7 +86,7 @@ def _numbers(state: State, rules: Rules, asked: Sequence[str]) -> list[int | Non
     spelled: list[str | None] = []
     for n, text in enumerate(asked):
         namespace, colon, value = text.partition(":")
-        if not colon and position.parse(text) is None:
+        if not namespace or (not colon and position.parse(text) is None):
             raise InvalidRequest(f"profiles[{n}]: {NAMING}")
         spelled.append(identifiers.normalise(namespace, value, rules) if colon else None)
     owners = state.owners({name for name in spelled if name is not None})

@@ -59,7 +59,7 @@ def find(state: Any, rules: Rules, text: str) -> Profile:
     number = position.parse(text)
     if number is None:
         namespace, colon, value = text.partition(":")
-        if not colon:
+        if not colon or not namespace:
             raise InvalidRequest(NAMING)
         spelled = identifiers.normalise(namespace, value, rules)
         number = None if spelled is None else state.lookup(spelled)

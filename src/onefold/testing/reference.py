@@ -163,7 +163,7 @@ class _Profile(_Scope):
     def __init__(self, person: Person, place: Place) -> None:
         self.person, self.place, self.now_ms = person, place, place.now_ms
 
-    def name(self, node: n.Node) -> Any:  # noqa: PLR0911 (a table, one case for each node)
+    def name(self, node: n.Node) -> Any:  # noqa: C901, PLR0911 (a table, one case for each node)
         match node:
             case n.TraitRef(name=name):
                 return self.place.computed.get(name)

@@ -55,7 +55,7 @@ class _Definition:
         self.name = name
         self.node = node
         self.audience = audience
-        self.slots = {n.slot(kept): kept for kept in _kept(node)}
+        self.slots = {n.slot(kept): kept for kept in kept_in(node)}
         self.traits = {part.name for part in named(node) if isinstance(part, n.TraitRef)}
         self.audiences = {part.name for part in named(node) if isinstance(part, n.InAudience)}
         """Audiences that it names."""
@@ -123,7 +123,7 @@ def _add_inherited_triggers(definitions: list[_Definition]) -> None:
             definition.undecided = definition.undecided or by_name[name].undecided
 
 
-def _kept(node: n.Node) -> Iterator[n.Kept]:
+def kept_in(node: n.Node) -> Iterator[n.Kept]:
     """All that the expression needs kept."""
     for part in walk(node):
         if isinstance(part, n.Kept):
@@ -135,7 +135,7 @@ def _kept(node: n.Node) -> Iterator[n.Kept]:
 def kept_by(checked: Checked) -> dict[str, n.Kept]:
     """All that these definitions need kept, by its slot."""
     nodes = (*checked.traits.values(), *checked.audiences.values())
-    return {n.slot(kept): kept for node in nodes for kept in _kept(node)}
+    return {n.slot(kept): kept for node in nodes for kept in kept_in(node)}
 
 
 def event_fields(node: n.Node) -> Iterator[n.Field]:
