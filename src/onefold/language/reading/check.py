@@ -169,8 +169,9 @@ class _Check:
     def _bound_inputs(self, order: Iterable[tuple[Part, str]]) -> None:
         """The first definition, in this order of dependence, that depends on too much."""
         inputs: dict[str, frozenset[str]] = {}
+        trees = {"trait": self.trait_trees, "audience": self.audience_trees, "account_trait": self.account_trees}
         for part, name in order:
-            node = self._trees_of(part)[name]
+            node = trees[part][name]
             found = frozenset(triggers(node))
             for used in named(node):
                 more = inputs.get(used.name, frozenset())
@@ -180,14 +181,6 @@ class _Check:
                 self.problems.append(Problem("too_large", message, part=part, name=name))
                 return
             inputs[name] = found
-
-    def _trees_of(self, part: Part) -> dict[str, n.Node]:
-        match part:
-            case "trait":
-                return self.trait_trees
-            case "audience":
-                return self.audience_trees
-        return self.account_trees
 
     def _circle(self, part: Part, around: list[str], column: int) -> None:
         used, name = around[-1], around[-2]
