@@ -10,7 +10,7 @@ from onefold.core import links
 from onefold.core.batch import Incoming
 from onefold.core.fold import declare_all
 from onefold.core.renew import bring_to_present, renew
-from onefold.core.run import Run
+from onefold.core.run import NOTHING, Run
 from onefold.core.timers import wake
 from onefold.language.keeping import accounts as keeping
 from onefold.language.keeping.accounts import ACCOUNT, AT, BEHIND, TIE, VALUES, State
@@ -18,7 +18,7 @@ from onefold.language.stream.program import Trigger
 from onefold.language.values import identical
 from onefold.limits import RECENT_EVENTS_MAX
 from onefold.model.account import LINK, group_of, published
-from onefold.model.position import account_id, is_account
+from onefold.model.position import account_id, home, is_account
 from onefold.model.profile import Profile
 
 Round = tuple[Sequence[int], bool]
@@ -53,9 +53,7 @@ def _take(run: Run, incoming: Incoming) -> Profile:
         account = _found(run, incoming, who.identifiers[0]) if owner is None else run.profiles[owner]
         who.settle(account)
     run.touch(account)
-    if account.version < run.program.version:
-        renew(run, account)
-    elif account.due_ms <= run.now_ms:
+    if account.due_ms <= run.now_ms:
         bring_to_present(run, account)
     return account
 
@@ -83,6 +81,8 @@ def _fold(run: Run, account: Profile, incoming: Incoming) -> None:
     program = run.program_of(account)
     account.now_ms = now_ms
     account.events += 1
+    if account.events == 1:
+        account.first_seen_ms = account.last_seen_ms = at_ms
     account.first_seen_ms = min(account.first_seen_ms, at_ms)
     account.last_seen_ms = max(account.last_seen_ms, at_ms)
     account.recent.append(run.partition << 56 | incoming.position)
@@ -101,10 +101,13 @@ def _fold(run: Run, account: Profile, incoming: Incoming) -> None:
 
 
 def renew_accounts(run: Run) -> None:
-    """Judge the accounts of the view, which has all, under the definitions in force; then people are judged by them."""
+    """Judge the accounts that are at home here under the definitions in force; then people may be judged by them.
+
+    The view has all accounts that are needed. Those of other homes are renewed there, like everybody, and tell then.
+    """
     run.with_accounts = True
     for _, profile in sorted(run.profiles.items()):
-        if is_account(profile.id) and profile.version < run.program.version:
+        if is_account(profile.id) and home(profile.id) == run.partition and profile.version < run.program.version:
             run.touch(profile)
             renew(run, profile)
 
@@ -118,6 +121,7 @@ def tell_members(run: Run, one: int, members: Round) -> None:
     if keeping.next_after(account.slots) is None:
         return
     ids, more = members
+    run.quiet = run.program.quiet if keeping.is_hushed(account.slots) else NOTHING
     for person in filter(None, map(run.profiles.get, ids)):
         link: State | None = person.slots.get(LINK)
         if link is None or link[ACCOUNT] != one or person.version < run.program.version:
@@ -126,5 +130,6 @@ def tell_members(run: Run, one: int, members: Round) -> None:
         if (changed := links.copy_from(run, account, link)) or was_behind:
             run.touch(person)
             wake(run, person, (LINK,) if changed else ())
+    run.quiet = NOTHING
     keeping.told(account.slots, ids, run.now_ms, more=more)
     wake(run, account)

@@ -28,7 +28,7 @@ def renew(run: Run, profile: Profile) -> None:
     if before:
         move(run, profile, before)
         copy(run, profile)
-    run.quiet = program.quiet
+    run.quiet = run.program.quiet
     wake(run, profile)
     for name in [name for name in profile.computed if name not in program.trait_names]:
         del profile.computed[name]
@@ -42,8 +42,9 @@ def renew(run: Run, profile: Profile) -> None:
 
 
 def _let_go(run: Run, account: Profile) -> None:
-    """Where no definition has to do with accounts, one has its name and what events declared, and comes due no more."""
-    account.slots, account.computed, account.due_ms = {}, {}, NEVER_MS
+    """Where no definition has to do with accounts, one has nothing but its name; if some have again, it begins anew."""
+    account.slots, account.computed, account.declared, account.due_ms = {}, {}, {}, NEVER_MS
+    account.events, account.recent = 0, []
     account.now_ms = run.now_ms
 
 

@@ -126,7 +126,7 @@ class Run:
     def _publish(self, account: Profile) -> None:
         """What has changed of an account has no effect of its own: its members are told, if they are judged by it."""
         if not self.program.of_account.isdisjoint(self.changed):
-            begin_telling(account.slots, self.now_ms)
+            begin_telling(account.slots, self.now_ms, hushed=bool(self.quiet))
             account.due_ms = min(account.due_ms, self.now_ms)
         self.changed = {}
 

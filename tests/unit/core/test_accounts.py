@@ -212,7 +212,8 @@ def test_definitions_that_come_and_go_take_their_accounts_along() -> None:
     world.define(structs.replace(DEFINITIONS, version=3))
     world.send(used("ann"))
     world.pass_time(1)
-    assert world.person("user_id:ann").computed == {"plan": "pro", "company": "acme"}
+    assert world.person("user_id:ann").computed == {"company": "acme"}
+    assert world.profile(":acme").events == 1
     assert world.profile(":acme").computed == {"seats_used": 1, "uses_1h": 1}
     assert world.person("user_id:dan").computed == {}
 

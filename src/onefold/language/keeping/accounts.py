@@ -15,7 +15,7 @@ from onefold.model.account import LINK, TELLING
 AT, TIE, ACCOUNT, GROUP, BEHIND, VALUES = range(6)
 """Of a link: the event that said it (time, fingerprint), the account (id, name), whether the copy may be old, the copy.
 """
-_AFTER, _STOP, _AGAIN, _SINCE = range(4)
+_AFTER, _STOP, _AGAIN, _SINCE, _HUSHED = range(5)
 _AT_ONCE_MS = 1
 """Before any instant: whoever has a copy that may be old is woken as soon as may be."""
 
@@ -87,13 +87,21 @@ def link(slots: MutableMapping[str, Any]) -> State | None:
     return state
 
 
-def begin_telling(slots: MutableMapping[str, Any], now_ms: int) -> None:
-    """An account's values have changed: everybody is to be told, beginning with who comes next."""
+def begin_telling(slots: MutableMapping[str, Any], now_ms: int, *, hushed: bool) -> None:
+    """An account's values have changed: everybody is to be told, beginning with who comes next.
+
+    `hushed`: by new definitions alone, some of which come quietly.
+    """
     state = slots.get(TELLING)
     if state is None:
-        slots[TELLING] = [0, 0, 0, now_ms]
+        slots[TELLING] = [0, 0, 0, now_ms, int(hushed)]
     else:
-        state[_STOP], state[_AGAIN] = state[_AFTER], 0
+        state[_STOP], state[_AGAIN], state[_HUSHED] = state[_AFTER], 0, int(hushed and state[_HUSHED])
+
+
+def is_hushed(slots: MutableMapping[str, Any]) -> bool:
+    """Whether the account is on its way because of new definitions alone, some of which come quietly."""
+    return bool(slots[TELLING][_HUSHED])
 
 
 def next_after(slots: MutableMapping[str, Any]) -> int | None:
