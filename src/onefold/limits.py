@@ -105,6 +105,8 @@ BACKFILL_MAX_PROFILES = 1_000
 """Profiles that one entry brings what history holds of them."""
 BACKFILL_MAX_BYTES = MIB
 """What one entry brings; with its last profile it stays well below RECORD_MAX_BYTES."""
+BACKFILL_MAX_ACCOUNTS = 10_000
+"""Accounts of one person to which a backfill adds; who names more is no member of a company."""
 BACKFILL_AHEAD = 2
 """Such entries that wait to be folded in one partition: live events never wait behind more."""
 
@@ -195,6 +197,7 @@ assert EVENT_MAX_BYTES <= BATCH_MAX_BYTES <= IMPORT_MAX_BYTES < RECORD_MAX_BYTES
 assert DEFINITIONS_MAX_BYTES < RECORD_MAX_BYTES
 assert BATCH_MAX_EVENTS < RECORD_EVENTS_MAX
 assert IDENTIFIER_MAX_BYTES < 511
+assert 2 * BACKFILL_MAX_ACCOUNTS < RECORD_EVENTS_MAX
 assert sum(DELIVERY_RETRY_SCHEDULE_S) < DELIVERY_PENDING_S < DELIVERY_PARKED_S
 assert 3 * BOOK_RENEW_S < BOOK_LEASE_S
 assert STEP_MAX_EVENTS >= BATCH_MAX_EVENTS

@@ -4,20 +4,21 @@ An account is a profile of its own, with the definitions of accounts. Nothing he
 account is a fold of the events that name it, and a person's account is the one that their latest naming event says.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from onefold.core import links
 from onefold.core.batch import Incoming
 from onefold.core.fold import declare_all
+from onefold.core.merge import add_state, declare
 from onefold.core.renew import bring_to_present, renew
 from onefold.core.run import NOTHING, Run
-from onefold.core.timers import wake
+from onefold.core.timers import arm, wake
 from onefold.language.keeping import accounts as keeping
-from onefold.language.keeping.accounts import ACCOUNT, AT, BEHIND, TIE, VALUES, State
+from onefold.language.keeping.accounts import ACCOUNT, AT, BEHIND, GROUP, TIE, VALUES, State
 from onefold.language.stream.program import Trigger
 from onefold.language.values import identical
 from onefold.limits import RECENT_EVENTS_MAX
-from onefold.model.account import LINK, group_of, published
+from onefold.model.account import LINK, AccountPast, group_of, published
 from onefold.model.position import account_id, home, is_account
 from onefold.model.profile import Profile
 
@@ -50,7 +51,10 @@ def _take(run: Run, incoming: Incoming) -> Profile:
     account = run.profiles.get(who.owner)
     if account is None:
         owner = run.owners.get(who.identifiers[0])
-        account = _found(run, incoming, who.identifiers[0]) if owner is None else run.profiles[owner]
+        if owner is None:
+            account = _found(run, who.identifiers[0], account_id(run.partition, incoming.position), incoming.at_ms)
+        else:
+            account = run.profiles[owner]
         who.settle(account)
     run.touch(account)
     if account.due_ms <= run.now_ms:
@@ -58,15 +62,16 @@ def _take(run: Run, incoming: Incoming) -> Profile:
     return account
 
 
-def _found(run: Run, incoming: Incoming, identifier: str) -> Profile:
-    now_ms, program = run.now_ms, run.program
+def _found(run: Run, identifier: str, one: int, at_ms: int) -> Profile:
+    """A new account, by an event of this time."""
+    now_ms = run.now_ms
     account = Profile(
-        id=account_id(run.partition, incoming.position),
+        id=one,
         created_at_ms=now_ms,
-        first_seen_ms=incoming.at_ms,
-        last_seen_ms=incoming.at_ms,
+        first_seen_ms=at_ms,
+        last_seen_ms=at_ms,
         now_ms=now_ms,
-        version=program.version,
+        version=run.program.version,
         identifiers={identifier: now_ms},
     )
     run.profiles[account.id] = account
@@ -98,6 +103,36 @@ def _fold(run: Run, account: Profile, incoming: Incoming) -> None:
         run.tell(account, "event")
     else:
         run.judge(account, (*handler.triggers, *declared), "event")
+
+
+def add_pasts(run: Run, pasts: Mapping[str, AccountPast]) -> None:
+    """Add to accounts what came of events before they were kept; those that are not known are made."""
+    for n, (identifier, past) in enumerate(pasts.items()):
+        owner = run.owners.get(identifier)
+        if owner is None:
+            one = account_id(run.partition, run.position + n)
+            account = _found(run, identifier, one, past.first_seen_ms)
+        else:
+            account = run.profiles[owner]
+        run.touch(account)
+        if past.events:
+            began = not account.events
+            account.events += past.events
+            account.first_seen_ms = past.first_seen_ms if began else min(account.first_seen_ms, past.first_seen_ms)
+            account.last_seen_ms = past.last_seen_ms if began else max(account.last_seen_ms, past.last_seen_ms)
+        for name, declared in past.declared.items():
+            declare(account.declared, name, declared)
+        program = run.program_of(account)
+        for key, state in past.slots.items():
+            if key in program.slots:
+                add_state(account.slots, key, state, program, account.id)
+        arm(account, program)
+
+
+def named(run: Run, link: State) -> State:
+    """A link of the past, which knows its account by name alone, with the id of it."""
+    link[ACCOUNT] = run.owners[f":{link[GROUP]}"]
+    return link
 
 
 def renew_accounts(run: Run) -> None:

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 from msgspec import structs
 
-from onefold.core.accounts import Round, join, renew_accounts, tell_members
+from onefold.core.accounts import Round, add_pasts, join, named, renew_accounts, tell_members
 from onefold.core.admit import admit, refuse
 from onefold.core.batch import Batch, Incoming, Refused
 from onefold.core.fold import fold
+from onefold.core.links import accounts_in, move
 from onefold.core.merge import add_state
 from onefold.core.renew import bring_to_present, mark, renew
 from onefold.core.resolve import resolve
@@ -21,6 +22,7 @@ from onefold.core.run import Run
 from onefold.core.timers import arm
 from onefold.language.stream.program import Program
 from onefold.limits import SWEEP_MAX_PROFILES
+from onefold.model.account import LINK, AccountPast
 from onefold.model.changes import Changes, Cursor, View
 from onefold.model.entry import PROFILE_ID_MAX, Backfilled
 from onefold.model.position import position
@@ -88,6 +90,8 @@ class Found(NamedTuple):
     upto: int
     people: dict[int, tuple[int, dict[str, Any]]]
     """Profile as it was → who that is by now, and its states."""
+    accounts: Mapping[str, AccountPast] = {}
+    """Identifier → what is added to the account."""
 
 
 class About(NamedTuple):
@@ -140,7 +144,8 @@ def _of(view: View, profiles: Iterable[int]) -> Iterator[Profile]:
 def define(place: Place, program: Program, rules: Rules) -> Changes:
     """From here on the program's definitions are in force; who was judged under others is swept next."""
     run = _run_at(place, _NOBODY, program, rules)
-    filled = 0 if program.gathered else -1
+    accounts = program.accounts
+    filled = 0 if program.gathered or (accounts is not None and accounts.gathered) else -1
     after = structs.replace(place.after(), version=program.version, sweeping=0, since=place.offset, filled=filled)
     return run.changes(after)
 
@@ -148,15 +153,19 @@ def define(place: Place, program: Program, rules: Rules) -> Changes:
 def fill(place: Place, view: View, program: Program, rules: Rules, found: Found) -> Changes:
     """Add what history holds of profiles to what has been gathered since the definitions came into force.
 
-    The view holds whoever these profiles are by now.
+    The view holds whoever these profiles are by now, and those of the accounts that are known.
     """
     run = _run_at(place, view, program, rules)
+    add_pasts(run, found.accounts)
     for origin, (survivor, states) in found.people.items():
         profile = view.profiles[survivor]
         run.touch(profile)
+        before = accounts_in(profile.slots)
         for key, state in states.items():
             if key in program.slots:
-                add_state(profile.slots, key, state, program, origin)
+                add_state(profile.slots, key, named(run, state) if key == LINK else state, program, origin)
+        if LINK in states:
+            move(run, profile, before)
         arm(profile, program)
     mark(run)
     filled = -1 if found.upto == PROFILE_ID_MAX else found.upto

@@ -6,7 +6,10 @@ Its members are a relation in the state, like the members of an audience.
 
 from typing import Any
 
-from onefold.model.profile import Profile
+from msgspec import Struct
+
+from onefold.limits import NEVER_MS
+from onefold.model.profile import Declared, Profile
 
 LINK = "account"
 """The slot in which a person keeps which account is theirs; no aggregate's slot is called so."""
@@ -23,14 +26,24 @@ ID = "id"
 TRAITS = "traits"
 
 
-def identifier_of(group: str) -> str:
-    """The identifier of an account's profile: those of people have a namespace before the colon."""
-    return f":{group}"
+class AccountPast(Struct, array_like=True):
+    """What some events of the past add to the account that they name."""
+
+    events: int = 0
+    first_seen_ms: int = NEVER_MS
+    last_seen_ms: int = 0
+    declared: dict[str, Declared] = {}
+    slots: dict[str, Any] = {}
 
 
 def group_of(account: Profile) -> str:
-    """What the account is called."""
-    return next(iter(account.identifiers))[1:]
+    """What the account is called: its identifier has no namespace before the colon, as those of people have."""
+    return group_in(next(iter(account.identifiers)))
+
+
+def group_in(identifier: str) -> str:
+    """What the account of this identifier is called."""
+    return identifier[1:]
 
 
 def members_of(account: int) -> str:

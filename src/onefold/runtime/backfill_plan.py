@@ -4,26 +4,32 @@ from contextlib import closing
 
 from msgspec import Struct, structs
 
-from onefold.errors import InvalidRequest, NotFoundError
-from onefold.language.functions import of_account
-from onefold.language.nodes import Kept, OfAccount, slot
+from onefold.errors import NotFoundError
+from onefold.language.nodes import OfAccount
 from onefold.language.reading.check import Checked, checked
-from onefold.language.stream.compile import has_accounts, kept_by, kept_in
+from onefold.language.stream.compile import kept_by, kept_by_accounts
 from onefold.language.stream.inputs import named, walk
-from onefold.model.account import ID
 from onefold.model.changes import Cursor
 from onefold.model.definitions import Definitions
 from onefold.ports import Catalog, State
+from onefold.runtime.backfill_past import Lacking
 from onefold.runtime.difference import changes
 from onefold.runtime.versions import both
 from onefold.storage.place import Place
 
 
-def missing(definitions: Definitions) -> dict[str, Kept]:
-    """By slot, what the definitions that are to come need kept of events, and those in force do not."""
-    there = kept_by(both(definitions))
-    coming = {} if definitions.coming is None else kept_by(both(definitions.coming))
-    return {key: aggregate for key, aggregate in coming.items() if key not in there}
+def missing(definitions: Definitions) -> Lacking:
+    """What the definitions that are to come need kept of events, and those in force do not."""
+    if definitions.coming is None:
+        return Lacking({}, {}, accounts=False)
+    now, coming = both(definitions), both(definitions.coming)
+    there, there_of_accounts = kept_by(now), kept_by_accounts(now)
+    of_accounts = kept_by_accounts(coming)
+    return Lacking(
+        {key: kept for key, kept in kept_by(coming).items() if key not in there},
+        {key: kept for key, kept in (of_accounts or {}).items() if key not in (there_of_accounts or {})},
+        accounts=of_accounts is not None and there_of_accounts is None,
+    )
 
 
 def has_past(place: Place) -> bool:
@@ -40,27 +46,12 @@ def has_past(place: Place) -> bool:
 def planned(old: Definitions, wanted: Definitions, *, backfill: bool, quiet: bool) -> Definitions:
     """What to save so that `wanted` comes into force: at once, or with `backfill` once it is computed over history.
 
-    `quiet`: no effect is to tell who is moved by that alone. Raises `InvalidRequest` where what is asked of the past is
-    asked of accounts.
+    `quiet`: no effect is to tell who is moved by that alone.
     """
     if quiet:
         wanted = structs.replace(wanted, quiet=tuple(_moved(old, wanted)))
-    if backfill and (names := _of_accounts(old, wanted)):
-        raise InvalidRequest(
-            f"history is not asked for what accounts have yet, and this is new: {', '.join(names)}. Apply it with "
-            "`--from-now`, and it counts from then on; apply what else is new before or after it"
-        )
     later = structs.replace(old, coming=wanted, quiet=(), note="computes over history what comes next")
     return later if backfill and missing(later) else wanted
-
-
-def _of_accounts(old: Definitions, wanted: Definitions) -> list[str]:
-    """What is new of accounts, and asks for the past: aggregates of theirs, or which account is whose."""
-    before, after = both(old), both(wanted)
-    there = {slot(kept) for node in before.accounts.values() for kept in kept_in(node)}
-    asking = {name for name, node in after.accounts.items() if not there.issuperset(map(slot, kept_in(node)))}
-    first = has_accounts(after) and not has_accounts(before)
-    return [of_account(name) for name in (sorted(after.accounts) or [ID] if first else sorted(asking))]
 
 
 def _moved(old: Definitions, wanted: Definitions) -> list[str]:

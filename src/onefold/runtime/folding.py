@@ -23,7 +23,7 @@ from onefold.limits import KIB, STEP_MAX_EVENTS, SWEEP_MAX_PROFILES, TICK_MAX_TI
 from onefold.model import profile as profiles
 from onefold.model.account import members_of
 from onefold.model.changes import Changed, Changes, Cursor, View
-from onefold.model.entry import Backfilled, Defined, Entry, Received, Ruled, Sweep, Tick, decode_states
+from onefold.model.entry import Backfilled, Defined, Entry, Received, Ruled, Sweep, Tick, decode_accounts, decode_states
 from onefold.model.position import is_account
 from onefold.model.profile import Profile
 from onefold.model.rules import fingerprint
@@ -290,7 +290,7 @@ class Folding:
                 case Backfilled() if pipeline.is_next(entry, place.before):
                     found = self._found(entry)
                     survivors = {survivor for survivor, _ in found.people.values()}
-                    view = self._load(pending, (), survivors, ())
+                    view = self._load(pending, [Who((name,)) for name in found.accounts], survivors, ())
                     if not survivors <= view.profiles.keys():
                         raise Conflict(f"a profile of partition {place.partition} was absorbed meanwhile")
                     changes = pipeline.fill(place, view, program, rules, found)
@@ -338,7 +338,8 @@ class Folding:
         """What an entry brings, with who its profiles are by now; those that are no more are left out."""
         states = decode_states(entry.states)
         alive = self._state.survivors(states)
-        return Found(entry.upto, {one: (profiles.decode(data).id, states[one]) for one, data in alive.items()})
+        people = {one: (profiles.decode(data).id, states[one]) for one, data in alive.items()}
+        return Found(entry.upto, people, decode_accounts(entry.accounts) if entry.accounts else {})
 
     @contextmanager
     def _pending(self) -> "Iterator[_Pending]":

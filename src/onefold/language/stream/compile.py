@@ -71,13 +71,14 @@ def compile_definitions(
     version: int,
     gathered: Mapping[str, n.Kept] | None = None,
     *,
-    quiet: Iterable[str] = (),
+    of_accounts: Mapping[str, n.Kept] | None = None,
     parts_max: int = HANDLERS_MAX_PARTS,
 ) -> Program:
     """The program of checked definitions (`checked.problems` must be empty).
 
-    `gathered`: what is to be kept, by slot, although these definitions do not mention it. `quiet`: as
-    `Definitions.quiet`. `parts_max`: how many slots and definitions the functions of all event names may write out.
+    `gathered`: what is to be kept, by slot, although these definitions do not mention it. `of_accounts`: what accounts
+    are to keep likewise; None: nothing, nor any account that these definitions do not ask for. `parts_max`: how many
+    slots and definitions the functions of all event names may write out.
     """
     assert not checked.problems
     definitions = [_Definition(name, node, audience=False) for name, node in checked.traits.items()]
@@ -85,10 +86,11 @@ def compile_definitions(
     _add_inherited_triggers(definitions)
     compiler = _Compiler(definitions, gathered or {}, Surroundings(checked.types, checked.timezone), version)
     compiler.parts_left = parts_max
-    if has_accounts(checked):
-        compiler.join(_of_accounts(checked, version, parts_max))
+    if has_accounts(checked) or of_accounts is not None:
+        compiler.join(_of_accounts(checked, version, of_accounts or {}, parts_max))
     program = compiler.program()
-    program.quiet = frozenset(quiet)
+    if not has_accounts(checked) and of_accounts is not None:
+        program.gathered |= LINKS.keys()
     program.of_account = of_account(checked)
     return program
 
@@ -104,10 +106,10 @@ def of_account(checked: Checked) -> frozenset[str]:
     return frozenset(part.name for node in nodes for part in walk(node) if isinstance(part, n.OfAccount))
 
 
-def _of_accounts(checked: Checked, version: int, parts_max: int) -> "_Compiler":
+def _of_accounts(checked: Checked, version: int, gathered: Mapping[str, n.Kept], parts_max: int) -> "_Compiler":
     definitions = [_Definition(name, node, audience=False) for name, node in checked.accounts.items()]
     _add_inherited_triggers(definitions)
-    compiler = _Compiler(definitions, {}, Surroundings(checked.account_types, checked.timezone), version)
+    compiler = _Compiler(definitions, gathered, Surroundings(checked.account_types, checked.timezone), version)
     compiler.parts_left = parts_max
     compiler.slots |= TELLINGS
     return compiler
@@ -136,6 +138,13 @@ def kept_by(checked: Checked) -> dict[str, n.Kept]:
     """All that these definitions need kept, by its slot."""
     nodes = (*checked.traits.values(), *checked.audiences.values())
     return {n.slot(kept): kept for node in nodes for kept in kept_in(node)}
+
+
+def kept_by_accounts(checked: Checked) -> dict[str, n.Kept] | None:
+    """All that accounts need kept, by its slot; None where these definitions have nothing to do with accounts."""
+    if not has_accounts(checked):
+        return None
+    return {n.slot(kept): kept for node in checked.accounts.values() for kept in kept_in(node)}
 
 
 def event_fields(node: n.Node) -> Iterator[n.Field]:
