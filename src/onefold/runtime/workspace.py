@@ -226,7 +226,7 @@ class _Reader:
             before = self.places[part, key.value]
             line = before.file.problem("duplicate", "", before.name.start).line
             message = f"there is already a {shown_part(part)} `{key.value}`, in {before.file.name}, line {line}"
-            self._wrong(file, "duplicate", message.replace("a audience", "an audience"), key)
+            self._wrong(file, "duplicate", message.replace("a a", "an a"), key)
             return
         self.places[part, key.value] = _Place(file, key)
         if part in ("source", "destination"):
