@@ -71,6 +71,8 @@ def _future(answer: Answer, at_ms: int, beyond_ms: int | None) -> str:
     turn = answer.turn
     if turn is None:
         until = "" if beyond_ms is None else f" before {show_instant(beyond_ms)}"
+        if beyond_ms == at_ms:
+            until = ", but for what the account has"
         return f"[dim]time alone does not change it{until}[/]"
     if answer.kind == "audience":
         return f"[cyan]{'enters' if turn.value is True else 'leaves'} by itself {_when(turn.at_ms, at_ms)}[/]"

@@ -83,8 +83,12 @@ class _Explaining:
             seen=len(self._pasts),
             since_ms=profile.audiences.get(answer.name) if answer.kind == "audience" else None,
             late_ms=self._late_ms,
-            beyond_ms=self._turns.beyond_ms,
+            beyond_ms=self._at_ms if self._asks_for_account() else self._turns.beyond_ms,
         )
+
+    def _asks_for_account(self) -> bool:
+        """Whether anything is the account's: when that will change by itself, the person's events do not tell."""
+        return any(isinstance(each.node, n.OfAccount) for whole in self._asked.probes.values() for each in whole.walk())
 
     def _confirmed(self, decided: frozenset[int], answer: Answer) -> bool:
         """Try it: whether these events alone give the same answer."""

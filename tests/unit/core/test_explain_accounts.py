@@ -38,6 +38,7 @@ def test_an_audience_that_reads_the_account_names_it_and_the_event_that_did() ->
     assert [ground.name for ground in seats.evidence.grounds] == ["group"]
     assert [ground.position for ground in found.grounds] == [ground.position for ground in seats.evidence.grounds]
     assert found.confirmed
+    assert found.beyond_ms == found.at_ms
 
 
 def test_a_trait_that_the_account_declares_is_explained() -> None:
