@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from onefold.core.links import accounts_in, merged
 from onefold.core.run import Run
 from onefold.language.stream.program import IDENTITY, SEEN, Program, Trigger
 from onefold.limits import RECENT_EVENTS_MAX
@@ -14,12 +15,15 @@ def absorb(run: Run, a: Profile, b: Profile, first: str, second: str) -> Profile
     keep, gone = (a, b) if (a.created_at_ms, a.id) <= (b.created_at_ms, b.id) else (b, a)
     run.touch(keep)
     run.touch(gone)
+    mine, theirs = accounts_in(keep.slots), accounts_in(gone.slots)
     triggers = _combine(keep, gone, run.program)
     keep.merges.append(Merge(gone.id, run.partition, run.position, run.now_ms))
     for identifier in gone.identifiers:
         run.owners[identifier] = run.moved[identifier] = keep.id
     for audience in gone.audiences:
         run.members[audience][gone.id] = 0
+    if theirs:
+        merged(run, keep, mine, (gone.id, theirs))
     run.absorbed[gone.id] = keep.id
     del run.touched[gone.id], run.profiles[gone.id]
     run.effects.append(Merged(keep.id, run.position, run.number(), run.now_ms, gone.id, first, second, "shared_event"))

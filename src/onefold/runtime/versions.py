@@ -14,7 +14,7 @@ from onefold.language.shadow import with_shadow
 from onefold.model.catalog import VersionRow
 from onefold.model.definitions import Audience, Definitions, is_shadow, live_name
 from onefold.ports import Catalog
-from onefold.runtime.difference import difference
+from onefold.runtime.difference import changes, difference
 
 
 class Change(Struct):
@@ -30,8 +30,8 @@ class Change(Struct):
 def in_shadow(live: Definitions, candidate: Definitions) -> Definitions:
     """The live definitions with the candidate in shadow, instead of one that may be there already.
 
-    Raises `InvalidRequest` where it says what is live, or has another time zone; `DefinitionError` where both together
-    are too many.
+    Raises `InvalidRequest` where it says what is live, or has another time zone or traits of accounts;
+    `DefinitionError` where both together are too many.
     """
     alone = _content(candidate)
     if alone.timezone != live.timezone:
@@ -39,6 +39,8 @@ def in_shadow(live: Definitions, candidate: Definitions) -> Definitions:
             f"the workspace's time zone is {live.timezone}, the candidate's {alone.timezone}: both are judged by one "
             "clock, so apply the new zone first, or keep it"
         )
+    if any(change.part == "account_trait" for change in changes(live, alone)):
+        raise InvalidRequest("traits of accounts do not run in shadow: apply those first, or keep them as they are")
     if not difference(structs.replace(live, shadow=None), alone):
         raise InvalidRequest(f"version {live.version} says the same already: there is nothing to run in shadow")
     return _sound(structs.replace(live, shadow=alone, coming=None, quiet=(), note="in shadow"))

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from onefold import registry
 from onefold.errors import DefinitionError
-from onefold.language.problem import Code, Part, Problem
+from onefold.language.problem import Code, Part, Problem, shown_part
 from onefold.language.reading.check import checked
 from onefold.language.suggest import nearest
 from onefold.language.zones import ZONES
@@ -35,6 +35,8 @@ from onefold.runtime.yaml_tree import Items, Pairs, Text, Tree, Unreadable, offs
 SECTIONS: dict[str, Part] = {
     "sources": "source", "traits": "trait", "audiences": "audience", "destinations": "destination",
 }  # fmt: skip
+ACCOUNTS = "accounts"
+"""A part that has sections of its own: the traits of accounts."""
 PRIVATE_HOSTS = "allow_private_hosts"
 """A part of a file that defines nothing: hosts of inner addresses that destinations may be sent to."""
 TIMEZONE = "timezone"
@@ -48,6 +50,9 @@ _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]+(%\w+)?")
 _LINE_SHOWN_CHARS = 160
 _TIMEOUT_MAX_S = 300.0
 _CONCURRENCY_MAX = 256
+
+_SECTION: dict[Part, str] = {"account_trait": f"{ACCOUNTS}.traits"}
+"""Sections that are called otherwise than what they define."""
 
 Definition = TypeVar("Definition", Source, Trait, Audience, Destination)
 
@@ -148,7 +153,7 @@ class _Reader:
         self.found: list[FileProblem] = []
         self.files = 0
         self.unreadable = False
-        self.parts: dict[Part, dict[str, Any]] = {part: {} for part in SECTIONS.values()}
+        self.parts: dict[Part, dict[str, Any]] = {part: {} for part in (*SECTIONS.values(), "account_trait")}
         self.places: dict[tuple[Part, str], _Place] = {}
         self.named: list[tuple[_File, Text]] = []
         """Audiences that destinations name."""
@@ -193,10 +198,19 @@ class _Reader:
                 self.private_hosts += self._hosts(file, value)
             elif key.value == TIMEZONE:
                 self._timezone(file, value)
+            elif key.value == ACCOUNTS:
+                self._accounts(file, value)
             elif part is None:
-                self._unknown(file, key, "a file", (*SECTIONS, TIMEZONE, PRIVATE_HOSTS))
+                self._unknown(file, key, "a file", (*SECTIONS, ACCOUNTS, TIMEZONE, PRIVATE_HOSTS))
             elif not _is_nothing(value):
                 self._section(file, part, value)
+
+    def _accounts(self, file: _File, tree: Tree) -> None:
+        for key, value in () if _is_nothing(tree) else self._pairs(file, tree, f"`{ACCOUNTS}`"):
+            if key.value != "traits":
+                self._unknown(file, key, f"`{ACCOUNTS}`", ("traits",))
+            elif not _is_nothing(value):
+                self._section(file, "account_trait", value)
 
     def _section(self, file: _File, part: Part, tree: Tree) -> None:
         if part == "source" and isinstance(tree, Items):
@@ -206,15 +220,15 @@ class _Reader:
                 else:
                     self._wrong(file, "value", "a source in a list is a name", item)
             return
-        for key, value in self._pairs(file, tree, f"`{part}s`", seen_elsewhere=True):
+        for key, value in self._pairs(file, tree, f"`{_SECTION.get(part, f'{part}s')}`", seen_elsewhere=True):
             self._define(file, part, key, value)
 
     def _define(self, file: _File, part: Part, key: Text, value: Tree) -> None:
         if (part, key.value) in self.places:
             before = self.places[part, key.value]
             line = before.file.problem("duplicate", "", before.name.start).line
-            message = f"there is already a {part} `{key.value}`, in {before.file.name}, line {line}"
-            self._wrong(file, "duplicate", message.replace("a audience", "an audience"), key)
+            message = f"there is already a {shown_part(part)} `{key.value}`, in {before.file.name}, line {line}"
+            self._wrong(file, "duplicate", message.replace("a a", "an a"), key)
             return
         self.places[part, key.value] = _Place(file, key)
         if part in ("source", "destination"):
@@ -237,6 +251,9 @@ class _Reader:
 
     def _trait(self, file: _File, key: Text, value: Tree) -> Trait:
         return Trait(key.value, **self._expression(file, "trait", key, value))
+
+    def _account_trait(self, file: _File, key: Text, value: Tree) -> Trait:
+        return Trait(key.value, **self._expression(file, "account_trait", key, value))
 
     def _audience(self, file: _File, key: Text, value: Tree) -> Audience:
         return Audience(key.value, **self._expression(file, "audience", key, value))
@@ -418,12 +435,13 @@ class _Reader:
         """Everything that was read."""
         if sum(map(len, self.parts.values())) > DEFINITIONS_MAX:
             return Definitions()
-        sources, traits, audiences, destinations = (tuple(found.values()) for found in self.parts.values())
+        found = {part: tuple(each.values()) for part, each in self.parts.items()}
         return Definitions(
-            sources=sources,
-            traits=traits,
-            audiences=audiences,
-            destinations=destinations,
+            sources=found["source"],
+            traits=found["trait"],
+            audiences=found["audience"],
+            destinations=found["destination"],
+            account_traits=found["account_trait"],
             timezone=self.timezones[0][1].value if self.timezones else Definitions().timezone,
             allow_private_hosts=tuple(sorted(set(self.private_hosts))),
         )

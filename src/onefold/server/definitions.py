@@ -26,6 +26,8 @@ class ContentAnswer(Struct, kw_only=True):
     sources: list[Source]
     traits: list[Trait]
     audiences: list[Audience]
+    account_traits: list[Trait]
+    """Traits of accounts; expressions of people read them as `account.<name>`."""
     destinations: list[Destination]
     timezone: str
     allow_private_hosts: list[str]
@@ -181,6 +183,7 @@ def _content(found: Definitions) -> dict[str, Any]:
         "sources": list(found.sources),
         "traits": list(found.traits),
         "audiences": list(found.audiences),
+        "account_traits": list(found.account_traits),
         "destinations": list(found.destinations),
         "timezone": found.timezone,
         "allow_private_hosts": list(found.allow_private_hosts),

@@ -7,6 +7,7 @@ mistake of a definition, and gives a missing value when it comes.
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from keyword import kwlist
 
 import msgspec
@@ -14,7 +15,7 @@ from msgspec import Struct
 
 from onefold.language import nodes as n
 from onefold.language.durations import UNITS_MS, why_not
-from onefold.language.functions import ANY, DURATION, FUNCTIONS, MOMENT, REGEX, STEPS_MIN_MS, ZONE, Kind
+from onefold.language.functions import ANY, DURATION, FUNCTIONS, MOMENT, REGEX, STEPS_MIN_MS, ZONE, Kind, of_account
 from onefold.language.instants import parse_instant
 from onefold.language.problem import Part, Problem
 from onefold.language.reading.parse import CALLABLE, EVENT_NAMES, EVENT_OBJECTS, no_name, parse_expression
@@ -29,6 +30,7 @@ from onefold.limits import (
     DEFINITIONS_MAX_BYTES,
     DEFINITIONS_PROBLEMS_MAX,
 )
+from onefold.model.account import ID, TRAITS
 from onefold.model.definitions import Audience, Definitions, Destination, Source, Trait
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -54,6 +56,10 @@ class Checked(Struct, frozen=True):
     problems: list[Problem]
     timezone: str = "UTC"
     """Whose days and hours the expressions read."""
+    accounts: dict[str, n.Node] = {}
+    """The traits of accounts, in dependency order."""
+    account_types: dict[str, n.Type] = {}
+    """Trait of accounts → type of its value. `types` has them, too, as `functions.of_account`."""
 
 
 def checked(definitions: Definitions, *, stored: bool = False) -> Checked:
@@ -78,7 +84,7 @@ def check_expression(text: str, traits: Mapping[str, n.Type], *, audience: bool 
     node = parse_expression(text)
     if isinstance(node, list):
         return node
-    typer = _Typer(text, traits, frozenset(), _Suggestions(traits), in_audience=audience)
+    typer = _Typer(text, traits, frozenset(), _Suggestions(traits), part="audience" if audience else "trait")
     typer.whole(node, audience=audience)
     return typer.problems or node
 
@@ -99,7 +105,7 @@ class _Check:
     def __init__(self, definitions: Definitions, *, stored: bool) -> None:
         self.problems: list[Problem] = []
         self._stored = stored
-        if len(definitions.traits) + len(definitions.audiences) > DEFINITIONS_MAX:
+        if len(definitions.traits) + len(definitions.audiences) + len(definitions.account_traits) > DEFINITIONS_MAX:
             self.problems.append(
                 Problem("too_large", f"more than {DEFINITIONS_MAX} traits and audiences", in_name=True)
             )
@@ -116,6 +122,7 @@ class _Check:
         if self.timezone not in ZONES:
             self.problems.append(Problem("value", f"there is no time zone `{self.timezone}`"))
         self.texts: dict[tuple[Part, str], str] = {}
+        self.account_trees = self._trees("account_trait", definitions.account_traits, {})
         taken: dict[str, Part] = {}
         self.trait_trees = self._trees("trait", definitions.traits, taken)
         self.audience_trees = self._trees("audience", definitions.audiences, taken)
@@ -123,9 +130,11 @@ class _Check:
         self.audience_names = frozenset(audience.name for audience in definitions.audiences)
 
     def result(self) -> Checked:
-        order = _order(self.trait_trees, n.TraitRef, self._trait_circle)
-        audiences = _order(self.audience_trees, n.InAudience, self._audience_circle)
+        accounts = self._accounts()
+        order = _order(self.trait_trees, n.TraitRef, partial(self._circle, "trait"))
+        audiences = _order(self.audience_trees, n.InAudience, partial(self._circle, "audience"))
         types: dict[str, n.Type] = dict.fromkeys(self.trait_names, "any")
+        types |= {of_account(name): type_ for name, type_ in accounts.items()}
         suggestions = _Suggestions(self.trait_names)
         traits = {name: self.trait_trees[name] for name in order}
         for name, node in traits.items():
@@ -139,7 +148,19 @@ class _Check:
             types,
             self.problems,
             self.timezone,
+            {name: n.in_timezone(self.account_trees[name], self.timezone) for name in accounts},
+            accounts,
         )
+
+    def _accounts(self) -> dict[str, n.Type]:
+        """The types of the traits of accounts, in dependency order."""
+        types: dict[str, n.Type] = dict.fromkeys(self.account_trees, "any")
+        suggestions = _Suggestions(types)
+        order = _order(self.account_trees, n.TraitRef, partial(self._circle, "account_trait"))
+        for name in order:
+            types[name] = self._typed("account_trait", name, self.account_trees[name], types, suggestions)
+        self._bound_inputs([("account_trait", each) for each in order])
+        return {name: types[name] for name in order}
 
     def _trees(self, part: Part, definitions: Iterable[Trait | Audience], taken: dict[str, Part]) -> dict[str, n.Node]:
         trees: dict[str, n.Node] = {}
@@ -161,8 +182,7 @@ class _Check:
     def _typed(
         self, part: Part, name: str, node: n.Node, types: Mapping[str, n.Type], suggestions: _Suggestions
     ) -> n.Type:
-        in_audience = part == "audience"
-        typer = _Typer(self.texts[part, name], types, self.audience_names, suggestions, in_audience=in_audience)
+        typer = _Typer(self.texts[part, name], types, self.audience_names, suggestions, part=part)
         type_ = typer.whole(node, audience=part == "audience")
         self._add(part, name, typer.problems)
         return type_
@@ -174,8 +194,9 @@ class _Check:
     def _bound_inputs(self, order: Iterable[tuple[Part, str]]) -> None:
         """The first definition, in this order of dependence, that depends on too much."""
         inputs: dict[str, frozenset[str]] = {}
+        trees = {"trait": self.trait_trees, "audience": self.audience_trees, "account_trait": self.account_trees}
         for part, name in order:
-            node = (self.trait_trees if part == "trait" else self.audience_trees)[name]
+            node = trees[part][name]
             found = frozenset(triggers(node))
             for used in named(node):
                 more = inputs.get(used.name, frozenset())
@@ -186,17 +207,11 @@ class _Check:
                 return
             inputs[name] = found
 
-    def _trait_circle(self, around: list[str], column: int) -> None:
-        self._circle("trait", around, column)
-
-    def _audience_circle(self, around: list[str], column: int) -> None:
-        self._circle("audience", around, column)
-
     def _circle(self, part: Part, around: list[str], column: int) -> None:
         used, name = around[-1], around[-2]
         if len(around) > _CIRCLE_SHOWN:
             around = [*around[: _CIRCLE_SHOWN // 2], "…", *around[-_CIRCLE_SHOWN // 2 :]]
-        message = f"{part}s go round in a circle: {' → '.join(around)}"
+        message = f"{_PLURAL[part]} go round in a circle: {' → '.join(around)}"
         self.problems.append(Problem("cycle", message, column, len(used), part=part, name=name))
 
 
@@ -225,14 +240,18 @@ def _order(
 
 
 _CIRCLE_SHOWN = 12
+_A_PART: dict[Part, str] = {"trait": "a trait", "audience": "an audience", "account_trait": "a trait of accounts"}
+_PLURAL: dict[Part, str] = {"trait": "traits", "audience": "audiences", "account_trait": "traits of accounts"}
 
 
 def _wrong_name(part: Part, name: str, taken: Mapping[str, Part]) -> Problem | None:
     def problem(code: str, message: str, suggestion: str = "") -> Problem:
         return Problem(code, message, 0, len(name), suggestion, part, name, in_name=True)  # type: ignore[arg-type]
 
+    if part == "account_trait" and name == ID:
+        return problem("reserved", f"`account.{name}` is what the account is called", f"account_{name}")
     if name in taken:
-        other = f"there is already {'an' if taken[name] == 'audience' else 'a'} {taken[name]} `{name}`"
+        other = f"there is already {_A_PART[taken[name]]} `{name}`"
         return problem("duplicate", other)
     if len(name) > DEFINITION_NAME_MAX_CHARS:
         return problem("name", f"a name has at most {DEFINITION_NAME_MAX_CHARS} characters")
@@ -241,7 +260,7 @@ def _wrong_name(part: Part, name: str, taken: Mapping[str, Part]) -> Problem | N
         suggestion = plain if _NAME.fullmatch(plain) and plain not in RESERVED else ""
         return problem("name", "a name is made of a-z, 0-9 and _, and begins with a letter", suggestion)
     if name in RESERVED:
-        return problem("reserved", f"`{name}` means something else in expressions", f"{part}_{name}")
+        return problem("reserved", f"`{name}` means something else in expressions", f"{part.split('_')[0]}_{name}")
     return None
 
 
@@ -264,6 +283,7 @@ def _first(definitions: Definitions) -> tuple[Part, str]:
 def _everything(definitions: Definitions) -> Iterator[tuple[Part, Trait | Audience | Destination | Source]]:
     parts: tuple[tuple[Part, Iterable[Trait | Audience | Destination | Source]], ...] = (
         ("trait", definitions.traits),
+        ("account_trait", definitions.account_traits),
         ("audience", definitions.audiences),
         ("destination", definitions.destinations),
         ("source", definitions.sources),
@@ -296,10 +316,11 @@ class _Typer:
         audiences: frozenset[str],
         suggestions: _Suggestions,
         *,
-        in_audience: bool,
+        part: Part,
     ) -> None:
         self.problems: list[Problem] = []
-        self._in_audience = in_audience
+        self._in_audience = part == "audience"
+        self._in_account = part == "account_trait"
         self._text = text
         self._traits = traits
         self._audiences = audiences
@@ -327,6 +348,8 @@ class _Typer:
                 return "any"
             case n.TraitRef():
                 return self._trait(node)
+            case n.OfAccount():
+                return self._of_account(node)
             case n.Builtin(name=name):
                 return n.BUILTINS[name]
             case n.And(parts=parts) | n.Or(parts=parts):
@@ -373,6 +396,24 @@ class _Typer:
             near = self._suggestions.near(node.name)
             message = f"there is no trait `{node.name}`; what events declare is `traits.{node.name}`"
             self._wrong(node, "unknown_name", message, near)
+        return "any"
+
+    def _of_account(self, node: n.OfAccount) -> n.Type:
+        name = node.name
+        if self._in_account:
+            near = name if name in self._traits else ""
+            message = "here stands what is known of the account itself: its traits by their names, `traits.…`"
+            self._wrong(node, "wrong_scope", message, near)
+        elif name == ID:
+            return "string"
+        elif node.path[0] == TRAITS:
+            return "any"
+        elif (known := self._traits.get(of_account(name))) is not None:
+            return known
+        else:
+            accounts = [each for each in self._traits if each.startswith(of_account(""))]
+            message = f"accounts have no trait `{name}`; what their events declare is `account.traits.{name}`"
+            self._wrong(node, "unknown_name", message, nearest(of_account(name), [*accounts, of_account(ID)]))
         return "any"
 
     def _membership(self, node: n.InAudience) -> n.Type:
@@ -533,6 +574,8 @@ class _Typer:
         return "boolean"
 
     def _aggregate(self, node: n.Aggregate) -> n.Type:
+        if self._in_account and node.timezone == n.PERSON:
+            self._wrong(node, "wrong_scope", "an account is many people: name the time zone", 'timezone="UTC"')
         self._where(node.where)
         shape = n.AGGREGATES[node.function]
         type_ = "any" if node.field is None else self.type(node.field)

@@ -32,6 +32,7 @@ from onefold.language.nodes import (
     Node,
     Not,
     Now,
+    OfAccount,
     Or,
     Path,
     Quantified,
@@ -51,6 +52,8 @@ EVENT_OBJECTS = ("properties", "context", "traits")
 """Parts of an event that hold fields."""
 EVENT_NAMES = ("name", "type", "time")
 """Fields of an event itself."""
+ACCOUNT = "account"
+"""What the person's account has, behind a dot."""
 INSTANTS = ("now", "ago", "from_now")
 ITEM = "item"
 """In the condition of a quantifier: the item itself."""
@@ -256,6 +259,8 @@ class _Reader:
             return Field(column, path)
         if root == "traits":
             return Declared(column, path[1:])
+        if root == ACCOUNT:
+            return self._of_account(node, path[1:], scope)
         if scope == "event":
             near = nearest(root, EVENT_OBJECTS)
             suggestion = show_path((near, *path[1:])) if near else ""
@@ -268,6 +273,17 @@ class _Reader:
         near = "traits" if nearest(root, ("traits",)) else ""
         suggestion = show_path(("traits", *(path[1:] if near else path)))
         return self._refuse(node, "unknown_name", "only `traits` has fields here", suggestion)
+
+    def _of_account(self, node: ast.expr, path: Path, scope: Scope) -> Node:
+        if scope == "event":
+            return self._refuse(node, "wrong_scope", f"an account is a person's: {_OF_PROFILE[scope]}")
+        first, *rest = path
+        if first == "traits" and not (rest and isinstance(rest[0], str)):
+            return self._refuse(node, "arguments", "say which trait of the account", "account.traits.…")
+        if not isinstance(first, str) or (rest and first != "traits"):
+            message = "an account has its traits, `account.…`, and what its events declare, `account.traits.…`"
+            return self._refuse(node, "type", message)
+        return OfAccount(self._at(node), path)
 
     def _refuse_dotted(self, node: ast.expr) -> Node:
         if isinstance(node, ast.Attribute) and _is_text(node.value):

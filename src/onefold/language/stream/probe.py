@@ -82,6 +82,7 @@ def probed(definitions: Definitions, name: str) -> Probed:
         version=definitions.version,
         traits=tuple(d for d in needed.values() if isinstance(d, Trait)),
         audiences=tuple(d for d in needed.values() if isinstance(d, Audience)),
+        account_traits=definitions.account_traits,
         timezone=definitions.timezone,
     )
     whole = checked(some, stored=True)
