@@ -70,6 +70,16 @@ def test_a_change_leaves_all_else(client: fakes.Client) -> None:
     assert client.post(PATH, json={"remove": ["fans"]}).json()["message"].startswith("remove: there is no trait")
 
 
+def test_traits_of_accounts_have_names_of_their_own(client: fakes.Client) -> None:
+    """A person's trait and one of their account may be called alike: each is changed, and removed, by itself."""
+    given = {"account_traits": [{"name": "orders", "expression": 'count("Order Completed")'}]}
+    assert client.post(PATH, json=given).json()["version"] == 2
+    assert put(client).json()["version"] == 2
+    assert client.post(PATH, json={"remove": ["account.orders"]}).json()["version"] == 3
+    found = client.engines.catalog.definitions()
+    assert ([one.name for one in found.traits], found.account_traits) == (["orders"], ())
+
+
 def test_a_dry_run_saves_nothing(client: fakes.Client) -> None:
     """It is checked, and answered with what would change."""
     answer = put(client, audiences=[], dry_run=True).json()
