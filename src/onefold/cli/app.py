@@ -14,8 +14,8 @@ from onefold.errors import OnefoldError
 
 VERBS = (
     "serve", "collect", "worker", "deliver", "history", "api", "demo", "check", "preview", "apply", "backfill",
-    "versions", "rollback", "shadow", "events", "profile", "why", "audience", "query", "quarantine", "deliveries",
-    "replay", "backup", "keys", "sources", "doctor", "bench",
+    "versions", "rollback", "shadow", "identity", "events", "profile", "why", "audience", "query", "quarantine",
+    "deliveries", "replay", "backup", "keys", "sources", "doctor", "bench",
 )  # fmt: skip
 """Each is a module beside this one, loaded only when it is wanted: a command should answer at once."""
 

@@ -1,15 +1,17 @@
 """Fold: an event becomes part of its profile: when it was seen, what it declared, what it counts in and changes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from onefold.core.batch import Incoming
 from onefold.core.merge import declare
 from onefold.core.run import Run
+from onefold.core.survivorship import hear, part_of
 from onefold.language.stream.program import Handler, Trigger
 from onefold.language.values import identical, storable
 from onefold.limits import PROFILE_TRAITS_MAX, RECENT_EVENTS_MAX
 from onefold.model.effect import Admitted
+from onefold.model.identity import TraitRule
 from onefold.model.profile import Declared, Profile
 
 
@@ -59,10 +61,11 @@ def _put(run: Run, profile: Profile, incoming: Incoming, handler: Handler, also:
 
 
 _DECLARING = ("identify", "group")
+NO_RULES: Mapping[str, TraitRule] = {}
 
 
 def _declare_all(run: Run, profile: Profile, incoming: Incoming) -> dict[str, Any]:
-    """Time-based last write wins, trait by trait; returns the new values of those that changed."""
+    """Time-based last write wins, trait by trait, but for those that have rules; returns the new values."""
     event, declared = incoming.event, profile.declared
     traits = event.traits or {}
     if event.type == "identify" and event.context is not None and type(event.context.traits) is dict:
@@ -70,10 +73,16 @@ def _declare_all(run: Run, profile: Profile, incoming: Incoming) -> dict[str, An
     if event.type == "group":
         traits = {"group": {"id": event.groupId, **traits}}
     place = run.partition << 56 | incoming.position
+    rules = NO_RULES if run.matching is None else run.matching.traits
     changed: dict[str, Any] = {}
     for name, raw in traits.items():
         value = storable(raw)
         if value is None or (len(declared) >= PROFILE_TRAITS_MAX and name not in declared):
+            continue
+        if name in rules:
+            said = Declared(value, incoming.at_ms, incoming.fingerprint, place)
+            if hear(profile, rules[name], part_of(rules[name], incoming, traits), said):
+                changed[f"traits.{name}"] = declared[name].value
             continue
         old = declared.get(name)
         if declare(declared, name, Declared(value, incoming.at_ms, incoming.fingerprint, place)) and (

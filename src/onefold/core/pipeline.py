@@ -12,6 +12,7 @@ from msgspec import structs
 
 from onefold.core.admit import admit, refuse
 from onefold.core.batch import Batch, Incoming, Refused
+from onefold.core.explicit import forbid, join
 from onefold.core.fold import fold
 from onefold.core.merge import add_state
 from onefold.core.renew import bring_to_present, mark, renew
@@ -21,7 +22,7 @@ from onefold.core.timers import arm
 from onefold.language.stream.program import Program
 from onefold.limits import SWEEP_MAX_PROFILES
 from onefold.model.changes import Changes, Cursor, View
-from onefold.model.entry import PROFILE_ID_MAX, Backfilled
+from onefold.model.entry import PROFILE_ID_MAX, Backfilled, Linked
 from onefold.model.position import position
 from onefold.model.rules import Rules, fingerprint
 
@@ -108,11 +109,19 @@ def sweep(place: Place, view: View, program: Program, rules: Rules) -> Changes:
 
 
 def define(place: Place, program: Program, rules: Rules) -> Changes:
-    """From here on the program's definitions are in force; who was judged under others is swept next."""
+    """From here on the program's definitions are in force, with what they say of identity.
+
+    Who was judged under others is swept next.
+    """
     run = _run_at(place, _NOBODY, program, rules)
     filled = 0 if program.gathered else -1
     after = structs.replace(place.after(), version=program.version, sweeping=0, since=place.offset, filled=filled)
-    return run.changes(after)
+    new = rules.with_identity(program.identity)
+    if new == rules:
+        return run.changes(after)
+    changes = run.changes(structs.replace(after, rules=fingerprint(new)))
+    changes.rules = new
+    return changes
 
 
 def fill(place: Place, view: View, program: Program, rules: Rules, found: Found) -> Changes:
@@ -139,10 +148,22 @@ def is_next(entry: Backfilled, before: Cursor) -> bool:
 
 
 def rule(place: Place, program: Program, rules: Rules, new: Rules) -> Changes:
-    """From here on the new rules are in force; what the old ones have forgotten by now stays forgotten."""
+    """From here on the new rules are in force; what the old ones have forgotten by now stays forgotten.
+
+    What the definitions say of identity stays.
+    """
+    new = new.with_identity(rules.identity)
     changes = _run_at(place, _NOBODY, program, rules).changes(structs.replace(place.after(), rules=fingerprint(new)))
     changes.rules = new
     return changes
+
+
+def link(place: Place, view: View, program: Program, rules: Rules, entry: Linked) -> Changes:
+    """Make two identifiers one person's, or never so, because somebody has said it."""
+    run = _run_at(place, view, program, rules)
+    (forbid if entry.never else join)(run, entry.a, entry.b)
+    mark(run)
+    return run.changes(place.after())
 
 
 def skip(place: Place, program: Program, rules: Rules) -> Changes:

@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import structs
 
+from onefold.core.matching import matching_of
 from onefold.language.stream.program import Program, Trigger
 from onefold.limits import NEVER_MS
 from onefold.model.changes import Changed, Changes, Cursor, View
@@ -26,6 +27,8 @@ class Run:
         self.partition = partition
         self.program = program
         self.rules = rules
+        self.matching = matching_of(rules.identity)
+        """What the workspace says of identity; None: nothing."""
         self.forgotten_ms = forgotten_ms
         """The cursor's, before the first batch."""
         self.see(View({}, {}, {}))

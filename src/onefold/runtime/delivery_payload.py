@@ -24,8 +24,10 @@ from onefold.model.effect import (
     Created,
     Entered,
     Left,
+    Hot,
     LinkRefused,
     Merged,
+    Moved,
     RejectedEvent,
 )
 from onefold.model.entry import Outgoing
@@ -38,6 +40,8 @@ TYPES: dict[type[AnyEffect], str] = {
     Merged: "profile.merged",
     Changed: "profile.changed",
     LinkRefused: "link.refused",
+    Moved: "identifier.moved",
+    Hot: "identifier.hot",
     Entered: "audience.entered",
     Left: "audience.left",
     RejectedEvent: "event.rejected",
@@ -146,6 +150,10 @@ def _particulars(effect: AnyEffect) -> dict[str, Any]:
         return {"absorbed": absorbed, "link": [effect.a, effect.b], "rule": effect.rule}
     if isinstance(effect, LinkRefused):
         return {"link": [effect.a, effect.b], "rule": effect.rule}
+    if isinstance(effect, Moved):
+        return {"identifier": effect.identifier, "former": positions.show(effect.former), "rule": effect.rule}
+    if isinstance(effect, Hot):
+        return {"identifier": effect.identifier, "others": effect.others}
     return {}
 
 

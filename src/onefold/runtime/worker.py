@@ -159,7 +159,8 @@ class Worker:
         end = self._backlogs[partition]
         if cursor.offset == 0 < end:
             return False  # It may begin with our rules.
-        other = cursor.rules != fingerprint(self._rules)
+        in_force = self._state.rules(cursor.rules)
+        other = in_force != self._rules.with_identity(in_force.identity)
         if other or cursor.offset >= end:
             del self._backlogs[partition]
         return other

@@ -24,6 +24,7 @@ from onefold.language.suggest import nearest
 from onefold.language.zones import ZONES
 from onefold.limits import DEFINITION_INPUTS_MAX, DEFINITION_NAME_MAX_CHARS, DEFINITIONS_MAX, DEFINITIONS_MAX_BYTES
 from onefold.model.definitions import Audience, Definitions, Destination, Source, Trait
+from onefold.model.identity import NOTHING, Identity
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _LATER = ("null", "nil", "undefined", "step", "without", "audience", "audiences", "profile", "event")
@@ -46,6 +47,8 @@ class Checked(Struct, frozen=True):
     problems: list[Problem]
     timezone: str = "UTC"
     """Whose days and hours the expressions read."""
+    identity: Identity = NOTHING
+    """As the definitions have it: `runtime.identity_reading` has checked it."""
 
 
 def checked(definitions: Definitions) -> Checked:
@@ -89,6 +92,7 @@ class _Check:
             self.problems.append(Problem("too_large", message, part=part, name=name, in_name=True))
             definitions = Definitions()
         self.timezone = definitions.timezone
+        self.identity = definitions.identity
         if self.timezone not in ZONES:
             self.problems.append(Problem("value", f"there is no time zone `{self.timezone}`"))
         self.texts: dict[tuple[Part, str], str] = {}
@@ -115,6 +119,7 @@ class _Check:
             types,
             self.problems,
             self.timezone,
+            self.identity,
         )
 
     def _trees(self, part: Part, definitions: Iterable[Trait | Audience], taken: dict[str, Part]) -> dict[str, n.Node]:

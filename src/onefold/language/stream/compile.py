@@ -81,8 +81,10 @@ def compile_definitions(
     _add_inherited_triggers(definitions)
     compiler = _Compiler(definitions, gathered or {}, Surroundings(checked.types, checked.timezone), version)
     compiler.parts_left = parts_max
+    compiler.identifying = [path.split(".") for kind in checked.identity.types for path in kind.fields]
     program = compiler.program()
     program.quiet = frozenset(quiet)
+    program.identity = checked.identity
     return program
 
 
@@ -134,6 +136,8 @@ class _Compiler:
         self.lines: list[str] = []
         self.parts_left = HANDLERS_MAX_PARTS
         """Slots and definitions that the functions of events may still write out."""
+        self.identifying: list[list[str]] = []
+        """Paths of the fields that carry identifiers."""
         self.causes: dict[str, tuple[Causes, ...]] = {}
         """Of events that share functions: what they change, by what they change of the built-ins (see `On`)."""
         self.dependents: dict[Trigger, list[int]] = {}
@@ -231,9 +235,10 @@ class _Compiler:
         return scope
 
     def _mentioned(self, root: str) -> set[str]:
-        """The fields of an event's object that any aggregate reads."""
+        """The fields of an event's object that any aggregate reads, or that identify people."""
         paths = (part.path for kept in self.kept.values() for part in event_fields(kept))
-        return {str(path[1]) for path in paths if path[0] == root}
+        read = {str(path[1]) for path in paths if path[0] == root}
+        return read | {path[1] for path in self.identifying if path[0] == root}
 
     def _at_first(self) -> tuple[Trigger, ...]:
         """What to judge with the first event, if any definition is undecided that its handler need not reach.

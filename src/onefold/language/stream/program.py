@@ -9,6 +9,7 @@ from msgspec import Struct
 from onefold.language.keeping.slots import Keeping
 from onefold.language.stream.excerpt import Reader
 from onefold.model.entry import Entry
+from onefold.model.identity import NOTHING, Identity
 
 Trigger = str
 """What a definition depends on: a slot's key, `traits.<name>` (declared), a built-in's name, `now` (moving time), or
@@ -90,6 +91,8 @@ class Program(Struct):
     """Slots that are kept although no definition in force mentions them."""
     quiet: frozenset[str] = frozenset()
     """`Definitions.quiet`."""
+    identity: Identity = NOTHING
+    """`Definitions.identity`."""
     has_shadow: bool = False
     """Some of the definitions run in shadow: what becomes of them is told to nobody."""
 
