@@ -64,9 +64,14 @@ def create(run: Run, incoming: Incoming) -> Profile:
 
 
 def home_of(run: Run, incoming: Incoming) -> Profile | None:
-    """The profile that has every identifier of the event, brought to the present; None: there is none."""
-    profile = run.profiles.get(incoming.who.owner)
-    return take(run, profile) if profile is not None and incoming.who.settle(profile) else None
+    """The profile that has every identifier of the event; None: there is none."""
+    who = incoming.who
+    profile = run.profiles.get(who.owner or run.owners.get(who.identifiers[0], 0))
+    if profile is None or not who.settle(profile):
+        return None
+    for each in who.identifiers:  # Found by a hint, they have not been looked up.
+        run.owners[each] = profile.id
+    return profile
 
 
 def owners(run: Run, identifiers: Iterable[str]) -> list[Profile]:
@@ -146,6 +151,8 @@ def keep_out(run: Run, profile: Profile, identifier: str, why: Evidence, rule: s
 
     Whoever has it, and the profile, are bound already (`Run.bonds`).
     """
+    if identifier in profile.identifiers:
+        return
     notes = profile.noted()
     notes.full[rule] = run.now_ms
     new = identifier not in notes.seen
@@ -205,7 +212,6 @@ def heat(run: Run, owner: Profile, identifier: str) -> None:
         return
     owner.noted().hot[identifier] = run.now_ms
     run.members[HOT_MEMBERS][owner.id] = run.now_ms
-    run.count("hot_identifiers")
     run.effects.append(Hot(owner.id, run.position, run.number(), run.now_ms, identifier, met))
 
 

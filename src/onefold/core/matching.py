@@ -8,6 +8,7 @@ from onefold.limits import DAY_MS
 from onefold.model.identity import NOTHING, IdentifierType, Identity, Policy, TraitRule
 
 EVER_MS = 0
+_ANY_NUMBER = 1 << 30
 _PER_MS = {"ever": EVER_MS, "day": DAY_MS, "week": 7 * DAY_MS, "month": 30 * DAY_MS, "year": 365 * DAY_MS}
 
 
@@ -17,8 +18,8 @@ class Limit(NamedTuple):
     most: int
     within_ms: int
     """Of those first seen so recently; `EVER_MS`: of all."""
-    rule: str
-    """Its name where it keeps something out."""
+    rule: str = ""
+    """Its name where it keeps something out; empty: `most_` and the type."""
 
 
 class Preset(NamedTuple):
@@ -90,7 +91,7 @@ class Matching(NamedTuple):
             limit = self.limit_of(kind)
             assert limit is not None
             if count > limit.most and all(count > self._counts(part, now_ms).get(kind, 0) for part in parts):
-                return limit.rule
+                return limit.rule or f"most_{kind}"
         return None
 
     def _counts(self, identifiers: Mapping[str, int], now_ms: int) -> dict[str, int]:
@@ -142,7 +143,7 @@ def matching_of(identity: Identity) -> Matching | None:
         _chosen(names, types, preset, preset.login, lambda each: each.login),
         frozenset(each.name for each in identity.types if each.soft),
         limits,
-        Limit(preset.limit, EVER_MS, "most_of_a_type") if preset.limit else None,
+        Limit(preset.limit, EVER_MS) if preset.limit else None,
         {each.name: each for each in identity.traits if each.keep != "newest"},
     )
 
@@ -167,8 +168,8 @@ def _chosen(
 def _limit(name: str, kind: IdentifierType | None, preset: Preset) -> Limit | None:
     most = kind.limit if kind is not None and kind.limit is not None else preset.limits.get(name, preset.limit)
     per = "ever" if kind is None else kind.per
-    rule = one_of(name) if (most, per) == (1, "ever") else f"most_{name}"
-    return Limit(most if most else 1 << 30, _PER_MS[per], rule) if most or preset.limit else None
+    rule = one_of(name) if (most, per) == (1, "ever") else ""
+    return Limit(most or _ANY_NUMBER, _PER_MS[per], rule) if most or preset.limit else None
 
 
 def _ranks(identity: Identity) -> tuple[dict[str, int], int]:

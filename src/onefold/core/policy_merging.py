@@ -21,7 +21,7 @@ from onefold.model.profile import Profile
 def merge_on_any(run: Run, incoming: Incoming, matching: Matching) -> Profile:
     """Join the event's identifiers to the person of the first, one by one, as far as they may be."""
     if (at_home := linking.home_of(run, incoming)) is not None:
-        return at_home
+        return linking.take(run, at_home)
     found = linking.without_hot(run, incoming)
     why = Evidence(found[0], incoming.position)
     profile, via = _own_profile(run, incoming, matching, found)
@@ -89,7 +89,7 @@ def forbids(
 def demote_the_lowest(run: Run, incoming: Incoming, matching: Matching) -> Profile:
     """Leave out the event's lowest identifiers until what is left may be one person; then it is."""
     if (at_home := linking.home_of(run, incoming)) is not None:
-        return at_home
+        return linking.take(run, at_home)
     left = linking.without_hot(run, incoming)
     demoted: list[tuple[str, str]] = []
     while len(left) > 1 and (rule := _breaks(run, matching, left)) is not None:

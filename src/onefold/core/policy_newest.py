@@ -39,8 +39,9 @@ def let_the_newest_win(run: Run, incoming: Incoming, matching: Matching) -> Prof
     found = incoming.who.identifiers
     at_home = linking.home_of(run, incoming)
     if at_home is not None and (len(found) == 1 or not any(_is_former(at_home, each) for each in found)):
-        _tie(at_home, found, incoming.at_ms)
-        return at_home
+        profile = linking.take(run, at_home)
+        _tie(profile, found, incoming.at_ms)
+        return profile
     people = _people(run, found)
     whole = {each for person in people for each in active(person)} | set(found)
     why = Evidence(found[0], incoming.position, linking.SHARED_EVENT)
@@ -158,6 +159,8 @@ def _lay_down_again(run: Run, incoming: Incoming, matching: Matching, people: li
     found = incoming.who.identifiers
     for person in people:
         linking.take(run, person)
+        for each in person.identifiers:  # The view knows of those alone that events have.
+            run.owners[each] = person.id
     ties = [Tie(at, a, b) for person in people for a, ends in person.noted().ties.items() for b, at in ends.items()]
     ties += [Tie(incoming.at_ms, found[0], each, new=True) for each in found[1:]]
     identifiers = dict.fromkeys([*found, *(each for person in people for each in active(person))])

@@ -34,7 +34,7 @@ def match_the_best(run: Run, incoming: Incoming, matching: Matching) -> Profile:
     logins = matching.logins(found)
     at_home = linking.home_of(run, incoming)
     if at_home is not None and (logins or not is_known(at_home, matching)):
-        return at_home
+        return linking.take(run, at_home)
     people = linking.owners(run, found)
     best = _best(_candidates(people, logins, matching), found)
     profile = linking.create(run, incoming) if best is None else linking.take(run, best)

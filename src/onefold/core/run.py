@@ -11,7 +11,7 @@ from onefold.language.stream.program import Program, Trigger
 from onefold.limits import NEVER_MS
 from onefold.model.changes import Changed, Changes, Cursor, View
 from onefold.model.definitions import is_shadow
-from onefold.model.effect import Admitted, AnyEffect, Entered, Hushed, Left
+from onefold.model.effect import Admitted, AnyEffect, Entered, Hot, Hushed, Left
 from onefold.model.effect import Changed as TraitsChanged
 from onefold.model.profile import Profile
 from onefold.model.quarantined import Quarantined
@@ -164,6 +164,8 @@ class Run:
                 due[profile_id] = (armed, to_arm)
         if self.admitted:
             self.counts["admitted"] = self.admitted
+        if self.matching is not None and (hot := sum(type(effect) is Hot for effect in self.effects)):
+            self.counts["hot_identifiers"] = hot
         return Changes(
             partition=self.partition,
             cursor=structs.replace(cursor, forgotten_ms=forgotten_ms),
