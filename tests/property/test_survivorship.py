@@ -80,7 +80,8 @@ def test_neither_order_nor_grouping_can_be_seen(keep: Keep, seed: int) -> None:
 )
 def test_what_each_rule_shows(keep: Keep, words: list[tuple[str, Any, int]], expected: Any) -> None:
     """Of what several parts have said, at several times, the one value that a profile shows."""
-    profile = told(rule_of(keep), [(part, Declared(value, at, bytes([n]))) for n, (part, value, at) in enumerate(words)])
+    spoken = [(part, Declared(value, at, bytes([n]))) for n, (part, value, at) in enumerate(words)]
+    profile = told(rule_of(keep), spoken)
     assert profile.declared["t"].value == expected
 
 

@@ -49,7 +49,8 @@ def rules(data: Data = None, *, as_json: AsJson = False) -> None:
         table(("trait", "rule"), [(each.name, each.rule) for each in found.traits])
     blocked = [*found.blocked, *(f"/{pattern}/" for pattern in found.patterns)]
     out.print(f"blocked: {plain(', '.join(blocked) or 'what the settings block')}")
-    out.print(f"hot: {f'a value that has come with {found.hot} others joins nobody any more' if found.hot else 'never'}")
+    when = f"a value that has come with {found.hot} others joins nobody any more" if found.hot else "never"
+    out.print(f"hot: {when}")
 
 
 @_app.command("hot")

@@ -102,6 +102,8 @@ def is_never(profile: Profile, identifiers: Collection[str]) -> bool:
 def give(run: Run, profile: Profile, identifier: str, why: Evidence) -> None:
     """An identifier that nobody has."""
     profile.identifiers[identifier] = run.now_ms
+    if profile.notes is not None:
+        profile.notes.seen.pop(identifier, None)
     run.owners[identifier] = run.moved[identifier] = profile.id
     keep_evidence(run, profile, identifier, why)
     _judge_identity(run, profile)

@@ -22,7 +22,7 @@ def absorb(run: Run, a: Profile, b: Profile, why: tuple[str, str, str]) -> Profi
         run.owners[identifier] = run.moved[identifier] = keep.id
     for audience in gone.audiences:
         run.members[audience][gone.id] = 0
-    if gone.notes is not None:
+    if gone.notes is not None or keep.notes is not None:
         merge_notes(run, keep, gone)
     run.absorbed[gone.id] = keep.id
     del run.touched[gone.id], run.profiles[gone.id]

@@ -14,8 +14,7 @@ Value = TypeVar("Value")
 
 def merge_notes(run: Run, keep: Profile, gone: Profile) -> None:
     """Add the notes of `gone` to those of `keep`, which has its identifiers already. Commutative and associative."""
-    mine, other = keep.noted(), gone.notes
-    assert other is not None
+    mine, other = keep.noted(), gone.noted()
     seen = _latest(mine.seen, other.seen)
     mine.seen = {name: seen[name] for name in latest(seen) if name not in keep.identifiers}
     mine.former = _latest(mine.former, other.former)

@@ -50,7 +50,7 @@ class LinkRefused(Effect, array_like=True, gc=False, tag="link_refused"):
 
 
 class Moved(Effect, array_like=True, gc=False, tag="moved"):
-    """`identifier` leads to `profile` from here on, and to `former` no longer; what was that profile's stays its own."""
+    """`identifier` leads to `profile` from here on, and to `former` no longer, whose past stays its own."""
 
     former: int
     identifier: str

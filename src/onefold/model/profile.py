@@ -110,6 +110,5 @@ def encode(profile: Profile) -> bytes:
     return encoded if profile.notes is not None else _WITHOUT_NOTES + encoded[3:-1]
 
 
-
 decode = _decoder.decode
 """The profile in these bytes."""

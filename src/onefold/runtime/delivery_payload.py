@@ -23,8 +23,8 @@ from onefold.model.effect import (
     Changed,
     Created,
     Entered,
-    Left,
     Hot,
+    Left,
     LinkRefused,
     Merged,
     Moved,
@@ -139,22 +139,25 @@ def tag_of(destination: str) -> str:
 
 
 def _particulars(effect: AnyEffect) -> dict[str, Any]:
-    if isinstance(effect, Entered):
-        return {"audience": effect.audience}
-    if isinstance(effect, Left):
-        return {"audience": effect.audience, "reason": effect.reason}
-    if isinstance(effect, Changed):
-        return {"traits": effect.traits}
-    if isinstance(effect, Merged):
-        absorbed = positions.show(effect.absorbed)
-        return {"absorbed": absorbed, "link": [effect.a, effect.b], "rule": effect.rule}
-    if isinstance(effect, LinkRefused):
-        return {"link": [effect.a, effect.b], "rule": effect.rule}
-    if isinstance(effect, Moved):
-        return {"identifier": effect.identifier, "former": positions.show(effect.former), "rule": effect.rule}
-    if isinstance(effect, Hot):
-        return {"identifier": effect.identifier, "others": effect.others}
-    return {}
+    said: dict[str, Any] = {}
+    match effect:
+        case Entered(audience=audience):
+            said = {"audience": audience}
+        case Left(audience=audience, reason=reason):
+            said = {"audience": audience, "reason": reason}
+        case Changed(traits=traits):
+            said = {"traits": traits}
+        case Merged(a=a, b=b, rule=rule):
+            said = {"absorbed": positions.show(effect.absorbed), "link": [a, b], "rule": rule}
+        case LinkRefused(a=a, b=b, rule=rule):
+            said = {"link": [a, b], "rule": rule}
+        case Moved(identifier=identifier, rule=rule):
+            said = {"identifier": identifier, "former": positions.show(effect.former), "rule": rule}
+        case Hot(identifier=identifier, others=others):
+            said = {"identifier": identifier, "others": others}
+        case _:
+            pass
+    return said
 
 
 def _identifiers(profile: bytes | None) -> dict[str, list[str]]:

@@ -1,17 +1,4 @@
-"""The `identity:` section of a workspace, read into rules, with every mistake where it stands.
-
-    identity:
-      policy: merge-any
-      types:                          # by priority
-        user_id: {unique: true}
-        card: {from: [properties.card], normalise: digits, limit: 3 per year}
-        anonymous_id: {soft: true}
-      blocked: [demo, "/^9+$/"]
-      hot: 250
-      traits:
-        points: sum
-        plan: {keep: source-order, sources: [crm, shop]}
-"""
+"""The `identity:` section of a workspace, read into rules, with every mistake where it stands; docs/identity.md."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -53,6 +40,7 @@ _ROOTS = ("userId", "anonymousId", "groupId", "traits", "context", "properties")
 _SINGLE = ("userId", "anonymousId", "groupId")
 _TYPE_NAME = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 _PATH = re.compile(r"[A-Za-z]+(\.[^.\s]+)*")
+_HOT_LEAST = 2
 _LIMIT = re.compile(r"([0-9]{1,4})(?:\s+(?:per\s+)?([a-z]+))?")
 _WITHOUT_LIMITS: tuple[Policy, ...] = (
     "adobe-graph-linking", "mparticle-default", "mparticle-profile-conversion", "mparticle-link",
@@ -191,7 +179,8 @@ class IdentityReader:
         most, per = int(found[1]), found[2] or "ever"
         if per not in PERS:
             message = f"a limit holds for ever, or per {', '.join(PERS[1:])}"
-            self._reading.wrong("value", message, tree, f"{most} per {nearest(per, PERS)}" if nearest(per, PERS) else "")
+            near = nearest(per, PERS)
+            self._reading.wrong("value", message, tree, f"{most} per {near}" if near else "")
             return None
         if most >= PROFILE_IDENTIFIERS_MAX:
             self._reading.wrong("value", f"a person has at most {PROFILE_IDENTIFIERS_MAX} identifiers", tree)
@@ -203,7 +192,7 @@ class IdentityReader:
             return HOT_OTHERS
         if isinstance(tree, Text) and tree.value == "never":
             return 0
-        if isinstance(tree, Text) and re.fullmatch(r"[0-9]{1,4}", tree.value) and 2 <= int(tree.value):
+        if isinstance(tree, Text) and re.fullmatch(r"[0-9]{1,4}", tree.value) and int(tree.value) >= _HOT_LEAST:
             return int(tree.value)
         self._reading.wrong("value", "here stands how many others make a value hot (2 to 9999), or `never`", tree)
         return HOT_OTHERS

@@ -30,8 +30,8 @@ class Change(Struct):
 def in_shadow(live: Definitions, candidate: Definitions) -> Definitions:
     """The live definitions with the candidate in shadow, instead of one that may be there already.
 
-    Raises `InvalidRequest` where it says what is live, or has another time zone or other rules of identity; `DefinitionError` where both together
-    are too many.
+    Raises `InvalidRequest` where it says what is live, or has another time zone or other rules of identity;
+    `DefinitionError` where both together are too many.
     """
     alone = _content(candidate)
     if alone.timezone != live.timezone:
@@ -41,8 +41,8 @@ def in_shadow(live: Definitions, candidate: Definitions) -> Definitions:
         )
     if alone.identity != live.identity:
         raise InvalidRequest(
-            "the candidate says something else of identity, and an event is of one person, in shadow or not: apply that "
-            "first, or keep what is live"
+            "the candidate says something else of identity, and an event is of one person, in shadow or not: apply "
+            "that first, or keep what is live"
         )
     if not difference(structs.replace(live, shadow=None), alone):
         raise InvalidRequest(f"version {live.version} says the same already: there is nothing to run in shadow")

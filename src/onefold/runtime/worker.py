@@ -16,7 +16,7 @@ from onefold.model import entry as entries
 from onefold.model.changes import Cursor
 from onefold.model.definitions import Definitions
 from onefold.model.entry import Defined, Ruled, Sweep, Tick
-from onefold.model.rules import Rules, fingerprint
+from onefold.model.rules import Rules
 from onefold.ports import Assignment, LogReader, LogWriter, State
 from onefold.runtime.bell import Rest, Signs
 from onefold.runtime.folding import Folding

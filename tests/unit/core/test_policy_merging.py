@@ -2,11 +2,11 @@
 
 from onefold.core.matching import matching_of
 from onefold.limits import DAY_MS
-from onefold.model.effect import Hot, LinkRefused
 from onefold.model.definitions import Definitions
+from onefold.model.effect import Hot, LinkRefused
 from onefold.model.identity import IdentifierType, Identity
 from onefold.testing.world import World, identify, track
-from tests.unit.core.identities import groups, people, tell, world_of
+from tests.unit.core.identities import groups, people, world_of
 
 
 def test_segment_leaves_out_the_lowest_identifier_and_looks_again() -> None:
@@ -124,6 +124,4 @@ def test_fields_and_spellings_are_the_workspaces_own() -> None:
     world.send(track("Bought", anonymous="b", properties={"card": {"number": "999"}}))
     world.send(track("Bought", anonymous="c", properties={"card": {"number": "1"}}))
     world.fold()
-    assert people(world) == groups(
-        "user_id: u, card: 1234, anonymous_id: a", "anonymous_id: b", "anonymous_id: c"
-    )
+    assert people(world) == groups("user_id: u, card: 1234, anonymous_id: a", "anonymous_id: b", "anonymous_id: c")

@@ -55,7 +55,8 @@ def test_the_tables_of_the_documents(policy: str) -> None:
 def test_the_default_is_conversion_with_the_user_id_alone() -> None:
     """https://docs.mparticle.com/guides/idsync/default-strategy/: an address does not log in, a user id does."""
     world = world_of("mparticle-default")
-    tell(world, "anonymous_id: a", "user_id: u, anonymous_id: a", "anonymous_id: a", "email: e@acme.com, anonymous_id: a")
+    tell(world, "anonymous_id: a", "user_id: u, anonymous_id: a")
+    tell(world, "anonymous_id: a", "email: e@acme.com, anonymous_id: a")
     assert [world.profile_of(number).events for number in ids(world)] == [2, 2]
 
 
@@ -83,4 +84,3 @@ def test_who_is_known_is_found_by_a_login_alone() -> None:
     assert whose(world, "email: h.jekyll.md@example.com, idfv: 5678") == 2
     assert whose(world, "idfv: 1234") == 3
     assert whose(world, "idfv: 1234") == 3
-
