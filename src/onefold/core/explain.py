@@ -83,6 +83,8 @@ class _Explaining:
             since_ms=profile.audiences.get(answer.name) if answer.kind == "audience" else None,
             late_ms=self._late_ms,
             beyond_ms=self._turns.beyond_ms,
+            kept_out=tuple(sorted(profile.noted().full)) if profile.notes else (),
+            hot=tuple(sorted(profile.noted().hot)) if profile.notes else (),
         )
 
     def _confirmed(self, decided: frozenset[int], answer: Answer) -> bool:

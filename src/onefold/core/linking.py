@@ -207,7 +207,7 @@ def heat(run: Run, owner: Profile, identifier: str) -> None:
     most, notes = run.matching.identity.hot, owner.notes
     met = 0 if notes is None else notes.met.get(identifier, 0)
     limit = run.matching.limit_of(namespace(identifier))
-    if not most or met + len(owner.links) < most or (limit is not None and limit.most == 1):
+    if not most or met + len(owner.links) < most or (limit is not None and limit.is_unique):
         return
     met += sum(identifier in (link.a, link.b) for link in owner.links)
     if met < most or (notes is not None and identifier in notes.hot):

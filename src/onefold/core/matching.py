@@ -21,6 +21,11 @@ class Limit(NamedTuple):
     rule: str = ""
     """Its name where it keeps something out; empty: `most_` and the type."""
 
+    @property
+    def is_unique(self) -> bool:
+        """One for ever."""
+        return self.most == 1 and self.within_ms == EVER_MS
+
 
 class Preset(NamedTuple):
     """What a policy says of types by itself."""

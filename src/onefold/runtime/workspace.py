@@ -406,7 +406,7 @@ class _Reader:
             message = f"a workspace says once what identifies people, and it is said in {before.name}, line {line}"
             self._wrong(file, "duplicate", message, key)
         elif not _is_nothing(value):
-            reading = Reading(*(partial(each, file) for each in (self._pairs, self._unknown, self._wrong)))
+            reading = Reading(partial(self._pairs, file), partial(self._unknown, file), partial(self._wrong, file))
             self.identities.append((file, key, IdentityReader(reading).read(value)))
 
     def _events(self, file: _File, value: Tree) -> tuple[str, ...]:

@@ -45,7 +45,17 @@ class MergeAnswer(Struct):
     at: Instant
 
 
-class SaidAnswer(Struct):
+class PartAnswer(Struct):
+    """What one part has said of a trait of which more than the newest value counts, and where."""
+
+    part: str
+    """An identifier, a source, `verified` or `said`, as the trait's rule asks; empty: before there was a rule."""
+    value: Any
+    at: Instant
+    event: str | None
+
+
+class SaidAnswer(Struct, omit_defaults=True):
     """Where a declared trait's value comes from."""
 
     at: Instant
@@ -54,6 +64,9 @@ class SaidAnswer(Struct):
     """Its place in the log; null: it was folded before places were kept."""
     source: str | None
     """null: the log does not keep the event any more."""
+    keep: str = ""
+    """Of a trait that has a rule, how its values become one; absent: the newest counts."""
+    parts: list[PartAnswer] = []
 
 
 class ReckonedAnswer(Struct):
