@@ -11,7 +11,7 @@ from onefold.errors import SettingsError
 
 CLAIMS = (
     "machine", "path", "collect", "latency", "step", "windows", "timers", "peers", "scale", "api", "million", "rebuild",
-    "history", "backfill", "preview", "as_of", "cluster",
+    "history", "backfill", "preview", "as_of", "identity", "cluster",
 )  # fmt: skip
 
 

@@ -48,9 +48,7 @@ def fold(words: list[str], *events: dict[str, object]) -> None:
         world.fold()
 
 
-def test_rules_hot_values_and_peoples_word(
-    capsys: pytest.CaptureFixture[str], words: list[str], tmp_path: Path
-) -> None:
+def test_rules_and_peoples_word(capsys: pytest.CaptureFixture[str], words: list[str], tmp_path: Path) -> None:
     """What is applied is shown as it is in force; who is said to be one person is one after the next fold."""
     fold(words)
     assert "+ identity type card" in run(capsys, "apply", str(tmp_path / "workspace"), "--yes", *words)[1]
@@ -64,10 +62,7 @@ def test_rules_hot_values_and_peoples_word(
     assert run(capsys, "identity", "link", "user_id:u", "card:12", *words)[0] == 0
     assert run(capsys, "identity", "never", "user_id:u", "user_id:v", *words)[0] == 0
     fold(words)
-    ids = {
-        name: run_json(capsys, "profile", "show", name, *words)["id"]
-        for name in ("user_id:u", "user_id:v", "user_id:w")
-    }
-    assert ids["user_id:u"] == ids["user_id:w"] != ids["user_id:v"]
+    u, v, w = (run_json(capsys, "profile", "show", f"user_id:{name}", *words)["id"] for name in "uvw")
+    assert u == w != v
     code, _, err = run(capsys, "identity", "link", "user_id:u", "user_id:nobody", *words)
     assert (code, "nobody has user_id:nobody" in err) == (1, True)

@@ -13,6 +13,8 @@ from onefold.runtime.difference import difference
 from onefold.runtime.versions import in_shadow
 from onefold.runtime.workspace import read_workspace
 
+CARD = ("properties.card", "traits.loyalty.card")
+
 
 def read(path: Path, text: str) -> tuple[Identity, list[tuple[int, int, str, str]]]:
     """The rules, and mistakes as (line, column, code, suggestion)."""
@@ -50,9 +52,7 @@ identity:
         "segment",
         (
             IdentifierType("user_id", unique=True),
-            IdentifierType(
-                "card", ("properties.card", "traits.loyalty.card"), "digits", ("n/a",), ("^9+$",), 3, "year"
-            ),
+            IdentifierType("card", CARD, "digits", ("n/a",), ("^9+$",), 3, "year"),
             IdentifierType("email", limit=2),
             IdentifierType("anonymous_id", soft=True),
             IdentifierType("crm_id"),

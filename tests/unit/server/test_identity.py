@@ -1,4 +1,4 @@
-"""Identity over the API: the rules in force, hot values in pages, people's word, and what a profile says of its limits."""
+"""Identity over the API: the rules in force, hot values in pages, people's word, and what a profile says of itself."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +32,7 @@ def world() -> World:
     made = World(Definitions(version=1, identity=RULES))
     for number in range(5):
         made.send(identify(anonymous=f"a{number}", traits={"email": "team@acme.com", "points": number}))
+        made.now_ms += 1
     made.send(identify(user="u", traits={"email": "one@acme.com", "points": 5}))
     made.send(identify(user="u", traits={"email": "two@acme.com"}))
     made.send(track("A", user="v"))
@@ -118,9 +119,8 @@ def test_what_cannot_be_said_is_refused(client: fakes.Client, body: dict[str, st
 
 def test_what_is_never_one_person_stays_two(client: fakes.Client, world: World) -> None:
     """Said once, it holds for all that events show afterwards."""
-    assert client.post(
-        "/v1/identity/links", json={"a": "user_id:v", "b": "email:one@acme.com", "never": True}
-    ).is_success
+    body = {"a": "user_id:v", "b": "email:one@acme.com", "never": True}
+    assert client.post("/v1/identity/links", json=body).is_success
     world.now_ms += DAY_MS
     world.send(identify(user="v", traits={"email": "one@acme.com"}))
     world.fold()
