@@ -2,6 +2,8 @@
 
 import random
 from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from onefold.model.identity import POLICIES, IdentifierType, Identity, Policy, T
 from onefold.ports import Loaded
 from onefold.runtime.folding import Folding
 from onefold.runtime.programs import Programs
+from onefold.storage.state_lmdb import LmdbState
 from onefold.testing.memory_state import MemoryState
 from onefold.testing.seeded import START_MS
 from onefold.testing.world import World, rfc3339
@@ -109,6 +112,20 @@ def test_batches_and_memory_cannot_be_seen(policy: Policy, seed: int) -> None:
     assert whole.state.digest() == singly.state.digest() == some.state.digest() == forgetful.state.digest()
     assert whole.effects() == singly.effects() == some.effects() == forgetful.effects()
     closes(whole, policy)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_the_embedded_engine_agrees(policy: Policy, tmp_path: Path) -> None:
+    """Identifiers that change hands, notes and hot values lie on the disk as they lie in memory."""
+    events = crowd(99)
+    with closing(LmdbState(tmp_path / "state")) as state:
+        world = World(defined(policy), state=state)
+        for now_ms, event in events:
+            world.now_ms = max(world.now_ms, now_ms)
+            world.send(event)
+        world.fold(7)
+        assert state.digest() == lived(policy, events).state.digest()
+        closes(world, policy)
 
 
 class Overtaken:

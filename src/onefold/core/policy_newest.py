@@ -11,7 +11,7 @@ An identifier that has lost all of its links goes on leading to whom it led to, 
 event has it. Events stay with whom they were when they came: only what comes after goes elsewhere.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from onefold.core import linking
@@ -161,7 +161,7 @@ def _lay_down_again(run: Run, incoming: Incoming, matching: Matching, people: li
         linking.take(run, person)
         for each in person.identifiers:  # The view knows of those alone that events have.
             run.owners[each] = person.id
-    ties = [Tie(at, a, b) for person in people for a, ends in person.noted().ties.items() for b, at in ends.items()]
+    ties = [tie for person in people for tie in _ties_of(person)]
     ties += [Tie(incoming.at_ms, found[0], each, new=True) for each in found[1:]]
     identifiers = dict.fromkeys([*found, *(each for person in people for each in active(person))])
     of, kept = settled(_newest(ties), identifiers, matching)
@@ -178,6 +178,16 @@ def _lay_down_again(run: Run, incoming: Incoming, matching: Matching, people: li
         owner = run.profiles[run.owners[tie.a]]
         owner.noted().ties.setdefault(tie.a, {})[tie.b] = tie.at_ms
     return mine
+
+
+def _ties_of(person: Profile) -> Iterator[Tie]:
+    """What ties a person's identifiers together: also what has done so under other rules, or by somebody's word."""
+    here = set(active(person))
+    for link in person.links:
+        if link.a in here and link.b in here:
+            yield Tie(link.at_ms, link.a, link.b)
+    for a, ends in person.noted().ties.items():
+        yield from (Tie(at_ms, a, b) for b, at_ms in ends.items())
 
 
 def _newest(ties: Iterable[Tie]) -> list[Tie]:

@@ -8,8 +8,10 @@ import pytest
 
 from onefold.core.matching import matching_of
 from onefold.core.policy_newest import Tie, settled
+from onefold.model.definitions import Definitions
 from onefold.model.effect import Moved
 from onefold.model.identity import IdentifierType, Identity
+from onefold.testing.world import World, rfc3339
 from tests.unit.core.identities import groups, people, tell, world_of
 
 CRM = IdentifierType("crmid", unique=True)
@@ -159,8 +161,6 @@ def test_an_event_that_comes_late_takes_nothing_from_who_came_after_it() -> None
 
 def _at(name: str, at_ms: int) -> dict[str, object]:
     external = [{"id": name, "type": "crmid"}, {"id": "111", "type": "ecid"}]
-    from onefold.testing.world import rfc3339
-
     return {"type": "track", "event": "E", "timestamp": rfc3339(at_ms), "context": {"externalIds": external}}
 
 
@@ -171,6 +171,15 @@ def test_what_has_lost_its_links_leads_on_to_where_it_led() -> None:
     assert world.profile("phone_sha:1").id == world.profile("crmid:Summer").id
     tell(world, "crmid: Tom, phone_sha: 1")
     assert people(world) == groups("crmid: Summer, phone_sha: 2", "crmid: Tom, phone_sha: 1")
+
+
+def test_what_was_one_person_under_other_rules_stays_so() -> None:
+    """Links that were made before the newest one won hold on: only what clashes goes over."""
+    world = World(Definitions(version=1))
+    tell(world, "user_id: Tom, anonymous_id: 1", "user_id: Tom, anonymous_id: 2")
+    world.define(Definitions(version=2, identity=Identity("adobe-graph-linking")))
+    tell(world, "user_id: Summer, anonymous_id: 1")
+    assert people(world) == groups("user_id: Tom, anonymous_id: 2", "user_id: Summer, anonymous_id: 1")
 
 
 def test_links_are_laid_down_by_priority_and_then_by_time() -> None:
