@@ -72,8 +72,10 @@ IDENTITY_PATTERNS_MAX = 50
 IDENTITY_FIELDS_MAX = 10
 """Fields from which one type of identifier is read."""
 TRAIT_RULES_MAX = 200
-TRAIT_PARTS_MAX = 1_000
-"""Whose word is kept of one trait: no profile has more identifiers."""
+TRAIT_PARTS_MAX = 200
+"""Whose word is kept of one trait; of more those who spoke last. A part may be as large as an event."""
+NEVER_MAX = 1_000
+"""Identifiers of which somebody has said that they are never this person's."""
 
 # --- aggregates --------------------------------------------------------------------------------------------
 WINDOW_PANES_MAX = 1_024

@@ -5,7 +5,7 @@ from onefold.core.linking import Evidence
 from onefold.core.policy_newest import clashes
 from onefold.core.rules import EXPLICIT, MOST_IDENTIFIERS, NEVER_LINK, NEWEST_LINK
 from onefold.core.run import Run
-from onefold.limits import PROFILE_IDENTIFIERS_MAX
+from onefold.limits import NEVER_MAX, PROFILE_IDENTIFIERS_MAX
 from onefold.model.profile import Profile
 
 _PARTS_AGAIN = "adobe-graph-linking"
@@ -38,10 +38,14 @@ def forbid(run: Run, a: str, b: str) -> None:
     people = _people(run, a, b)
     if people is None:
         return
-    for profile, identifier in zip(people, (b, a), strict=True):
-        never = profile.noted().never
-        profile.noted().never = sorted({*never, identifier})
-    linking.refuse(run, people[0], b, Evidence(a, run.position), NEVER_LINK)
+    said = [{*profile.noted().never, identifier} for profile, identifier in zip(people, (b, a), strict=True)]
+    why = Evidence(a, run.position)
+    if max(map(len, said)) > NEVER_MAX:
+        linking.refuse(run, people[0], b, why, MOST_IDENTIFIERS)
+        return
+    for profile, never in zip(people, said, strict=True):
+        profile.noted().never = sorted(never)
+    linking.refuse(run, people[0], b, why, NEVER_LINK)
 
 
 def _people(run: Run, a: str, b: str) -> tuple[Profile, Profile] | None:

@@ -83,6 +83,7 @@ def probed(definitions: Definitions, name: str) -> Probed:
         traits=tuple(d for d in needed.values() if isinstance(d, Trait)),
         audiences=tuple(d for d in needed.values() if isinstance(d, Audience)),
         timezone=definitions.timezone,
+        identity=definitions.identity,
     )
     whole = checked(some)
     if whole.problems:
