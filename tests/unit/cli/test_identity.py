@@ -64,5 +64,8 @@ def test_rules_and_peoples_word(capsys: pytest.CaptureFixture[str], words: list[
     fold(words)
     u, v, w = (run_json(capsys, "profile", "show", f"user_id:{name}", *words)["id"] for name in "uvw")
     assert u == w != v
+    shown = run(capsys, "profile", "show", "email:team@acme.com", *words)[1]
+    assert "email:team@acme.com is hot" in shown
+    assert "never user_id:v" in run(capsys, "profile", "show", "user_id:u", *words)[1]
     code, _, err = run(capsys, "identity", "link", "user_id:u", "user_id:nobody", *words)
     assert (code, "nobody has user_id:nobody" in err) == (1, True)
