@@ -15,6 +15,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Struct
 
+from onefold.errors import NotInSql
 from onefold.language import nodes as n
 from onefold.language.keeping.calendars import PERSON_ZONE, ZONE_FIELD
 from onefold.language.keeping.monoids import DAY
