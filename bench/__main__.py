@@ -10,8 +10,8 @@ from bench.report import Row, table, write
 from onefold.errors import SettingsError
 
 CLAIMS = (
-    "machine", "path", "collect", "latency", "step", "windows", "timers", "peers", "scale", "api", "million", "rebuild",
-    "history", "backfill", "preview", "as_of", "identity", "cluster",
+    "machine", "path", "collect", "latency", "step", "windows", "audiences", "timers", "peers", "scale", "api",
+    "million", "rebuild", "history", "backfill", "preview", "as_of", "identity", "cluster",
 )  # fmt: skip
 
 

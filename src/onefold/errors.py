@@ -76,6 +76,13 @@ class InvalidRequest(OnefoldError):
     fault = "caller"
 
 
+class PreconditionFailed(OnefoldError):
+    """What the call was made from is not the latest (any more): read it again, and make the change to that."""
+
+    code = "precondition_failed"
+    fault = "caller"
+
+
 class AlreadyExists(OnefoldError):
     """Something of this name is there already."""
 

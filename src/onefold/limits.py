@@ -36,7 +36,8 @@ PARTITIONS_MAX = 256
 """A partition number is the first byte of every profile id."""
 RECORD_EVENTS_MAX = 1 << 16
 """An event's index in its record is the low 16 bits of its position."""
-RECORD_OFFSET_MAX = 1 << 40
+RECORD_OFFSET_MAX = 1 << 39
+"""Positions then have 55 bits: the bit above them tells the ids of accounts from those of people."""
 RECORD_MAX_BYTES = 8 * MIB
 RECORD_SPLIT_BYTES = 2 * MIB
 """Collect begins a new record here; with its last event, escaped, a record stays well below RECORD_MAX_BYTES."""
@@ -113,6 +114,15 @@ DEFINITIONS_MAX_BYTES = 4 * MIB
 """All definitions as JSON: they are one record of the log."""
 DEFINITION_NAME_MAX_CHARS = 100
 """A name is part of a database key of at most 511 bytes."""
+EXPRESSION_PROBLEMS_MAX = 50
+"""Mistakes that are told of one expression."""
+DEFINITIONS_PROBLEMS_MAX = 1_000
+"""Mistakes that one reading of a workspace tells; each is shown with the line that it stands in."""
+LINE_SHOWN_MAX_CHARS = 64 * KIB
+"""Of a longer line of a file just the place is told."""
+DEFINITIONS_BODY_MAX_BYTES = DEFINITIONS_MAX_BYTES + MIB
+"""Of a request that brings them: with spaces, and what JSON escapes."""
+AUTHOR_MAX_CHARS = 100
 WORKSPACE_FILE_MAX_BYTES = 4 * MIB
 
 # --- backfill ----------------------------------------------------------------------------------------------
@@ -120,6 +130,8 @@ BACKFILL_MAX_PROFILES = 1_000
 """Profiles that one entry brings what history holds of them."""
 BACKFILL_MAX_BYTES = MIB
 """What one entry brings; with its last profile it stays well below RECORD_MAX_BYTES."""
+BACKFILL_MAX_ACCOUNTS = 10_000
+"""Accounts of one person to which a backfill adds; who names more is no member of a company."""
 BACKFILL_AHEAD = 2
 """Such entries that wait to be folded in one partition: live events never wait behind more."""
 
@@ -210,6 +222,7 @@ assert EVENT_MAX_BYTES <= BATCH_MAX_BYTES <= IMPORT_MAX_BYTES < RECORD_MAX_BYTES
 assert DEFINITIONS_MAX_BYTES < RECORD_MAX_BYTES
 assert BATCH_MAX_EVENTS < RECORD_EVENTS_MAX
 assert IDENTIFIER_MAX_BYTES < 511
+assert 2 * BACKFILL_MAX_ACCOUNTS < RECORD_EVENTS_MAX
 assert sum(DELIVERY_RETRY_SCHEDULE_S) < DELIVERY_PENDING_S < DELIVERY_PARKED_S
 assert 3 * BOOK_RENEW_S < BOOK_LEASE_S
 assert STEP_MAX_EVENTS >= BATCH_MAX_EVENTS

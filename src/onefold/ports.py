@@ -175,7 +175,11 @@ class State(Protocol):
         ...
 
     def profile_ids(self, partition: int, after: int, limit: int) -> list[int]:
-        """Ids > after of the profiles at home in this partition, ascending."""
+        """Ids > after of the people's profiles at home in this partition, ascending."""
+        ...
+
+    def account_ids(self, partition: int, after: int, limit: int) -> list[int]:
+        """Ids > after of the accounts at home in this partition, ascending."""
         ...
 
     # --- reading, from any process -------------------------------------------------------------------------
@@ -203,8 +207,12 @@ class State(Protocol):
         """Members of each audience that has any, in O(audiences)."""
         ...
 
+    def size(self, relation: str) -> int:
+        """Members of one audience, or of one account (`model.account.members_of`), in O(1)."""
+        ...
+
     def counts(self) -> dict[str, int]:
-        """Sums over partitions of all counts, and `profiles`."""
+        """Sums over partitions of all counts, and `profiles`, which are people's."""
         ...
 
     def effects(self, after: int, limit: int) -> list[tuple[int, int, list[AnyEffect]]]:

@@ -1,6 +1,5 @@
 """Calendar periods and windows against the plain calendar, around the nights in which clocks are changed."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -16,22 +15,12 @@ from onefold.language.zones import zone
 from onefold.limits import DAY_MS, HOUR_MS, NEVER_MS
 from onefold.model.profile import Profile
 from onefold.testing import reference_behaviour as reference
+from onefold.testing.nights import NIGHTS, at
 
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "America/Sao_Paulo", "Asia/Kathmandu", "Australia/Lord_Howe",
          "Pacific/Apia", "Asia/Beirut")  # fmt: skip
 
 
-def at(text: str) -> int:
-    """Milliseconds of a UTC time."""
-    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
-
-
-NIGHTS = [at(text) for text in (
-    "2025-03-30T01:00", "2025-10-26T01:00", "2024-02-29T00:00", "2025-03-09T07:00", "2025-11-02T06:00",
-    "2024-12-30T00:00", "2025-04-05T15:00", "2025-10-04T15:30", "2018-11-04T03:00", "2011-12-30T10:00",
-    "2025-03-29T22:00", "2000-02-29T12:00",
-)]  # fmt: skip
-"""Changes of clocks, leap days, a week of two years, a day that Samoa left out."""
 instants = st.builds(
     lambda night, apart: night + apart,
     st.sampled_from(NIGHTS),

@@ -12,8 +12,9 @@ from onefold.language.scalars.dates import undated
 from onefold.language.stream.compile import compile_definitions
 from onefold.model.definitions import Definitions
 from onefold.testing import reference, reference_calls
+from onefold.testing.nights import before_a_night
 from onefold.testing.reference import Occurrence
-from onefold.testing.seeded import START_MS, Seeded
+from onefold.testing.seeded import Seeded
 from onefold.testing.world import World, rfc3339
 
 
@@ -67,26 +68,36 @@ def test_stream_equals_reference(hundred: int) -> None:
     So it is, too, where the functions of events share what they can.
     """
     for seed in range(hundred * 100, hundred * 100 + 100):
-        seeded = Seeded(seed)
-        definitions = seeded.definitions()
-        if checked(definitions).problems:
-            continue
-        world = World(definitions)
-        if seed % 3 == 0:
-            shared = compile_definitions(checked(definitions), definitions.version, parts_max=0)
-            world.folding._programs._programs[definitions.version] = shared
-        world.now_ms = START_MS
+        _hold(seed, Seeded(seed))
+
+
+@pytest.mark.parametrize("hundred", range(3))
+def test_stream_equals_reference_while_clocks_are_changed(hundred: int) -> None:
+    """Also over the nights in which a day has 23 or 25 hours, and over leap days, in every zone."""
+    for seed in range(hundred * 100, hundred * 100 + 100):
+        _hold(seed, Seeded(seed, before_a_night(seed)))
+
+
+def _hold(seed: int, seeded: Seeded) -> None:
+    definitions = seeded.definitions()
+    if checked(definitions).problems:
+        return
+    world = World(definitions)
+    if seed % 3 == 0:
+        shared = compile_definitions(checked(definitions), definitions.version, parts_max=0)
+        world.folding._programs._programs[definitions.version] = shared
+    world.now_ms = seeded.start_ms
+    world.fold()
+    history: list[Occurrence] = []
+    for now_ms, occurrence in seeded.history():
+        world.pass_time(now_ms - world.now_ms)
+        world.send(as_event(occurrence, userId="u"))
         world.fold()
-        history: list[Occurrence] = []
-        for now_ms, occurrence in seeded.history():
-            world.pass_time(now_ms - world.now_ms)
-            world.send(as_event(occurrence, userId="u"))
-            world.fold()
-            history.append(occurrence)
-            assert_as_expected(world, definitions, history, seed)
-        for ms in seeded.passes():
-            world.pass_time(ms)
-            assert_as_expected(world, definitions, history, seed)
+        history.append(occurrence)
+        assert_as_expected(world, definitions, history, seed)
+    for ms in seeded.passes():
+        world.pass_time(ms)
+        assert_as_expected(world, definitions, history, seed)
 
 
 def assert_as_expected(world: World, definitions: Definitions, history: list[Occurrence], seed: int) -> None:

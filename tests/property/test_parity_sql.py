@@ -24,9 +24,10 @@ from onefold.model.past import Past, PastMerge, survivors, unsigned
 from onefold.storage import history_functions
 from onefold.testing import reference
 from onefold.testing.memory_history import MemoryHistory
+from onefold.testing.nights import before_a_night
 from onefold.testing.pasts import occurrence, pasts
 from onefold.testing.reference_calls import Instant, kind
-from onefold.testing.seeded import START_MS, Seeded
+from onefold.testing.seeded import Seeded
 from onefold.testing.world import World, rfc3339
 
 SETS = 20
@@ -42,13 +43,18 @@ def test_three_ways_are_one(thousand: int) -> None:
     """At every instant every person has the same traits and audiences in the stream, in SQL and in the reference."""
     cases, seed = 0, thousand * CASES
     while cases < CASES:
-        cases += _hold(seed)
+        cases += _hold(seed, Seeded(seed))
         seed += 1
 
 
-def _hold(seed: int) -> int:
+def test_three_ways_are_one_while_clocks_are_changed() -> None:
+    """Also over the nights in which a day has 23 or 25 hours, and over leap days."""
+    for seed in range(12):
+        _hold(seed, Seeded(seed, before_a_night(seed + 24)))
+
+
+def _hold(seed: int, seeded: Seeded) -> int:
     """Hold the three against each other in one world; how many cases it had."""
-    seeded = Seeded(seed)
     sets = [each for each in _sets(seeded) if not checked(each).problems and _has_sql(each)]
     definitions = _together(sets)
     world = World(definitions)
@@ -87,7 +93,7 @@ def _together(sets: list[Definitions]) -> Definitions:
 
 def _live(world: World, seeded: Seeded) -> dict[int, dict[int, Values]]:
     """Fold a history; instant → person → values, as the stream had them then."""
-    world.now_ms = START_MS
+    world.now_ms = seeded.start_ms
     seen: dict[int, dict[int, Values]] = {}
     for number, (now_ms, what, who) in enumerate(seeded.crowd()):
         world.pass_time(now_ms - world.now_ms)

@@ -6,14 +6,13 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
-from msgspec.structs import asdict, replace
+from msgspec.structs import asdict
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from onefold.cli import opening
 from onefold.cli.options import AsJson, Data
 from onefold.cli.printing import err, out, print_json
-from onefold.errors import NotFoundError
-from onefold.runtime.backfill_plan import Standing, standing
+from onefold.runtime.backfill_plan import Standing, called_off, standing
 from onefold.server.engines import Engines
 
 _POLL_S = 0.2
@@ -92,7 +91,4 @@ def _standing(engines: Engines) -> Standing | None:
 
 def _cancel(engines: Engines) -> None:
     definitions = engines.catalog.definitions()
-    if definitions.coming is None:
-        raise NotFoundError("nothing is being computed over history, so there is nothing to call off")
-    without = replace(definitions, coming=None, note="calls off what was to come next")
-    engines.catalog.save_definitions(without, getpass.getuser(), base=definitions.version)
+    engines.catalog.save_definitions(called_off(definitions), getpass.getuser(), base=definitions.version)

@@ -76,6 +76,8 @@ def _future(answer: Answer, at_ms: int, beyond_ms: int | None) -> str:
     turn = answer.turn
     if turn is None:
         until = "" if beyond_ms is None else f" before {show_instant(beyond_ms)}"
+        if beyond_ms == at_ms:
+            until = ", but for what the account has"
         return f"[dim]time alone does not change it{until}[/]"
     if answer.kind == "audience":
         return f"[cyan]{'enters' if turn.value is True else 'leaves'} by itself {_when(turn.at_ms, at_ms)}[/]"
@@ -145,7 +147,8 @@ class _Tree:
         if part.evidence is not None:
             yield from _events(part.evidence.grounds, self._at_ms, self._events, part)
         for note in part.notes:
-            yield f"[yellow]![/] {plain(_note(note, part))}"
+            of_account = note.reason == "account"
+            yield f"[dim]{plain(note.text)}[/]" if of_account else f"[yellow]![/] {plain(_note(note, part))}"
 
     def _turn(self, part: Part) -> str:
         turn = part.turn

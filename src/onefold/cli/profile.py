@@ -131,7 +131,7 @@ def _noted(found: IdentityAnswer) -> Iterator[str]:
 def _head(shown: ProfileAnswer) -> Tree:
     seen = f"{_when(shown.first_seen_at)} to {_when(shown.last_seen_at)}"
     events_seen = f"{shown.events:,} event{'s' if shown.events != 1 else ''}"
-    top = Tree(f"[bold cyan]{shown.id}[/]  {events_seen}, {seen}")
+    top = Tree(f"[bold cyan]{shown.id}[/]  {events_seen}, {seen}{_account(shown)}")
     for line in _then(shown):
         top.add(f"[dim]{line}[/]")
     return top
@@ -149,6 +149,10 @@ def _then(shown: ProfileAnswer) -> Iterator[str]:
         yield f"has become part of {then.profile_now}"
     if then.events_forgotten:
         yield f"{then.events_forgotten:,} events of this person are no longer kept: values may lack them"
+
+
+def _account(shown: ProfileAnswer) -> str:
+    return "" if shown.account is UNSET else f", of account {plain(shown.account)}"
 
 
 def _said(found: ProvenanceAnswer) -> Iterator[str]:

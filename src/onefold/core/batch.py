@@ -26,6 +26,14 @@ class Finding(Protocol):
         ...
 
 
+class FindingAccounts(Protocol):
+    """Says which accounts events name: `core.identifiers.Finder`."""
+
+    def find_account(self, event: Excerpt) -> Who | None:
+        """The account that an event names, by its one identifier."""
+        ...
+
+
 class Incoming(Struct, gc=False):
     """One event on its way through the step."""
 
@@ -42,6 +50,8 @@ class Incoming(Struct, gc=False):
     It also orders events of the same instant, whatever order they came in.
     """
     who: Who
+    account: Who | None = None
+    """The account that it names, where the definitions ask for accounts (`name_accounts`)."""
 
 
 class Refused(Struct):
@@ -78,9 +88,18 @@ class Batch(Struct):
         return [incoming.fingerprint for incoming in self.incoming]
 
 
-def people_of(events: Iterable[Incoming]) -> list[Who]:
-    """Whose these events are, each once as far as one may tell from the outside."""
-    return list({id(incoming.who): incoming.who for incoming in events}.values())
+def name_accounts(batch: Batch, finder: FindingAccounts) -> None:
+    """Find the accounts that the events name."""
+    find = finder.find_account
+    for incoming in batch.incoming:
+        incoming.account = find(incoming.event)
+
+
+def named_by(events: Iterable[Incoming]) -> list[Who]:
+    """Whose these events are, and the accounts that they name, each once as far as one may tell from the outside."""
+    people = {id(incoming.who): incoming.who for incoming in events}
+    accounts = {id(named): named for incoming in events if (named := incoming.account) is not None}
+    return [*people.values(), *accounts.values()]
 
 
 def read(

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from onefold.core.batch import Incoming
 from onefold.language import nodes as n
+from onefold.language.keeping.accounts import AT, TIE, link
 from onefold.language.keeping.aggregates import tally_of
 from onefold.language.keeping.calendars import PERSON_ZONE, ZONE_FIELD
 from onefold.language.keeping.reach import Reach, reach
@@ -77,6 +78,8 @@ class Deciding:
                 return frozenset(self._seen(name))
             case n.Declared(path=(root, *_)):
                 return frozenset(self._declaring(str(root)))
+            case n.OfAccount():
+                return frozenset(self._naming())
         return frozenset().union(*map(self.of, probe.parts))
 
     def counted(self, probe: Probe) -> list[Counted]:
@@ -127,7 +130,14 @@ class Deciding:
         declared = self._profile.declared.get(trait)
         if declared is None:
             return ()
-        said = (declared.at_ms, declared.tie)
+        return self._said(declared.at_ms, declared.tie)
+
+    def _naming(self) -> Iterable[int]:
+        """The event that says which account is the person's."""
+        found = link(self._profile.slots)
+        return () if found is None else self._said(found[AT], found[TIE])
+
+    def _said(self, *said: Any) -> Iterable[int]:
         return [i for i, event in enumerate(self._events) if (event.at_ms, event.fingerprint) == said][:1]
 
 

@@ -14,6 +14,7 @@ from onefold.core.deciding import Deciding
 from onefold.core.retrace import counting, name_of, read, retrace
 from onefold.core.turning import Turns, alike, turns
 from onefold.language import nodes as n
+from onefold.language.keeping import accounts as keeping
 from onefold.language.stream.probe import Probe, Probed
 from onefold.limits import HOUR_MS, PERCENTILE_VALUES_MAX, SEQUENCE_EVENTS_MAX, UNIQUE_VALUES_MAX
 from onefold.model import profile as profiles
@@ -82,10 +83,14 @@ class _Explaining:
             seen=len(self._pasts),
             since_ms=profile.audiences.get(answer.name) if answer.kind == "audience" else None,
             late_ms=self._late_ms,
-            beyond_ms=self._turns.beyond_ms,
+            beyond_ms=self._at_ms if self._asks_for_account() else self._turns.beyond_ms,
             kept_out=tuple(sorted(profile.noted().full)) if profile.notes else (),
             hot=tuple(sorted(profile.noted().hot)) if profile.notes else (),
         )
+
+    def _asks_for_account(self) -> bool:
+        """Whether anything is the account's: when that will change by itself, the person's events do not tell."""
+        return any(isinstance(each.node, n.OfAccount) for whole in self._asked.probes.values() for each in whole.walk())
 
     def _confirmed(self, decided: frozenset[int], answer: Answer) -> bool:
         """Try it: whether these events alone give the same answer."""
@@ -96,7 +101,8 @@ class _Explaining:
 
     def _alone(self, events: Sequence[Incoming]) -> Profile:
         """What these events make of nothing but the person's identifiers."""
-        return retrace(self._asked.program, events, self._at_ms, self._profile.identifiers)
+        link = keeping.link(self._state.slots)
+        return retrace(self._asked.program, events, self._at_ms, self._profile.identifiers, link)
 
     def _answer(self, name: str, probe: Probe) -> Answer:
         audience = name in self._asked.program.audience_names
@@ -186,7 +192,7 @@ class _Explaining:
             case n.Builtin():
                 many = len(self._events)
                 return Evidence(many, many, many, self._grounds((i, None) for i in self._deciding.of(probe)))
-            case n.Declared():
+            case n.Declared() | n.OfAccount():
                 grounds = self._grounds((i, None) for i in self._deciding.of(probe))
                 return Evidence(len(grounds), len(grounds), len(grounds), grounds)
         return None
@@ -239,6 +245,14 @@ class _Explaining:
         if part.differs:
             yield self._unexplained()
 
+    def notes_on_account(self, _probe: Probe, _part: Part) -> Iterable[Note]:
+        """Whose value it is: what the account has is taken as it is, and its events are not looked at."""
+        link = keeping.link(self._state.slots)
+        if link is None:
+            yield Note("account", "no event of the person has named an account")
+        else:
+            yield Note("account", f"of the person's account {link[keeping.GROUP]}")
+
     def _unexplained(self) -> Note:
         missing = self._profile.events - len(self._pasts)
         if missing > 0:
@@ -256,13 +270,16 @@ _VALUES_MAX = {
     "percentile": PERCENTILE_VALUES_MAX,
 }
 """Different values up to which aggregates are exact."""
-_KINDS: dict[type[n.Node], str] = {n.Literal_: "literal", n.TraitRef: "trait", n.InAudience: "audience"}
+_KINDS: dict[type[n.Node], str] = {
+    n.Literal_: "literal", n.TraitRef: "trait", n.InAudience: "audience", n.OfAccount: "account",
+}  # fmt: skip
 """Constructs that are called otherwise than their nodes."""
 _NOTES: dict[type[n.Node], Callable[[_Explaining, Probe, Part], Iterable[Note]]] = {
     n.Aggregate: _Explaining.notes_on_kept,
     n.Sequence: _Explaining.notes_on_kept,
     n.Builtin: _Explaining.notes_on_known,
     n.Declared: _Explaining.notes_on_known,
+    n.OfAccount: _Explaining.notes_on_account,
 }
 
 
@@ -271,6 +288,8 @@ def _of_program(profile: Profile, asked: Probed, at_ms: int) -> Profile:
     one, program = profiles.decode(profiles.encode(profile)), asked.program
     one.now_ms = at_ms
     one.slots = {key: state for key, state in one.slots.items() if key in program.slots}
+    if (link := keeping.link(one.slots)) is not None:
+        link[keeping.BEHIND] = 0
     one.computed = {name: value for name, value in one.computed.items() if name in program.trait_names}
     one.audiences = {name: at_ms for name, at_ms in one.audiences.items() if name in program.audience_names}
     return one

@@ -1,6 +1,6 @@
 """Fold: an event becomes part of its profile: when it was seen, what it declared, what it counts in and changes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from onefold.core.batch import Incoming
@@ -12,17 +12,20 @@ from onefold.language.values import identical, storable
 from onefold.limits import PROFILE_TRAITS_MAX, RECENT_EVENTS_MAX
 from onefold.model.effect import Admitted
 from onefold.model.identity import TraitRule
+from onefold.model.position import is_account
 from onefold.model.profile import Declared, Profile
 
 
-def fold(run: Run, profile: Profile, incoming: Incoming) -> None:
-    """Put the event into the profile, judge the traits and audiences that it may have changed, and tell what did."""
+def fold(run: Run, profile: Profile, incoming: Incoming, also: Collection[Trigger] = ()) -> None:
+    """Put the event into the profile, judge the traits and audiences that it may have changed, and tell what did.
+
+    `also`: what it has changed already.
+    """
     event, at_ms, now_ms = incoming.event, incoming.at_ms, run.now_ms
     profile.now_ms = now_ms
     profile.events += 1
-    also: tuple[Trigger, ...] = ()
     if profile.events == 1:
-        seen, also = 3, run.program.at_first
+        seen, also = 3, (*also, *run.program.at_first)
     elif at_ms > profile.last_seen_ms:
         profile.last_seen_ms = at_ms
         seen = 2
@@ -65,15 +68,20 @@ NO_RULES: Mapping[str, TraitRule] = {}
 
 
 def _declare_all(run: Run, profile: Profile, incoming: Incoming) -> dict[str, Any]:
-    """Time-based last write wins, trait by trait, but for those that have rules; returns the new values."""
-    event, declared = incoming.event, profile.declared
+    event = incoming.event
     traits = event.traits or {}
     if event.type == "identify" and event.context is not None and type(event.context.traits) is dict:
         traits = {**event.context.traits, **traits}
     if event.type == "group":
         traits = {"group": {"id": event.groupId, **traits}}
+    return declare_all(run, profile, incoming, traits)
+
+
+def declare_all(run: Run, profile: Profile, incoming: Incoming, traits: Mapping[str, Any]) -> dict[str, Any]:
+    """Time-based last write wins, trait by trait; returns the new values of those that changed, as `traits.…`."""
+    declared = profile.declared
     place = run.partition << 56 | incoming.position
-    rules = NO_RULES if run.matching is None else run.matching.traits
+    rules = NO_RULES if run.matching is None or is_account(profile.id) else run.matching.traits
     changed: dict[str, Any] = {}
     for name, raw in traits.items():
         value = storable(raw)

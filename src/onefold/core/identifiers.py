@@ -16,6 +16,7 @@ from onefold.language.scalars.patterns import Search, search
 from onefold.language.stream.excerpt import attribute
 from onefold.language.values import dig
 from onefold.limits import IDENTIFIER_MAX_BYTES
+from onefold.model.account import GROUP
 from onefold.model.event import Context, Excerpt
 from onefold.model.identity import NOTHING, Identity
 from onefold.model.profile import Profile
@@ -191,6 +192,7 @@ class Finder:
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
         self._remembered: dict[tuple[Any, Any], Who] = {}
+        self._accounts: dict[str | int, Who] = {}
 
     def find(self, event: Excerpt) -> Who:
         """Who an event is of."""
@@ -203,6 +205,23 @@ class Finder:
         key = (event.userId, event.anonymousId)
         who = self._remembered.get(key)
         return self._remember(key, event) if who is None else who
+
+    def find_account(self, event: Excerpt) -> Who | None:
+        """The account that an event names: a `group` call by its `groupId`, any other event by `context.groupId`.
+
+        The decoder must have been asked for the latter.
+        """
+        group: Any = event.groupId if event.type == "group" else getattr(event.context, _GROUP, None)
+        if type(group) is not str and type(group) is not int:
+            return None
+        found = self._accounts.get(group)
+        if found is None and (identifier := normalise("", group, self.rules)) is not None:
+            found = Who((identifier,))
+            if _is_short(group):
+                if len(self._accounts) >= _REMEMBERED:
+                    self._accounts.clear()
+                self._accounts[group] = found
+        return found
 
     def _remember(self, key: tuple[Any, Any], event: Excerpt) -> Who:
         """Remember only short values: strangers choose them, and integers past 64 bits may all have one hash."""
@@ -318,6 +337,7 @@ def _said_trait(event: Excerpt, steps: list[str]) -> Any:
     return value
 
 
+_GROUP = attribute(GROUP)
 _EXTERNAL_MAX = 20
 """External ids read of one event."""
 _REMEMBERED = 100_000

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from onefold.core.links import accounts_in, merged
 from onefold.core.notes import merge_notes
 from onefold.core.run import Run
 from onefold.core.survivorship import put_together
@@ -16,6 +17,7 @@ def absorb(run: Run, a: Profile, b: Profile, why: tuple[str, str, str]) -> Profi
     keep, gone = (a, b) if (a.created_at_ms, a.id) <= (b.created_at_ms, b.id) else (b, a)
     run.touch(keep)
     run.touch(gone)
+    mine, theirs = accounts_in(keep.slots), accounts_in(gone.slots)
     triggers = _combine(keep, gone, run)
     keep.merges.append(Merge(gone.id, run.partition, run.position, run.now_ms))
     for identifier in gone.identifiers:
@@ -24,6 +26,8 @@ def absorb(run: Run, a: Profile, b: Profile, why: tuple[str, str, str]) -> Profi
         run.members[audience][gone.id] = 0
     if gone.notes is not None or keep.notes is not None:
         merge_notes(run, keep, gone)
+    if theirs:
+        merged(run, keep, mine, (gone.id, theirs))
     run.absorbed[gone.id] = keep.id
     del run.touched[gone.id], run.profiles[gone.id]
     run.effects.append(Merged(keep.id, run.position, run.number(), run.now_ms, gone.id, *why))

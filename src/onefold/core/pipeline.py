@@ -4,16 +4,18 @@ Each function here is pure: batch, view and program in, changes out. It owns the
 a clock: time arrives in the entries. The steps of many batches may share a `Run`, and so a commit.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from operator import attrgetter
 from typing import Any, NamedTuple
 
 from msgspec import structs
 
+from onefold.core import explicit
+from onefold.core.accounts import Round, add_pasts, join, named, renew_accounts, tell_members
 from onefold.core.admit import admit, refuse
 from onefold.core.batch import Batch, Incoming, Refused
-from onefold.core.explicit import forbid, join
 from onefold.core.fold import fold
+from onefold.core.links import accounts_in, move
 from onefold.core.merge import add_state
 from onefold.core.renew import bring_to_present, mark, renew
 from onefold.core.resolve import resolve
@@ -21,9 +23,11 @@ from onefold.core.run import Run
 from onefold.core.timers import arm
 from onefold.language.stream.program import Program
 from onefold.limits import SWEEP_MAX_PROFILES
+from onefold.model.account import LINK, AccountPast
 from onefold.model.changes import Changes, Cursor, View
 from onefold.model.entry import PROFILE_ID_MAX, Backfilled, Linked
 from onefold.model.position import position
+from onefold.model.profile import Profile
 from onefold.model.rules import Rules, fingerprint
 
 _NOBODY = View({}, {}, {})
@@ -49,7 +53,8 @@ def step(run: Run, batch: Batch, view: View) -> None:
 def _take(run: Run, incoming: Incoming) -> None:
     run.at(incoming.position, incoming.received_ms)
     if admit(run, incoming):
-        fold(run, resolve(run, incoming), incoming)
+        person = resolve(run, incoming)
+        fold(run, person, incoming, () if incoming.account is None else join(run, person, incoming))
 
 
 def step_again(run: Run, incoming: Iterable[Incoming], view: View) -> None:
@@ -86,26 +91,55 @@ class Found(NamedTuple):
     upto: int
     people: dict[int, tuple[int, dict[str, Any]]]
     """Profile as it was → who that is by now, and its states."""
+    accounts: Mapping[str, AccountPast] = {}
+    """Identifier → what is added to the account."""
 
 
-def tick(place: Place, view: View, program: Program, rules: Rules) -> Changes:
-    """Wake the profiles of the view (those whose timers are due by now) and bring them to the present."""
+class About(NamedTuple):
+    """What a tick or a sweep is about, of all that is in its view."""
+
+    profiles: Collection[int]
+    rounds: Mapping[int, Round]
+    """Accounts that are to tell the next of their members."""
+
+
+def tick(place: Place, view: View, program: Program, rules: Rules, about: About) -> Changes:
+    """Wake profiles of the view (those whose timers are due by now) and bring them to the present.
+
+    With the view are also the accounts that people are to be judged by, and members whom an account tells.
+    """
     run = _run_at(place, view, program, rules)
-    for _, profile in sorted(view.profiles.items()):
+    if program.accounts is not None:
+        renew_accounts(run)
+    for profile in _of(view, about.profiles):
         run.touch(profile)
         bring_to_present(run, profile)
+    for account, members in about.rounds.items():
+        tell_members(run, account, members)
+    if program.accounts is not None:
+        mark(run)
     return run.changes(place.after())
 
 
-def sweep(place: Place, view: View, program: Program, rules: Rules) -> Changes:
-    """Judge the profiles of the view again under the definitions in force, whatever they were judged under before."""
+def sweep(place: Place, view: View, program: Program, rules: Rules, about: About) -> Changes:
+    """Judge profiles of the view again under the definitions in force, whatever they were judged under before.
+
+    With the view are also the accounts that people are to be judged by.
+    """
     run = _run_at(place, view, program, rules)
-    for _, profile in sorted(view.profiles.items()):
+    if program.accounts is not None:
+        renew_accounts(run)
+    for profile in _of(view, about.profiles):
         if profile.version != program.version:
             run.touch(profile)
             renew(run, profile)
-    last = max(view.profiles, default=0) if len(view.profiles) == SWEEP_MAX_PROFILES else -1
+    last = max(about.profiles) if len(about.profiles) == SWEEP_MAX_PROFILES else -1
     return run.changes(structs.replace(place.after(), sweeping=last))
+
+
+def _of(view: View, profiles: Iterable[int]) -> Iterator[Profile]:
+    """Those of these profiles that are there, in the order of their ids."""
+    return (view.profiles[one] for one in sorted(profiles) if one in view.profiles)
 
 
 def define(place: Place, program: Program, rules: Rules) -> Changes:
@@ -114,7 +148,8 @@ def define(place: Place, program: Program, rules: Rules) -> Changes:
     Who was judged under others is swept next.
     """
     run = _run_at(place, _NOBODY, program, rules)
-    filled = 0 if program.gathered else -1
+    accounts = program.accounts
+    filled = 0 if program.gathered or (accounts is not None and accounts.gathered) else -1
     after = structs.replace(place.after(), version=program.version, sweeping=0, since=place.offset, filled=filled)
     new = rules.with_identity(program.identity)
     if new == rules:
@@ -127,15 +162,19 @@ def define(place: Place, program: Program, rules: Rules) -> Changes:
 def fill(place: Place, view: View, program: Program, rules: Rules, found: Found) -> Changes:
     """Add what history holds of profiles to what has been gathered since the definitions came into force.
 
-    The view holds whoever these profiles are by now.
+    The view holds whoever these profiles are by now, and those of the accounts that are known.
     """
     run = _run_at(place, view, program, rules)
+    add_pasts(run, found.accounts)
     for origin, (survivor, states) in found.people.items():
         profile = view.profiles[survivor]
         run.touch(profile)
+        before = accounts_in(profile.slots)
         for key, state in states.items():
             if key in program.slots:
-                add_state(profile.slots, key, state, program, origin)
+                add_state(profile.slots, key, named(run, state) if key == LINK else state, program, origin)
+        if LINK in states:
+            move(run, profile, before)
         arm(profile, program)
     mark(run)
     filled = -1 if found.upto == PROFILE_ID_MAX else found.upto
@@ -161,7 +200,7 @@ def rule(place: Place, program: Program, rules: Rules, new: Rules) -> Changes:
 def link(place: Place, view: View, program: Program, rules: Rules, entry: Linked) -> Changes:
     """Make two identifiers one person's, or never so, because somebody has said it."""
     run = _run_at(place, view, program, rules)
-    (forbid if entry.never else join)(run, entry.a, entry.b)
+    (explicit.forbid if entry.never else explicit.join)(run, entry.a, entry.b)
     mark(run)
     return run.changes(place.after())
 

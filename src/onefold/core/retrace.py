@@ -9,8 +9,10 @@ from onefold.core.identifiers import Who, finder_of
 from onefold.core.renew import renew
 from onefold.core.run import Run
 from onefold.core.timers import wake
+from onefold.language.keeping.accounts import State
 from onefold.language.stream.program import Program
 from onefold.model import entry
+from onefold.model.account import LINK
 from onefold.model.event import Excerpt
 from onefold.model.past import Past
 from onefold.model.profile import Profile
@@ -44,11 +46,15 @@ def _excerpts(program: Program, pasts: Sequence[Past]) -> Iterator[Excerpt]:
 
 
 def retrace(
-    program: Program, incoming: Sequence[Incoming], at_ms: int, identifiers: Mapping[str, int] | None = None
+    program: Program,
+    incoming: Sequence[Incoming],
+    at_ms: int,
+    identifiers: Mapping[str, int] | None = None,
+    link: State | None = None,
 ) -> Profile:
     """The profile of these identifiers that has had these events and no others, at this instant.
 
-    Of no events it is a profile that has nothing.
+    Of no events it is a profile that has nothing. `link`: the account that it is judged by, with its values.
     """
     run = Run(0, program, Rules(identity=program.identity))
     first = incoming[0] if incoming else None
@@ -57,6 +63,8 @@ def retrace(
     profile = Profile(0, now_ms, seen_ms, seen_ms, now_ms, version=program.version, computed=dict(program.blank_traits))
     profile.audiences = dict.fromkeys(program.blank_audiences, now_ms)
     profile.identifiers = dict(identifiers or {})
+    if link is not None:
+        profile.slots[LINK] = [*link]
     run.touch(profile)
     for each in incoming:
         run.at(each.position, each.received_ms)
@@ -65,7 +73,7 @@ def retrace(
         fold(run, profile, each)
         run.effects.clear()
     run.at(0, at_ms)
-    wake(run, profile) if incoming else renew(run, profile)
+    wake(run, profile, () if link is None else (LINK,)) if incoming else renew(run, profile)
     return profile
 
 

@@ -7,12 +7,15 @@ from typing import Any
 from msgspec import structs
 
 from onefold.core.matching import matching_of
+from onefold.language.keeping.accounts import begin_telling
 from onefold.language.stream.program import Program, Trigger
 from onefold.limits import NEVER_MS
+from onefold.model.account import ACCOUNTS
 from onefold.model.changes import Changed, Changes, Cursor, View
 from onefold.model.definitions import is_shadow
 from onefold.model.effect import Admitted, AnyEffect, Entered, Hot, Hushed, Left
 from onefold.model.effect import Changed as TraitsChanged
+from onefold.model.position import is_account
 from onefold.model.profile import Profile
 from onefold.model.quarantined import Quarantined
 from onefold.model.rules import Rules
@@ -37,6 +40,8 @@ class Run:
         """What was armed for each touched profile before the first batch."""
         self.moved: dict[str, int] = {}
         self.absorbed: dict[int, int] = {}
+        self.founded: set[int] = set()
+        """Accounts that were not known before."""
         self.members: defaultdict[str, dict[int, int]] = defaultdict(dict)
         self.messages: dict[bytes, int] = {}
         self.effects: list[AnyEffect] = []
@@ -47,7 +52,10 @@ class Run:
         self.moves: list[tuple[str, bool]] = []
         """Audiences that its profile has entered (True) or left by it, until that is told."""
         self.bonds: list[tuple[int, int]] = []
-        """Profiles that met in one event: what becomes of one may depend on the other."""
+        """Profiles that met in one event, people or a person and an account: one may depend on the other."""
+        self.with_accounts = False
+        """Whether the view has the account of everybody who may have to be given its values. That of a batch of events
+        has just those which these name: what came of them would depend on how events are batched."""
         self.quiet: Container[str] = NOTHING
         """Traits and audiences that change untold at the moment."""
         self.admitted = 0
@@ -79,17 +87,25 @@ class Run:
             self.touched[profile_id] = profile
             self.armed[profile_id] = profile.due_ms
 
+    def program_of(self, profile: Profile) -> Program:
+        """The definitions that say what a profile keeps, and judge it."""
+        accounts = self.program.accounts
+        return self.program if accounts is None or not is_account(profile.id) else accounts
+
     def count(self, name: str, n: int = 1) -> None:
         """Add to one of the partition's counts."""
         self.counts[name] = self.counts.get(name, 0) + n
 
     def judge(self, profile: Profile, triggers: Iterable[Trigger], reason: str) -> None:
         """Judge what these triggers may have changed, and tell, together with what is to be told already."""
-        self.program.judge_some(triggers, profile, self.now_ms, self.changed, self.moves)
+        self.program_of(profile).judge_some(triggers, profile, self.now_ms, self.changed, self.moves)
         self.tell(profile, reason)
 
     def tell(self, profile: Profile, reason: str) -> None:
         """Effects and memberships of what has changed; of what is quiet or in shadow, none that are told."""
+        if is_account(profile.id):
+            self._publish(profile)
+            return
         if self.quiet or self.program.has_shadow or reason == "definition":
             self._hush(profile.id)
         if self.changed:
@@ -109,6 +125,13 @@ class Run:
             number += 1
         self.n = number
         self.moves = []
+
+    def _publish(self, account: Profile) -> None:
+        """What has changed of an account has no effect of its own: its members are told, if they are judged by it."""
+        if not self.program.of_account.isdisjoint(self.changed):
+            begin_telling(account.slots, self.now_ms, hushed=bool(self.quiet))
+            account.due_ms = min(account.due_ms, self.now_ms)
+        self.changed = {}
 
     def _hush(self, one: int) -> None:
         """Note the memberships of which nobody is to be told, and let go of such changes.
@@ -150,6 +173,7 @@ class Run:
         self.armed = {one: due_ms for one, due_ms in self.armed.items() if one not in people}
         self.absorbed = {one: survivor for one, survivor in self.absorbed.items() if one not in people}
         self.bonds = [bond for bond in self.bonds if bond[0] not in people]
+        self.founded.difference_update([one for one in self.founded if one in people])
         self.admitted -= len(positions)
         return positions
 
@@ -166,6 +190,8 @@ class Run:
             self.counts["admitted"] = self.admitted
         if self.matching is not None and (hot := sum(type(effect) is Hot for effect in self.effects)):
             self.counts["hot_identifiers"] = hot
+        if self.founded or ACCOUNTS in self.counts:
+            self.counts[ACCOUNTS] = len(self.founded)
         return Changes(
             partition=self.partition,
             cursor=structs.replace(cursor, forgotten_ms=forgotten_ms),

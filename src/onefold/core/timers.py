@@ -1,18 +1,28 @@
 """Timers: what time alone does to a profile. Windows lose their oldest events, moving comparisons turn."""
 
+from collections.abc import Collection
+
+from onefold.core.links import copy
 from onefold.core.run import Run
+from onefold.language.keeping.accounts import BEHIND
 from onefold.language.stream.program import NOW, Program, Trigger
 from onefold.limits import NEVER_MS
+from onefold.model.account import LINK
 from onefold.model.profile import Profile
 
 
-def wake(run: Run, profile: Profile) -> None:
-    """Bring a profile to the run's present, and arm it for the next instant at which it can change."""
+def wake(run: Run, profile: Profile, also: Collection[Trigger] = ()) -> None:
+    """Bring a profile to the run's present, and arm it for the next instant at which it can change.
+
+    `also`: what has changed already.
+    """
     now_ms = run.now_ms
     profile.now_ms = now_ms
     profile.due_ms = NEVER_MS
-    triggers: list[Trigger] = [NOW]
-    slots, known = profile.slots, run.program.slots
+    triggers: list[Trigger] = [NOW, *also]
+    slots, known = profile.slots, run.program_of(profile).slots
+    if LINK in slots and LINK in known and slots[LINK][BEHIND] and copy(run, profile):
+        triggers.append(LINK)
     for key in list(slots):
         keeping = known.get(key)
         if keeping is None or not keeping.expires:
@@ -24,7 +34,7 @@ def wake(run: Run, profile: Profile) -> None:
             del slots[key]
         else:
             profile.due_ms = min(profile.due_ms, keeping.due_ms(state))
-    run.judge(profile, triggers, "time")
+    run.judge(profile, triggers, "account" if LINK in triggers else "time")
 
 
 def arm(profile: Profile, program: Program) -> None:

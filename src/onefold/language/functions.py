@@ -181,8 +181,16 @@ def moves(call: n.Call) -> bool:
     return FUNCTIONS[call.function].moves or any(isinstance(argument, n.Now) for argument in call.args)
 
 
+def of_account(trait: str) -> str:
+    """What a trait of accounts is called among those of people."""
+    return f"account.{trait}"
+
+
 def is_instant(node: n.Node | None, traits: Mapping[str, n.Type]) -> bool:
-    """Whether the values of an expression that passed the check are instants, among traits of these types."""
+    """Whether the values of an expression that passed the check are instants, among traits of these types.
+
+    Those of accounts are among them, called as `of_account` says.
+    """
     match node:
         case n.Now() | n.Field(path=("time",)):
             return True
@@ -190,6 +198,8 @@ def is_instant(node: n.Node | None, traits: Mapping[str, n.Type]) -> bool:
             return n.BUILTINS[name] == "instant"
         case n.TraitRef(name=name):
             return traits.get(name) == "instant"
+        case n.OfAccount(path=path):
+            return traits.get(of_account(str(path[0]))) == "instant"
         case n.Aggregate(function="first" | "last", field=field):
             return is_instant(field, traits)
         case n.Case(values=values):

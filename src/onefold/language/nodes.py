@@ -124,6 +124,21 @@ class TraitRef(Node, frozen=True):
     name: str
 
 
+class OfAccount(Node, frozen=True):
+    """Profile scope: what the person's account has; missing without one.
+
+    `account.plan` is its computed trait, `account.traits.plan` one that its events declare (a path reaches into objects
+    and lists), `account.id` its name.
+    """
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """What the person's copy of the account's values calls it: `id`, `plan`, or `traits.plan`."""
+        return str(self.path[0]) if self.path[0] != "traits" else f"traits.{self.path[1]}"
+
+
 class Builtin(Node, frozen=True):
     """Profile scope: one of BUILTINS."""
 

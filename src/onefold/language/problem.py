@@ -10,7 +10,12 @@ Code = Literal[
 ]  # fmt: skip
 """Kinds of mistakes; stable, for `--json` and for editors."""
 
-Part = Literal["", "source", "trait", "audience", "destination"]
+Part = Literal["", "source", "trait", "account_trait", "audience", "destination"]
+
+
+def shown_part(part: str) -> str:
+    """What people call a kind of definition."""
+    return part.replace("_", " ")
 
 
 class Problem(Struct, frozen=True, omit_defaults=True):
@@ -29,7 +34,7 @@ class Problem(Struct, frozen=True, omit_defaults=True):
 
     def show(self) -> str:
         """One line for people."""
-        place = f"{self.part} {self.name}, " if self.name else ""
+        place = f"{shown_part(self.part)} {self.name}, " if self.name else ""
         hint = f"; did you mean `{self.suggestion}`?" if self.suggestion else ""
         where = "its name" if self.in_name else f"column {self.column + 1}"
         return f"{place}{where}: {self.message}{hint}"

@@ -72,6 +72,8 @@ class Definitions(Struct, frozen=True, omit_defaults=True):
     traits: tuple[Trait, ...] = ()
     audiences: tuple[Audience, ...] = ()
     destinations: tuple[Destination, ...] = ()
+    account_traits: tuple[Trait, ...] = ()
+    """Named values of accounts, over the events that name them."""
     timezone: str = "UTC"
     """An IANA name: where the days and hours begin that expressions read by the calendar."""
     allow_private_hosts: tuple[str, ...] = ()

@@ -77,7 +77,7 @@ class Entered(Effect, array_like=True, gc=False, tag="entered"):
 
 
 class Left(Effect, array_like=True, gc=False, tag="left"):
-    """The profile left an audience. `reason`: `event`, `time`, `merge` or `definition`."""
+    """The profile left an audience. `reason`: `event`, `time`, `merge`, `definition` or `account`."""
 
     audience: str
     reason: str

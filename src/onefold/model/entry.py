@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from onefold.model.account import AccountPast
 from onefold.model.event import Event
 from onefold.model.rules import Rules
 
@@ -90,7 +91,7 @@ class Sweep(Struct, tag="sweep", tag_field="kind"):
     after: int
 
 
-class Backfilled(Struct, tag="backfilled", tag_field="kind"):
+class Backfilled(Struct, tag="backfilled", tag_field="kind", omit_defaults=True):
     """What happened before definitions of this version were in force, for profiles at home here by their first id.
 
     Entries follow one another from id to id; one that does not begin where the partition is, has come twice.
@@ -103,10 +104,15 @@ class Backfilled(Struct, tag="backfilled", tag_field="kind"):
     """Profiles with `after` < id <= `upto`."""
     states: bytes
     """`States` as MessagePack."""
+    accounts: bytes = b""
+    """`AccountPasts` as MessagePack: what these profiles' events add to accounts. Empty: nothing."""
 
 
 States = dict[int, dict[str, Any]]
 """Profile id, as it was when the events came → slot → state of the aggregate over them."""
+
+AccountPasts = dict[str, AccountPast]
+"""Identifier of an account → what is added to it."""
 
 PROFILE_ID_MAX = (1 << 64) - 1
 
@@ -116,6 +122,7 @@ _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Whole | Tick | Defined | Ruled | Linked | Sweep | Backfilled)
 _states_encoder = msgspec.msgpack.Encoder()
 _states_decoder = msgspec.msgpack.Decoder(States)
+_accounts_decoder = msgspec.msgpack.Decoder(AccountPasts)
 
 encode = _encoder.encode
 """An entry (or `Outgoing`) as the bytes of one record."""
@@ -125,6 +132,12 @@ decode = _decoder.decode
 
 encode_states = _states_encoder.encode
 """`Backfilled.states`."""
+
+encode_accounts = _states_encoder.encode
+"""`Backfilled.accounts`."""
+
+decode_accounts = _accounts_decoder.decode
+"""What `encode_accounts` was given."""
 
 decode_states = _states_decoder.decode
 """What `encode_states` was given."""

@@ -5,8 +5,10 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-Reason = Literal["counted_since", "window_in_panes", "sample", "oldest_let_go", "events_missing", "unexplained"]
-"""Why what the state says and what the events make may differ."""
+Reason = Literal[
+    "counted_since", "window_in_panes", "sample", "oldest_let_go", "events_missing", "unexplained", "account"
+]  # fmt: skip
+"""Why what the state says and what the events make may differ; or that it is the account's, not the person's own."""
 
 
 class Ground(Struct, frozen=True):

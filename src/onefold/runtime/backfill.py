@@ -17,18 +17,20 @@ from typing import NamedTuple, Protocol
 import structlog
 
 from onefold.clock import Clock
-from onefold.core.gather import gather
+from onefold.core.gather import Gathered, add_past, gather
+from onefold.core.identifiers import Finder
 from onefold.errors import Conflict, StorageError
 from onefold.language.reading.check import Checked
 from onefold.language.stream.compile import compile_definitions
 from onefold.language.stream.program import Program
-from onefold.limits import BACKFILL_AHEAD, BACKFILL_MAX_BYTES, BACKFILL_MAX_PROFILES
+from onefold.limits import BACKFILL_AHEAD, BACKFILL_MAX_ACCOUNTS, BACKFILL_MAX_BYTES, BACKFILL_MAX_PROFILES
 from onefold.model import entry as entries
+from onefold.model.account import LINK
 from onefold.model.catalog import VersionRow
 from onefold.model.changes import Cursor
 from onefold.model.definitions import Definitions
-from onefold.model.entry import PROFILE_ID_MAX, Backfilled, States
-from onefold.model.position import position
+from onefold.model.entry import PROFILE_ID_MAX, AccountPasts, Backfilled, States
+from onefold.model.position import position, show
 from onefold.ports import HistoryReader, LogWriter, State
 from onefold.runtime.backfill_past import people, wanted
 from onefold.runtime.backfill_plan import missing
@@ -101,7 +103,8 @@ class Backfill:
         if self._catalog.backfill_paused() or any(cursor.version != definitions.version for cursor in cursors):
             return False
         if self._work is None or self._work.version != definitions.version:
-            self._work = _Work(definitions, cursors, self._state.newest())
+            rules = self._state.rules(cursors[0].rules)
+            self._work = _Work(definitions, cursors, self._state.newest(), Finder(rules))
         if not self._has_all(self._work.needs):
             return False
         if all(cursor.filled < 0 for cursor in cursors):
@@ -130,11 +133,13 @@ class Backfill:
         if not line.may_write(cursor):
             return False
         try:
-            after, upto, states = next(line.chunks)
+            after, upto, states, accounts = next(line.chunks)
         except StorageError:
             del work.lines[home]  # It has nothing more: the next attempt begins anew where the cursor stands.
             raise
         entry = Backfilled(self._clock.now_ms(), work.version, after, upto, entries.encode_states(states))
+        if accounts:
+            entry.accounts = entries.encode_accounts(accounts)
         line.wrote(self._writer.append({home: [entries.encode(entry)]})[home], upto)
         return True
 
@@ -151,16 +156,20 @@ class Backfill:
 class _Work:
     """What one version has to have computed."""
 
-    def __init__(self, definitions: Definitions, cursors: list[Cursor], newest: int) -> None:
+    def __init__(self, definitions: Definitions, cursors: list[Cursor], newest: int, finder: Finder) -> None:
         assert definitions.coming is not None
         self.version = definitions.version
         self.needs = newest
         """History has all events from before this version once it has this commit."""
         found = missing(definitions)
         before = {home: position(cursor.since, 0) for home, cursor in enumerate(cursors)}
-        self.wanted = wanted(found.values(), before)
+        self.wanted = wanted(found, before)
         nobody = Checked({}, {}, {}, [], definitions.coming.timezone)
-        self.program: Program = compile_definitions(nobody, self.version, found)
+        of_accounts = found.of_accounts if found.accounts or found.of_accounts else None
+        self.program: Program = compile_definitions(nobody, self.version, found.of_people, of_accounts=of_accounts)
+        if not found.accounts:
+            self.program.gathered -= {LINK}
+        self.finder = finder
         self.lines: dict[int, _Line] = {}
 
 
@@ -170,10 +179,10 @@ class _Line:
     def __init__(self, work: _Work, history: HistoryReader, home: int, cursor: Cursor, at_once: int) -> None:
         events = people(history, home, cursor.filled, work.wanted)
         gathered = (
-            (profile, gather(map(itemgetter(1), each), work.program, cursor.now_ms))
+            (profile, gather(map(itemgetter(1), each), work.program, cursor.now_ms, work.finder))
             for profile, each in groupby(events, itemgetter(0))
         )
-        self.chunks = chunks(cursor.filled, gathered, at_once)
+        self.chunks = chunks(cursor.filled, gathered, at_once, work.program.accounts)
         self._written: dict[int, int] = {}
         """Offset of an entry that is not folded yet → up to which profile it goes."""
         self._upto = cursor.filled
@@ -195,17 +204,32 @@ class _Line:
 
 
 def chunks(
-    after: int, gathered: Iterable[tuple[int, dict[str, object]]], at_once: int
-) -> Iterator[tuple[int, int, States]]:
-    """(after, upto, states) of people by ascending id, each small enough for one commit; the last goes to the end."""
+    after: int, gathered: Iterable[tuple[int, Gathered]], at_once: int, of_accounts: Program | None
+) -> Iterator[tuple[int, int, States, AccountPasts]]:
+    """(after, upto, states, accounts) of people by ascending id, each small enough for one commit; the last to the end.
+
+    `of_accounts`: the program of accounts, where there is one.
+    """
     states: States = {}
+    accounts: AccountPasts = {}
     size = 0
+    last = after
     for profile, found in gathered:
-        if len(states) >= at_once or size >= BACKFILL_MAX_BYTES:
-            upto = max(states)
-            yield after, upto, states
-            after, states, size = upto, {}, 0
-        if found:
-            states[profile] = found
-            size += len(entries.encode_states(found))
-    yield after, PROFILE_ID_MAX, states
+        if len(states) >= at_once or size >= BACKFILL_MAX_BYTES or len(accounts) >= BACKFILL_MAX_ACCOUNTS:
+            yield after, last, states, accounts
+            after, states, accounts, size = last, {}, {}, 0
+        last = profile
+        if found.slots:
+            states[profile] = found.slots
+            size += len(entries.encode_states(found.slots))
+        if found.accounts:
+            assert of_accounts is not None
+            size += len(entries.encode_accounts(found.accounts))
+            for name, past in found.accounts.items():
+                if name in accounts:
+                    add_past(accounts[name], past, of_accounts)
+                else:
+                    accounts[name] = past
+        if found.passed_over:
+            log.warning("a person names too many accounts", profile=show(profile), events=found.passed_over)
+    yield after, PROFILE_ID_MAX, states, accounts

@@ -1,6 +1,6 @@
 """What a backfill reads of history: of each person's events just what is asked for, person by person."""
 
-from collections.abc import Collection, Generator, Mapping
+from collections.abc import Generator, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -34,11 +34,29 @@ class Wanted(Struct, frozen=True):
     """Of `properties`, `context` and `traits` those that are asked for."""
 
 
-def wanted(kept: Collection[Kept], before: Mapping[int, int]) -> Wanted:
+class Lacking(Struct, frozen=True):
+    """What definitions that are to come need kept of events, and those in force do not, by slot."""
+
+    of_people: dict[str, Kept]
+    of_accounts: dict[str, Kept]
+    accounts: bool
+    """Whether accounts themselves: who is whose member, and all that is known of each."""
+
+    def __bool__(self) -> bool:
+        return bool(self.of_people or self.of_accounts or self.accounts)
+
+
+def wanted(lacking: Lacking, before: Mapping[int, int]) -> Wanted:
     """What is asked of events below these positions for states to be kept."""
+    kept = [*lacking.of_people.values(), *lacking.of_accounts.values()]
     names = frozenset().union(*map(events_of, kept))
     roots = frozenset(str(field.path[0]) for each in kept for field in event_fields(each))
-    return Wanted(before, None if "*" in names else names, roots & frozenset(_OBJECTS))
+    if lacking.of_accounts or lacking.accounts:
+        roots |= {"context"}
+    if lacking.accounts:
+        roots |= {"traits"}
+    everything = "*" in names or lacking.accounts
+    return Wanted(before, None if everything else names, roots & frozenset(_OBJECTS))
 
 
 def people(history: HistoryReader, home: int, after: int, what: Wanted) -> People:
@@ -50,8 +68,8 @@ def people(history: HistoryReader, home: int, after: int, what: Wanted) -> Peopl
     with bounded(history, _MEMORY, _THREADS) as connection:
         _select(connection, home, after, what)
         while rows := connection.fetchmany(_ROWS):
-            for profile, at_ms, tie, *rest in rows:
-                yield unsigned(profile), PastEvent(at_ms, tie, *rest)
+            for profile, partition, position, *event in rows:
+                yield unsigned(profile), PastEvent._make((*event, partition << 56 | position))
 
 
 def _select(connection: Connection, home: int, after: int, what: Wanted) -> None:
@@ -63,5 +81,5 @@ def _select(connection: Connection, home: int, after: int, what: Wanted) -> None
         values.append(sorted(what.names))
     conditions.append(f"({' OR '.join('(partition = ? AND position < ?)' for _ in what.before)})")
     values += [number for place in what.before.items() for number in place]
-    query = f"SELECT profile, at_ms, tie, type, name, {objects} FROM events WHERE {' AND '.join(conditions)} ORDER BY profile"  # noqa: E501, S608 (nothing in it comes from users)
+    query = f"SELECT profile, partition, position, at_ms, tie, type, name, {objects}, group_id FROM events WHERE {' AND '.join(conditions)} ORDER BY profile"  # noqa: E501, S608 (nothing in it comes from users)
     connection.execute(query, values)

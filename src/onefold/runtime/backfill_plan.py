@@ -5,23 +5,31 @@ from contextlib import closing
 from msgspec import Struct, structs
 
 from onefold.errors import NotFoundError
-from onefold.language.nodes import Kept
+from onefold.language.nodes import OfAccount
 from onefold.language.reading.check import Checked, checked
-from onefold.language.stream.compile import kept_by
-from onefold.language.stream.inputs import named
+from onefold.language.stream.compile import kept_by, kept_by_accounts
+from onefold.language.stream.inputs import named, walk
 from onefold.model.changes import Cursor
 from onefold.model.definitions import Definitions
 from onefold.ports import Catalog, State
+from onefold.runtime.backfill_past import Lacking
 from onefold.runtime.difference import changes
 from onefold.runtime.versions import both
 from onefold.storage.place import Place
 
 
-def missing(definitions: Definitions) -> dict[str, Kept]:
-    """By slot, what the definitions that are to come need kept of events, and those in force do not."""
-    there = kept_by(both(definitions))
-    coming = {} if definitions.coming is None else kept_by(both(definitions.coming))
-    return {key: aggregate for key, aggregate in coming.items() if key not in there}
+def missing(definitions: Definitions) -> Lacking:
+    """What the definitions that are to come need kept of events, and those in force do not."""
+    if definitions.coming is None:
+        return Lacking({}, {}, accounts=False)
+    now, coming = both(definitions), both(definitions.coming)
+    there, there_of_accounts = kept_by(now), kept_by_accounts(now)
+    of_accounts = kept_by_accounts(coming)
+    return Lacking(
+        {key: kept for key, kept in kept_by(coming).items() if key not in there},
+        {key: kept for key, kept in (of_accounts or {}).items() if key not in (there_of_accounts or {})},
+        accounts=of_accounts is not None and there_of_accounts is None,
+    )
 
 
 def has_past(place: Place) -> bool:
@@ -46,12 +54,25 @@ def planned(old: Definitions, wanted: Definitions, *, backfill: bool, quiet: boo
     return later if backfill and missing(later) else wanted
 
 
+def called_off(definitions: Definitions) -> Definitions:
+    """What is in force, with nothing to come. Raises `NotFoundError` where nothing is."""
+    if definitions.coming is None:
+        raise NotFoundError("nothing is being computed over history, so there is nothing to call off")
+    return structs.replace(definitions, coming=None, note="calls off what was to come next")
+
+
 def _moved(old: Definitions, wanted: Definitions) -> list[str]:
     """Traits and audiences that are new or say something else, by themselves or by a trait that they name."""
-    found = {change.name for change in changes(old, wanted) if change.part in ("trait", "audience") and change.after}
+    differs = [(change.part, change.name) for change in changes(old, wanted) if change.after]
+    found = {name for part, name in differs if part in ("trait", "audience")}
     trees: Checked = checked(wanted)
+    of_accounts = {name for part, name in differs if part == "account_trait"}
+    for name, node in trees.accounts.items():
+        if not of_accounts.isdisjoint(each.name for each in named(node)):
+            of_accounts.add(name)
     for name, node in (*trees.traits.items(), *trees.audiences.items()):  # Traits come after those that they name.
-        if not found.isdisjoint(each.name for each in named(node)):
+        mentioned = {each.name for each in walk(node) if isinstance(each, OfAccount)}
+        if not of_accounts.isdisjoint(mentioned) or not found.isdisjoint(each.name for each in named(node)):
             found.add(name)
     return sorted(found)
 

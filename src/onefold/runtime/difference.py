@@ -6,6 +6,7 @@ from typing import Any
 from msgspec import Struct, structs
 
 from onefold.language.nodes import Node, canonical
+from onefold.language.problem import shown_part
 from onefold.language.reading.parse import parse_expression
 from onefold.model.definitions import Audience, Definitions, Destination, Source, Trait
 from onefold.model.identity import IdentifierType, Identity, TraitRule
@@ -23,19 +24,20 @@ class Change(Struct, frozen=True):
 
     def show(self) -> str:
         """One line: `+` new, `-` gone, `~` different."""
+        part = shown_part(self.part)
         if self.before is None:
             assert self.after is not None
-            return f"+ {self.part} {self.name}{_essence(self.after)}"
+            return f"+ {part} {self.name}{_essence(self.after)}"
         if self.after is None:
-            return f"- {self.part} {self.name}{_essence(self.before)}"
+            return f"- {part} {self.name}{_essence(self.before)}"
         fields = ", ".join(_fields(self.before, self.after))
-        return f"~ {self.part} {self.name}: {fields}"
+        return f"~ {part} {self.name}: {fields}"
 
 
 def changes(old: Definitions, new: Definitions) -> list[Change]:
     """Every change, by kind and name; versions are not compared, nor the order in files."""
     found: list[Change] = []
-    for part in ("source", "trait", "audience", "destination"):
+    for part in ("source", "account_trait", "trait", "audience", "destination"):
         before, after = _by_name(getattr(old, f"{part}s")), _by_name(getattr(new, f"{part}s"))
         found += [
             Change(part, name, before.get(name), after.get(name))

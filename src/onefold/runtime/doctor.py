@@ -10,6 +10,7 @@ from msgspec import Struct
 from onefold.clock import SystemClock
 from onefold.errors import NotFoundError, OnefoldError
 from onefold.language.instants import show_instant
+from onefold.language.reading.check import taken_names
 from onefold.ports import Catalog, Deliveries, LogReader, State
 from onefold.runtime import supervisor
 from onefold.runtime.history_lag import lag_ms
@@ -57,7 +58,7 @@ def examine(settings: Settings) -> list[Finding]:
     opened = _Open(settings, place)
     try:
         found += _open_all(opened)
-        for look in (_platform, _permissions, _disk, _events, _lag, _readers, _deliveries, _history):
+        for look in (_platform, _permissions, _disk, _names, _events, _lag, _readers, _deliveries, _history):
             found += _guarded(look, opened)
     finally:
         for part in (opened.deliveries, opened.state, opened.log, opened.catalog):
@@ -123,6 +124,15 @@ def _disk(opened: _Open) -> Iterator[Finding]:
         yield Finding("disk", "warn", detail, "free some space, or lower log_retention_bytes")
     else:
         yield Finding("disk", "ok", detail)
+
+
+def _names(opened: _Open) -> Iterator[Finding]:
+    if opened.catalog is None:
+        return
+    for problem in taken_names(opened.catalog.definitions()):
+        detail = f"the {problem.part} `{problem.name}` is called as a word of the language is now"
+        advice = f"it goes on as it is; the next `onefold apply` wants another name, such as `{problem.suggestion}`"
+        yield Finding("names", "warn", detail, advice)
 
 
 def _events(opened: _Open) -> Iterator[Finding]:

@@ -10,14 +10,18 @@ from functools import partial
 import msgspec
 
 from onefold.core import pipeline
-from onefold.core.batch import Batch, Unreadable, people_of, read
+from onefold.core.accounts import Round
+from onefold.core.batch import Batch, Unreadable, name_accounts, named_by, read
 from onefold.core.identifiers import Finder, Who, finder_of
-from onefold.core.pipeline import Found, Place
+from onefold.core.pipeline import About, Found, Place
+from onefold.core.renew import JUDGE_ANEW_MS
 from onefold.core.run import Run
 from onefold.errors import Conflict
+from onefold.language.keeping import accounts as links
 from onefold.language.stream.program import Program
 from onefold.limits import KIB, STEP_MAX_EVENTS, SWEEP_MAX_PROFILES, TICK_MAX_TIMERS
 from onefold.model import profile as profiles
+from onefold.model.account import members_of
 from onefold.model.changes import Changed, Changes, Cursor, View
 from onefold.model.entry import (
     Backfilled,
@@ -28,8 +32,10 @@ from onefold.model.entry import (
     Ruled,
     Sweep,
     Tick,
+    decode_accounts,
     decode_states,
 )
+from onefold.model.position import is_account
 from onefold.model.profile import Profile
 from onefold.model.rules import fingerprint
 from onefold.ports import Loaded, LogReader, Record, State
@@ -95,6 +101,10 @@ class Folding:
     def advance(self, partition: int, max_events: int = STEP_MAX_EVENTS, until: int | None = None) -> int:
         """Fold the next entries of a partition (up to offset `until`) in one commit; returns how many, 0 at the end."""
         return self._advance((partition,), max_events, until)
+
+    def upcoming(self, partition: int, until: int) -> Alone | None:
+        """The next entry of a partition before offset `until`, where it carries no events."""
+        return self._alone_next(partition, STEP_MAX_EVENTS, until)
 
     def advance_all(self, partitions: Collection[int], max_events: int = STEP_MAX_EVENTS) -> int:
         """Fold the next entries of several partitions; returns how many, 0 where all are at their ends.
@@ -183,7 +193,7 @@ class Folding:
                 break
             if part is None:
                 part = pending.begin(Run(partition, program, self._finder(cursor).rules, cursor.forgotten_ms), cursor)
-            pipeline.step(part.run, batch, self._load(pending, people_of(batch.incoming), (), batch.messages()))
+            pipeline.step(part.run, batch, self._load(pending, named_by(batch.incoming), (), batch.messages()))
             self._absorbed(pending, part.run)
             if self._contested:
                 part.batches.append(batch)
@@ -201,6 +211,7 @@ class Folding:
     def _commit_events(self, pending: "_Pending") -> None:
         """Commit; where others were faster, first fold again the events of just the people whom they changed."""
         while True:
+            pending.share_timers()
             try:
                 self._commit(pending, [pipeline.finish(part.run, part.cursor) for part in pending.parts])
             except Conflict:
@@ -231,7 +242,7 @@ class Folding:
         retracted = [part.run.retract(people) for part in parts]
         for part, positions in zip(parts, retracted, strict=True):
             again = [each for batch in part.batches for each in batch.incoming if each.position in positions]
-            pipeline.step_again(part.run, again, self._load(pending, people_of(again), (), ()))
+            pipeline.step_again(part.run, again, self._load(pending, named_by(again), (), ()))
             self._absorbed(pending, part.run)
         self.mended += 1
         return True
@@ -257,7 +268,12 @@ class Folding:
             events += len(entry.events) if isinstance(entry, Received) else 1
             if events >= min(max_events, _CACHED_EVENTS):
                 break
-        return read(partition, cursor, received, self._finder(cursor)) if received else None
+        if not received:
+            return None
+        batch = read(partition, cursor, received, finder := self._finder(cursor))
+        if program.accounts is not None:
+            name_accounts(batch, finder)
+        return batch
 
     def _finder(self, cursor: Cursor) -> Finder:
         """What finds identifiers under the rules in force."""
@@ -276,10 +292,12 @@ class Folding:
                 case Tick():
                     now_ms = place.after().now_ms
                     due = [profile for _, profile in self._state.due(place.partition, now_ms, TICK_MAX_TIMERS)]
-                    changes = pipeline.tick(place, self._load(pending, (), due, ()), program, rules)
+                    view, about = self._load_with_accounts(pending, due, program, rounds=True)
+                    changes = pipeline.tick(place, view, program, rules, about)
                 case Sweep(after=after):
-                    ids = self._state.profile_ids(place.partition, after, SWEEP_MAX_PROFILES)
-                    changes = pipeline.sweep(place, self._load(pending, (), ids, ()), program, rules)
+                    ids = self._ids(place.partition, after, SWEEP_MAX_PROFILES)
+                    view, about = self._load_with_accounts(pending, ids, program, rounds=False)
+                    changes = pipeline.sweep(place, view, program, rules, about)
                 case Defined(version=version) if version > place.before.version:
                     self._programs.learn(entry)
                     changes = pipeline.define(place, self._programs.get(version), rules)
@@ -291,7 +309,7 @@ class Folding:
                 case Backfilled() if pipeline.is_next(entry, place.before):
                     found = self._found(entry)
                     survivors = {survivor for survivor, _ in found.people.values()}
-                    view = self._load(pending, (), survivors, ())
+                    view = self._load(pending, [Who((name,)) for name in found.accounts], survivors, ())
                     if not survivors <= view.profiles.keys():
                         raise Conflict(f"a profile of partition {place.partition} was absorbed meanwhile")
                     changes = pipeline.fill(place, view, program, rules, found)
@@ -299,11 +317,48 @@ class Folding:
                     changes = pipeline.skip(place, program, rules)
             self._commit(pending, [changes])
 
+    def _ids(self, partition: int, after: int, limit: int) -> list[int]:
+        """Ids > after of the people at home in this partition, and then of its accounts, ascending."""
+        people = self._state.profile_ids(partition, after, limit)
+        return people + self._state.account_ids(partition, after, limit - len(people))
+
+    def _load_with_accounts(
+        self, pending: "_Pending", ids: Collection[int], program: Program, *, rounds: bool
+    ) -> tuple[View, About]:
+        """Profiles, and what they are judged by: the accounts of people, those marked only where it is for `rounds`.
+
+        `rounds`: also the next members of the accounts that have something to tell, TICK_MAX_TIMERS of them all.
+        """
+        view = self._load(pending, (), ids, ())
+        if program.accounts is None:
+            return view, About(ids, {})
+        to_tell = self._rounds(view.profiles) if rounds else {}
+        more = {member for members, _ in to_tell.values() for member in members}
+        for profile in view.profiles.values():
+            link = links.link(profile.slots)
+            if link is not None and (link[links.BEHIND] or profile.due_ms == JUDGE_ANEW_MS or not rounds):
+                more.add(link[links.ACCOUNT])
+        if more := more - view.profiles.keys():
+            view.profiles |= self._load(pending, (), more, ()).profiles
+        return view, About(ids, to_tell)
+
+    def _rounds(self, here: Mapping[int, Profile]) -> dict[int, Round]:
+        """Who is told next by each of the accounts among these profiles; those that have waited longest come first."""
+        found: dict[int, Round] = {}
+        left = TICK_MAX_TIMERS
+        for account in sorted(here.values(), key=lambda profile: (profile.due_ms, profile.id)):
+            if left and is_account(account.id) and (after := links.next_after(account.slots)) is not None:
+                members = [member for member, _ in self._state.members(members_of(account.id), after, left)]
+                found[account.id] = members, len(members) == left
+                left -= len(members)
+        return found
+
     def _found(self, entry: Backfilled) -> Found:
         """What an entry brings, with who its profiles are by now; those that are no more are left out."""
         states = decode_states(entry.states)
         alive = self._state.survivors(states)
-        return Found(entry.upto, {one: (profiles.decode(data).id, states[one]) for one, data in alive.items()})
+        people = {one: (profiles.decode(data).id, states[one]) for one, data in alive.items()}
+        return Found(entry.upto, people, decode_accounts(entry.accounts) if entry.accounts else {})
 
     @contextmanager
     def _pending(self) -> "Iterator[_Pending]":
@@ -472,6 +527,15 @@ class _Pending:
         for profile_id in absorbed:
             for part in self.parts:
                 part.run.touched.pop(profile_id, None)
+
+    def share_timers(self) -> None:
+        """A profile that several parts touch has one timer: the last of them says what it was before the commit."""
+        last: dict[int, Run] = {}
+        for part in self.parts if len(self.parts) > 1 else ():
+            armed = part.run.armed
+            for one in armed.keys() & last.keys():
+                armed[one] = last[one].armed.pop(one)
+            last |= dict.fromkeys(armed, part.run)
 
     def concerned(self, changed: Changed) -> set[int]:
         """Whose results may be others now that somebody else has changed these, in any part."""

@@ -115,7 +115,7 @@ class Previewing:
         """Raises what `preview` raises for a question that cannot be asked."""
         self._asking = asking
         self._question = question
-        self._before, self._after = checked(question.before), checked(question.after)
+        self._before, self._after = (checked(each, stored=True) for each in (question.before, question.after))
         if self._after.problems:
             raise DefinitionError([f"{p.part} {p.name}: {p.message}" for p in self._after.problems])
         self._changes = change.audiences(self._before, self._after)

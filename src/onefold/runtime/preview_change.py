@@ -7,7 +7,7 @@ import xxhash
 from onefold.language import nodes as n
 from onefold.language.reading.check import Checked
 from onefold.language.sql.needed import references
-from onefold.language.stream.inputs import named
+from onefold.language.stream.inputs import named, walk
 from onefold.model.definitions import Definitions
 
 
@@ -27,11 +27,17 @@ def audiences(before: Checked, after: Checked) -> dict[str, str]:
 
 def meanings(checked: Checked) -> dict[str, str]:
     """Trait or audience → a fingerprint of what it means: equal for trees that differ only in how they are written."""
+    of_accounts = _meanings(checked.accounts, checked.timezone, {})
+    return _meanings(checked.traits | checked.audiences, checked.timezone, of_accounts)
+
+
+def _meanings(trees: Mapping[str, n.Node], timezone: str, of_accounts: Mapping[str, str]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for name, node in (checked.traits | checked.audiences).items():
-        parts = sorted({part.name for part in named(node)})
-        text = checked.timezone + n.canonical(node) + "".join(f"|{each}={found[each]}" for each in parts)
-        found[name] = xxhash.xxh3_128_hexdigest(text.encode())
+    for name, node in trees.items():
+        parts = [f"|{each}={found[each]}" for each in sorted({part.name for part in named(node)})]
+        asked = sorted({part.name for part in walk(node) if isinstance(part, n.OfAccount)})
+        parts += [f"|account.{each}={of_accounts.get(each, '')}" for each in asked]
+        found[name] = xxhash.xxh3_128_hexdigest(f"{timezone}{n.canonical(node)}{''.join(parts)}".encode())
     return found
 
 

@@ -34,15 +34,14 @@ def movements(
 ) -> dict[str, Movement]:
     """Audience → its movement, of audience → column of the plan.
 
-    The relations `picked` and `roots` are there; where the plan asks of everyone, `seen_events`, too.
+    The relations `picked`, `roots` and `members` are there; where the plan asks of everyone, `seen_events`, too.
     """
     everyone = plan.asks_of_everyone
-    given, still = _parted(asking, plan, instants)
+    given, parted = _parted(asking, plan, instants)
+    given = given._replace(only=frozenset(columns.values()))
     given, halvings = _share(asking, plan, given, instants)
     counts = _count(asking, plan, columns, instants, given)
-    same = [0] * (1 + len(columns))
-    if still is not None:
-        same = _count(asking, plan, columns, instants[:1], still)[instants[0]]
+    same = _still(asking, columns) if parted else [0] * (1 + len(columns))
     rest = {} if everyone else _blank(asking, plan, instants)
     made: dict[str, list[Day]] = {name: [] for name in columns}
     for at_ms, counted in counts.items():
@@ -57,7 +56,6 @@ def _count(
     asking: Asking, plan: SqlPlan, columns: Mapping[str, str], instants: Sequence[int], given: Given
 ) -> dict[int, list[int]]:
     """Instant → how many people there are, and how many of them match each audience."""
-    given = given._replace(only=frozenset(columns.values()))
     counted = ", ".join(f"count(*) FILTER ({column})" for column in columns.values())
     found = {at_ms: [0] * (1 + len(columns)) for at_ms in instants}
     for part in parts(asking, given, _looks(asking, plan, given, instants)):
@@ -69,30 +67,44 @@ def _count(
 
 def _looks(asking: Asking, plan: SqlPlan, given: Given, instants: Sequence[int]) -> int:
     """How often an event is looked at for an aggregate, or for when somebody was seen."""
-    (looks,) = asking.row(plan.looks(instants, given.picked))
+    (looks,) = asking.row(plan.looks(instants, given))
     if not given.mentioned_only:
         (events,) = asking.row(f"SELECT count(*) FROM {given.events}")
         looks += events * len(instants)
     return int(looks)
 
 
-def _parted(asking: Asking, plan: SqlPlan, instants: Sequence[int]) -> tuple[Given, Given | None]:
-    """What is to be counted at each instant, and what once: people of whom nothing changes between first and last."""
+def _parted(asking: Asking, plan: SqlPlan, instants: Sequence[int]) -> tuple[Given, bool]:
+    """What is to be counted at each instant, and whether the rest is people who are what they were all along.
+
+    Those who are not are `moving`.
+    """
     given = Given("picked", "seen_events", mentioned_only=not plan.asks_of_everyone)
     moving = plan.moving(instants[0])
     if moving is None or plan.asks_of_everyone:
-        return given, None
+        return given, False
     asking.run(
         "CREATE TEMP TABLE moving AS SELECT coalesce(r.person, e.profile) AS person FROM picked e "
         f"LEFT JOIN roots r USING (profile) WHERE {moving} UNION SELECT coalesce(r.person, m.survivor) FROM merges m "
         f"LEFT JOIN roots r ON r.profile = m.survivor WHERE m.at_ms > {instants[0]}"
     )
-    for name, join in (("moving_picked", "SEMI"), ("still_picked", "ANTI")):
-        asking.run(
-            f"CREATE TEMP VIEW {name} AS SELECT p.* FROM picked p LEFT JOIN roots r USING (profile) "
-            f"{join} JOIN moving m ON m.person = coalesce(r.person, p.profile)"
-        )
-    return given._replace(picked="moving_picked"), given._replace(picked="still_picked")
+    asking.run(
+        "CREATE TEMP VIEW moving_picked AS SELECT p.* FROM picked p LEFT JOIN roots r USING (profile) "
+        "SEMI JOIN moving m ON m.person = coalesce(r.person, p.profile)"
+    )
+    return given._replace(picked="moving_picked"), True
+
+
+def _still(asking: Asking, columns: Mapping[str, str]) -> list[int]:
+    """How many people who do not move are mentioned, and how many of them are in each audience: now, as all along."""
+    asking.run(
+        "CREATE TEMP TABLE still AS SELECT DISTINCT coalesce(r.person, p.profile) AS person "
+        "FROM picked p LEFT JOIN roots r USING (profile) "
+        "ANTI JOIN moving m ON m.person = coalesce(r.person, p.profile)"
+    )
+    (mentioned,) = asking.row("SELECT count(*) FROM still")
+    counted = ", ".join(f"count(*) FILTER ({column})" for column in columns.values())
+    return [mentioned, *asking.row(f"SELECT {counted} FROM members SEMI JOIN still USING (person)")]
 
 
 def days_before(as_of_ms: int, days: int) -> list[int]:

@@ -129,7 +129,10 @@ class _Looking:
             for name, since_ms in self._now.identifiers.items()
             if since_ms <= at_ms and (self._one or said.get(name) == one)
         }
-        profile = retrace_since(program, self._incoming(program, pasts), at_ms, identifiers, in_force.counting)
+        incoming = self._incoming(program, pasts)
+        if program.of_account:
+            self._require_no_account(incoming)
+        profile = retrace_since(program, incoming, at_ms, identifiers, in_force.counting)
         self._complete(profile, one)
         is_told = self._tell(profile, one)
         forgotten = max(0, self._now.events - len(self._kept))
@@ -177,6 +180,14 @@ class _Looking:
         if self._now.created_at_ms > self._at_ms:
             raise NotFoundError(f"there was no such profile then: it begins at {show_instant(self._now.created_at_ms)}")
         raise NotInHistory("no event that this profile had by then is kept any more (`history_keep_days`)")
+
+    def _require_no_account(self, incoming: Iterable[Incoming]) -> None:
+        finder = Finder(self._sources.rules(0))
+        if any(finder.find_account(each.event) is not None for each in incoming):
+            raise NotInHistory(
+                "this person had an account then, and definitions of then read what it had: that is not computed of an "
+                "instant that has passed; who was in an audience is known: `onefold audience members NAME --as-of`"
+            )
 
     # --- what it was -----------------------------------------------------------------------------------------
     def _is_known(self, past: Past) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import msgspec
 
 from onefold.errors import DefinitionError
-from onefold.language.stream.compile import compile_definitions, kept_by
+from onefold.language.stream.compile import compile_definitions, kept_by, kept_by_accounts
 from onefold.language.stream.program import Program
 from onefold.model.definitions import Definitions
 from onefold.model.entry import Defined
@@ -38,8 +38,11 @@ class Programs:
         whole = both(definitions)
         if whole.problems:
             raise DefinitionError([f"definitions {version}: {problem.show()}" for problem in whole.problems])
-        gathered = {} if definitions.coming is None else kept_by(both(definitions.coming))
-        program = compile_definitions(whole, version, gathered, quiet=definitions.quiet)
+        coming = None if definitions.coming is None else both(definitions.coming)
+        gathered = {} if coming is None else kept_by(coming)
+        of_accounts = None if coming is None else kept_by_accounts(coming)
+        program = compile_definitions(whole, version, gathered, of_accounts=of_accounts)
+        program.quiet = frozenset(definitions.quiet)
         self._programs[version] = program
         while len(self._programs) > _KEPT:
             del self._programs[min(self._programs)]

@@ -6,15 +6,17 @@ from contextlib import ExitStack, closing
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
 from onefold.core.digest import PeopleDigest
+from onefold.core.renew import JUDGE_ANEW_MS
 from onefold.errors import NotFoundError
 from onefold.limits import STEP_MAX_EVENTS
 from onefold.model import profile as profiles
 from onefold.model.definitions import Definitions
+from onefold.model.entry import Defined
 from onefold.model.position import split
 from onefold.ports import LogReader, State
 from onefold.runtime.folding import Folding
@@ -130,14 +132,66 @@ def replay(
                 f"partition {partition} begins at record {first}: retention has removed what was before, so the "
                 "state cannot be rebuilt from this log alone; use a backup"
             )
-    folding = Folding(reader, into, Programs(_in_the_log))
-    total, done = sum(ends.values()), 0
-    progress(done, total)
+    again = _Again(Folding(reader, into, Programs(_in_the_log)), into, ends, progress)
     for partition, until in _order(live, ends):
-        while folding.cursor(partition).offset < until:
-            done += folding.advance(partition, STEP_MAX_EVENTS, until)
-            progress(done, total)
-    return done
+        again.fold(partition, until)
+    return again.done
+
+
+class _Again:
+    """Folds the partitions, none before what others had come to when it was folded live.
+
+    Effects tell in what order events were folded, and nothing of entries that changed nobody, which may come late here.
+    It matters where definitions that are to come begin to gather, and where they come into force: `Backfill` and the
+    worker see to it that by then every partition has come so far, and so it is here.
+    """
+
+    def __init__(self, folding: Folding, state: State, ends: Mapping[int, int], progress: Progress) -> None:
+        self._folding, self._state, self._ends, self._progress = folding, state, ends, progress
+        self._coming: dict[int, dict[str, Any]] = {}
+        """Version → what was to come after it."""
+        self.done = 0
+        progress(0, sum(ends.values()))
+
+    def fold(self, partition: int, until: int) -> None:
+        """Fold a partition up to this offset."""
+        while self._folding.cursor(partition).offset < until:
+            self._step(partition, until)
+
+    def _step(self, partition: int, until: int) -> None:
+        entry = self._folding.upcoming(partition, until)
+        if isinstance(entry, Defined) and entry.version > self._folding.cursor(partition).version:
+            before = entry.version - 1
+            if (coming := entry.definitions.get("coming")) is not None:
+                self._coming[entry.version] = coming
+                self._await(partition, lambda other: self._swept(other, before))
+            elif _content(self._coming.get(before)) == _content(entry.definitions):
+                self._await(partition, lambda other: self._filled(other, before))
+        self.done += self._folding.advance(partition, STEP_MAX_EVENTS, until)
+        self._progress(self.done, sum(self._ends.values()))
+
+    def _await(self, partition: int, ready: Callable[[int], bool]) -> None:
+        """Fold each other partition until it is ready: up to the entry that made it so, and no further."""
+        for other, end in self._ends.items():
+            while other != partition and not ready(other) and self._folding.cursor(other).offset < end:
+                self._step(other, end)
+
+    def _swept(self, other: int, version: int) -> bool:
+        """Whether a partition is under this version and nobody is to be judged again under it."""
+        cursor = self._folding.cursor(other)
+        if cursor.version != version:
+            return cursor.version > version
+        return cursor.sweeping < 0 and self._state.next_due_ms(other) > JUDGE_ANEW_MS
+
+    def _filled(self, other: int, version: int) -> bool:
+        """Whether a partition is under this version and has all that history holds."""
+        cursor = self._folding.cursor(other)
+        return cursor.filled < 0 if cursor.version == version else cursor.version > version
+
+
+def _content(definitions: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What definitions of an entry say, whatever their version."""
+    return None if definitions is None else {key: value for key, value in definitions.items() if key != "version"}
 
 
 def _in_the_log(version: int) -> Definitions:

@@ -59,9 +59,9 @@ class Audiences:
         merges, moves = history_rows.merge_columns(late.merges), history_rows.move_columns(late.moves)
         history_views.declare(connection, "late_merges", history_rows.MERGES, merges if late.merges else ())
         history_views.declare(connection, "late_moves", history_rows.MOVES, moves if late.moves else ())
-        for name in ("merges", "moves"):
+        for kind, name in (("TEMP TABLE", "merges"), ("VIEW", "moves")):
             both = f"SELECT * FROM {name} UNION ALL SELECT * FROM late_{name}"  # noqa: S608 (names of ours)
-            connection.execute(f"CREATE VIEW then_{name} AS SELECT * FROM ({both}) WHERE at_ms <= {at_ms}")  # noqa: S608
+            connection.execute(f"CREATE {kind} then_{name} AS SELECT * FROM ({both}) WHERE at_ms <= {at_ms}")  # noqa: S608
 
     def size(self, audience: str) -> int:
         """How many were in it."""
@@ -95,6 +95,11 @@ class Audiences:
             f" FROM ({_WERE_IN.format('audience = ?')})",
             [audience],
         )
+        self._connection.execute(
+            "CREATE OR REPLACE TEMP TABLE merged_moves AS SELECT * FROM then_moves WHERE audience = ? AND profile IN"
+            " (SELECT absorbed FROM then_merges UNION ALL SELECT survivor FROM then_merges)",
+            [audience],
+        )
         self._made = audience
 
     def _carried(self, audience: str, found: Mapping[int, int]) -> dict[int, int]:
@@ -103,7 +108,7 @@ class Audiences:
         if not merges:
             return {}
         people = {person for merge in merges for person in (merge.absorbed, merge.survivor)}
-        moves = history_views.moves_of(self._connection, people, audience, relation="then_moves")
+        moves = history_views.moves_of(self._connection, people, relation="merged_moves")
         folded = memberships(moves, merges)
         return {person: folded[person][audience] for person in found if audience in folded.get(person, ())}
 

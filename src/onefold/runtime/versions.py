@@ -14,7 +14,7 @@ from onefold.language.shadow import with_shadow
 from onefold.model.catalog import VersionRow
 from onefold.model.definitions import Audience, Definitions, is_shadow, live_name
 from onefold.ports import Catalog
-from onefold.runtime.difference import difference
+from onefold.runtime.difference import changes, difference
 
 
 class Change(Struct):
@@ -30,7 +30,7 @@ class Change(Struct):
 def in_shadow(live: Definitions, candidate: Definitions) -> Definitions:
     """The live definitions with the candidate in shadow, instead of one that may be there already.
 
-    Raises `InvalidRequest` where it says what is live, or has another time zone or other rules of identity;
+    Raises `InvalidRequest` where it says what is live, or has another time zone, traits of accounts or identity;
     `DefinitionError` where both together are too many.
     """
     alone = _content(candidate)
@@ -44,6 +44,8 @@ def in_shadow(live: Definitions, candidate: Definitions) -> Definitions:
             "the candidate says something else of identity, and an event is of one person, in shadow or not: apply "
             "that first, or keep what is live"
         )
+    if any(change.part == "account_trait" for change in changes(live, alone)):
+        raise InvalidRequest("traits of accounts do not run in shadow: apply those first, or keep them as they are")
     if not difference(structs.replace(live, shadow=None), alone):
         raise InvalidRequest(f"version {live.version} says the same already: there is nothing to run in shadow")
     return _sound(structs.replace(live, shadow=alone, coming=None, quiet=(), note="in shadow"))
@@ -79,10 +81,10 @@ def history(catalog: Catalog, rows: list[VersionRow]) -> Iterator[Change]:
 
 def both(definitions: Definitions) -> Checked:
     """All that is judged under these definitions: also what runs in shadow, as `language.shadow` says."""
-    whole = checked(definitions)
+    whole = checked(definitions, stored=True)
     if whole.problems or definitions.shadow is None:
         return whole
-    candidate = checked(definitions.shadow)
+    candidate = checked(definitions.shadow, stored=True)
     return candidate if candidate.problems else with_shadow(whole, candidate)
 
 

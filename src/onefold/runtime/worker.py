@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from onefold.clock import Clock, SystemClock
+from onefold.core.renew import JUDGE_ANEW_MS
 from onefold.errors import Conflict, Unavailable
 from onefold.limits import NEVER_MS
 from onefold.model import entry as entries
@@ -83,7 +84,7 @@ class Worker:
         """Those of the turn under way."""
         self._generation = -1
         self._defined = Signs(engines.catalog.watch(), _CATALOG_POLL_S)
-        self._version = 0
+        self._latest = Definitions()
         self._written: dict[int, int] = {}
         """Partition → offset of the latest entry of our own; the next waits until it is folded."""
 
@@ -134,7 +135,7 @@ class Worker:
         generation = self._catalog.generation()
         if generation != self._generation:
             self._generation = generation
-            self._version = self._catalog.definitions().version
+            self._latest = self._catalog.definitions()
 
     def _caused_by_time(self, partition: int) -> Ruled | Defined | Sweep | Tick | None:
         """What is to be written into the log now: other rules, new definitions, the sweep after them, a tick.
@@ -147,12 +148,34 @@ class Worker:
         now_ms = self._clock.now_ms()
         if partition in self._backlogs and self._must_rule(partition, cursor):
             return Ruled(now_ms, self._rules)
-        if self._version > cursor.version:
-            definitions = self._catalog.definitions(self._version)
-            return Defined(now_ms, self._version, msgspec.to_builtins(definitions))
+        if self._latest.version > cursor.version and (next_ := self._next(cursor)) is not None:
+            return Defined(now_ms, next_.version, msgspec.to_builtins(next_))
         if cursor.sweeping >= 0:
             return Sweep(now_ms, cursor.sweeping)
         return Tick(now_ms) if self._state.next_due_ms(partition) <= now_ms else None
+
+    def _next(self, cursor: Cursor) -> Definitions | None:
+        """The definitions that come next in this partition; None: something else comes before them.
+
+        What is gathered for definitions that are to come must begin with nothing, or it would count twice once history
+        is added. Versions before may have counted the same: so it begins when nowhere anything is left of those.
+        """
+        latest = self._latest
+        if latest.coming is None:
+            return latest
+        before = latest.version - 1
+        if cursor.version < before:
+            return self._catalog.definitions(before)
+        return latest if self._settled(before) else None
+
+    def _settled(self, version: int) -> bool:
+        """Whether every partition is under this version and has judged everybody under it; so it stays from then on."""
+        partitions = range(self._reader.partitions)
+        cursors = [self._state.cursor(partition) for partition in partitions]
+        if any(cursor.version > version for cursor in cursors):
+            return True
+        swept = all(cursor.version == version and cursor.sweeping < 0 for cursor in cursors)
+        return swept and all(self._state.next_due_ms(partition) > JUDGE_ANEW_MS for partition in partitions)
 
     def _must_rule(self, partition: int, cursor: Cursor) -> bool:
         """Whether our rules are to be said here. Once is enough: two workers of different mind would never be done."""

@@ -9,22 +9,24 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from onefold import registry
 from onefold.errors import DefinitionError
-from onefold.language.problem import Code, Part, Problem
+from onefold.language.problem import Code, Part, Problem, shown_part
 from onefold.language.reading.check import checked
 from onefold.language.suggest import nearest
 from onefold.language.zones import ZONES
 from onefold.limits import (
     DEFINITION_NAME_MAX_CHARS,
     DEFINITIONS_MAX,
+    DEFINITIONS_PROBLEMS_MAX,
     EVENT_NAME_MAX_CHARS,
     EXPRESSION_MAX_CHARS,
+    LINE_SHOWN_MAX_CHARS,
     WORKSPACE_FILE_MAX_BYTES,
 )
 from onefold.model.definitions import Audience, Definitions, Destination, Source, Trait
@@ -36,6 +38,8 @@ from onefold.runtime.yaml_tree import Items, Pairs, Text, Tree, Unreadable, offs
 SECTIONS: dict[str, Part] = {
     "sources": "source", "traits": "trait", "audiences": "audience", "destinations": "destination",
 }  # fmt: skip
+ACCOUNTS = "accounts"
+"""A part that has sections of its own: the traits of accounts."""
 PRIVATE_HOSTS = "allow_private_hosts"
 """A part of a file that defines nothing: hosts of inner addresses that destinations may be sent to."""
 TIMEZONE = "timezone"
@@ -51,6 +55,9 @@ _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]+(%\w+)?")
 _LINE_SHOWN_CHARS = 160
 _TIMEOUT_MAX_S = 300.0
 _CONCURRENCY_MAX = 256
+
+_SECTION: dict[Part, str] = {"account_trait": f"{ACCOUNTS}.traits"}
+"""Sections that are called otherwise than what they define."""
 
 Definition = TypeVar("Definition", Source, Trait, Audience, Destination)
 
@@ -132,7 +139,7 @@ class _File:
         line = bisect_right(self._starts, offset) - 1
         start = self._starts[line]
         end = self._starts[line + 1] if line + 1 < len(self._starts) else len(self.text)
-        text = self.text[start:end].rstrip("\r\n")
+        text = self.text[start:end].rstrip("\r\n") if end - start <= LINE_SHOWN_MAX_CHARS else ""
         return FileProblem(self.name, line + 1, offset - start + 1, length, code, message, suggestion, text)
 
 
@@ -151,7 +158,7 @@ class _Reader:
         self.found: list[FileProblem] = []
         self.files = 0
         self.unreadable = False
-        self.parts: dict[Part, dict[str, Any]] = {part: {} for part in SECTIONS.values()}
+        self.parts: dict[Part, dict[str, Any]] = {part: {} for part in (*SECTIONS.values(), "account_trait")}
         self.places: dict[tuple[Part, str], _Place] = {}
         self.named: list[tuple[_File, Text]] = []
         """Audiences that destinations name."""
@@ -185,7 +192,7 @@ class _Reader:
 
     def _fail(self, file: _File, message: str, offset: int) -> "tuple[_File, Tree] | None":
         self.unreadable = True
-        self.found.append(file.problem("yaml", message, offset))
+        self._note(file, "yaml", message, offset)
         return None
 
     def sections(self, content: "tuple[_File, Tree]") -> None:
@@ -197,12 +204,21 @@ class _Reader:
                 self.private_hosts += self._hosts(file, value)
             elif key.value == TIMEZONE:
                 self._timezone(file, value)
+            elif key.value == ACCOUNTS:
+                self._accounts(file, value)
             elif key.value == IDENTITY:
                 self._identity(file, key, value)
             elif part is None:
-                self._unknown(file, key, "a file", (*SECTIONS, IDENTITY, TIMEZONE, PRIVATE_HOSTS))
+                self._unknown(file, key, "a file", (*SECTIONS, ACCOUNTS, IDENTITY, TIMEZONE, PRIVATE_HOSTS))
             elif not _is_nothing(value):
                 self._section(file, part, value)
+
+    def _accounts(self, file: _File, tree: Tree) -> None:
+        for key, value in () if _is_nothing(tree) else self._pairs(file, tree, f"`{ACCOUNTS}`"):
+            if key.value != "traits":
+                self._unknown(file, key, f"`{ACCOUNTS}`", ("traits",))
+            elif not _is_nothing(value):
+                self._section(file, "account_trait", value)
 
     def _section(self, file: _File, part: Part, tree: Tree) -> None:
         if part == "source" and isinstance(tree, Items):
@@ -212,15 +228,15 @@ class _Reader:
                 else:
                     self._wrong(file, "value", "a source in a list is a name", item)
             return
-        for key, value in self._pairs(file, tree, f"`{part}s`", seen_elsewhere=True):
+        for key, value in self._pairs(file, tree, f"`{_SECTION.get(part, f'{part}s')}`", seen_elsewhere=True):
             self._define(file, part, key, value)
 
     def _define(self, file: _File, part: Part, key: Text, value: Tree) -> None:
         if (part, key.value) in self.places:
             before = self.places[part, key.value]
             line = before.file.problem("duplicate", "", before.name.start).line
-            message = f"there is already a {part} `{key.value}`, in {before.file.name}, line {line}"
-            self._wrong(file, "duplicate", message.replace("a audience", "an audience"), key)
+            message = f"there is already a {shown_part(part)} `{key.value}`, in {before.file.name}, line {line}"
+            self._wrong(file, "duplicate", message.replace("a a", "an a"), key)
             return
         self.places[part, key.value] = _Place(file, key)
         if part in ("source", "destination"):
@@ -243,6 +259,9 @@ class _Reader:
 
     def _trait(self, file: _File, key: Text, value: Tree) -> Trait:
         return Trait(key.value, **self._expression(file, "trait", key, value))
+
+    def _account_trait(self, file: _File, key: Text, value: Tree) -> Trait:
+        return Trait(key.value, **self._expression(file, "account_trait", key, value))
 
     def _audience(self, file: _File, key: Text, value: Tree) -> Audience:
         return Audience(key.value, **self._expression(file, "audience", key, value))
@@ -434,12 +453,13 @@ class _Reader:
         """Everything that was read."""
         if sum(map(len, self.parts.values())) > DEFINITIONS_MAX:
             return Definitions()
-        sources, traits, audiences, destinations = (tuple(found.values()) for found in self.parts.values())
+        found = {part: tuple(each.values()) for part, each in self.parts.items()}
         return Definitions(
-            sources=sources,
-            traits=traits,
-            audiences=audiences,
-            destinations=destinations,
+            sources=found["source"],
+            traits=found["trait"],
+            audiences=found["audience"],
+            destinations=found["destination"],
+            account_traits=found["account_trait"],
             timezone=self.timezones[0][1].value if self.timezones else Definitions().timezone,
             identity=self.identities[0][2] if self.identities else NOTHING,
             allow_private_hosts=tuple(sorted(set(self.private_hosts))),
@@ -471,9 +491,7 @@ class _Reader:
             self._wrong(place.file, problem.code, problem.message, place.name, problem.suggestion)
         elif place.expression is not None:
             offset = offset_in(place.file.text, place.expression, problem.column)
-            self.found.append(
-                place.file.problem(problem.code, problem.message, offset, problem.length, problem.suggestion)
-            )
+            self._note(place.file, problem.code, problem.message, offset, problem.length, problem.suggestion)
 
     # --- mistakes ---------------------------------------------------------------------------------------------
     def _pairs(
@@ -500,7 +518,16 @@ class _Reader:
 
     def _wrong(self, file: _File, code: Code, message: str, at: Tree, suggestion: str = "") -> None:
         length = at.end - at.start if isinstance(at, Text) else 1
-        self.found.append(file.problem(code, message, at.start, max(1, length), suggestion))
+        self._note(file, code, message, at.start, max(1, length), suggestion)
+
+    def _note(  # noqa: PLR0913, PLR0917 - what a mistake is made of
+        self, file: _File, code: Code, message: str, offset: int, length: int = 1, suggestion: str = ""
+    ) -> None:
+        """One more mistake; of very many the first are told, and that there are more."""
+        if len(self.found) < DEFINITIONS_PROBLEMS_MAX:
+            self.found.append(file.problem(code, message, offset, length, suggestion))
+        elif len(self.found) == DEFINITIONS_PROBLEMS_MAX:
+            self.found.append(file.problem("too_large", "there are more mistakes from here on", offset))
 
 
 def wrong_url(url: str) -> tuple[str, str]:
@@ -540,3 +567,8 @@ def is_inner(host: str) -> bool:
 
 def _is_nothing(value: Tree) -> bool:
     return isinstance(value, Text) and value.style == "" and value.value in ("", "~", "null")
+
+
+Reader: TypeAlias = _Reader
+File: TypeAlias = _File
+"""For `workspace_given`: definitions that stand in no file."""

@@ -34,8 +34,10 @@ from onefold.runtime.archive import Archive
 from onefold.runtime.ruling import begin, rules_of
 from onefold.runtime.supervisor import url
 from onefold.server import (
+    accounts,
     audience_export,
     audiences,
+    backfill,
     definitions,
     deliveries,
     events,
@@ -72,8 +74,10 @@ WATCH_S = 0.5
 """How often keys, disk and lag are looked at: a revoked key works no longer than this."""
 
 ROUTERS = (
+    accounts.router,
     audience_export.router,
     audiences.router,
+    backfill.router,
     definitions.router,
     deliveries.router,
     events.router,
@@ -98,8 +102,8 @@ _TAIL = b"/v1/events/tail"
 _STREAMS = (b"/changes", *(f"/export.{name}".encode() for name in FORMATS))
 _JSON = (b"content-type", b"application/json")
 _CACHING = (b"cache-control", profiles.CACHING.encode())
-_API = (b"/v1/profiles", b"/v1/audiences", b"/v1/events", b"/v1/sources", b"/v1/keys", b"/v1/definitions",
-        b"/v1/quarantine", b"/v1/identity", b"/v1/deliveries")  # fmt: skip
+_API = (b"/v1/accounts", b"/v1/profiles", b"/v1/audiences", b"/v1/events", b"/v1/sources", b"/v1/keys",
+        b"/v1/definitions", b"/v1/quarantine", b"/v1/identity", b"/v1/deliveries")  # fmt: skip
 _HEALTH = (b"/metrics", b"/healthz", b"/readyz")
 
 _log = structlog.get_logger()

@@ -2,17 +2,16 @@
 
 from typing import Annotated, Any
 
-from litestar import Request, Router
+from litestar import Request, Response, Router
 from litestar.params import JSONBody, Parameter
 from msgspec import Struct
 
 from onefold.errors import InvalidRequest, NotFoundError
 from onefold.model.definitions import Audience, Definitions, Destination, Source, Trait
 from onefold.runtime import versions
-from onefold.runtime.backfill_plan import has_past, planned
 from onefold.runtime.difference import difference
 from onefold.server import instants
-from onefold.server.auth import key_of
+from onefold.server.applying import ApplyOptions, SavedAnswer, change_definitions, put_definitions, save
 from onefold.server.engines import Engines, Given
 from onefold.server.instants import Instant
 from onefold.server.route import read, remove, write
@@ -27,6 +26,8 @@ class ContentAnswer(Struct, kw_only=True):
     sources: list[Source]
     traits: list[Trait]
     audiences: list[Audience]
+    account_traits: list[Trait]
+    """Traits of accounts; expressions of people read them as `account.<name>`."""
     destinations: list[Destination]
     timezone: str
     allow_private_hosts: list[str]
@@ -73,17 +74,6 @@ class DifferenceAnswer(Struct):
     changes: list[str]
 
 
-class SavedAnswer(Struct):
-    """The version that is the latest now, and what it changes; where nothing does, it is the one that was.
-
-    `coming`: what is new is computed over history first, and comes into force as the version after this one.
-    """
-
-    version: int
-    changes: list[str]
-    coming: bool
-
-
 class RollbackRequest(Struct, forbid_unknown_fields=True):
     """To which version. With `base`, 409 where the latest version is not that one (any more)."""
 
@@ -107,11 +97,12 @@ def get_definitions(
     version: Annotated[
         int | None, Parameter(ge=0, le=VERSION_MAX, description="That version; default: the latest.")
     ] = None,
-) -> DefinitionsAnswer:
-    """Answer with a version of the definitions."""
+) -> Response[DefinitionsAnswer]:
+    """Answer with a version of the definitions; its `ETag` is what `If-Match` takes."""
     found = engines.catalog.definitions(version)
     shadow = None if found.shadow is None else ContentAnswer(**_content(found.shadow))
-    return DefinitionsAnswer(version=found.version, note=found.note, shadow=shadow, **_content(found))
+    answer = DefinitionsAnswer(version=found.version, note=found.note, shadow=shadow, **_content(found))
+    return Response(answer, headers={"etag": f'"{found.version}"'})
 
 
 @read("/versions", SCOPE, "All versions of the definitions", sync_to_thread=True)
@@ -180,7 +171,8 @@ def drop(engines: Given, request: Request[Any, Any, Any]) -> None:
 router = Router(
     "/v1/definitions",
     route_handlers=[
-        get_definitions, get_versions, get_version, get_difference, roll_back, get_shadow, promote, drop
+        get_definitions, put_definitions, change_definitions, get_versions, get_version, get_difference, roll_back,
+        get_shadow, promote, drop,
     ],
     tags=["definitions"],
 )  # fmt: skip
@@ -191,6 +183,7 @@ def _content(found: Definitions) -> dict[str, Any]:
         "sources": list(found.sources),
         "traits": list(found.traits),
         "audiences": list(found.audiences),
+        "account_traits": list(found.account_traits),
         "destinations": list(found.destinations),
         "timezone": found.timezone,
         "allow_private_hosts": list(found.allow_private_hosts),
@@ -198,14 +191,5 @@ def _content(found: Definitions) -> dict[str, Any]:
 
 
 def _save(engines: Engines, request: Request[Any, Any, Any], wanted: Definitions, base: int) -> SavedAnswer:
-    """Save what was made from version `base`, in the name of the key that asks. Raises `Conflict`."""
-    catalog = engines.catalog
-    key = key_of(request.headers.get("authorization"))
-    author = f"key {catalog.holder(key or '')}"
-    old = catalog.definitions()
-    changes = difference(old, wanted)
-    if not changes and base == old.version:
-        return SavedAnswer(old.version, [], coming=False)
-    plan = planned(old, wanted, backfill=has_past(engines.place), quiet=False)
-    saved = catalog.save_definitions(plan, author, base=base)
-    return SavedAnswer(saved.version, changes, coming=saved.coming is not None)
+    done = save(engines, request, wanted, ApplyOptions(version=base))
+    return SavedAnswer(done.version, done.changes, done.coming)

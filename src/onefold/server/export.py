@@ -69,7 +69,7 @@ def columns(definitions: Definitions, audience: str, include: str) -> list[Colum
     if "traits" in wanted:
         found += _traits(wanted)
     if "computed" in wanted:
-        found += _computed(wanted, checked(definitions).types)
+        found += _computed(wanted, checked(definitions, stored=True).types)
     return found
 
 

@@ -22,7 +22,7 @@ details { border: 1px solid var(--line); border-radius: 8px; margin: .5rem 0 } d
 summary { padding: .6rem 1rem; cursor: pointer; display: flex; gap: .8rem; align-items: baseline; flex-wrap: wrap }
 summary .path { font-family: ui-monospace, monospace } summary .what { color: var(--soft); margin-left: auto }
 .verb { font: 700 .75rem ui-monospace, monospace; color: #fff; border-radius: 4px; padding: .15rem .45rem;
-  background: var(--get) } .post { background: var(--post) } .delete { background: var(--delete) }
+  background: var(--get) } .post, .put { background: var(--post) } .delete { background: var(--delete) }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; margin: 1rem 0 }
 td, th { text-align: left; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line) }
 td { vertical-align: top } .soft { color: var(--soft) }

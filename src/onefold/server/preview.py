@@ -26,6 +26,7 @@ class PreviewRequest(Struct, forbid_unknown_fields=True):
 
     traits: list[Trait] = []
     audiences: list[Audience] = []
+    account_traits: list[Trait] = []
     remove: list[str] = []
     """Names of traits and audiences that would be gone."""
     audience: str = ""
@@ -74,7 +75,13 @@ def changed(in_force: Definitions, change: PreviewRequest) -> Definitions:
     """The definitions with the change made."""
     traits = {one.name: one for one in (*in_force.traits, *change.traits) if one.name not in change.remove}
     audiences = {one.name: one for one in (*in_force.audiences, *change.audiences) if one.name not in change.remove}
-    return structs.replace(in_force, traits=tuple(traits.values()), audiences=tuple(audiences.values()))
+    accounts = {one.name: one for one in (*in_force.account_traits, *change.account_traits)}
+    return structs.replace(
+        in_force,
+        traits=tuple(traits.values()),
+        audiences=tuple(audiences.values()),
+        account_traits=tuple(accounts.values()),
+    )
 
 
 def _answer(version: int, found: Preview) -> PreviewAnswer:

@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
+from onefold.language.keeping.accounts import GROUP, link
 from onefold.model import position
 from onefold.model.definitions import is_shadow, live_name
 from onefold.model.profile import Notes, Profile
@@ -78,7 +79,10 @@ class ReckonedAnswer(Struct):
     aggregates: list[str]
     """What is counted or followed for it, in the language; of which events, its first argument says."""
     traits: list[str]
-    """Other traits that it is reckoned from: `plan` a computed one, `traits.plan` one that events declare."""
+    """Other traits that it is reckoned from: `plan` a computed one, `traits.plan` one that events declare.
+
+    `account.plan` is one of the person's account.
+    """
     audiences: list[str]
     """Audiences that it is reckoned from."""
 
@@ -151,6 +155,8 @@ class ProfileAnswer(Struct):
     """The log time at which computed traits and audiences were last judged; timers judge again when a window ends."""
     definitions_version: int
     events: int
+    account: str | UnsetType = UNSET
+    """What the person's account is called; absent without one, or where no definition has to do with accounts."""
     identifiers: dict[str, list[IdentifierAnswer]] | UnsetType = UNSET
     traits: dict[str, Any] | UnsetType = UNSET
     """Declared by events."""
@@ -179,6 +185,8 @@ def answer(found: Profile, include: Projection) -> ProfileAnswer:
         found.version,
         found.events,
     )
+    if (mine := link(found.slots)) is not None:
+        shown.account = mine[GROUP]
     if "identifiers" in include:
         shown.identifiers = _by_namespace(found.identifiers, include)
     if "traits" in include:

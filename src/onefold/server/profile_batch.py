@@ -88,7 +88,7 @@ def _numbers(state: State, rules: Rules, asked: Sequence[str]) -> list[int | Non
         namespace, colon, value = text.partition(":")
         if not colon and position.parse(text) is None:
             raise InvalidRequest(f"profiles[{n}]: {NAMING}")
-        spelled.append(identifiers.normalise(namespace, value, rules) if colon else None)
+        spelled.append(identifiers.normalise(namespace, value, rules) if colon and namespace else None)
     owners = state.owners({name for name in spelled if name is not None})
     return [
         position.parse(text) if name is None else owners.get(name) for text, name in zip(asked, spelled, strict=True)

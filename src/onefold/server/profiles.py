@@ -61,7 +61,7 @@ def find(state: Any, rules: Rules, text: str) -> Profile:
         namespace, colon, value = text.partition(":")
         if not colon:
             raise InvalidRequest(NAMING)
-        spelled = identifiers.normalise(namespace, value, rules)
+        spelled = identifiers.normalise(namespace, value, rules) if namespace else None
         number = None if spelled is None else state.lookup(spelled)
     stored = None if number is None else state.profile(number)
     if stored is None:

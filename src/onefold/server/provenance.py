@@ -111,6 +111,8 @@ def _traits(parts: Iterable[n.Node]) -> Iterator[str]:
             yield part.name
         elif isinstance(part, n.Declared):
             yield show_path(("traits", part.path[0]))
+        elif isinstance(part, n.OfAccount):
+            yield show(part)
 
 
 def _once(texts: Iterable[str]) -> list[str]:

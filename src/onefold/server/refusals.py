@@ -9,6 +9,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from msgspec import Struct
 
 from onefold import errors
+from onefold.runtime.workspace import WorkspaceError
 
 _log = structlog.get_logger()
 
@@ -18,6 +19,7 @@ _STATUS: tuple[tuple[type[errors.OnefoldError], int], ...] = (
     (errors.NotFoundError, 404),
     (errors.AlreadyExists, 409),
     (errors.Conflict, 409),
+    (errors.PreconditionFailed, 412),
     (errors.InvalidRequest, 400),
     (errors.DefinitionError, 400),
     (errors.NotInSql, 400),
@@ -38,11 +40,28 @@ _HTTP_CODES = {
 }
 
 
-class Problem(Struct):
-    """Why a call was refused. `code` is stable; `message` is for people."""
+class Mistake(Struct):
+    """One mistake in definitions: where it is, such as `audiences.buyers.expression`, and what was probably meant.
+
+    `line` and `column` count from 1 in that value; `text` is the line.
+    """
+
+    at: str
+    line: int
+    column: int
+    length: int
+    code: str
+    message: str
+    suggestion: str
+    text: str
+
+
+class Problem(Struct, omit_defaults=True):
+    """Why a call was refused. `code` is stable; `message` is for people; `problems` are of definitions."""
 
     code: str
     message: str
+    problems: list[Mistake] = []
 
 
 class Refusal(Struct):
@@ -83,7 +102,12 @@ def _ours(error: errors.OnefoldError) -> Refusal:
         headers["retry-after"] = str(getattr(error, "retry_after_s", 1))
     if status >= 500:
         _log.warning("request refused", code=error.code, reason=str(error))
-    return Refusal(status, Problem(error.code, str(error)), headers)
+    return Refusal(status, Problem(error.code, str(error), _mistakes(error)), headers)
+
+
+def _mistakes(error: errors.OnefoldError) -> list[Mistake]:
+    found = error.found if isinstance(error, WorkspaceError) else []
+    return [Mistake(p.file, p.line, p.column, p.length, p.code, p.message, p.suggestion, p.text) for p in found]
 
 
 def _detail(error: HTTPException) -> str:

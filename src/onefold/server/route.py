@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 from urllib.parse import unquote
 
-from litestar import delete, get, post
+from litestar import delete, get, post, put
 from litestar.connection import ASGIConnection
 from litestar.handlers import HTTPRouteHandler
 from litestar.handlers.base import BaseRouteHandler
@@ -33,6 +33,7 @@ _REASONS = {
     403: "The key does not have the scope.",
     404: "There is no such thing.",
     409: "There is one of this name already, or it has changed meanwhile.",
+    412: "What the call was made from is not the latest (any more).",
     503: "Storage cannot be read or written just now.",
     504: "What the receipt names was not folded in time; it is not lost, ask again.",
 }
@@ -47,6 +48,11 @@ def read(path: str, scope: str, summary: str, *, missing: bool = False, **option
 def write(path: str, scope: str, summary: str, *, refusals: Iterable[int] = (), **options: Any) -> Declare:
     """`@post` of a route that changes something."""
     return post(path, **_declared(scope, summary, [400, *refusals], {"response_description": _MADE} | options))
+
+
+def replace(path: str, scope: str, summary: str, *, refusals: Iterable[int] = (), **options: Any) -> Declare:
+    """`@put` of a route that puts one thing in the place of another."""
+    return put(path, **_declared(scope, summary, [400, *refusals], {"response_description": _MADE} | options))
 
 
 def remove(path: str, scope: str, summary: str, *, refusals: Iterable[int] = (), **options: Any) -> Declare:

@@ -108,6 +108,8 @@ class DeltaHistory:
         self._writing: _Writing | None = None
         self._tables: _Tables | None = _Tables.open(self._location, options.storage) if readonly else None
         self._reading: tuple[tuple[int, ...], Connection] | None = None
+        self._since: tuple[int, int | None] = (-1, None)
+        """Of which snapshot of the moves it was asked since when they are there, and that."""
         self._vacuumed_s = -_SELDOM_S
         self._forgotten_day = 0
 
@@ -139,7 +141,12 @@ class DeltaHistory:
     def moves_since(self) -> int | None:
         """The log time from which on all moves are here; None: none are."""
         with self._shown() as connection:
-            return history_views.moves_since(connection)
+            moves = self._tables.moves if self._tables is not None else None
+            if moves is None:
+                return None
+            if self._since[0] != moves.version:
+                self._since = moves.version, history_views.moves_since(connection)
+            return self._since[1]
 
     def moves_of(self, profiles: Collection[int]) -> list[PastMove]:
         """The moves of these profiles, in the order in which they happened."""

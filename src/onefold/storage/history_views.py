@@ -115,16 +115,12 @@ def merges(connection: Connection, absorbed: Collection[int] | None = None) -> l
     return [history_rows.past_merge(row) for row in rows.fetchall()]
 
 
-def moves_of(
-    connection: Connection, profiles: Collection[int], audience: str | None = None, *, relation: str = "moves"
-) -> list[PastMove]:
-    """The moves of these profiles, of all audiences or of one, in the order in which they happened."""
+def moves_of(connection: Connection, profiles: Collection[int], *, relation: str = "moves") -> list[PastMove]:
+    """The moves of these profiles, in the order in which they happened."""
     if not profiles:
         return []
-    where, values = ("", []) if audience is None else (" AND audience = ?", [audience])
     rows = connection.execute(
-        f"SELECT {_all(MOVES)} FROM {relation} WHERE profile IN ({listed(profiles)}){where} ORDER BY seq",  # noqa: S608
-        values,
+        f"SELECT {_all(MOVES)} FROM {relation} WHERE profile IN ({listed(profiles)}) ORDER BY seq"  # noqa: S608
     )
     return [history_rows.past_move(row) for row in rows.fetchall()]
 

@@ -3,6 +3,7 @@
 How it is written is in `state_commit`, how it lies on disk in `state_tables`, messages are in `messages_lmdb`.
 """
 
+from bisect import bisect_right
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import Any, NamedTuple
 from onefold.errors import Conflict
 from onefold.limits import DEDUPE_WINDOW_MS, NEVER_MS
 from onefold.model import effect, rules
+from onefold.model.account import ACCOUNTS, RELATION
 from onefold.model.changes import Changed, Changes, Cursor
 from onefold.model.effect import AnyEffect
+from onefold.model.position import first_account
 from onefold.model.quarantined import Quarantined
 from onefold.model.rules import Rules
 from onefold.ports import Commit, Loaded
@@ -20,7 +23,7 @@ from onefold.storage import file_watch, lmdb_env, state_commit, state_tables
 from onefold.storage.lmdb_env import Txn
 from onefold.storage.messages_lmdb import MessageIndex, Picture, stored_messages
 from onefold.storage.state_digest import digest_of
-from onefold.storage.state_tables import COUNT, PLACE, TIMER, U64, U64_MAX, Arrived, Tables
+from onefold.storage.state_tables import COUNT, PLACE, TIMER, U64, Arrived, Tables
 from onefold.storage.state_touched import TOUCHED_KEPT, is_told
 
 MOVE_MESSAGES = 400_000
@@ -158,10 +161,17 @@ class LmdbState:
         return earliest[0][0] if earliest else NEVER_MS
 
     def profile_ids(self, partition: int, after: int, limit: int) -> list[int]:
-        """Ids > after of the profiles at home in this partition, ascending."""
-        first = max(after + 1, partition << 56)
-        rows = self._rows("profiles", U64.pack(first), limit) if first <= U64_MAX else []
-        return [U64.unpack(key)[0] for key, _ in rows if key[0] == partition]
+        """Ids > after of the people's profiles at home in this partition, ascending."""
+        return self._ids(max(after + 1, partition << 56), first_account(partition) - 1, limit)
+
+    def account_ids(self, partition: int, after: int, limit: int) -> list[int]:
+        """Ids > after of the accounts at home in this partition, ascending."""
+        return self._ids(max(after + 1, first_account(partition)), ((partition + 1) << 56) - 1, limit)
+
+    def _ids(self, first: int, last: int, limit: int) -> list[int]:
+        rows = self._rows("profiles", U64.pack(first), limit) if first <= last else []
+        ids = [U64.unpack(key)[0] for key, _ in rows]
+        return ids[: bisect_right(ids, last)]
 
     def lookup(self, identifier: str) -> int | None:
         """The profile that has this identifier."""
@@ -209,15 +219,22 @@ class LmdbState:
     def sizes(self) -> dict[str, int]:
         """Members of each audience that has any, in O(audiences)."""
         with self._env.read() as txn:
-            return {key.decode(): COUNT.unpack(value)[0] for key, value in txn.cursor(self._tables.sizes)}
+            return {key.decode(): COUNT.unpack(value)[0] for key, value in _behind(txn.cursor(self._tables.sizes))}
+
+    def size(self, relation: str) -> int:
+        """Members of one audience, or of one account."""
+        with self._env.read() as txn:
+            found = txn.get(relation.encode(), db=self._tables.sizes)
+        return COUNT.unpack(found)[0] if found else 0
 
     def counts(self) -> dict[str, int]:
-        """Sums over partitions of all counts, and `profiles`."""
+        """Sums over partitions of all counts, and `profiles`, which are people's."""
         with self._env.read() as txn:
             sums = {"profiles": int(txn.stat(self._tables.profiles)["entries"])}
             for key, value in txn.cursor(self._tables.counts):
                 name = key[1:].decode()
                 sums[name] = sums.get(name, 0) + COUNT.unpack(value)[0]
+        sums["profiles"] -= sums.get(ACCOUNTS, 0)
         return sums
 
     def effects(self, after: int, limit: int) -> list[tuple[int, int, list[AnyEffect]]]:
@@ -364,6 +381,14 @@ class LmdbState:
                     if len(rows) >= limit:
                         break
         return rows
+
+
+def _behind(cursor: Any) -> Iterator[tuple[bytes, bytes]]:
+    """The rows whose names come behind all relations between accounts and members: those of audiences."""
+    return cursor.iternext() if cursor.set_range(_AFTER_RELATIONS) else iter(())
+
+
+_AFTER_RELATIONS = bytes((ord(RELATION) + 1,))
 
 
 def _messages(parts: Sequence[Changes]) -> dict[bytes, int]:

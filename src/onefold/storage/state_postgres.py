@@ -17,8 +17,10 @@ from typing import Any, NamedTuple
 from onefold.errors import NotFoundError
 from onefold.limits import DEDUPE_WINDOW_MS, NEVER_MS
 from onefold.model import effect, rules
+from onefold.model.account import ACCOUNTS, RELATION
 from onefold.model.changes import Changed, Changes, Cursor
 from onefold.model.effect import AnyEffect
+from onefold.model.position import first_account
 from onefold.model.quarantined import Quarantined
 from onefold.model.rules import Rules
 from onefold.ports import Commit, Loaded
@@ -40,6 +42,8 @@ from onefold.storage.state_touched import TOUCHED_KEPT, is_told
 
 TRIM_COMMITS = 1_000
 """Commits whose effects one transaction forgets."""
+_AFTER_RELATIONS = chr(ord(RELATION) + 1)
+"""Names of relations between accounts and members come before it, and those of audiences after it."""
 PAGE_COMMITS = 256
 """Commits that one statement gives to a follower at the most."""
 
@@ -203,8 +207,14 @@ class PostgresState:
         return earliest[0][0] if earliest else NEVER_MS
 
     def profile_ids(self, partition: int, after: int, limit: int) -> list[int]:
-        """Ids > after of the profiles at home in this partition, ascending."""
-        first, last = max(after + 1, partition << 56), ((partition + 1) << 56) - 1
+        """Ids > after of the people's profiles at home in this partition, ascending."""
+        return self._ids(max(after + 1, partition << 56), first_account(partition) - 1, limit)
+
+    def account_ids(self, partition: int, after: int, limit: int) -> list[int]:
+        """Ids > after of the accounts at home in this partition, ascending."""
+        return self._ids(max(after + 1, first_account(partition)), ((partition + 1) << 56) - 1, limit)
+
+    def _ids(self, first: int, last: int, limit: int) -> list[int]:
         if first > last:
             return []
         return [given(profile) for (profile,) in self._read(_IDS, kept(first), kept(last), Number(limit))]
@@ -236,11 +246,18 @@ class PostgresState:
 
     def sizes(self) -> dict[str, int]:
         """Members of each audience that has any, in O(audiences)."""
-        return dict(self._read("SELECT audience, size FROM sizes"))
+        return dict(self._read("SELECT audience, size FROM sizes WHERE audience >= %b", _AFTER_RELATIONS))
+
+    def size(self, relation: str) -> int:
+        """Members of one audience, or of one account."""
+        found = self._read("SELECT size FROM sizes WHERE audience = %b", relation)
+        return int(found[0][0]) if found else 0
 
     def counts(self) -> dict[str, int]:
-        """Sums over partitions of all counts, and `profiles`."""
-        return dict(self._read(_COUNTS))
+        """Sums over partitions of all counts, and `profiles`, which are people's."""
+        sums: dict[str, int] = dict(self._read(_COUNTS))
+        sums["profiles"] -= sums.get(ACCOUNTS, 0)
+        return sums
 
     def effects(self, after: int, limit: int) -> list[tuple[int, int, list[AnyEffect]]]:
         """Up to `limit` commits with effects, after the commit numbered `after`: (number, partition, effects)."""

@@ -7,6 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from msgspec.structs import replace
+
 from onefold.settings import Settings
 from onefold.storage.place import Place
 from onefold.testing.roles import Roles
@@ -19,7 +21,16 @@ TWO_OF_EACH: Mapping[str, int] = {"collect": 2, "worker": 2, "deliver": 2, "api"
 class Cluster:
     """Servers and roles of one workspace. A context manager: inside, all are ready; in the end, all are gone."""
 
-    def __init__(self, counts: Mapping[str, int] = TWO_OF_EACH, *, brokers: int = 1, partitions: int = 4) -> None:
+    def __init__(
+        self,
+        counts: Mapping[str, int] = TWO_OF_EACH,
+        *,
+        brokers: int = 1,
+        partitions: int = 4,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        """`counts`: so many of each role; with `history` there are tables, too. `environ`: more ONEFOLD_* variables."""
+        self._more = environ or {}
         self.kafka = KafkaCluster(brokers)
         self.postgres = PostgresServer()
         self._counts = counts
@@ -27,6 +38,8 @@ class Cluster:
         self._stack = ExitStack()
         self.settings = Settings()
         """Once it runs: those of the roles, for who opens the same engines beside them."""
+        self.environ: dict[str, str] = {}
+        """The same as variables, for commands."""
         self.roles: Roles
 
     def __enter__(self) -> Self:
@@ -39,10 +52,15 @@ class Cluster:
             )
             self.log = scratch / "roles.log"
             environ = {
+                **self._more,
                 "ONEFOLD_KAFKA": self.settings.kafka,
                 "ONEFOLD_DATABASE": self.settings.database,
                 "ONEFOLD_PARTITIONS": str(self._partitions),
             }
+            if "history" in self._counts:
+                self.settings = replace(self.settings, history_location=str(scratch / "lake"))
+                environ["ONEFOLD_HISTORY_LOCATION"] = self.settings.history_location
+            self.environ = environ
             self.place = Place.open(self.settings)
             catalog = self.place.catalog()
             first = catalog.bootstrap()

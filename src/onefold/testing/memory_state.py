@@ -9,9 +9,10 @@ from onefold.errors import Conflict
 from onefold.limits import DEDUPE_WINDOW_MS, NEVER_MS
 from onefold.model import effect
 from onefold.model import rules as rulings
+from onefold.model.account import RELATION
 from onefold.model.changes import Changed, Changes, Cursor
 from onefold.model.effect import AnyEffect
-from onefold.model.position import home
+from onefold.model.position import home, is_account
 from onefold.model.quarantined import Quarantined
 from onefold.model.rules import Rules
 from onefold.ports import Commit, Loaded
@@ -121,9 +122,17 @@ class MemoryState:
         return min((due for where, due, _ in self._timers if where == partition), default=NEVER_MS)
 
     def profile_ids(self, partition: int, after: int, limit: int) -> list[int]:
-        """Ids > after of the profiles at home in this partition, ascending."""
+        """Ids > after of the people's profiles at home in this partition, ascending."""
         self._fail("profile_ids")
-        return sorted(p for p in self._profiles if home(p) == partition and p > after)[:limit]
+        return self._ids(partition, after, accounts=False)[:limit]
+
+    def account_ids(self, partition: int, after: int, limit: int) -> list[int]:
+        """Ids > after of the accounts at home in this partition, ascending."""
+        self._fail("account_ids")
+        return self._ids(partition, after, accounts=True)[:limit]
+
+    def _ids(self, partition: int, after: int, *, accounts: bool) -> list[int]:
+        return sorted(p for p in self._profiles if home(p) == partition and p > after and is_account(p) == accounts)
 
     def lookup(self, identifier: str) -> int | None:
         """The profile that has this identifier."""
@@ -157,13 +166,19 @@ class MemoryState:
         self._fail("sizes")
         sizes: dict[str, int] = {}
         for audience, _ in self._members:
-            sizes[audience] = sizes.get(audience, 0) + 1
+            if not audience.startswith(RELATION):
+                sizes[audience] = sizes.get(audience, 0) + 1
         return sizes
 
+    def size(self, relation: str) -> int:
+        """Members of one audience, or of one account."""
+        self._fail("size")
+        return sum(name == relation for name, _ in self._members)
+
     def counts(self) -> dict[str, int]:
-        """Sums over partitions of all counts, and `profiles`."""
+        """Sums over partitions of all counts, and `profiles`, which are people's."""
         self._fail("counts")
-        sums = {"profiles": len(self._profiles)}
+        sums = {"profiles": sum(not is_account(profile) for profile in self._profiles)}
         for (_, name), amount in self._counts.items():
             sums[name] = sums.get(name, 0) + amount
         return sums

@@ -30,6 +30,8 @@ class Occurrence(Struct, frozen=True):
     properties: dict[str, Any] = {}
     context: dict[str, Any] = {}
     traits: dict[str, Any] = {}
+    group: str | None = None
+    """The account that it names."""
 
 
 class Person(Struct, frozen=True):
@@ -38,6 +40,8 @@ class Person(Struct, frozen=True):
     history: tuple[Occurrence, ...]
     declared: dict[str, Any] = {}
     identifiers: tuple[str, ...] = ()
+    everyone: tuple[Occurrence, ...] = ()
+    """All events of everybody, in any order: those that name the person's account are the account's."""
 
 
 class Place(Struct, frozen=True):
@@ -47,19 +51,41 @@ class Place(Struct, frozen=True):
     timezone: str = "UTC"
     computed: Mapping[str, Any] = {}
     members: frozenset[str] = frozenset()
+    account: Mapping[str, Any] = {}
+    """What the person's account has: `id`, `traits`, and its computed traits by their names."""
 
 
 def values(checked: Checked, person: Person, now_ms: int) -> tuple[dict[str, Any], set[str]]:
     """All traits that have a value at this instant, and the audiences that the person is in."""
     computed: dict[str, Any] = {}
+    account = account_of(checked, person, now_ms)
     for name, node in checked.traits.items():
-        if (value := evaluate(node, person, Place(now_ms, checked.timezone, computed))) is not None:
+        place = Place(now_ms, checked.timezone, computed, account=account)
+        if (value := evaluate(node, person, place)) is not None:
             computed[name] = value
     members: set[str] = set()
     for name, node in checked.audiences.items():
-        if evaluate(node, person, Place(now_ms, checked.timezone, computed, frozenset(members))) is True:
+        if evaluate(node, person, Place(now_ms, checked.timezone, computed, frozenset(members), account)) is True:
             members.add(name)
     return computed, members
+
+
+def account_of(checked: Checked, person: Person, now_ms: int) -> dict[str, Any]:
+    """What the account of a person has: that which the person's latest event naming one names; empty without one."""
+    named = [event for event in person.history if event.group is not None]
+    if not named:
+        return {}
+    group = max(named, key=lambda event: (event.at_ms, event.tie)).group
+    history = sorted(
+        (event for event in person.everyone if event.group == group), key=lambda event: (event.at_ms, event.tie)
+    )
+    said = [event.traits.items() for event in history if event.type == "group"]
+    declared = {name: value for traits in said for name, value in traits if value is not None}
+    itself = Person(tuple(history), declared, (f":{group}",))
+    found: dict[str, Any] = {}
+    for name, node in checked.accounts.items():
+        found[name] = evaluate(node, itself, Place(now_ms, checked.timezone, found))
+    return {**found, "id": group, "traits": declared}
 
 
 def evaluate(node: n.Node, person: Person, place: Place | int) -> Any:
@@ -137,7 +163,7 @@ class _Profile(_Scope):
     def __init__(self, person: Person, place: Place) -> None:
         self.person, self.place, self.now_ms = person, place, place.now_ms
 
-    def name(self, node: n.Node) -> Any:  # noqa: PLR0911 (a table, one case for each node)
+    def name(self, node: n.Node) -> Any:  # noqa: C901, PLR0911 (a table, one case for each node)
         match node:
             case n.TraitRef(name=name):
                 return self.place.computed.get(name)
@@ -147,6 +173,8 @@ class _Profile(_Scope):
                 return share(self.person.identifiers, salt, percent)
             case n.Declared(path=path):
                 return dig(self.person.declared, path)
+            case n.OfAccount(path=path):
+                return dig(self.place.account, path)
             case n.Now(ago_ms=ago_ms):
                 return Instant(self.now_ms - ago_ms)
             case n.Builtin(name="events"):

@@ -6,6 +6,8 @@ They share the small vocabulary of `generate`, so that conditions are met, event
 import random
 from typing import Any
 
+from msgspec import structs
+
 from onefold.language import nodes as n
 from onefold.language.reading.show import show
 from onefold.limits import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
@@ -34,10 +36,13 @@ PURPOSES = ("marketing", "ads")
 class Seeded:
     """Everything that one seed makes."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, start_ms: int = START_MS) -> None:
+        self.start_ms = start_ms
         self._random = random.Random(seed)  # noqa: S311 (to be replayed, not to be secret)
         self._traits: dict[str, n.Type] = {}
         self._audiences: list[str] = []
+        self._accounts: dict[str, n.Type] = {}
+        """Traits of accounts that definitions may name."""
         self._scope = "profile"
 
     def chance(self, one_in: int) -> bool:
@@ -48,7 +53,7 @@ class Seeded:
     def history(self, most: int = 12, least: int = 1) -> list[tuple[int, Occurrence]]:
         """Events as (when it arrived, event) in order of arrival; some are late, some of the same instant."""
         arrivals = []
-        now_ms = START_MS
+        now_ms = self.start_ms
         ties = self._random.sample(range(most), most)
         for index in range(self._random.randint(least, most)):
             now_ms += self._random.choice(STEPS_MS)
@@ -134,6 +139,29 @@ class Seeded:
         zone = self._random.choice(ZONES)
         return Definitions(version=1, traits=tuple(traits), audiences=tuple(audiences), timezone=zone)
 
+    def definitions_with_accounts(self) -> Definitions:
+        """Traits of accounts, and definitions of people that name them."""
+        made: list[Trait] = []
+        self._traits, self._audiences, self._accounts = {}, [], {}
+        for index in range(self._random.randint(1, 3)):
+            kind: n.Type = self._random.choice(("number", "string", "boolean", "any", "instant"))
+            made.append(Trait(f"c{index}", self._of_nobody(kind)))
+            self._traits[f"c{index}"] = kind
+        self._accounts = {**self._traits, "id": "string"}
+        definitions = self.definitions()
+        self._accounts = {}
+        return structs.replace(definitions, account_traits=tuple(made))
+
+    def _of_nobody(self, kind: n.Type) -> str:
+        """An expression that asks for no person's time zone."""
+        while 'timezone="person"' in (text := show(self._tree(kind, 2))):
+            pass
+        return text
+
+    def group(self) -> str | None:
+        """The account that an event names, if any."""
+        return self._random.choice((None, None, "g0", "g1", "g2"))
+
     def _tree(self, kind: n.Type, depth: int) -> n.Node:
         if kind == "boolean":
             return self._boolean(depth)
@@ -210,6 +238,8 @@ class Seeded:
             return n.Item(0, self._random.choice(ITEM))
         if self._scope == "event":
             return n.Field(0, ("time",) if kind == "instant" else self._random.choice(FIELDS))
+        if self._accounts and self.chance(2):
+            return self._of_account(kind)
         if kind == "instant":
             return self._instant()
         names = [name for name, has in self._traits.items() if has in (kind, "any")]
@@ -218,6 +248,14 @@ class Seeded:
         if self.chance(4):
             return n.Declared(0, self._random.choice(DECLARED))
         return self._aggregate(kind)
+
+    def _of_account(self, kind: n.Type) -> n.Node:
+        fits = ("instant",) if kind == "instant" else (kind, "any")
+        names = [name for name, has in self._accounts.items() if has in fits]
+        if names and not self.chance(3):
+            return n.OfAccount(0, (self._random.choice(names),))
+        said = n.OfAccount(0, ("traits", *self._random.choice(DECLARED)))
+        return n.Call(0, "to_instant", (said,)) if kind == "instant" else said
 
     def _instant(self) -> n.Node:
         names = [name for name, has in self._traits.items() if has == "instant"]

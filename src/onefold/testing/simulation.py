@@ -18,15 +18,18 @@ from onefold.model.catalog import VersionRow
 from onefold.model.definitions import Definitions
 from onefold.model.identity import Identity, TraitRule
 from onefold.model.rules import Rules
+from onefold.runtime.backfill_plan import called_off, planned
 from onefold.runtime.ruling import begin, rules_of
 from onefold.runtime.worker import Engines, Worker
 from onefold.settings import Settings
 from onefold.storage.assignment import FixedAssignment
 from onefold.testing.clock import ManualClock
+from onefold.testing.memory_history import MemoryHistory
 from onefold.testing.memory_log import MemoryLog
 from onefold.testing.simulation_collect import Collect
 from onefold.testing.simulation_delivery import Deliver, Reached, Shelf
 from onefold.testing.simulation_faults import Crash, Fate, FaultyLog, FaultyState, Hazards
+from onefold.testing.simulation_history import Chronicle, FaultyHistory
 from onefold.testing.simulation_people import BLOCKED, Crowd
 from onefold.testing.world import define
 
@@ -35,6 +38,7 @@ RULINGS: tuple[Rules, ...] = tuple(
     rules_of(replace(SETTINGS, dedupe_window_s=window_s)) for window_s in (24 * 3600, 60, 36 * 3600)
 )
 """Each start of a worker is with one of them, so that windows shrink and grow."""
+Process = Collect | Worker | Deliver | Chronicle
 _TRACE = 60
 _REST_TURNS = 3_000
 """Turns within which a healed world must have come to rest."""
@@ -100,6 +104,7 @@ class Versions:
 
     def __init__(self) -> None:
         self._versions: list[Definitions] = []
+        self.paused = False
 
     def save(self, definitions: Definitions) -> None:
         """The next version."""
@@ -120,7 +125,7 @@ class Versions:
 
     def backfill_paused(self) -> bool:
         """As `Catalog.backfill_paused`."""
-        return False
+        return self.paused
 
     def generation(self) -> int:
         """As `Catalog.generation`."""
@@ -161,9 +166,11 @@ def plan(seed: int) -> Plan:
 class Simulation:
     """One run of one seed. `run` it, then look at what is left."""
 
-    def __init__(self, seed: int, parts: Parts | None = None) -> None:
+    def __init__(self, seed: int, parts: Parts | None = None, *, past: bool = False) -> None:
+        """`past`: with the history role, and every version is computed over history before it comes into force."""
         parts = parts or Parts()
         self.seed = seed
+        self.past = past
         self.plan = plan(seed)
         self.chance = Random(f"run {seed}")  # noqa: S311 - to be replayed, not to be secret
         self.clock = ManualClock(seed=seed)
@@ -172,30 +179,33 @@ class Simulation:
         self.state = parts.state()
         self.catalog = Versions()
         self.shelf = Shelf()
+        self.tables = MemoryHistory()
         self.reached: list[Reached] = []
         self.crowd = Crowd(self.chance, self.clock, self.plan.people, shared=self.plan.alone)
         self.trace: list[str] = []
         self.failing = self.plan.failing
         self._parts = parts
         self._busy: set[str] = set()
-        self._processes: dict[str, Collect | Worker | Deliver] = {}
-        self._starts: dict[str, Callable[[], Collect | Worker | Deliver]] = {
+        self._processes: dict[str, Process] = {}
+        self._starts: dict[str, Callable[[], Process]] = {
             **{f"collect-{n}": self._collect(f"collect-{n}") for n in range(self.plan.collectors)},
             **{f"worker-{n}": self._worker(f"worker-{n}", list(own)) for n, own in enumerate(self.plan.workers)},
             "deliver": self._deliver,
+            **({"history": self._history} if past else {}),
         }
 
     def run(self) -> None:
         """Live through misfortune, heal, come to rest, and let every window pass."""
         begin(self.log, self.log, RULINGS[0], self.clock)
         self.catalog.save(self._definitions()[0])
-        if not self.plan.alone:
+        if self.past or not self.plan.alone:
             self._rest()
         self.fate.strike(self.plan.hazards)
         for _ in range(self.plan.steps):
             self._step()
         self.fate.heal()
         self.failing = 0.0
+        self.catalog.paused = False
         self._rest()
         self._pass_time(2 * DAY_MS)
 
@@ -207,16 +217,37 @@ class Simulation:
     # --- steps ---------------------------------------------------------------------------------------------
     def _step(self) -> None:
         luck = self.chance.random()
-        if luck < 0.3:
+        if self.past and luck < 0.06:
+            self._redefine()
+        elif luck < 0.3:
             self.crowd.speak()
         elif luck < 0.92:
             self._act(self.chance.choice([*self._starts]))
         elif luck < 0.94:
-            self.catalog.save(self.chance.choice(self._definitions()))
-            self._note("new definitions")
+            self._define()
         elif luck < 0.95:
             self._jump()
         self.clock.advance(self.chance.choice(_STEPS_MS))
+
+    def _define(self) -> None:
+        """Definitions that are in force at once."""
+        if not self.past:
+            self.catalog.save(self.chance.choice(self._definitions()))
+            self._note("new definitions")
+
+    def _redefine(self) -> None:
+        """Definitions that are to come; or what is to come is paused, goes on, or is called off."""
+        latest = self.catalog.definitions()
+        if latest.coming is None:
+            wanted = self.chance.choice(self._definitions())
+            self.catalog.save(planned(latest, wanted, backfill=True, quiet=False))
+            self._note("definitions that are to be computed")
+        elif self.chance.random() < 0.3:
+            self.catalog.save(called_off(latest))
+            self._note("what was to come is called off")
+        else:
+            self.catalog.paused = not self.catalog.paused
+            self._note("paused" if self.catalog.paused else "goes on")
 
     def _jump(self) -> None:
         """Set the clock. With several partitions only forward: how late an event is may then differ by partition."""
@@ -259,6 +290,8 @@ class Simulation:
                 return process.turn(self.crowd) > 0
             case Worker():
                 return process.turn() > 0
+            case Chronicle():
+                return process.turn()
             case Deliver():
                 return process.turn(self.reached, self.clock, self.chance, self.failing)
 
@@ -303,7 +336,7 @@ class Simulation:
 
     # --- processes -------------------------------------------------------------------------------------------
     def _definitions(self) -> tuple[Definitions, ...]:
-        return OTHER_AGGREGATES if self.plan.alone else SAME_AGGREGATES
+        return OTHER_AGGREGATES if self.plan.alone or self.past else SAME_AGGREGATES
 
     def _collect(self, name: str) -> Callable[[], Collect]:
         return lambda: self._parts.collect(FaultyLog(self.log, self.fate, name), self.clock, self.chance, SETTINGS)
@@ -320,3 +353,8 @@ class Simulation:
     def _deliver(self) -> Deliver:
         log = FaultyLog(self.log, self.fate, "deliver")
         return self._parts.deliver(self.state.handle(self.fate, "deliver"), log, self.shelf, self.fate)
+
+    def _history(self) -> Chronicle:
+        log = FaultyLog(self.log, self.fate, "history")
+        state = self.state.handle(self.fate, "history")
+        return Chronicle(log, state, self.catalog, FaultyHistory(self.tables, self.fate, "history"), self.clock)

@@ -64,7 +64,10 @@ class Fact(NamedTuple):
 def check(run: Simulation) -> list[str]:
     """Everything that does not hold; empty: all is well."""
     fact = read_log(run)
-    parts = (_durable(run, fact), _counted(run, fact), _replayed(run), _once(run, fact), _folded(run, fact), _sent(run))
+    parts = (
+        _durable(run, fact), _counted(run, fact), _replayed(run), _once(run, fact), _folded(run, fact), _sent(run),
+        _remembered(run, fact),
+    )  # fmt: skip
     return [problem for part in parts for problem in part]
 
 
@@ -158,7 +161,7 @@ def _once(run: Simulation, fact: Fact) -> Iterator[str]:
 
 def _folded(run: Simulation, fact: Fact) -> Iterator[str]:
     """The people are those of a fold without faults, in which each distinct message came once."""
-    world = _same_time(run, fact) if run.plan.alone else _any_order(run, fact)
+    world = _same_time(run, fact) if run.plan.alone and not run.past else _any_order(run, fact)
     told = {person.identifiers: person for person in world.people()}
     found = _people(run.state)
     if told != found:
@@ -186,16 +189,18 @@ def _without_duplicates(offset: int, data: bytes, admitted: Mapping[int, Heard])
 def _any_order(run: Simulation, fact: Fact) -> World:
     """Several partitions: their events in one, by time, each with the time that it had; definitions at both ends.
 
-    What was admitted is, by whatever rules: none of it is a duplicate here.
+    What was admitted is, by whatever rules: none of it is a duplicate here. What was computed over history is as if
+    it had been in force from the beginning.
     """
-    world = World(run.catalog.definitions(1), rules=replace(RULINGS[0], dedupe_window_ms=-1))
+    first = run.catalog.definitions(None if run.past else 1)
+    world = World(replace(first, version=1), rules=replace(RULINGS[0], dedupe_window_ms=-1))
     for heard in sorted(fact.admitted, key=lambda heard: (heard.now_ms, heard.partition, heard.position)):
         event = {**heard.event, "messageId": _message(heard), "timestamp": rfc3339(_happened_ms(heard))}
         outgoing = Outgoing(heard.entry.source, heard.now_ms, [Raw(msgspec.json.encode(event))])
         world.writer.append({0: [entries.encode(outgoing)]})
         world.now_ms = heard.now_ms
     world.fold()
-    if (latest := run.catalog.definitions()).version > 1:
+    if (latest := run.catalog.definitions()).version > 1 and not run.past:
         world.define(latest)
         world.fold()
     world.pass_time(run.end_ms - world.now_ms)
@@ -257,6 +262,19 @@ def _facts(reached: Reached) -> tuple[Any, ...]:
     """What a delivery says of its effect. Identifiers are the person's at the time of the attempt, so not they."""
     payload = msgspec.json.decode(reached.payload)
     return payload["timestamp"], {name: said for name, said in payload["data"].items() if name != "identifiers"}
+
+
+# --- history ---------------------------------------------------------------------------------------------------
+def _remembered(run: Simulation, fact: Fact) -> Iterator[str]:
+    """History has what was admitted, once, and nothing is to come any more."""
+    if not run.past:
+        return
+    told = sorted((heard.partition, heard.position) for heard in fact.admitted)
+    found = sorted((past.partition, past.position) for batch in run.tables.scan() for past in batch)
+    if found != told:
+        yield f"I9: history has {len(found)} events, the log admits {len(told)}"
+    if run.catalog.definitions().coming is not None:
+        yield "definitions are to come for ever"
 
 
 # --- reading ---------------------------------------------------------------------------------------------------

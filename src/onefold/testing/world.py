@@ -179,6 +179,11 @@ def track(name: str, at_ms: int | None = None, *, message: str | None = None, **
     return _event("track", at_ms, message, event=name, **fields)
 
 
+def group(account: str | int, at_ms: int | None = None, *, message: str | None = None, **fields: Any) -> dict[str, Any]:
+    """A group event; `user`, `anonymous` and `traits` as keywords."""
+    return _event("group", at_ms, message, groupId=account, **fields)
+
+
 def identify(at_ms: int | None = None, *, message: str | None = None, **fields: Any) -> dict[str, Any]:
     """An identify event; `user`, `anonymous` and `traits` as keywords."""
     return _event("identify", at_ms, message, **fields)

@@ -4,6 +4,7 @@ import threading
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from onefold.errors import Cancelled, DefinitionError, NotFoundError
 from onefold.limits import DAY_MS
@@ -104,6 +105,30 @@ def test_one_audience_and_what_hangs_on_it() -> None:
     (gone,) = [one for one in _ask(after=after).audiences if one.change == "gone"]
     assert (gone.name, gone.people, gone.leaves.people) == ("recent", 0, gone.before)
     assert _ask(after=BEFORE).audiences == []
+
+
+def test_audiences_that_read_accounts_are_counted() -> None:
+    """Each person by what their account's events make, on each day; an account that means something else moves them."""
+    pasts = []
+    for person in range(1, 41):
+        past = _bought(person, person)
+        context = {"groupId": f"g{person % 4}"} if person <= 20 else {}
+        pasts.append(structs.replace(past, event=structs.replace(past.event, context=context)))
+    definitions = Definitions(
+        account_traits=(Trait("bought", 'sum("Order", properties.revenue, within="10d")'),),
+        audiences=(Audience("lively", "account.bought >= 30"), Audience("alone", "not exists(account.id)")),
+    )
+    stricter = structs.replace(definitions, account_traits=(Trait("bought", 'sum("Order", properties.revenue)'),))
+    history = MemoryHistory(pasts)
+    found = {one.name: one for one in _ask(Definitions(), definitions, history, days=10).audiences}
+    groups = {group: [n for n in range(1, 10) if n % 4 == group] for group in range(4)}
+    lively = [person for person in range(1, 21) if len(groups[person % 4]) >= 3]
+    assert (found["lively"].people, found["alone"].people) == (len(lively), 20)
+    then = {group: [n for n in range(10, 20) if n % 4 == group] for group in range(4)}
+    earlier = [person for person in range(10, 21) if len(then[person % 4]) >= 3]
+    assert found["lively"].movement.days[0].people == len(earlier)
+    (changed,) = _ask(definitions, stricter, history).audiences
+    assert (changed.name, changed.change, changed.before, changed.people) == ("lively", "changed", len(lively), 20)
 
 
 def test_questions_that_cannot_be_asked() -> None:

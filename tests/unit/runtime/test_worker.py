@@ -12,12 +12,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from onefold.clock import SystemClock
 from onefold.limits import HOUR_MS
 from onefold.model import entry as entries
 from onefold.model import profile as profiles
-from onefold.model.definitions import Audience, Definitions
+from onefold.model.definitions import Audience, Definitions, Trait
 from onefold.model.entry import Defined, Outgoing, Ruled, Sweep, Tick
 from onefold.model.rules import Rules
 from onefold.runtime.bell import Rest
@@ -98,6 +99,29 @@ def test_definitions_are_in_force_before_the_first_event(bench: Bench) -> None:
     bench.settle()
     assert bench.audiences() == {"busy"}
     assert bench.kinds() == [Defined, Sweep]
+
+
+def test_what_is_gathered_begins_where_nothing_is_left_of_older_versions(bench: Bench) -> None:
+    """An aggregate that was counted, dropped and wanted again: what it had counted is gone before it is gathered anew.
+
+    Versions that followed each other faster than the worker saw them are folded one by one then, each with its sweep.
+    """
+    counting = Definitions(traits=(Trait("a", 'count("A")'),))
+    bench.catalog.save_definitions(counting, "test")
+    bench.settle()
+    bench.send(2)
+    bench.settle()
+    bench.catalog.save_definitions(Definitions(), "test")
+    bench.catalog.save_definitions(structs.replace(Definitions(), coming=counting), "test")
+    bench.clock.advance(1_000)
+    bench.settle()
+    bench.send()
+    bench.settle()
+    assert bench.kinds()[-4:] == [Defined, Sweep, Defined, Sweep]
+    owner = bench.state.lookup("user_id:u")
+    data = None if owner is None else bench.state.profile(owner)
+    assert data is not None
+    assert list(profiles.decode(data).slots.values()) == [1]
 
 
 def test_new_definitions_are_announced_once_and_reach_everybody(bench: Bench) -> None:

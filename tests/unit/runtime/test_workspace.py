@@ -29,6 +29,13 @@ def test_the_retail_example_is_right() -> None:
     assert [d.url for d in definitions.destinations] == ["http://127.0.0.1:8099/hook"]
 
 
+def test_the_example_of_accounts_is_right() -> None:
+    """It has traits of accounts, and audiences of people that read them."""
+    definitions = load_workspace(RETAIL.parent / "saas")
+    assert {trait.name for trait in definitions.account_traits} >= {"seats_used", "tier"}
+    assert sum("account." in audience.expression for audience in definitions.audiences) >= 3
+
+
 def test_everything_that_can_be_said(tmp_path: Path) -> None:
     """Short and long forms, over several files and folders."""
     (tmp_path / "more").mkdir()

@@ -17,7 +17,7 @@ from onefold.model.definitions import Audience, Definitions, Trait
 from onefold.model.effect import Admitted, AnyEffect, Entered
 from onefold.model.profile import Declared, Link, Merge, Profile
 from onefold.model.quarantined import Quarantined
-from onefold.ports import Record
+from onefold.ports import Record, State
 from onefold.server.app import build
 from onefold.server.auth import Keyring
 from onefold.server.engines import Engines
@@ -65,9 +65,9 @@ class FakeLog:
         """Nothing to let go of."""
 
 
-def state() -> MemoryState:
+def state(made: State | None = None) -> State:
     """Ann, five members of the audience, three events in quarantine; partition 0 is one record behind."""
-    made = MemoryState()
+    made = MemoryState() if made is None else made
     quarantined = [
         Quarantined(1, 0, "shop", T0, "no identifier", ""),
         Quarantined(1, 7, "shop", T0, "not an object", "[]"),
@@ -92,13 +92,13 @@ def state() -> MemoryState:
     return made
 
 
-def commit(into: MemoryState, changes: Changes) -> None:
+def commit(into: State, changes: Changes) -> None:
     """Commit changes as a worker would."""
     encoded = {number: profile.encode(found) for number, found in changes.profiles.items()}
     into.commit([changes], into.load(changes.identifiers, changes.profiles, changes.messages), encoded)
 
 
-def happen(into: MemoryState, *effects: AnyEffect) -> None:
+def happen(into: State, *effects: AnyEffect) -> None:
     """Commit effects alone."""
     commit(into, Changes(1, Cursor(1, T0, 1), {}, {}, {}, {}, {}, {}, list(effects), [], {}))
 
@@ -153,11 +153,11 @@ def entered(n: int) -> AnyEffect:
 
 
 def engines(path: Path, **changed: Any) -> Engines:
-    """Engines over the fakes, with a real catalog."""
+    """Engines over the fakes, with a real catalog, which may be given: it has no version yet."""
     settings = Settings(data=path / "data", disk_reserve_bytes=1)
     place = Place.open(settings)
     clock = SystemClock()
-    catalog = place.catalog(clock)
+    catalog = changed.get("catalog") or place.catalog(clock)
     catalog.save_definitions(
         Definitions(
             traits=(Trait("orders", 'count("Bought")'),), audiences=(Audience("buyers", "orders > 0", "Who buys"),)
@@ -170,7 +170,7 @@ def engines(path: Path, **changed: Any) -> Engines:
         "place": place,
         "catalog": catalog,
         "log": FakeLog(),
-        "state": state(),
+        "state": changed.get("state") or state(),
         "deliveries": deliveries(settings.data / "deliveries"),
     }
     return Engines(**(parts | changed))

@@ -10,7 +10,6 @@ from onefold.model import position
 from onefold.model.changes import Changes, Cursor
 from onefold.model.definitions import Audience, Definitions, Trait
 from onefold.runtime.versions import in_shadow
-from onefold.testing.memory_state import MemoryState
 from tests.unit.server import fakes
 
 CANDIDATE = Definitions(
@@ -23,12 +22,16 @@ CANDIDATE = Definitions(
 def client(tmp_path: Path) -> Iterator[fakes.Client]:
     """Give a client of the whole app, in whose catalog a second version runs a shadow."""
     with fakes.client(tmp_path) as client:
-        catalog, state = client.engines.catalog, client.engines.state
-        catalog.save_definitions(in_shadow(catalog.definitions(), CANDIDATE), "ann")
-        members = {"buyers@shadow": {fakes.ANN + n: fakes.T0 for n in (3, 4, 5)}}
-        assert isinstance(state, MemoryState)
-        fakes.commit(state, Changes(1, Cursor(1, fakes.T0, 2), {}, {}, {}, {}, members, {}, [], [], {}))
+        prepare(client)
         yield client
+
+
+def prepare(client: fakes.Client) -> None:
+    """Put a candidate into shadow, and three people into its audience."""
+    catalog = client.engines.catalog
+    catalog.save_definitions(in_shadow(catalog.definitions(), CANDIDATE), "ann")
+    members = {"buyers@shadow": {fakes.ANN + n: fakes.T0 for n in (3, 4, 5)}}
+    fakes.commit(client.engines.state, Changes(1, Cursor(1, fakes.T0, 2), {}, {}, {}, {}, members, {}, [], [], {}))
 
 
 def test_a_version_says_what_it_changed(client: fakes.Client) -> None:

@@ -7,6 +7,7 @@ mistake of a definition, and gives a missing value when it comes.
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from keyword import kwlist
 
 import msgspec
@@ -14,15 +15,22 @@ from msgspec import Struct
 
 from onefold.language import nodes as n
 from onefold.language.durations import UNITS_MS, why_not
-from onefold.language.functions import ANY, DURATION, FUNCTIONS, MOMENT, REGEX, STEPS_MIN_MS, ZONE, Kind
+from onefold.language.functions import ANY, DURATION, FUNCTIONS, MOMENT, REGEX, STEPS_MIN_MS, ZONE, Kind, of_account
 from onefold.language.instants import parse_instant
 from onefold.language.problem import Part, Problem
-from onefold.language.reading.parse import CALLABLE, EVENT_NAMES, EVENT_OBJECTS, parse_expression
+from onefold.language.reading.parse import CALLABLE, EVENT_NAMES, EVENT_OBJECTS, no_name, parse_expression
 from onefold.language.scalars import patterns
 from onefold.language.stream.inputs import named, triggers
 from onefold.language.suggest import nearest
 from onefold.language.zones import ZONES
-from onefold.limits import DEFINITION_INPUTS_MAX, DEFINITION_NAME_MAX_CHARS, DEFINITIONS_MAX, DEFINITIONS_MAX_BYTES
+from onefold.limits import (
+    DEFINITION_INPUTS_MAX,
+    DEFINITION_NAME_MAX_CHARS,
+    DEFINITIONS_MAX,
+    DEFINITIONS_MAX_BYTES,
+    DEFINITIONS_PROBLEMS_MAX,
+)
+from onefold.model.account import ID, TRAITS
 from onefold.model.definitions import Audience, Definitions, Destination, Source, Trait
 from onefold.model.identity import NOTHING, Identity
 
@@ -30,6 +38,8 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _LATER = ("null", "nil", "undefined", "step", "without", "audience", "audiences", "profile", "event")
 RESERVED = frozenset((*n.BUILTINS, *CALLABLE, *EVENT_OBJECTS, *EVENT_NAMES, *map(str.lower, kwlist), *_LATER))
 """Names that mean something else, now or soon."""
+_PROBLEMS_MAX = 10 * DEFINITIONS_PROBLEMS_MAX
+"""More than anybody is told, so that the rest fills no memory."""
 _SUGGESTIONS_MAX = 100
 """Names that one check looks up the nearest of: each look-up goes over all names."""
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|[\w.]+|.', re.DOTALL)
@@ -47,13 +57,29 @@ class Checked(Struct, frozen=True):
     problems: list[Problem]
     timezone: str = "UTC"
     """Whose days and hours the expressions read."""
+    accounts: dict[str, n.Node] = {}
+    """The traits of accounts, in dependency order."""
+    account_types: dict[str, n.Type] = {}
+    """Trait of accounts → type of its value. `types` has them, too, as `functions.of_account`."""
     identity: Identity = NOTHING
     """As the definitions have it: `runtime.identity_reading` has checked it."""
 
 
-def checked(definitions: Definitions) -> Checked:
-    """Parse and check everything, and find every mistake at once. Cost: linear in the definitions."""
-    return _Check(definitions).result()
+def checked(definitions: Definitions, *, stored: bool = False) -> Checked:
+    """Parse and check everything, and find every mistake at once. Cost: linear in the definitions.
+
+    `stored`: they are in force, or were. What is called as a function or a word of the language is now was called so
+    before there was one, and keeps its name until it is applied anew.
+    """
+    return _Check(definitions, stored=stored).result()
+
+
+def taken_names(definitions: Definitions) -> list[Problem]:
+    """Of stored definitions those that are called as a word of the language is now; until applied anew they may be."""
+    named: list[tuple[Part, str]] = [("trait", one.name) for one in definitions.traits]
+    named += [("audience", one.name) for one in definitions.audiences]
+    problems = (_wrong_name(part, name, {}) for part, name in named if name in RESERVED)
+    return [problem for problem in problems if problem is not None]
 
 
 def check_expression(text: str, traits: Mapping[str, n.Type], *, audience: bool = False) -> n.Node | list[Problem]:
@@ -61,7 +87,7 @@ def check_expression(text: str, traits: Mapping[str, n.Type], *, audience: bool 
     node = parse_expression(text)
     if isinstance(node, list):
         return node
-    typer = _Typer(text, traits, frozenset(), _Suggestions(traits), in_audience=audience)
+    typer = _Typer(text, traits, frozenset(), _Suggestions(traits), part="audience" if audience else "trait")
     typer.whole(node, audience=audience)
     return typer.problems or node
 
@@ -79,14 +105,18 @@ class _Suggestions:
 
 
 class _Check:
-    def __init__(self, definitions: Definitions) -> None:
+    def __init__(self, definitions: Definitions, *, stored: bool) -> None:
         self.problems: list[Problem] = []
-        if len(definitions.traits) + len(definitions.audiences) > DEFINITIONS_MAX:
+        self._stored = stored
+        if len(definitions.traits) + len(definitions.audiences) + len(definitions.account_traits) > DEFINITIONS_MAX:
             self.problems.append(
                 Problem("too_large", f"more than {DEFINITIONS_MAX} traits and audiences", in_name=True)
             )
             definitions = Definitions()
-        if (size := len(msgspec.json.encode(definitions))) > DEFINITIONS_MAX_BYTES:
+        if (broken := _half_character(definitions)) is not None:
+            self.problems.append(broken)
+            definitions = Definitions()
+        elif (size := len(msgspec.json.encode(definitions))) > DEFINITIONS_MAX_BYTES:
             message = f"all definitions together have {size} bytes; {DEFINITIONS_MAX_BYTES} are allowed"
             part, name = _first(definitions)
             self.problems.append(Problem("too_large", message, part=part, name=name, in_name=True))
@@ -96,6 +126,7 @@ class _Check:
         if self.timezone not in ZONES:
             self.problems.append(Problem("value", f"there is no time zone `{self.timezone}`"))
         self.texts: dict[tuple[Part, str], str] = {}
+        self.account_trees = self._trees("account_trait", definitions.account_traits, {})
         taken: dict[str, Part] = {}
         self.trait_trees = self._trees("trait", definitions.traits, taken)
         self.audience_trees = self._trees("audience", definitions.audiences, taken)
@@ -103,9 +134,11 @@ class _Check:
         self.audience_names = frozenset(audience.name for audience in definitions.audiences)
 
     def result(self) -> Checked:
-        order = _order(self.trait_trees, n.TraitRef, self._trait_circle)
-        audiences = _order(self.audience_trees, n.InAudience, self._audience_circle)
+        accounts = self._accounts()
+        order = _order(self.trait_trees, n.TraitRef, partial(self._circle, "trait"))
+        audiences = _order(self.audience_trees, n.InAudience, partial(self._circle, "audience"))
         types: dict[str, n.Type] = dict.fromkeys(self.trait_names, "any")
+        types |= {of_account(name): type_ for name, type_ in accounts.items()}
         suggestions = _Suggestions(self.trait_names)
         traits = {name: self.trait_trees[name] for name in order}
         for name, node in traits.items():
@@ -119,14 +152,27 @@ class _Check:
             types,
             self.problems,
             self.timezone,
+            {name: n.in_timezone(self.account_trees[name], self.timezone) for name in accounts},
+            accounts,
             self.identity,
         )
+
+    def _accounts(self) -> dict[str, n.Type]:
+        """The types of the traits of accounts, in dependency order."""
+        types: dict[str, n.Type] = dict.fromkeys(self.account_trees, "any")
+        suggestions = _Suggestions(types)
+        order = _order(self.account_trees, n.TraitRef, partial(self._circle, "account_trait"))
+        for name in order:
+            types[name] = self._typed("account_trait", name, self.account_trees[name], types, suggestions)
+        self._bound_inputs([("account_trait", each) for each in order])
+        return {name: types[name] for name in order}
 
     def _trees(self, part: Part, definitions: Iterable[Trait | Audience], taken: dict[str, Part]) -> dict[str, n.Node]:
         trees: dict[str, n.Node] = {}
         for definition in definitions:
             name = definition.name
-            if problem := _wrong_name(part, name, taken):
+            problem = _wrong_name(part, name, taken)
+            if problem and not (self._stored and problem.code == "reserved"):
                 self.problems.append(problem)
             if taken.setdefault(name, part) == part and (part, name) in self.texts:
                 continue
@@ -141,21 +187,21 @@ class _Check:
     def _typed(
         self, part: Part, name: str, node: n.Node, types: Mapping[str, n.Type], suggestions: _Suggestions
     ) -> n.Type:
-        in_audience = part == "audience"
-        typer = _Typer(self.texts[part, name], types, self.audience_names, suggestions, in_audience=in_audience)
+        typer = _Typer(self.texts[part, name], types, self.audience_names, suggestions, part=part)
         type_ = typer.whole(node, audience=part == "audience")
         self._add(part, name, typer.problems)
         return type_
 
     def _add(self, part: Part, name: str, problems: Iterable[Problem]) -> None:
-        for p in problems:
+        for p in problems if len(self.problems) < _PROBLEMS_MAX else ():
             self.problems.append(Problem(p.code, p.message, p.column, p.length, p.suggestion, part, name))
 
     def _bound_inputs(self, order: Iterable[tuple[Part, str]]) -> None:
         """The first definition, in this order of dependence, that depends on too much."""
         inputs: dict[str, frozenset[str]] = {}
+        trees = {"trait": self.trait_trees, "audience": self.audience_trees, "account_trait": self.account_trees}
         for part, name in order:
-            node = (self.trait_trees if part == "trait" else self.audience_trees)[name]
+            node = trees[part][name]
             found = frozenset(triggers(node))
             for used in named(node):
                 more = inputs.get(used.name, frozenset())
@@ -166,17 +212,11 @@ class _Check:
                 return
             inputs[name] = found
 
-    def _trait_circle(self, around: list[str], column: int) -> None:
-        self._circle("trait", around, column)
-
-    def _audience_circle(self, around: list[str], column: int) -> None:
-        self._circle("audience", around, column)
-
     def _circle(self, part: Part, around: list[str], column: int) -> None:
         used, name = around[-1], around[-2]
         if len(around) > _CIRCLE_SHOWN:
             around = [*around[: _CIRCLE_SHOWN // 2], "…", *around[-_CIRCLE_SHOWN // 2 :]]
-        message = f"{part}s go round in a circle: {' → '.join(around)}"
+        message = f"{_PLURAL[part]} go round in a circle: {' → '.join(around)}"
         self.problems.append(Problem("cycle", message, column, len(used), part=part, name=name))
 
 
@@ -205,14 +245,18 @@ def _order(
 
 
 _CIRCLE_SHOWN = 12
+_A_PART: dict[Part, str] = {"trait": "a trait", "audience": "an audience", "account_trait": "a trait of accounts"}
+_PLURAL: dict[Part, str] = {"trait": "traits", "audience": "audiences", "account_trait": "traits of accounts"}
 
 
 def _wrong_name(part: Part, name: str, taken: Mapping[str, Part]) -> Problem | None:
     def problem(code: str, message: str, suggestion: str = "") -> Problem:
         return Problem(code, message, 0, len(name), suggestion, part, name, in_name=True)  # type: ignore[arg-type]
 
+    if part == "account_trait" and name == ID:
+        return problem("reserved", f"`account.{name}` is what the account is called", f"account_{name}")
     if name in taken:
-        other = f"there is already {'an' if taken[name] == 'audience' else 'a'} {taken[name]} `{name}`"
+        other = f"there is already {_A_PART[taken[name]]} `{name}`"
         return problem("duplicate", other)
     if len(name) > DEFINITION_NAME_MAX_CHARS:
         return problem("name", f"a name has at most {DEFINITION_NAME_MAX_CHARS} characters")
@@ -221,7 +265,7 @@ def _wrong_name(part: Part, name: str, taken: Mapping[str, Part]) -> Problem | N
         suggestion = plain if _NAME.fullmatch(plain) and plain not in RESERVED else ""
         return problem("name", "a name is made of a-z, 0-9 and _, and begins with a letter", suggestion)
     if name in RESERVED:
-        return problem("reserved", f"`{name}` means something else in expressions", f"{part}_{name}")
+        return problem("reserved", f"`{name}` means something else in expressions", f"{part.split('_')[0]}_{name}")
     return None
 
 
@@ -238,13 +282,33 @@ def _references(node: n.Node, kind: type[n.TraitRef | n.InAudience]) -> Iterator
 
 def _first(definitions: Definitions) -> tuple[Part, str]:
     """Some definition, to show a problem of all of them at."""
+    return next(((part, each.name) for part, each in _everything(definitions)), ("", ""))
+
+
+def _everything(definitions: Definitions) -> Iterator[tuple[Part, Trait | Audience | Destination | Source]]:
     parts: tuple[tuple[Part, Iterable[Trait | Audience | Destination | Source]], ...] = (
         ("trait", definitions.traits),
+        ("account_trait", definitions.account_traits),
         ("audience", definitions.audiences),
         ("destination", definitions.destinations),
         ("source", definitions.sources),
     )
-    return next(((part, each.name) for part, named in parts for each in named), ("", ""))
+    return ((part, each) for part, named in parts for each in named)
+
+
+def _half_character(definitions: Definitions) -> Problem | None:
+    """The first definition with half of a character (a lone surrogate): nothing that is stored or sent can hold it."""
+    try:
+        msgspec.json.encode(definitions)
+    except UnicodeEncodeError:
+        message = "a character is only half there, which no text can hold"
+        for part, each in _everything(definitions):
+            try:
+                msgspec.json.encode(each)
+            except UnicodeEncodeError:
+                return Problem("value", message, part=part, name=each.name, in_name=True)
+        return Problem("value", message)
+    return None
 
 
 class _Typer:
@@ -257,10 +321,11 @@ class _Typer:
         audiences: frozenset[str],
         suggestions: _Suggestions,
         *,
-        in_audience: bool,
+        part: Part,
     ) -> None:
         self.problems: list[Problem] = []
-        self._in_audience = in_audience
+        self._in_audience = part == "audience"
+        self._in_account = part == "account_trait"
         self._text = text
         self._traits = traits
         self._audiences = audiences
@@ -288,6 +353,8 @@ class _Typer:
                 return "any"
             case n.TraitRef():
                 return self._trait(node)
+            case n.OfAccount():
+                return self._of_account(node)
             case n.Builtin(name=name):
                 return n.BUILTINS[name]
             case n.And(parts=parts) | n.Or(parts=parts):
@@ -328,10 +395,30 @@ class _Typer:
         if node.name in self._audiences:
             message = f"`{node.name}` is an audience"
             self._wrong(node, "wrong_scope", message, f'in_audience("{node.name}")' if self._in_audience else "")
+        elif (why := no_name(node.name)) is not None:
+            self._wrong(node, "arguments", *why)
         else:
             near = self._suggestions.near(node.name)
             message = f"there is no trait `{node.name}`; what events declare is `traits.{node.name}`"
             self._wrong(node, "unknown_name", message, near)
+        return "any"
+
+    def _of_account(self, node: n.OfAccount) -> n.Type:
+        name = node.name
+        if self._in_account:
+            near = name if name in self._traits else ""
+            message = "here stands what is known of the account itself: its traits by their names, `traits.…`"
+            self._wrong(node, "wrong_scope", message, near)
+        elif name == ID:
+            return "string"
+        elif node.path[0] == TRAITS:
+            return "any"
+        elif (known := self._traits.get(of_account(name))) is not None:
+            return known
+        else:
+            accounts = [each for each in self._traits if each.startswith(of_account(""))]
+            message = f"accounts have no trait `{name}`; what their events declare is `account.traits.{name}`"
+            self._wrong(node, "unknown_name", message, nearest(of_account(name), [*accounts, of_account(ID)]))
         return "any"
 
     def _membership(self, node: n.InAudience) -> n.Type:
@@ -492,6 +579,8 @@ class _Typer:
         return "boolean"
 
     def _aggregate(self, node: n.Aggregate) -> n.Type:
+        if self._in_account and node.timezone == n.PERSON:
+            self._wrong(node, "wrong_scope", "an account is many people: name the time zone", 'timezone="UTC"')
         self._where(node.where)
         shape = n.AGGREGATES[node.function]
         type_ = "any" if node.field is None else self.type(node.field)

@@ -13,7 +13,12 @@ from typing import NamedTuple
 from onefold.language.durations import parse_duration
 from onefold.language.problem import Problem
 from onefold.language.suggest import nearest
-from onefold.limits import EXPRESSION_MAX_CHARS, EXPRESSION_MAX_DEPTH, EXPRESSION_MAX_NODES
+from onefold.limits import (
+    EXPRESSION_MAX_CHARS,
+    EXPRESSION_MAX_DEPTH,
+    EXPRESSION_MAX_NODES,
+    EXPRESSION_PROBLEMS_MAX,
+)
 
 _TOKEN = re.compile(
     r"""(?P<space>[ \t\r\n]+)
@@ -79,6 +84,8 @@ def tokens(text: str) -> tuple[list[Token], list[Problem]]:
         if token.kind == "space":
             continue
         problems += _wrong(token, found)
+        if len(problems) > EXPRESSION_PROBLEMS_MAX:
+            return found, problems[:EXPRESSION_PROBLEMS_MAX]
         found.append(token)
     problems += _brackets(found)
     if len(found) > _TOKENS_MAX:

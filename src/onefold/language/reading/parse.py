@@ -32,6 +32,7 @@ from onefold.language.nodes import (
     Node,
     Not,
     Now,
+    OfAccount,
     Or,
     Path,
     Quantified,
@@ -51,12 +52,27 @@ EVENT_OBJECTS = ("properties", "context", "traits")
 """Parts of an event that hold fields."""
 EVENT_NAMES = ("name", "type", "time")
 """Fields of an event itself."""
+ACCOUNT = "account"
+"""What the person's account has, behind a dot."""
 INSTANTS = ("now", "ago", "from_now")
 ITEM = "item"
 """In the condition of a quantifier: the item itself."""
 CONDITIONS = ("between", "in_audience", "consent", "random_share")
 """Conditions written like functions, with a reading of their own."""
 CALLABLE = (*BEHAVIOUR, *FUNCTIONS, *INSTANTS, *CONDITIONS, *QUANTIFIERS, "case")
+
+
+def no_name(word: str) -> tuple[str, str] | None:
+    """Why a word that stands alone is no name of anything, and what was meant; None where it may be one.
+
+    A trait that was defined before the word came into the language may be called so, and is still meant then: only
+    the check knows.
+    """
+    if word in EVENT_OBJECTS:
+        return f"say which field of `{word}`", f"{word}.…"
+    return (f"`{word}` is a function and needs brackets", f"{word}(…)") if word in CALLABLE else None
+
+
 _CONSENT = ("context", "consent", "categoryPreferences")
 """Where Segment's SDKs and consent wrappers say what a person has agreed to: an object of purposes."""
 _CONSTANTS = {"true": True, "false": False}
@@ -211,15 +227,13 @@ class _Reader:
             return Literal_(column, _CONSTANTS[name.lower()])
         if name.lower() in ("null", "none", "nil", "undefined"):
             return self._refuse(node, "unsupported", _MISSING, "not exists(…)")
-        if name in EVENT_OBJECTS:
-            return self._refuse(node, "arguments", f"say which field of `{name}`", f"{name}.…")
-        if name in CALLABLE:
-            return self._refuse(node, "arguments", f"`{name}` is a function and needs brackets", f"{name}(…)")
-        if scope == "event":
-            if name in EVENT_NAMES:
-                return Field(column, (name,))
-            return self._not_of_event(node, name)
-        return Builtin(column, name) if name in BUILTINS else TraitRef(column, name)
+        if scope != "event":
+            return Builtin(column, name) if name in BUILTINS else TraitRef(column, name)
+        if name in EVENT_NAMES:
+            return Field(column, (name,))
+        if (why := no_name(name)) is not None:
+            return self._refuse(node, "arguments", *why)
+        return self._not_of_event(node, name)
 
     def _not_of_event(self, node: ast.Name, name: str) -> Node:
         if name in BUILTINS:
@@ -245,6 +259,8 @@ class _Reader:
             return Field(column, path)
         if root == "traits":
             return Declared(column, path[1:])
+        if root == ACCOUNT:
+            return self._of_account(node, path[1:], scope)
         if scope == "event":
             near = nearest(root, EVENT_OBJECTS)
             suggestion = show_path((near, *path[1:])) if near else ""
@@ -257,6 +273,17 @@ class _Reader:
         near = "traits" if nearest(root, ("traits",)) else ""
         suggestion = show_path(("traits", *(path[1:] if near else path)))
         return self._refuse(node, "unknown_name", "only `traits` has fields here", suggestion)
+
+    def _of_account(self, node: ast.expr, path: Path, scope: Scope) -> Node:
+        if scope == "event":
+            return self._refuse(node, "wrong_scope", f"an account is a person's: {_OF_PROFILE[scope]}")
+        first, *rest = path
+        if first == "traits" and not (rest and isinstance(rest[0], str)):
+            return self._refuse(node, "arguments", "say which trait of the account", "account.traits.…")
+        if not isinstance(first, str) or (rest and first != "traits"):
+            message = "an account has its traits, `account.…`, and what its events declare, `account.traits.…`"
+            return self._refuse(node, "type", message)
+        return OfAccount(self._at(node), path)
 
     def _refuse_dotted(self, node: ast.expr) -> Node:
         if isinstance(node, ast.Attribute) and _is_text(node.value):

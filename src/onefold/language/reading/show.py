@@ -54,6 +54,8 @@ def _text(node: n.Node) -> tuple[int, str]:
             return _ATOM, show_path(path)
         case n.Declared(path=path):
             return _ATOM, show_path(("traits", *path))
+        case n.OfAccount(path=path):
+            return _ATOM, show_path(("account", *path))
         case n.Item(path=path):
             return _ATOM, _item(path)
         case n.Case(conditions=conditions, values=values, otherwise=otherwise):

@@ -13,7 +13,7 @@ from onefold.language.sql.behaviour import Steps
 from onefold.language.sql.columns import Layers, Sql, as_json, as_number, double, joined, quoted
 from onefold.language.sql.expressions import EventScope
 from onefold.language.sql.functions import FRACTION_BITS
-from onefold.language.sql.tallies import tally
+from onefold.language.sql.tallies import distinct, tally
 from onefold.language.sql.windows import ALWAYS, Window
 from onefold.limits import DAY_MS, PERCENTILE_VALUES_MAX
 
@@ -29,6 +29,7 @@ KEYS = "now_ms, person"
 _TALLIES = ("most_frequent", "unique", "unique_count", "top")
 _DAYS = ("days_active", "streak", "longest_streak")
 _SESSIONS = ("session_count", "session_length", "session_time")
+_WEIGHTS = dict.fromkeys((*_TALLIES, *_DAYS, *_SESSIONS), 4) | {"percentile": 2, "stddev": 8}
 _STREAK_MS = 64 * DAY_MS
 """Longer after an event no streak ends with it: two months and a change of clocks."""
 
@@ -66,7 +67,7 @@ class Slot(NamedTuple):
             return 4
         if self.steps is not None:
             return 4 * len(self.steps.bits) * (2 if self.steps.same else 1)
-        return 4 if self.function in (*_TALLIES, *_DAYS, *_SESSIONS) else 1
+        return _WEIGHTS.get(self.function, 1)
 
     @property
     def turns_ms(self) -> int | None:
@@ -105,7 +106,7 @@ def field(scope: EventScope, aggregate: n.Aggregate) -> Sql | None:
     if value.kind == "instant":
         return value
     if function in _TALLIES:
-        return as_json(value)
+        return distinct(scope.layers, as_json(value))
     return storable(scope.layers, as_json(value))
 
 

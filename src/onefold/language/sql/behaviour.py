@@ -3,11 +3,11 @@
 Each is a relation of its own, with one row for each instant and person of whom something counts.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from onefold.language import nodes as n
 from onefold.language.keeping.monoids import SESSION_GAP_MS
-from onefold.language.sql.tallies import kind_of, number_of, text_of
 from onefold.limits import ACTIVE_PERIODS_MAX, DAY_MS
 
 KEYS = "now_ms, person"
@@ -22,7 +22,7 @@ class Steps(NamedTuple):
     bits: tuple[str, ...]
     """Of each step, whether the event is one."""
     same: str
-    """The value that must be the same in all, as JSON text; empty: none need be."""
+    """The value that must be the same in all, its one text (`tallies.distinct`); empty: none need be."""
 
 
 # --- days --------------------------------------------------------------------------------------------------
@@ -77,16 +77,11 @@ def completions(steps: Steps, rows: str) -> str:
     latest beginning of that chain: both only ever grow, so each is a maximum over what came before.
     """
     stages, silent, silent_ms = _stages(steps)
-    same = ", k, num, s" if steps.same else ""
+    same = ", same" if steps.same else ""
     first, last = stages[0], stages[-1]
-    relation = _instants(steps, rows, same, last.bit)
-    if len(stages) > 1:
-        everything = " AND ".join(f"bool_or({stage.bit})" for stage in stages)
-        able = f"SELECT {KEYS}{same} FROM instants_of GROUP BY {KEYS}{same} HAVING {everything}"
-        relation = (
-            f"WITH instants_of AS MATERIALIZED ({relation}) "
-            f"SELECT * FROM instants_of SEMI JOIN ({able}) USING ({KEYS}{same})"
-        )
+    if len(stages) > 1:  # most people have not done all of it, and need not be walked through
+        rows = f"(SELECT * FROM {rows} SEMI JOIN ({_able(steps, rows, stages)}) USING ({KEYS}{_own(steps)}))"
+    relation = _instants(steps, rows, last.bit)
     ending = f"CASE WHEN {first.bit} THEN at_ms END"
     relation = f"SELECT *, {ending} AS e0, {ending} AS g0 FROM ({relation})"
     for number, stage in enumerate(stages[1:], start=1):
@@ -122,19 +117,27 @@ def _stages(steps: Steps) -> tuple[list[_Stage], str, int]:
     return stages, " OR ".join(unwanted), (steps.sequence.steps[-1].within_ms or 0) if unwanted else 0
 
 
-def _instants(steps: Steps, rows: str, same: str, last: str) -> str:
+def _own(steps: Steps) -> str:
+    """The column of what must be the same, where anything must, after a comma."""
+    return f", {steps.same}" if steps.same else ""
+
+
+def _able(steps: Steps, rows: str, stages: Sequence[_Stage]) -> str:
+    """Who has an event of each step that is not negated, with the same value where that matters."""
+    columns = [column for column, step in zip(steps.bits, steps.sequence.steps, strict=True) if not step.negated]
+    assert len(columns) == len(stages)
+    everything = " AND ".join(f"bool_or({column})" for column in columns)
+    return f"SELECT {KEYS}{_own(steps)} FROM {rows} GROUP BY {KEYS}{_own(steps)} HAVING {everything}"
+
+
+def _instants(steps: Steps, rows: str, last: str) -> str:
     """The events of one person and instant together, since none is before another; `n`: how many may complete."""
+    same = f", {steps.same} AS same" if steps.same else ""
     bits = [f"{column} AS b{number}" for number, column in enumerate(steps.bits)]
-    if same:
-        value = steps.same
-        bits += [f"{kind_of(value)} AS k", f"{number_of(value)} AS num", f"{text_of(value)} AS s"]
-    each = f"SELECT {KEYS}, at_ms, {', '.join(bits)} FROM {rows}"
+    each = f"SELECT {KEYS}, at_ms{same}, {', '.join(bits)} FROM {rows}"
     whether = ", ".join(f"bool_or(b{number}) AS b{number}" for number in range(len(steps.bits)))
-    having = " WHERE k IS NOT NULL" if same else ""
-    return (
-        f"SELECT {KEYS}, at_ms{same}, {whether}, count(*) FILTER ({last}) AS n FROM ({each}){having} "
-        f"GROUP BY {KEYS}, at_ms{same}"
-    )
+    group = f"{KEYS}, at_ms{', same' if steps.same else ''}"
+    return f"SELECT {group}, {whether}, count(*) FILTER ({last}) AS n FROM ({each}) GROUP BY {group}"
 
 
 def _stage(relation: str, number: int, stage: _Stage, same: str, whole_ms: int | None) -> str:

@@ -20,16 +20,30 @@ from onefold.language import nodes as n
 from onefold.language.keeping.calendars import PERSON_ZONE, ZONE_FIELD
 from onefold.language.keeping.monoids import DAY
 from onefold.language.reading.check import Checked
-from onefold.language.sql import aggregates, windows, zones
+from onefold.language.sql import accounts, aggregates, windows, zones
 from onefold.language.sql.aggregates import KEYS, Slot
 from onefold.language.sql.behaviour import Steps
-from onefold.language.sql.columns import Kind, Layers, Sql, as_boolean, as_json, as_output, dig, joined, path, quoted
+from onefold.language.sql.columns import (
+    SQL_TYPES,
+    Kind,
+    Layers,
+    Sql,
+    as_boolean,
+    as_json,
+    as_output,
+    dig,
+    joined,
+    path,
+    quoted,
+)
 from onefold.language.sql.expressions import Among, EventScope, ProfileScope
 from onefold.language.sql.functions import SqlFunction
 from onefold.language.sql.needed import references
+from onefold.language.sql.tallies import distinct
 from onefold.language.sql.windows import Instants, Window
 from onefold.language.stream.inputs import tells_time, walk
 from onefold.limits import NEVER_MS
+from onefold.model.account import ID
 
 _OBJECTS = ("properties", "context", "traits")
 _DECLARES = {"identify": "type = 'identify'", "group": "type IN ('identify', 'group')"}
@@ -66,6 +80,7 @@ class Given(NamedTuple):
 
 
 ALL = Given()
+_OF_ACCOUNTS = Given(events=accounts.EVENTS)
 
 
 class SqlPlan(Struct):
@@ -84,12 +99,13 @@ class SqlPlan(Struct):
         """How many different aggregates and declared traits are computed."""
         return len(self._compiler.slots)
 
-    def looks(self, instants: Sequence[int], picked: str) -> str:
-        """A SELECT of how often `values` would look at an event for an aggregate, over `picked`.
+    def looks(self, instants: Sequence[int], given: Given) -> str:
+        """A SELECT of how often `values` would look at an event for an aggregate.
 
-        Looks of aggregates that sort a person's events, or count each value, are counted as several.
+        Looks of aggregates that sort a person's events, or count each value, are counted as several; and so are those
+        of definitions that call Python.
         """
-        return self._compiler.looks(instants, picked)
+        return self._compiler.looks(instants, given)
 
     def moving(self, since_ms: int) -> str | None:
         """A condition on rows of `picked`: by these alone can anything change after that instant.
@@ -142,7 +158,12 @@ def compile_sql(sets: Mapping[str, Checked], wanted: Mapping[str, Collection[str
 
 
 class _Compiler:
-    def __init__(self) -> None:
+    def __init__(self, *, of_accounts: bool = False) -> None:
+        """`of_accounts`: over the events of accounts, as `accounts.EVENTS` has them."""
+        self._of_accounts = of_accounts
+        self._merges = accounts.MERGES if of_accounts else "merges"
+        self._accounts: dict[str, _Compiler] = {}
+        """Label → what people's definitions read of accounts."""
         self.outputs: list[Output] = []
         self.everyone = False
         self.functions: dict[str, SqlFunction] = {}
@@ -170,7 +191,10 @@ class _Compiler:
         events = EventScope(self._events, among, self._fields)
         scope = ProfileScope(self._people, among, lambda node: self._slot_value(node, events))
         needed, slots = _needed(checked, wanted), dict[str, set[str]]()
-        for name, node in (checked.traits | checked.audiences).items():
+        trees = checked.traits | checked.audiences
+        if any(accounts.mentions(trees[name]) for name in needed):
+            scope.accounts = self._join_accounts(label, checked, [trees[name] for name in needed])
+        for name, node in trees.items():
             if name not in needed:
                 continue
             parts = list(walk(node))
@@ -194,8 +218,26 @@ class _Compiler:
                 self._output(output, value)
                 self._slots_of[output.column] = slots[name]
 
+    def _join_accounts(self, label: str, checked: Checked, nodes: Sequence[n.Node]) -> dict[str, Sql]:
+        """Have what these expressions read of accounts computed; what it is called → its column beside a person's."""
+        names = accounts.reads(nodes)
+        inner = self._accounts[label] = _Compiler(of_accounts=True)
+        inner.add("", accounts.definitions(checked, names), names)
+        self.functions |= inner.functions
+        self._timeless, self._names = False, None
+        if accounts.LINK not in self.slots:
+            condition = self._pick(Sql("boolean", f"({accounts.LINK} IS NOT NULL)"))
+            named = self._pick(Sql("json", accounts.LINK))
+            self.slots[accounts.LINK] = Slot(f"s{len(self.slots)}", "last", "*", condition, named)
+        prefix = f"a{len(self._accounts) - 1}_"
+        columns = {each.name: Sql(_of_account(each), prefix + each.column) for each in inner.outputs}
+        return columns | {ID: Sql("json", self.slots[accounts.LINK].name)}
+
     def _output(self, output: Output, value: Sql) -> None:
-        shown = value if output.audience else as_output(value)
+        if self._of_accounts:
+            shown = value if _of_account(output) == "instant" else as_json(value)
+        else:
+            shown = value if output.audience else as_output(value)
         self._made[output.column] = f"{self._people.name(shown).text} AS {output.column}"
         self.outputs.append(output)
 
@@ -234,13 +276,15 @@ class _Compiler:
 
     def _sequence(self, name: str, node: n.Sequence, events: EventScope) -> Slot:
         steps = [aggregates.condition(events, step.event, step.where) for step in node.steps]
-        same = None if node.same is None else self._events.name(events.value(node.same))
+        same = None
+        if node.same is not None:
+            same = self._events.name(distinct(self._events, as_json(events.value(node.same))))
         known = [] if same is None else [Sql("boolean", f"{same.text} IS NOT NULL", same.level)]
         some = joined("boolean", " OR ".join(f"({step.text})" for step in steps), steps)
         whole = joined("boolean", " AND ".join(f"({part.text})" for part in (some, *known)), (some, *known))
         bits = tuple(map(self._pick, steps))
         window = Window(node.during_ms, lasts_ms=node.during_ms)
-        found = Steps(node, bits, "" if same is None else self._pick(as_json(same)))
+        found = Steps(node, bits, "" if same is None else self._pick(same))
         return Slot(name, "sequence", "", self._pick(whole), window=window, steps=found)
 
     def _mention(self, names: Collection[str]) -> None:
@@ -251,10 +295,11 @@ class _Compiler:
 
     def _trait(self, name: str, root: str) -> Slot:
         """A declared trait: the last that events have said of it."""
-        kinds = ("identify", "group") if root == "group" else ("identify",)
+        kinds = ("group",) if self._of_accounts else ("identify", "group") if root == "group" else ("identify",)
         self._mention(kinds)
         column = self._declared.setdefault(root, f"d{len(self._declared)}")
-        condition = self._pick(Sql("boolean", f"({_DECLARES[kinds[-1]]} AND {column} IS NOT NULL)"))
+        declares = accounts.DECLARES if self._of_accounts else _DECLARES[kinds[-1]]
+        condition = self._pick(Sql("boolean", f"({declares} AND {column} IS NOT NULL)"))
         value = aggregates.storable(self._events, Sql("json", column))
         return Slot(name, "last", kinds[-1], condition, self._pick(value))
 
@@ -290,7 +335,10 @@ class _Compiler:
             for number, keys in enumerate(straight, start=1):
                 columns.append(f"nullif(j_{root}[{number}]::VARCHAR, 'null') AS {paths[keys]}")
             columns += [f"{dig(root, k[1:])} AS {column}" for k, column in paths.items() if k not in straight]
-        columns += [f"{_declaration(root)} AS {column}" for root, column in self._declared.items()]
+        if self._accounts:
+            columns.append(accounts.NAMED)
+        declared = accounts.declaration if self._of_accounts else _declaration
+        columns += [f"{declared(root)} AS {column}" for root, column in self._declared.items()]
         where = [f"received_ms <= {until_ms}"]
         reach = list(_reach(self.slots.values()).values())
         lasting = [lasts_ms for lasts_ms in reach if lasts_ms is not None]
@@ -314,9 +362,8 @@ class _Compiler:
     def values(self, instants: Sequence[int], given: Given) -> str:
         """See `SqlPlan.values`."""
         made = {c: text for c, text in self._made.items() if given.only is None or c in given.only}
-        keys = {key for column in made for key in self._slots_of[column]}
-        slots = [slot for key, slot in self.slots.items() if key in keys]
-        parts = _roots(instants, self._instants)
+        slots = self._slots(given.only)
+        parts = _roots(instants, self._instants, self._merges)
         if slots:
             if not given.picked:
                 parts["picked"] = self.picked(max(instants), min(instants), given.events)
@@ -329,6 +376,11 @@ class _Compiler:
             people = {"people": f"SELECT {KEYS}, {_SEEN} FROM seen GROUP BY {KEYS}"}
         joined = f"SELECT *{self._unused(slots)} FROM people"
         joined += "".join(f" LEFT JOIN {each} USING ({KEYS})" for each in grouped)
+        if self.slots.get(accounts.LINK) in slots:
+            parts |= {f"a{i}": each.values(instants, _OF_ACCOUNTS) for i, each in enumerate(self._accounts.values())}
+            joined = self._with_accounts(joined)
+        elif self._accounts:
+            joined = f"SELECT *, {', '.join(self._no_accounts())} FROM ({joined})"
         with_ = ",\n".join(f"{name} AS ({text})" for name, text in (parts | grouped | people).items())
         shown = ", ".join([KEYS, *made.values()])
         return f"WITH RECURSIVE {with_}\nSELECT {shown}\nFROM ({self._people.over(joined)})"
@@ -344,18 +396,40 @@ class _Compiler:
         said, latest = (self.slots[_key(node, "")].value for node in _ZONE_NODES)
         return {"dated": moments} | windows.with_own_zones(theirs, (said, latest), KEYS)
 
+    def _with_accounts(self, people: str) -> str:
+        """People, and beside each what their account has."""
+        link, columns, joins = self.slots[accounts.LINK].name, ["p.*"], ""
+        for i, each in enumerate(self._accounts.values()):
+            columns += [f"a{i}.{output.column} AS a{i}_{output.column}" for output in each.outputs]
+            joins += f" LEFT JOIN a{i} ON a{i}.now_ms = p.now_ms AND a{i}.person = p.{link}"
+        return f"SELECT {', '.join(columns)} FROM ({people}) p{joins}"
+
+    def _no_accounts(self) -> list[str]:
+        """The same columns of somebody without an account."""
+        return [
+            f"NULL::{SQL_TYPES[_of_account(output)]} AS a{i}_{output.column}"
+            for i, each in enumerate(self._accounts.values())
+            for output in each.outputs
+        ]
+
     def _unused(self, slots: Sequence[Slot]) -> str:
         """Columns of all other slots, so that every layer can be written; nothing that is wanted reads them."""
         left = [slot for slot in self.slots.values() if slot not in slots]
         return "".join(f", {column}" for slot in left for column in aggregates.nothing(slot))
 
-    def looks(self, instants: Sequence[int], picked: str) -> str:
+    def looks(self, instants: Sequence[int], given: Given) -> str:
         """See `SqlPlan.looks`."""
+        times = _PYTHON_TIMES if self.functions else 1
         counted = " + ".join(
-            f"({slot.condition})::INTEGER * {slot.weight} * {_times(instants, _until([slot]))}"
-            for slot in self.slots.values()
+            f"({slot.condition})::INTEGER * {slot.weight * times} * {_times(instants, _until([slot]))}"
+            for slot in self._slots(given.only)
         )
-        return f"SELECT coalesce(sum({counted or '0'}), 0)::BIGINT FROM {picked}"
+        return f"SELECT coalesce(sum({counted or '0'}), 0)::BIGINT FROM {given.picked}"
+
+    def _slots(self, only: Collection[str] | None) -> list[Slot]:
+        """Those that these columns are made of."""
+        keys = {key for column in self._made if only is None or column in only for key in self._slots_of[column]}
+        return [slot for key, slot in self.slots.items() if key in keys]
 
     def moving(self, since_ms: int) -> str | None:
         """See `SqlPlan.moving`."""
@@ -372,7 +446,8 @@ class _Compiler:
         """See `SqlPlan.blank`."""
         made = [text for column, text in self._made.items() if only is None or column in only]
         none = [column for slot in self.slots.values() for column in aggregates.nothing(slot)]
-        row = f"SELECT unnest({windows.listed(instants)}) AS now_ms, {', '.join([_NOBODY, *none])}"
+        nothing = ", ".join([_NOBODY, *none, *self._no_accounts()])
+        row = f"SELECT unnest({windows.listed(instants)}) AS now_ms, {nothing}"
         return f"SELECT {', '.join(['now_ms', *made])}\nFROM ({self._people.over(row)})"
 
 
@@ -391,8 +466,15 @@ def _refuse_ruled(checked: Checked, parts: Iterable[n.Node]) -> None:
 _UTC = "UTC"
 _ZONE_NODES: tuple[n.Declared, n.Aggregate] = (n.Declared(0, (ZONE_FIELD,)), PERSON_ZONE)
 """What is known of a person's time zone."""
+_PYTHON_TIMES = 4
+"""About how much more a look costs where values are asked of Python."""
 _LOOKED_FOR_MAX = 8
 """Names of fields that a text is searched for before it is parsed."""
+
+
+def _of_account(output: Output) -> Kind:
+    """How what an account has lies beside a person: JSON, as an account may be missing; instants as they are."""
+    return "instant" if output.kind == "instant" else "json"
 
 
 def _key(node: n.Kept | n.Declared, timezone: str) -> str:
@@ -406,6 +488,8 @@ def _key(node: n.Kept | n.Declared, timezone: str) -> str:
 
 def _keys(node: n.Node, timezone: str) -> list[str]:
     """The keys of the slots that a node of profile scope reads itself."""
+    if isinstance(node, n.OfAccount):
+        return [accounts.LINK]
     if not isinstance(node, n.Kept | n.Declared):
         return []
     own = _key(node, timezone)
@@ -442,20 +526,20 @@ def _declaration(root: str) -> str:
 
 def roots(as_of_ms: int) -> str:
     """A SELECT of `profile` and `person` of every profile that had been absorbed by then."""
-    parts = _roots([as_of_ms], Instants())
+    parts = _roots([as_of_ms], Instants(), "merges")
     made = parts.pop("roots")
     return f"WITH RECURSIVE {', '.join(f'{name} AS ({text})' for name, text in parts.items())} {made}"
 
 
-def _roots(instants: Sequence[int], among: Instants) -> dict[str, str]:
+def _roots(instants: Sequence[int], among: Instants, merges: str) -> dict[str, str]:
     """Who has an absorbed profile's events at each instant, through any number of merges."""
     return {
         "instants": among.relation(instants),
         "chain": (
             "SELECT now_ms, absorbed AS profile, survivor AS person, 1 AS steps "
-            "FROM merges JOIN instants ON at_ms <= now_ms "
+            f"FROM {merges} m JOIN instants ON at_ms <= now_ms "
             "UNION ALL SELECT c.now_ms, c.profile, m.survivor, c.steps + 1 FROM chain c "
-            "JOIN merges m ON m.absorbed = c.person AND m.at_ms <= c.now_ms"
+            f"JOIN {merges} m ON m.absorbed = c.person AND m.at_ms <= c.now_ms"
         ),
         "roots": "SELECT now_ms, profile, arg_max(person, steps) AS person FROM chain GROUP BY now_ms, profile",
     }

@@ -260,6 +260,8 @@ class ProfileScope(Expressions):
         """Computed traits so far, by name."""
         self.audiences: dict[str, Sql] = {}
         """Audiences so far, by name."""
+        self.accounts: dict[str, Sql] = {}
+        """What the person's account has, by what it is called (`nodes.OfAccount.name`)."""
         self._slot = slot
 
     def leaf(self, node: n.Node) -> Sql:
@@ -270,6 +272,9 @@ class ProfileScope(Expressions):
             case n.Declared(path=(_, *rest)):
                 whole = self._slot(node)
                 return Sql("json", dig(whole.text, rest), whole.level) if rest else whole
+            case n.OfAccount(path=(_, *rest)):
+                whole = self.accounts[node.name]
+                return Sql("json", dig(whole.text, rest[1:])) if rest[1:] else whole
             case n.TraitRef(name=name):
                 return self.traits[name]
             case n.InAudience(name=name):

@@ -1,33 +1,31 @@
 """Tallies as DuckDB SQL: aggregates over how often each value came. Each is a relation of its own.
 
-Values are kept as kind (0 boolean, 1 number, 2 string: the order of the language), number and string. Of more than
-UNIQUE_VALUES_MAX the ones with the smallest hashes are kept, as in the stream.
+Equal values have one text (`distinct`), and are counted by it; then they are told apart as kind (0 boolean, 1 number,
+2 string: the order of the language), number and string. Of more than UNIQUE_VALUES_MAX the ones with the smallest
+hashes are kept, as in the stream.
 """
 
+from onefold.language.sql.columns import Layers, Sql
 from onefold.limits import UNIQUE_VALUES_MAX
 
 KEYS = "now_ms, person"
 
 
-def kind_of(value: str) -> str:
-    """The kind of a value that is JSON text; NULL of what is no boolean, number or string."""
-    return (
-        f"CASE WHEN {value} IN ('true', 'false') THEN 0 WHEN starts_with({value}, '\"') THEN 2 "
-        f"WHEN isfinite(TRY_CAST({value} AS DOUBLE)) THEN 1 END"
-    )
+def distinct(layers: Layers, value: Sql) -> Sql:
+    """The one text of a boolean, number or string that is JSON text; NULL of anything else."""
+    value = layers.name(value)
+    number = layers.name(Sql("number", f"TRY_CAST({value.text} AS DOUBLE) + '0'::DOUBLE", value.level))
+    plain = f"starts_with({value.text}, '\"') OR {value.text} IN ('true', 'false')"
+    text = f"CASE WHEN {plain} THEN {value.text} WHEN isfinite({number.text}) THEN {number.text}::VARCHAR END"
+    return Sql("json", text, number.level)
 
 
-def number_of(value: str) -> str:
-    """Its number: that of a boolean is 0 or 1, that of a string 0."""
-    return (
-        f"CASE {kind_of(value)} WHEN 0 THEN ({value} = 'true')::INTEGER::DOUBLE "
-        f"WHEN 1 THEN TRY_CAST({value} AS DOUBLE) + '0'::DOUBLE ELSE '0'::DOUBLE END"
-    )
-
-
-def text_of(value: str) -> str:
-    """Its string; empty for a number."""
-    return f"CASE WHEN starts_with({value}, '\"') THEN json_extract_string({value}, '$') ELSE '' END"
+_KIND = "CASE WHEN starts_with(value, '\"') THEN 2 WHEN value IN ('true', 'false') THEN 0 ELSE 1 END AS k"
+_NUMBER = (
+    "CASE WHEN starts_with(value, '\"') THEN '0'::DOUBLE WHEN value IN ('true', 'false') "
+    "THEN (value = 'true')::INTEGER::DOUBLE ELSE TRY_CAST(value AS DOUBLE) END AS num"
+)
+_TEXT = "CASE WHEN starts_with(value, '\"') THEN json_extract_string(value, '$') ELSE '' END AS s"
 
 
 def tally(function: str, name: str, value: str, rows: str, number: float | None) -> str:
@@ -35,10 +33,8 @@ def tally(function: str, name: str, value: str, rows: str, number: float | None)
 
     `number`: how many values `top` has.
     """
-    each = (
-        f"SELECT {KEYS}, {kind_of(value)} AS k, {number_of(value)} AS num, {text_of(value)} AS s, count(*) AS n "
-        f"FROM {rows} GROUP BY ALL HAVING k IS NOT NULL"
-    )
+    counted = f"SELECT {KEYS}, {value} AS value, count(*) AS n FROM {rows} GROUP BY {KEYS}, {value}"
+    each = f"SELECT {KEYS}, {_KIND}, {_NUMBER}, {_TEXT}, n FROM ({counted})"
     many = f"SELECT {KEYS} FROM each GROUP BY {KEYS} HAVING count(*) > {UNIQUE_VALUES_MAX}"
     sample = (
         f"SELECT * FROM (SELECT *, onefold_hash(k, num, s) AS h FROM each SEMI JOIN many USING ({KEYS})) "

@@ -12,6 +12,7 @@ from typing import Any
 
 from onefold.language import nodes as n
 from onefold.language.keeping import windows
+from onefold.language.keeping.accounts import LINKS, TELLINGS
 from onefold.language.keeping.aggregates import MONOIDS, Monoid
 from onefold.language.keeping.calendars import PERSON_ZONE, zone_name
 from onefold.language.keeping.monoids import monoid_of, periods_of
@@ -37,8 +38,11 @@ from onefold.language.stream.putting import Around, is_sure, put
 from onefold.language.stream.source import CALLED, EventScope, ProfileScope, Surroundings, prefix, slot_value
 from onefold.language.values import identical
 from onefold.limits import HANDLERS_MAX_PARTS
+from onefold.model.account import GROUP
 from onefold.model.definitions import is_shadow
 
+_NAMING = {"properties": set[str](), "context": {GROUP}}
+"""Fields of an event's objects by which it names an account."""
 ALWAYS = "True"
 """The guard of what every event of a name changes."""
 _SEEN_FLAGS = {FIRST_SEEN: "seen & 1", LAST_SEEN: "seen & 2", "events": ALWAYS}
@@ -51,7 +55,7 @@ class _Definition:
         self.name = name
         self.node = node
         self.audience = audience
-        self.slots = {n.slot(kept): kept for kept in _kept(node)}
+        self.slots = {n.slot(kept): kept for kept in kept_in(node)}
         self.traits = {part.name for part in named(node) if isinstance(part, n.TraitRef)}
         self.audiences = {part.name for part in named(node) if isinstance(part, n.InAudience)}
         """Audiences that it names."""
@@ -67,13 +71,14 @@ def compile_definitions(
     version: int,
     gathered: Mapping[str, n.Kept] | None = None,
     *,
-    quiet: Iterable[str] = (),
+    of_accounts: Mapping[str, n.Kept] | None = None,
     parts_max: int = HANDLERS_MAX_PARTS,
 ) -> Program:
     """The program of checked definitions (`checked.problems` must be empty).
 
-    `gathered`: what is to be kept, by slot, although these definitions do not mention it. `quiet`: as
-    `Definitions.quiet`. `parts_max`: how many slots and definitions the functions of all event names may write out.
+    `gathered`: what is to be kept, by slot, although these definitions do not mention it. `of_accounts`: what accounts
+    are to keep likewise; None: nothing, nor any account that these definitions do not ask for. `parts_max`: how many
+    slots and definitions the functions of all event names may write out.
     """
     assert not checked.problems
     definitions = [_Definition(name, node, audience=False) for name, node in checked.traits.items()]
@@ -82,10 +87,34 @@ def compile_definitions(
     compiler = _Compiler(definitions, gathered or {}, Surroundings(checked.types, checked.timezone), version)
     compiler.parts_left = parts_max
     compiler.identifying = [path.split(".") for kind in checked.identity.types for path in kind.fields]
+    if has_accounts(checked) or of_accounts is not None:
+        compiler.join(_of_accounts(checked, version, of_accounts or {}, parts_max))
     program = compiler.program()
-    program.quiet = frozenset(quiet)
+    if not has_accounts(checked) and of_accounts is not None:
+        program.gathered |= LINKS.keys()
+    program.of_account = of_account(checked)
     program.identity = checked.identity
     return program
+
+
+def has_accounts(checked: Checked) -> bool:
+    """Whether definitions have anything to do with accounts: else nothing is kept of them."""
+    return bool(checked.accounts or of_account(checked))
+
+
+def of_account(checked: Checked) -> frozenset[str]:
+    """The account's values by which these definitions judge people."""
+    nodes = (*checked.traits.values(), *checked.audiences.values())
+    return frozenset(part.name for node in nodes for part in walk(node) if isinstance(part, n.OfAccount))
+
+
+def _of_accounts(checked: Checked, version: int, gathered: Mapping[str, n.Kept], parts_max: int) -> "_Compiler":
+    definitions = [_Definition(name, node, audience=False) for name, node in checked.accounts.items()]
+    _add_inherited_triggers(definitions)
+    compiler = _Compiler(definitions, gathered, Surroundings(checked.account_types, checked.timezone), version)
+    compiler.parts_left = parts_max
+    compiler.slots |= TELLINGS
+    return compiler
 
 
 def _add_inherited_triggers(definitions: list[_Definition]) -> None:
@@ -98,7 +127,7 @@ def _add_inherited_triggers(definitions: list[_Definition]) -> None:
             definition.undecided = definition.undecided or by_name[name].undecided
 
 
-def _kept(node: n.Node) -> Iterator[n.Kept]:
+def kept_in(node: n.Node) -> Iterator[n.Kept]:
     """All that the expression needs kept."""
     for part in walk(node):
         if isinstance(part, n.Kept):
@@ -110,7 +139,14 @@ def _kept(node: n.Node) -> Iterator[n.Kept]:
 def kept_by(checked: Checked) -> dict[str, n.Kept]:
     """All that these definitions need kept, by its slot."""
     nodes = (*checked.traits.values(), *checked.audiences.values())
-    return {n.slot(kept): kept for node in nodes for kept in _kept(node)}
+    return {n.slot(kept): kept for node in nodes for kept in kept_in(node)}
+
+
+def kept_by_accounts(checked: Checked) -> dict[str, n.Kept] | None:
+    """All that accounts need kept, by its slot; None where these definitions have nothing to do with accounts."""
+    if not has_accounts(checked):
+        return None
+    return {n.slot(kept): kept for node in checked.accounts.values() for kept in kept_in(node)}
 
 
 def event_fields(node: n.Node) -> Iterator[n.Field]:
@@ -133,6 +169,7 @@ class _Compiler:
         self.gathered = frozenset(gathered.keys() - self.kept.keys())
         self.kept |= gathered
         self.slots = {key: keeping_of(kept, among.timezone) for key, kept in self.kept.items()}
+        self.accounts: _Compiler | None = None
         self.lines: list[str] = []
         self.parts_left = HANDLERS_MAX_PARTS
         """Slots and definitions that the functions of events may still write out."""
@@ -162,6 +199,11 @@ class _Compiler:
         looked_up = {k for each in self.branches for k in each.keys.values()}
         self.crossings, self.indexed = crossings(audiences, looked_up, among.types)
 
+    def join(self, accounts: "_Compiler") -> None:
+        """Definitions of accounts, which read the same events."""
+        self.accounts = accounts
+        self.slots |= LINKS
+
     def program(self) -> Program:
         names = sorted(self.of_name)
         functions: dict[str, tuple[str | None, str | None, Iterable[Trigger]]] = {}
@@ -181,7 +223,7 @@ class _Compiler:
             f"gate_{index}": {text: scope[f"gate_{index}_{n_th}"] for n_th, text in enumerate(gate.audiences)}
             for index, gate in enumerate(self.gates)
         }
-        mentioned = self._mentioned("properties"), self._mentioned("context")
+        mentioned = self.mentioned("properties"), self.mentioned("context")
         program = Program(
             version=self.version,
             slots=self.slots,
@@ -202,6 +244,7 @@ class _Compiler:
             read=reader(*mentioned),
             source=source,
             gathered=self.gathered,
+            accounts=None if self.accounts is None else self.accounts.program(),
             has_shadow=any(is_shadow(d.name) for d in self.definitions),
         )
         scope["judge_some"] = program.judge_some
@@ -234,11 +277,12 @@ class _Compiler:
             scope[f"period_{key}"] = periods_of(kept).index
         return scope
 
-    def _mentioned(self, root: str) -> set[str]:
-        """The fields of an event's object that any aggregate reads, or that identify people."""
+    def mentioned(self, root: str) -> set[str]:
+        """The fields of an event's object that any definition reads, or that identify people."""
         paths = (part.path for kept in self.kept.values() for part in event_fields(kept))
-        read = {str(path[1]) for path in paths if path[0] == root}
-        return read | {path[1] for path in self.identifying if path[0] == root}
+        found = {str(path[1]) for path in paths if path[0] == root}
+        found |= {path[1] for path in self.identifying if path[0] == root}
+        return found if self.accounts is None else found | self.accounts.mentioned(root) | _NAMING[root]
 
     def _at_first(self) -> tuple[Trigger, ...]:
         """What to judge with the first event, if any definition is undecided that its handler need not reach.

@@ -6,6 +6,7 @@ from onefold.language import nodes as n
 from onefold.language.functions import moves
 from onefold.language.keeping.calendars import PERSON_ZONE, ZONE_FIELD
 from onefold.language.stream.program import IDENTITY, NOW, Trigger
+from onefold.model.account import LINK
 
 
 def triggers(node: n.Node) -> Iterator[Trigger]:
@@ -22,6 +23,8 @@ def triggers(node: n.Node) -> Iterator[Trigger]:
             yield f"traits.{part.path[0]}"
         elif isinstance(part, n.Builtin):
             yield part.name
+        elif isinstance(part, n.OfAccount):
+            yield LINK
         elif tells_time(part):
             yield NOW
         elif isinstance(part, n.Share):

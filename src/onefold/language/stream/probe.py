@@ -82,10 +82,11 @@ def probed(definitions: Definitions, name: str) -> Probed:
         version=definitions.version,
         traits=tuple(d for d in needed.values() if isinstance(d, Trait)),
         audiences=tuple(d for d in needed.values() if isinstance(d, Audience)),
+        account_traits=definitions.account_traits,
         timezone=definitions.timezone,
         identity=definitions.identity,
     )
-    whole = checked(some)
+    whole = checked(some, stored=True)
     if whole.problems:
         raise DefinitionError([problem.show() for problem in whole.problems])
     program = compile_definitions(whole, definitions.version)

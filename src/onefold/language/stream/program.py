@@ -91,6 +91,10 @@ class Program(Struct):
     """Slots that are kept although no definition in force mentions them."""
     quiet: frozenset[str] = frozenset()
     """`Definitions.quiet`."""
+    accounts: "Program | None" = None
+    """The definitions of accounts' own traits; None: these definitions have to do with no account."""
+    of_account: frozenset[str] = frozenset()
+    """The account's values that people are judged by (`nodes.OfAccount.name`)."""
     identity: Identity = NOTHING
     """`Definitions.identity`."""
     has_shadow: bool = False

@@ -8,6 +8,7 @@ from typing import Any
 
 from onefold.language import nodes as n
 from onefold.language.functions import FUNCTIONS, INSTANT, MOMENT, ZONE, Kind, is_instant, moves
+from onefold.language.keeping import accounts
 from onefold.language.keeping.aggregates import MONOIDS
 from onefold.language.keeping.calendars import PERSON_ZONE
 from onefold.language.keeping.monoids import monoid_of
@@ -17,6 +18,7 @@ from onefold.language.values import NUMBERS as _NUMBERS
 from onefold.language.values import arithmetic, compare, dig, instant, negate, same
 from onefold.language.zones import zone
 from onefold.limits import NEVER_MS
+from onefold.model.account import ID, LINK
 from onefold.model.event import Context
 
 _BUILTIN_SOURCE = {"first_seen": "p.first_seen_ms", "last_seen": "p.last_seen_ms", "events": "p.events"}
@@ -269,9 +271,20 @@ class ProfileScope(Scope):
             case n.Declared(path=(root, *rest)):
                 value = f"(w.value if (w := d.get({root!r})) is not None else None)"
                 return f"dig({value}, {', '.join(map(repr, rest))})" if rest else value
+            case n.OfAccount():
+                return self._of_account(node)
             case n.Now(ago_ms=ago):
                 return f"(now - {ago})"
         raise AssertionError(node)
+
+    def _of_account(self, node: n.OfAccount) -> str:
+        """From the copy that the person has of their account's values."""
+        if node.name == ID:
+            return f"(w[{accounts.GROUP}] if (w := s.get({LINK!r})) is not None else None)"
+        value = f"(w[{accounts.VALUES}].get({node.name!r}) if (w := s.get({LINK!r})) is not None else None)"
+        if self.is_instant(node):
+            return f"undated({value})"
+        return f"dig({value}, {', '.join(map(repr, node.path[2:]))})" if node.path[2:] else value
 
     def _compare_instants(self, node: n.Compare) -> str:
         left, right, op = node.left, node.right, node.op

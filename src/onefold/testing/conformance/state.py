@@ -13,10 +13,11 @@ import pytest
 
 from onefold.errors import Conflict
 from onefold.limits import DAY_MS, NEVER_MS
+from onefold.model.account import members_of
 from onefold.model.changes import Changed, Changes, Cursor
 from onefold.model.effect import Admitted, AnyEffect, Created, decode
 from onefold.model.identity import IdentifierType, Identity, TraitRule
-from onefold.model.position import profile_id
+from onefold.model.position import account_id, profile_id
 from onefold.model.profile import Profile
 from onefold.model.quarantined import Quarantined
 from onefold.model.rules import Rules, fingerprint
@@ -320,6 +321,28 @@ class StateConformance:
         assert state.profile_ids(1, 0, 9) == [profile_id(1, 0)]
         assert state.profile_ids(255, 0, 9) == [last]
         assert state.profile_ids(255, last, 9) == []
+
+    def test_accounts_are_listed_and_counted_beside_people(self, open_state: OpenState) -> None:
+        """An account's profile is none of a person's: it is listed by itself, and `profiles` counts people alone."""
+        state = open_state()
+        acme, other, last = account_id(0, 1 << 16), account_id(0, 9), account_id(255, 7)
+        commit(state, profiles=[A, acme, B, other, last], counts={"accounts": 3})
+        assert (state.profile_ids(0, 0, 9), state.account_ids(0, 0, 9)) == ([A, B], [other, acme])
+        assert (state.profile_ids(0, B, 9), state.account_ids(0, B, 1)) == ([], [other])
+        assert (state.account_ids(0, other, 9), state.account_ids(0, acme, 9)) == ([acme], [])
+        assert (state.profile_ids(255, 0, 9), state.account_ids(255, 0, 9)) == ([], [last])
+        assert state.counts() == {"profiles": 2, "accounts": 3}
+
+    def test_members_of_accounts_are_no_audience(self, open_state: OpenState) -> None:
+        """They are paged and counted like an audience's, and are in no list of audiences."""
+        state = open_state()
+        acme = members_of(account_id(0, 1 << 16))
+        commit(state, members={acme: {A: 7, B: 8}, "vip": {A: 9}})
+        assert (state.members(acme, 0, 9), state.members(acme, A, 9)) == ([(A, 7), (B, 8)], [(B, 8)])
+        assert (state.size(acme), state.size("vip"), state.size("none")) == (2, 1, 0)
+        assert state.sizes() == {"vip": 1}
+        commit(state, offset=2, members={acme: {A: 0, B: 0}})
+        assert (state.members(acme, 0, 9), state.size(acme), state.sizes()) == ([], 0, {"vip": 1})
 
     def test_sizes_count_what_was_there(self, open_state: OpenState) -> None:
         """Who enters again, or leaves without having been in, changes no size; the later time of entering counts."""
