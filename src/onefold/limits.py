@@ -61,6 +61,22 @@ RECENT_EVENTS_MAX = 20
 PROFILE_IDENTIFIERS_MAX = 1_000
 PROFILE_TRAITS_MAX = 1_000
 LINKS_MAX = 4_000
+SEEN_MAX = 200
+"""Identifiers that a profile remembers to have seen without having them: shared devices, mailboxes of a team."""
+HOT_OTHERS = 250
+"""Others with which a value may come before it is hot: more than a person has of devices and browsers."""
+IDENTIFIER_TYPES_MAX = 50
+IDENTITY_BLOCKED_MAX = 10_000
+"""Values and patterns that a workspace blocks; they are in every entry that puts definitions into force."""
+IDENTITY_PATTERNS_MAX = 50
+"""Patterns of one type, and for all types: each is tried with every value that is new."""
+IDENTITY_FIELDS_MAX = 10
+"""Fields from which one type of identifier is read."""
+TRAIT_RULES_MAX = 200
+TRAIT_PARTS_MAX = 200
+"""Whose word is kept of one trait; of more those who spoke last. A part may be as large as an event."""
+NEVER_MAX = 1_000
+"""Identifiers of which somebody has said that they are never this person's."""
 
 # --- aggregates --------------------------------------------------------------------------------------------
 WINDOW_PANES_MAX = 1_024

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 
 from onefold.limits import DAY_MS, HOUR_MS
 from onefold.model.definitions import Definitions
+from onefold.model.identity import POLICIES, Policy
 from onefold.ports import State
 from onefold.runtime.folding import Folding
 from onefold.runtime.programs import Programs
@@ -23,6 +24,7 @@ from onefold.testing.memory_state import MemoryState
 from onefold.testing.reference import Occurrence
 from onefold.testing.servers.postgres import PostgresServer
 from onefold.testing.world import World, rfc3339
+from tests.property.test_policies import crowd, defined
 from tests.property.test_step import DEFINITIONS, life
 
 pytestmark = pytest.mark.services
@@ -62,6 +64,21 @@ def test_one_worker_gives_the_digests_of_every_engine(seed: int, postgres_url: s
             world.pass_time(3 * HOUR_MS)
             digests.append(state.digest())
     assert digests[0] == digests[1] == digests[2]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_policies_leave_the_digest_of_memory(policy: Policy, postgres_url: str) -> None:
+    """Identifiers that change hands, notes and hot values are the same in the database as in memory."""
+    digests = []
+    with closing(PostgresState(postgres_url)) as ours:
+        for state in (MemoryState(), ours):
+            world = World(defined(policy), state=state)
+            for at_ms, event in crowd(7):
+                world.now_ms = max(world.now_ms, at_ms)
+                world.send(event)
+            world.fold(7)
+            digests.append(state.digest())
+    assert digests[0] == digests[1]
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -16,7 +16,7 @@ from onefold.server.tail import show as show_effect
 POLL_S = 0.1
 _STYLES = {
     "created": "green", "merged": "bold magenta", "entered": "bold green", "left": "yellow",
-    "rejected": "red", "link_refused": "red", "admitted": "", "changed": "dim",
+    "rejected": "red", "link_refused": "red", "moved": "magenta", "hot": "bold red", "admitted": "", "changed": "dim",
 }  # fmt: skip
 
 _app = typer.Typer(help="Events and their effects: follow them live.", no_args_is_help=True)
@@ -74,6 +74,8 @@ def line(shown: Shown) -> str:
     said = {
         "merged": f"{shown.absorbed} is the same person: {shown.a} = {shown.b}",
         "link_refused": f"{shown.a} is not {shown.b} ({shown.rule})",
+        "moved": f"{shown.identifier} is no longer {shown.former} ({shown.rule})",
+        "hot": f"{shown.identifier} has come with {shown.others} others, and joins nobody any more",
         "changed": ", ".join(f"{name} = {spelt(value)}" for name, value in (shown.traits or {}).items()),
         "left": f"{shown.audience} ({shown.reason})",
         "rejected": f"{shown.reason} from {shown.source}",

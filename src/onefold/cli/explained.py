@@ -62,6 +62,11 @@ def _head(explanation: Explanation, who: str, applied: str) -> Iterator[str]:
     if explanation.late_ms is not None:
         late = _when(explanation.late_ms, at_ms)
         yield f"[yellow]![/] a timer is due since {late} and no worker has come: this is as it was judged last"
+    if explanation.kept_out:
+        rules = ", ".join(explanation.kept_out)
+        yield f"[yellow]![/] identifiers were kept out ({plain(rules)}): what they did is not in this"
+    for identifier in explanation.hot:
+        yield f"[yellow]![/] {plain(identifier)} has met too many others, and joins nobody any more"
     if explanation.seen < explanation.events:
         missing = explanation.events - explanation.seen
         yield f"[yellow]![/] {missing:,} of {explanation.events:,} events are no longer kept: their part is not shown"

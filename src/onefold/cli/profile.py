@@ -14,7 +14,7 @@ from onefold.cli.printing import out, plain, print_json, spelt
 from onefold.errors import InvalidRequest
 from onefold.server import as_of as as_ofs
 from onefold.server import profiles
-from onefold.server.profile_answer import ProfileAnswer, ProvenanceAnswer, answer
+from onefold.server.profile_answer import IdentityAnswer, ProfileAnswer, ProvenanceAnswer, answer
 from onefold.server.profiles import EventAnswer
 from onefold.server.projection import OPTIONAL, PARTS, projection
 from onefold.server.provenance import provenance
@@ -101,15 +101,31 @@ def tree(shown: ProfileAnswer, events: list[EventAnswer]) -> Tree:
         ])  # fmt: skip
     if shown.merges is not UNSET and shown.merges:
         _branch(top, "merges", [f"{one.absorbed}  [dim]event {one.event}, {_when(one.at)}[/]" for one in shown.merges])
+    _asked_for(top, shown)
+    if events:
+        _branch(top, "latest events", [f"[dim]{_when(one.at)}[/] {plain(_name(one))}" for one in events])
+    return top
+
+
+def _asked_for(top: Tree, shown: ProfileAnswer) -> None:
+    """The parts that not every profile has, or that are shown only to who asks."""
+    if shown.identity is not UNSET:
+        _branch(top, "identity", list(_noted(shown.identity)))
     if shown.provenance is not UNSET:
         _branch(top, "provenance", [*_said(shown.provenance), *_reckoned(shown.provenance)])
     if shown.shadow is not UNSET:
         computed = [f"{name} = {_value(value)}" for name, value in sorted(shown.shadow.computed.items())]
         since = [f"{one.name}  [dim]since {_when(one.entered_at)}[/]" for one in shown.shadow.audiences]
         _branch(top, "in shadow", [*computed, *since])
-    if events:
-        _branch(top, "latest events", [f"[dim]{_when(one.at)}[/] {plain(_name(one))}" for one in events])
-    return top
+
+
+def _noted(found: IdentityAnswer) -> Iterator[str]:
+    """What the rules of identity have noted: limits first, as they say that something is missing."""
+    for limit in found.at_limit:
+        yield f"[yellow]{plain(limit.rule)}[/] has kept something out  [dim]last {_when(limit.at)}[/]"
+    for what, seen in (("is hot", found.hot), ("leads here as a former one", found.former), ("was seen", found.seen)):
+        yield from (f"{plain(one.identifier)} {what}  [dim]{_when(one.at)}[/]" for one in seen)
+    yield from (f"never {plain(identifier)}" for identifier in found.never)
 
 
 def _head(shown: ProfileAnswer) -> Tree:
@@ -144,6 +160,10 @@ def _said(found: ProvenanceAnswer) -> Iterator[str]:
         source = f"source {said.source}" if said.source else "source not in the log any more"
         event = f"event {said.event}, {source}" if said.event else "event not known"
         yield f"traits.{plain(name)}  [dim]{event}, {_when(said.at)}[/]"
+        for one in said.parts:
+            part, at = plain(one.part or "before there was a rule"), _when(one.at)
+            event = one.event or "not known"
+            yield f"  [dim]{said.keep} of[/] {part} = {_value(one.value)}  [dim]event {event}, {at}[/]"
 
 
 def _reckoned(found: ProvenanceAnswer) -> Iterator[str]:

@@ -84,6 +84,8 @@ class _Explaining:
             since_ms=profile.audiences.get(answer.name) if answer.kind == "audience" else None,
             late_ms=self._late_ms,
             beyond_ms=self._at_ms if self._asks_for_account() else self._turns.beyond_ms,
+            kept_out=tuple(sorted(profile.noted().full)) if profile.notes else (),
+            hot=tuple(sorted(profile.noted().hot)) if profile.notes else (),
         )
 
     def _asks_for_account(self) -> bool:

@@ -6,10 +6,13 @@ from typing import Any
 from onefold.core.batch import Incoming
 from onefold.core.merge import declare
 from onefold.core.run import Run
+from onefold.core.survivorship import hear, part_of
 from onefold.language.stream.program import Handler, Trigger
 from onefold.language.values import identical, storable
 from onefold.limits import PROFILE_TRAITS_MAX, RECENT_EVENTS_MAX
 from onefold.model.effect import Admitted
+from onefold.model.identity import TraitRule
+from onefold.model.position import is_account
 from onefold.model.profile import Declared, Profile
 
 
@@ -61,6 +64,7 @@ def _put(run: Run, profile: Profile, incoming: Incoming, handler: Handler, also:
 
 
 _DECLARING = ("identify", "group")
+NO_RULES: Mapping[str, TraitRule] = {}
 
 
 def _declare_all(run: Run, profile: Profile, incoming: Incoming) -> dict[str, Any]:
@@ -77,10 +81,16 @@ def declare_all(run: Run, profile: Profile, incoming: Incoming, traits: Mapping[
     """Time-based last write wins, trait by trait; returns the new values of those that changed, as `traits.…`."""
     declared = profile.declared
     place = run.partition << 56 | incoming.position
+    rules = NO_RULES if run.matching is None or is_account(profile.id) else run.matching.traits
     changed: dict[str, Any] = {}
     for name, raw in traits.items():
         value = storable(raw)
         if value is None or (len(declared) >= PROFILE_TRAITS_MAX and name not in declared):
+            continue
+        if name in rules:
+            said = Declared(value, incoming.at_ms, incoming.fingerprint, place)
+            if hear(profile, rules[name], part_of(rules[name], incoming, traits), said):
+                changed[f"traits.{name}"] = declared[name].value
             continue
         old = declared.get(name)
         if declare(declared, name, Declared(value, incoming.at_ms, incoming.fingerprint, place)) and (

@@ -3,36 +3,40 @@
 from typing import Any
 
 from onefold.core.links import accounts_in, merged
+from onefold.core.notes import merge_notes
 from onefold.core.run import Run
+from onefold.core.survivorship import put_together
 from onefold.language.stream.program import IDENTITY, SEEN, Program, Trigger
 from onefold.limits import RECENT_EVENTS_MAX
 from onefold.model.effect import Merged
 from onefold.model.profile import Declared, Merge, Profile
 
 
-def absorb(run: Run, a: Profile, b: Profile, first: str, second: str) -> Profile:
-    """Merge two profiles because `first` and `second` are one person; the older survives and is returned."""
+def absorb(run: Run, a: Profile, b: Profile, why: tuple[str, str, str]) -> Profile:
+    """Merge two profiles because two identifiers are one person, by this rule; the older survives and is returned."""
     keep, gone = (a, b) if (a.created_at_ms, a.id) <= (b.created_at_ms, b.id) else (b, a)
     run.touch(keep)
     run.touch(gone)
     mine, theirs = accounts_in(keep.slots), accounts_in(gone.slots)
-    triggers = _combine(keep, gone, run.program)
+    triggers = _combine(keep, gone, run)
     keep.merges.append(Merge(gone.id, run.partition, run.position, run.now_ms))
     for identifier in gone.identifiers:
         run.owners[identifier] = run.moved[identifier] = keep.id
     for audience in gone.audiences:
         run.members[audience][gone.id] = 0
+    if gone.notes is not None or keep.notes is not None:
+        merge_notes(run, keep, gone)
     if theirs:
         merged(run, keep, mine, (gone.id, theirs))
     run.absorbed[gone.id] = keep.id
     del run.touched[gone.id], run.profiles[gone.id]
-    run.effects.append(Merged(keep.id, run.position, run.number(), run.now_ms, gone.id, first, second, "shared_event"))
+    run.effects.append(Merged(keep.id, run.position, run.number(), run.now_ms, gone.id, *why))
     run.judge(keep, triggers, "merge")
     _keep_earliest_memberships(run, keep, gone)
     return keep
 
 
-def _combine(keep: Profile, gone: Profile, program: Program) -> set[Trigger]:
+def _combine(keep: Profile, gone: Profile, run: Run) -> set[Trigger]:
     """Add what `gone` has to `keep`; returns what that may have changed."""
     triggers: set[Trigger] = {*SEEN, IDENTITY}
     keep.created_at_ms = min(keep.created_at_ms, gone.created_at_ms)
@@ -46,11 +50,13 @@ def _combine(keep: Profile, gone: Profile, program: Program) -> set[Trigger]:
     for identifier, since_ms in gone.identifiers.items():
         keep.identifiers[identifier] = since_ms
     keep.links += gone.links
+    rules = {} if run.matching is None else run.matching.traits
+    triggers.update(f"traits.{name}" for name, rule in rules.items() if put_together(keep, gone, rule))
     for name, declared in gone.declared.items():
-        if declare(keep.declared, name, declared):
+        if name not in rules and declare(keep.declared, name, declared):
             triggers.add(f"traits.{name}")
     for key, state in gone.slots.items():
-        add_state(keep.slots, key, state, program, gone.id)
+        add_state(keep.slots, key, state, run.program, gone.id)
         triggers.add(key)
     return triggers
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from msgspec import structs
 
+from onefold.core import explicit
 from onefold.core.accounts import Round, add_pasts, join, named, renew_accounts, tell_members
 from onefold.core.admit import admit, refuse
 from onefold.core.batch import Batch, Incoming, Refused
@@ -24,7 +25,7 @@ from onefold.language.stream.program import Program
 from onefold.limits import SWEEP_MAX_PROFILES
 from onefold.model.account import LINK, AccountPast
 from onefold.model.changes import Changes, Cursor, View
-from onefold.model.entry import PROFILE_ID_MAX, Backfilled
+from onefold.model.entry import PROFILE_ID_MAX, Backfilled, Linked
 from onefold.model.position import position
 from onefold.model.profile import Profile
 from onefold.model.rules import Rules, fingerprint
@@ -142,12 +143,20 @@ def _of(view: View, profiles: Iterable[int]) -> Iterator[Profile]:
 
 
 def define(place: Place, program: Program, rules: Rules) -> Changes:
-    """From here on the program's definitions are in force; who was judged under others is swept next."""
+    """From here on the program's definitions are in force, with what they say of identity.
+
+    Who was judged under others is swept next.
+    """
     run = _run_at(place, _NOBODY, program, rules)
     accounts = program.accounts
     filled = 0 if program.gathered or (accounts is not None and accounts.gathered) else -1
     after = structs.replace(place.after(), version=program.version, sweeping=0, since=place.offset, filled=filled)
-    return run.changes(after)
+    new = rules.with_identity(program.identity)
+    if new == rules:
+        return run.changes(after)
+    changes = run.changes(structs.replace(after, rules=fingerprint(new)))
+    changes.rules = new
+    return changes
 
 
 def fill(place: Place, view: View, program: Program, rules: Rules, found: Found) -> Changes:
@@ -178,10 +187,22 @@ def is_next(entry: Backfilled, before: Cursor) -> bool:
 
 
 def rule(place: Place, program: Program, rules: Rules, new: Rules) -> Changes:
-    """From here on the new rules are in force; what the old ones have forgotten by now stays forgotten."""
+    """From here on the new rules are in force; what the old ones have forgotten by now stays forgotten.
+
+    What the definitions say of identity stays.
+    """
+    new = new.with_identity(rules.identity)
     changes = _run_at(place, _NOBODY, program, rules).changes(structs.replace(place.after(), rules=fingerprint(new)))
     changes.rules = new
     return changes
+
+
+def link(place: Place, view: View, program: Program, rules: Rules, entry: Linked) -> Changes:
+    """Make two identifiers one person's, or never so, because somebody has said it."""
+    run = _run_at(place, view, program, rules)
+    (explicit.forbid if entry.never else explicit.join)(run, entry.a, entry.b)
+    mark(run)
+    return run.changes(place.after())
 
 
 def skip(place: Place, program: Program, rules: Rules) -> Changes:

@@ -5,7 +5,7 @@ from itertools import groupby
 
 from onefold.core.batch import Incoming
 from onefold.core.fold import fold
-from onefold.core.identifiers import Who
+from onefold.core.identifiers import Who, finder_of
 from onefold.core.renew import renew
 from onefold.core.run import Run
 from onefold.core.timers import wake
@@ -26,10 +26,14 @@ def read(program: Program, pasts: Iterable[Past]) -> list[Incoming]:
     """The events as the step takes them, in the order in which they were admitted."""
     ordered = sorted(pasts, key=lambda past: (past.received_ms, past.partition, past.position))
     nobody = Who((), 0)
+    finder = finder_of(Rules(identity=program.identity)) if program.identity.traits else None
     return [
-        Incoming(excerpt, past.source, past.position, past.received_ms, past.at_ms, past.tie, nobody)
+        Incoming(
+            excerpt, past.source, past.position, past.received_ms, past.at_ms, past.tie,
+            nobody if finder is None else finder.find(excerpt),
+        )
         for past, excerpt in zip(ordered, _excerpts(program, ordered), strict=True)
-    ]
+    ]  # fmt: skip
 
 
 def _excerpts(program: Program, pasts: Sequence[Past]) -> Iterator[Excerpt]:
@@ -52,7 +56,7 @@ def retrace(
 
     Of no events it is a profile that has nothing. `link`: the account that it is judged by, with its values.
     """
-    run = Run(0, program, Rules())
+    run = Run(0, program, Rules(identity=program.identity))
     first = incoming[0] if incoming else None
     seen_ms = first.at_ms if first else 0
     now_ms = first.received_ms if first else 0

@@ -6,13 +6,14 @@ from typing import Any
 
 from msgspec import structs
 
+from onefold.core.matching import matching_of
 from onefold.language.keeping.accounts import begin_telling
 from onefold.language.stream.program import Program, Trigger
 from onefold.limits import NEVER_MS
 from onefold.model.account import ACCOUNTS
 from onefold.model.changes import Changed, Changes, Cursor, View
 from onefold.model.definitions import is_shadow
-from onefold.model.effect import Admitted, AnyEffect, Entered, Hushed, Left
+from onefold.model.effect import Admitted, AnyEffect, Entered, Hot, Hushed, Left
 from onefold.model.effect import Changed as TraitsChanged
 from onefold.model.position import is_account
 from onefold.model.profile import Profile
@@ -29,6 +30,8 @@ class Run:
         self.partition = partition
         self.program = program
         self.rules = rules
+        self.matching = matching_of(rules.identity)
+        """What the workspace says of identity; None: nothing."""
         self.forgotten_ms = forgotten_ms
         """The cursor's, before the first batch."""
         self.see(View({}, {}, {}))
@@ -185,6 +188,8 @@ class Run:
                 due[profile_id] = (armed, to_arm)
         if self.admitted:
             self.counts["admitted"] = self.admitted
+        if self.matching is not None and (hot := sum(type(effect) is Hot for effect in self.effects)):
+            self.counts["hot_identifiers"] = hot
         if self.founded or ACCOUNTS in self.counts:
             self.counts[ACCOUNTS] = len(self.founded)
         return Changes(

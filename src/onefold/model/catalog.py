@@ -10,6 +10,8 @@ SCOPES = (
     "audiences:read",
     "definitions:read",
     "definitions:write",
+    "identity:read",
+    "identity:write",
     "keys:read",
     "keys:write",
     "deliveries:read",

@@ -2,6 +2,8 @@
 
 from msgspec import Struct
 
+from onefold.model.identity import NOTHING, Identity
+
 SHADOW = "@shadow"
 """Ends the names of traits and audiences that run in shadow; no name that people give has an `@`."""
 
@@ -56,7 +58,7 @@ class Destination(Struct, frozen=True, omit_defaults=True):
     audiences: tuple[str, ...] = ()
     """Audiences whose enter and leave effects to send (`*`: all)."""
     effects: tuple[str, ...] = ()
-    """Other effects to send: `created`, `merged`, `changed`, `link_refused`, `rejected` (`*`: all)."""
+    """Other effects to send: `created`, `merged`, `changed`, `link_refused`, `moved`, `hot`, `rejected` (`*`: all)."""
     timeout_s: float = 15.0
     concurrency: int = 16
     enabled: bool = True
@@ -76,6 +78,8 @@ class Definitions(Struct, frozen=True, omit_defaults=True):
     """An IANA name: where the days and hours begin that expressions read by the calendar."""
     allow_private_hosts: tuple[str, ...] = ()
     """Hosts that are sent to although they resolve to a private, loopback or link-local address (`model.host`)."""
+    identity: Identity = NOTHING
+    """Which fields identify people, and when identifiers are one person."""
     coming: "Definitions | None" = None
     """What is to be in force next, once it is computed over history: its aggregates are gathered, nobody is judged."""
     quiet: tuple[str, ...] = ()

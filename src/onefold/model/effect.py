@@ -49,6 +49,21 @@ class LinkRefused(Effect, array_like=True, gc=False, tag="link_refused"):
     rule: str
 
 
+class Moved(Effect, array_like=True, gc=False, tag="moved"):
+    """`identifier` leads to `profile` from here on, and to `former` no longer, whose past stays its own."""
+
+    former: int
+    identifier: str
+    rule: str
+
+
+class Hot(Effect, array_like=True, gc=False, tag="hot"):
+    """`identifier`, which leads to `profile`, has come with so many others that it joins nobody any more."""
+
+    identifier: str
+    others: int
+
+
 class Changed(Effect, array_like=True, gc=False, tag="changed"):
     """Traits took new values; None: the trait has no value any more."""
 
@@ -85,7 +100,7 @@ class RejectedEvent(Effect, array_like=True, gc=False, tag="rejected"):
     reason: str
 
 
-AnyEffect = Admitted | Created | Merged | LinkRefused | Changed | Entered | Left | Hushed | RejectedEvent
+AnyEffect = Admitted | Created | Merged | LinkRefused | Moved | Hot | Changed | Entered | Left | Hushed | RejectedEvent
 
 
 class Skipped(Struct, array_like=True, gc=False):

@@ -71,6 +71,19 @@ class Ruled(Struct, tag="ruled", tag_field="kind"):
     rules: Rules
 
 
+class Linked(Struct, tag="linked", tag_field="kind", omit_defaults=True):
+    """Somebody has said of two identifiers that they are one person's, or `never` are.
+
+    Nothing where nobody has one of them.
+    """
+
+    at_ms: int
+    a: str
+    b: str
+    by: str
+    never: bool = False
+
+
 class Sweep(Struct, tag="sweep", tag_field="kind"):
     """Judge again, under the definitions in force, up to SWEEP_MAX_PROFILES profiles at home here with id > `after`."""
 
@@ -103,10 +116,10 @@ AccountPasts = dict[str, AccountPast]
 
 PROFILE_ID_MAX = (1 << 64) - 1
 
-Entry = Received | Tick | Defined | Ruled | Sweep | Backfilled
+Entry = Received | Tick | Defined | Ruled | Linked | Sweep | Backfilled
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Whole | Tick | Defined | Ruled | Sweep | Backfilled)
+_decoder = msgspec.json.Decoder(Whole | Tick | Defined | Ruled | Linked | Sweep | Backfilled)
 _states_encoder = msgspec.msgpack.Encoder()
 _states_decoder = msgspec.msgpack.Decoder(States)
 _accounts_decoder = msgspec.msgpack.Decoder(AccountPasts)

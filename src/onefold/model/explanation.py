@@ -133,3 +133,7 @@ class Explanation(Struct, frozen=True):
     """A timer has been due since then and nobody has come: the state is as it was last judged. None: it is present."""
     beyond_ms: int | None = None
     """Nothing is said of what time alone changes after this instant; None: all of it was looked at."""
+    kept_out: tuple[str, ...] = ()
+    """Limits of identity that have kept something out of the profile: what that did is somebody else's, or nobody's."""
+    hot: tuple[str, ...] = ()
+    """Identifiers of the profile that join nobody any more."""

@@ -1,5 +1,6 @@
 """All that is known of one person, and how it is written into the state."""
 
+import threading
 from typing import Any, NamedTuple
 
 import msgspec
@@ -39,6 +40,27 @@ class Merge(NamedTuple):
     at_ms: int
 
 
+class Notes(Struct, omit_defaults=True):
+    """What only the rules of identity ask of a profile (`model.identity`); most profiles have none of it."""
+
+    seen: dict[str, int] = {}
+    """Identifiers that came with this person's events and lead to somebody else, or to nobody → when last."""
+    former: dict[str, int] = {}
+    """Identifiers that lead here and have lost what tied them to this person → since when."""
+    hot: dict[str, int] = {}
+    """Identifiers that have joined too many, and join nobody any more → since when."""
+    met: dict[str, int] = {}
+    """Identifiers of this person → how many people have seen them without having them."""
+    never: list[str] = []
+    """Identifiers that must never be this person's, because somebody has said so."""
+    full: dict[str, int] = {}
+    """Limits that have kept something out → when last."""
+    ties: dict[str, dict[str, int]] = {}
+    """Identifier → another of lower priority → when an event had both last; where the newest link wins."""
+    parts: dict[str, dict[str, Declared]] = {}
+    """Trait → whose word → what it said last; of traits of which more than the newest value counts."""
+
+
 class Profile(Struct, array_like=True):
     """One person. The step owns the profiles of its view and changes them in place."""
 
@@ -67,13 +89,39 @@ class Profile(Struct, array_like=True):
     merges: list[Merge] = msgspec.field(default_factory=list)
     recent: list[int] = msgspec.field(default_factory=list)
     """The latest events, oldest first, as `partition << 56 | position`."""
+    notes: Notes | None = None
+
+    def noted(self) -> Notes:
+        """Its notes, to be added to."""
+        if self.notes is None:
+            self.notes = Notes()
+        return self.notes
 
 
-_encoder = msgspec.msgpack.Encoder()
+class _Buffer(threading.local):
+    """Of each thread its own: to write into one that is there already is quicker than to make one."""
+
+    def __init__(self) -> None:
+        self.bytes = bytearray()
+
+
+_buffer = _Buffer()
+_write = msgspec.msgpack.Encoder().encode_into
 _decoder = msgspec.msgpack.Decoder(Profile)
+_COUNT = 2
+"""Where the number of fields stands; it is written in two bytes as long as there are more than 15."""
+assert len(Profile.__struct_fields__) > 16
 
-encode = _encoder.encode
-"""A profile as the state keeps it."""
+
+def encode(profile: Profile) -> bytes:
+    """A profile as the state keeps it: without notes just as before there were any."""
+    buffer = _buffer.bytes
+    _write(profile, buffer)
+    if profile.notes is None:
+        buffer[_COUNT] -= 1
+        del buffer[-1]
+    return bytes(buffer)
+
 
 decode = _decoder.decode
 """The profile in these bytes."""

@@ -1,10 +1,14 @@
-"""The rules that a step follows besides the definitions: which values identify people, and what is a duplicate."""
+"""The rules that a step follows besides the definitions: which values identify people, and what is a duplicate.
+
+What the definitions say of identity lies here, too, once they are in force: whoever reads identifiers reads the rules.
+"""
 
 import msgspec
 import xxhash
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from onefold.limits import DEDUPE_WINDOW_MS
+from onefold.model.identity import NOTHING, Identity
 
 
 class Rules(Struct, frozen=True, omit_defaults=True):
@@ -18,6 +22,12 @@ class Rules(Struct, frozen=True, omit_defaults=True):
     """Identifier values, lower case, that identify nobody."""
     phone_region: str = ""
     dedupe_window_ms: int = DEDUPE_WINDOW_MS
+    identity: Identity = NOTHING
+    """As the definitions in force say; settings say nothing of it."""
+
+    def with_identity(self, identity: Identity) -> "Rules":
+        """The same rules with what other definitions say of identity."""
+        return self if identity == self.identity else structs.replace(self, identity=identity)
 
 
 DEFAULT = 0

@@ -23,9 +23,11 @@ from onefold.model.effect import (
     Changed,
     Created,
     Entered,
+    Hot,
     Left,
     LinkRefused,
     Merged,
+    Moved,
     RejectedEvent,
 )
 from onefold.model.entry import Outgoing
@@ -38,6 +40,8 @@ TYPES: dict[type[AnyEffect], str] = {
     Merged: "profile.merged",
     Changed: "profile.changed",
     LinkRefused: "link.refused",
+    Moved: "identifier.moved",
+    Hot: "identifier.hot",
     Entered: "audience.entered",
     Left: "audience.left",
     RejectedEvent: "event.rejected",
@@ -135,18 +139,25 @@ def tag_of(destination: str) -> str:
 
 
 def _particulars(effect: AnyEffect) -> dict[str, Any]:
-    if isinstance(effect, Entered):
-        return {"audience": effect.audience}
-    if isinstance(effect, Left):
-        return {"audience": effect.audience, "reason": effect.reason}
-    if isinstance(effect, Changed):
-        return {"traits": effect.traits}
-    if isinstance(effect, Merged):
-        absorbed = positions.show(effect.absorbed)
-        return {"absorbed": absorbed, "link": [effect.a, effect.b], "rule": effect.rule}
-    if isinstance(effect, LinkRefused):
-        return {"link": [effect.a, effect.b], "rule": effect.rule}
-    return {}
+    said: dict[str, Any] = {}
+    match effect:
+        case Entered(audience=audience):
+            said = {"audience": audience}
+        case Left(audience=audience, reason=reason):
+            said = {"audience": audience, "reason": reason}
+        case Changed(traits=traits):
+            said = {"traits": traits}
+        case Merged(a=a, b=b, rule=rule):
+            said = {"absorbed": positions.show(effect.absorbed), "link": [a, b], "rule": rule}
+        case LinkRefused(a=a, b=b, rule=rule):
+            said = {"link": [a, b], "rule": rule}
+        case Moved(identifier=identifier, rule=rule):
+            said = {"identifier": identifier, "former": positions.show(effect.former), "rule": rule}
+        case Hot(identifier=identifier, others=others):
+            said = {"identifier": identifier, "others": others}
+        case _:
+            pass
+    return said
 
 
 def _identifiers(profile: bytes | None) -> dict[str, list[str]]:

@@ -10,9 +10,11 @@ from onefold.model.effect import (
     Changed,
     Created,
     Entered,
+    Hot,
     Left,
     LinkRefused,
     Merged,
+    Moved,
     RejectedEvent,
     Skipped,
 )
@@ -22,6 +24,8 @@ KINDS: dict[type[AnyEffect], str] = {
     Merged: "merged",
     Changed: "changed",
     LinkRefused: "link_refused",
+    Moved: "moved",
+    Hot: "hot",
     RejectedEvent: "rejected",
 }
 """Effects that `Destination.effects` names."""

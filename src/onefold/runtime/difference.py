@@ -1,6 +1,7 @@
 """What applying a workspace would change: one line for each definition that is new, gone or different."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from msgspec import Struct, structs
 
@@ -8,6 +9,7 @@ from onefold.language.nodes import Node, canonical
 from onefold.language.problem import shown_part
 from onefold.language.reading.parse import parse_expression
 from onefold.model.definitions import Audience, Definitions, Destination, Source, Trait
+from onefold.model.identity import IdentifierType, Identity, TraitRule
 
 Definition = Source | Trait | Audience | Destination
 
@@ -50,7 +52,44 @@ def difference(old: Definitions, new: Definitions) -> list[str]:
     before, after = old.allow_private_hosts, new.allow_private_hosts
     hosts = [f"{sign} private host {host}" for sign, host in _moves(before, after)]
     zone = [] if old.timezone == new.timezone else [f"~ timezone {old.timezone} → {new.timezone}"]
-    return [*(change.show() for change in changes(old, new)), *zone, *hosts, *_shadows(old, new)]
+    who = _identities(old.identity, new.identity)
+    return [*(change.show() for change in changes(old, new)), *who, *zone, *hosts, *_shadows(old, new)]
+
+
+def _identities(old: Identity, new: Identity) -> Iterator[str]:
+    """What differs in which fields identify people, and in when identifiers are one person."""
+    if old.policy != new.policy:
+        yield f"~ identity policy {old.policy} → {new.policy}"
+    for what, before, after in (("type", old.types, new.types), ("trait", old.traits, new.traits)):
+        yield from _parts_of_identity(what, {each.name: each for each in before}, {each.name: each for each in after})
+    if [each.name for each in old.types] != (order := [each.name for each in new.types]):
+        yield f"~ identity priority {', '.join(order) or 'as built in'}"
+    for name in ("blocked", "patterns"):
+        shown = "blocked" if name == "blocked" else "blocked pattern"
+        yield from (f"{sign} identity {shown} {each}" for sign, each in _moves(getattr(old, name), getattr(new, name)))
+    if old.hot != new.hot:
+        yield f"~ identity hot {old.hot or 'never'} → {new.hot or 'never'}"
+
+
+def _parts_of_identity(what: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    for name in sorted(before.keys() | after.keys()):
+        if name not in before:
+            yield f"+ identity {what} {name}: {said_of(after[name])}"
+        elif name not in after:
+            yield f"- identity {what} {name}: {said_of(before[name])}"
+        elif before[name] != after[name]:
+            yield f"~ identity {what} {name}: {said_of(before[name])} → {said_of(after[name])}"
+
+
+def said_of(rule: IdentifierType | TraitRule) -> str:
+    """What is said of a type or a trait, in one line; `as built in` where nothing is."""
+    fields = {field.name: getattr(rule, field.name) for field in structs.fields(rule) if field.name != "name"}
+    if fields.get("limit") is not None:
+        per = "ever" if fields["per"] == "ever" else f"per {fields['per']}"
+        fields["limit"] = f"{fields['limit']} {per}"
+    fields.pop("per", None)
+    said = [f"{name} {_value(value)}" for name, value in fields.items() if value not in (None, (), "", False)]
+    return ", ".join(said) or "as built in"
 
 
 def _shadows(old: Definitions, new: Definitions) -> Iterator[str]:

@@ -12,7 +12,7 @@ import msgspec
 from onefold.core import pipeline
 from onefold.core.accounts import Round
 from onefold.core.batch import Batch, Unreadable, name_accounts, named_by, read
-from onefold.core.identifiers import Finder, Who
+from onefold.core.identifiers import Finder, Who, finder_of
 from onefold.core.pipeline import About, Found, Place
 from onefold.core.renew import JUDGE_ANEW_MS
 from onefold.core.run import Run
@@ -23,7 +23,18 @@ from onefold.limits import KIB, STEP_MAX_EVENTS, SWEEP_MAX_PROFILES, TICK_MAX_TI
 from onefold.model import profile as profiles
 from onefold.model.account import members_of
 from onefold.model.changes import Changed, Changes, Cursor, View
-from onefold.model.entry import Backfilled, Defined, Entry, Received, Ruled, Sweep, Tick, decode_accounts, decode_states
+from onefold.model.entry import (
+    Backfilled,
+    Defined,
+    Entry,
+    Linked,
+    Received,
+    Ruled,
+    Sweep,
+    Tick,
+    decode_accounts,
+    decode_states,
+)
 from onefold.model.position import is_account
 from onefold.model.profile import Profile
 from onefold.model.rules import fingerprint
@@ -48,7 +59,7 @@ _RECEIVED = b'{"kind":"received"'
 _FINDERS = 4
 """Rules that are remembered: partitions come to new ones one by one."""
 
-Alone = Tick | Defined | Ruled | Sweep | Backfilled
+Alone = Tick | Defined | Ruled | Linked | Sweep | Backfilled
 """Entries that carry no events: each makes a commit of its own."""
 
 
@@ -270,7 +281,7 @@ class Folding:
         if finder is None:
             if len(self._finders) >= _FINDERS:
                 self._finders.clear()
-            finder = self._finders[cursor.rules] = Finder(self._state.rules(cursor.rules))
+            finder = self._finders[cursor.rules] = finder_of(self._state.rules(cursor.rules))
         return finder
 
     def _fold_alone(self, place: Place, entry: Alone, program: Program) -> None:
@@ -290,8 +301,11 @@ class Folding:
                 case Defined(version=version) if version > place.before.version:
                     self._programs.learn(entry)
                     changes = pipeline.define(place, self._programs.get(version), rules)
-                case Ruled(rules=new) if fingerprint(new) != place.before.rules:
+                case Ruled(rules=new) if fingerprint(new.with_identity(rules.identity)) != place.before.rules:
                     changes = pipeline.rule(place, program, rules, new)
+                case Linked():
+                    view = self._load(pending, [Who((entry.a, entry.b))], (), ())
+                    changes = pipeline.link(place, view, program, rules, entry)
                 case Backfilled() if pipeline.is_next(entry, place.before):
                     found = self._found(entry)
                     survivors = {survivor for survivor, _ in found.people.values()}

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import structs
 
 from onefold.core import batch
-from onefold.core.identifiers import Finder
+from onefold.core.identifiers import finder_of
 from onefold.errors import Damaged, NotFoundError
 from onefold.language.stream import excerpt
 from onefold.limits import HISTORY_LAG_MAX_BYTES
@@ -87,7 +87,7 @@ class PersonEvents:
             raise Damaged(f"record {offset} of partition {partition} cannot be read: {error}") from error
         assert isinstance(whole, entry.Received)
         assert isinstance(received, entry.Received)
-        incoming = batch.read(partition, Cursor(), [(offset, received)], Finder(self._rules(partition))).incoming
+        incoming = batch.read(partition, Cursor(), [(offset, received)], finder_of(self._rules(partition))).incoming
         for index in indexes:
             one, event = incoming[index], whole.events[index]
             yield Past(

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from msgspec import Struct, structs
 
 from onefold.core.batch import Incoming
-from onefold.core.identifiers import Finder
+from onefold.core.identifiers import Finder, finder_of
 from onefold.core.retrace import read, retrace_since
 from onefold.errors import NotFoundError, NotInHistory
 from onefold.language.instants import show_instant
@@ -160,7 +160,7 @@ class _Looking:
         ordered = sorted(self._known, key=_arrival)
         for past, event in zip(ordered, read(program, ordered), strict=True):
             if past.partition not in finders:
-                finders[past.partition] = Finder(self._sources.rules(past.partition))
+                finders[past.partition] = finder_of(self._sources.rules(past.partition))
             for name in finders[past.partition].find(event.event).identifiers:
                 if given.get(name, self._at_ms + 1) <= min(past.received_ms, self._at_ms):
                     said.setdefault(name, self._owner(past.profile))

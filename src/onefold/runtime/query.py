@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from onefold.core.notes import HOT_MEMBERS
 from onefold.errors import InvalidRequest
 from onefold.model import position as positions
 from onefold.model import profile as profiles
@@ -167,7 +168,7 @@ def _identifiers(connection: Connection, sources: Sources) -> None:
 def _memberships(connection: Connection, sources: Sources) -> None:
     columns = {"profile": "VARCHAR", "audience": "VARCHAR", "entered": "BIGINT"}
     history_views.declare(connection, "memberships", columns)
-    for audience in sources.state.sizes():
+    for audience in sources.state.sizes().keys() - {HOT_MEMBERS}:
         after = 0
         while members := sources.state.members(audience, after, _AT_ONCE):
             after = members[-1][0]

@@ -30,7 +30,7 @@ class Change(Struct):
 def in_shadow(live: Definitions, candidate: Definitions) -> Definitions:
     """The live definitions with the candidate in shadow, instead of one that may be there already.
 
-    Raises `InvalidRequest` where it says what is live, or has another time zone or traits of accounts;
+    Raises `InvalidRequest` where it says what is live, or has another time zone, traits of accounts or identity;
     `DefinitionError` where both together are too many.
     """
     alone = _content(candidate)
@@ -38,6 +38,11 @@ def in_shadow(live: Definitions, candidate: Definitions) -> Definitions:
         raise InvalidRequest(
             f"the workspace's time zone is {live.timezone}, the candidate's {alone.timezone}: both are judged by one "
             "clock, so apply the new zone first, or keep it"
+        )
+    if alone.identity != live.identity:
+        raise InvalidRequest(
+            "the candidate says something else of identity, and an event is of one person, in shadow or not: apply "
+            "that first, or keep what is live"
         )
     if any(change.part == "account_trait" for change in changes(live, alone)):
         raise InvalidRequest("traits of accounts do not run in shadow: apply those first, or keep them as they are")

@@ -17,7 +17,7 @@ from onefold.model import entry as entries
 from onefold.model.changes import Cursor
 from onefold.model.definitions import Definitions
 from onefold.model.entry import Defined, Ruled, Sweep, Tick
-from onefold.model.rules import Rules, fingerprint
+from onefold.model.rules import Rules
 from onefold.ports import Assignment, LogReader, LogWriter, State
 from onefold.runtime.bell import Rest, Signs
 from onefold.runtime.folding import Folding
@@ -187,7 +187,8 @@ class Worker:
         end = self._backlogs[partition]
         if cursor.offset == 0 < end:
             return False  # It may begin with our rules.
-        other = cursor.rules != fingerprint(self._rules)
+        in_force = self._state.rules(cursor.rules)
+        other = in_force != self._rules.with_identity(in_force.identity)
         if other or cursor.offset >= end:
             del self._backlogs[partition]
         return other

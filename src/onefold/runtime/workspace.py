@@ -6,6 +6,7 @@ Each mistake is shown where it stands: file, line, column, the line itself with 
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, TypeVar
@@ -30,6 +31,8 @@ from onefold.limits import (
 )
 from onefold.model.definitions import Audience, Definitions, Destination, Source, Trait
 from onefold.model.host import spelled
+from onefold.model.identity import NOTHING, Identity
+from onefold.runtime.identity_reading import IdentityReader, Reading
 from onefold.runtime.yaml_tree import Items, Pairs, Text, Tree, Unreadable, offset_in, read_tree
 
 SECTIONS: dict[str, Part] = {
@@ -41,7 +44,9 @@ PRIVATE_HOSTS = "allow_private_hosts"
 """A part of a file that defines nothing: hosts of inner addresses that destinations may be sent to."""
 TIMEZONE = "timezone"
 """Another: where the workspace's days and hours begin."""
-EFFECTS = ("created", "merged", "changed", "link_refused", "rejected")
+IDENTITY = "identity"
+"""Another: which fields identify people, and when identifiers are one person."""
+EFFECTS = ("created", "merged", "changed", "link_refused", "moved", "hot", "rejected")
 """Effects besides events and audiences that a destination may ask for."""
 _SOURCE_KINDS = ("http",)
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
@@ -161,6 +166,7 @@ class _Reader:
         """URLs of destinations."""
         self.private_hosts: list[str] = []
         self.timezones: list[tuple[_File, Text]] = []
+        self.identities: list[tuple[_File, Text, Identity]] = []
 
     # --- files ------------------------------------------------------------------------------------------------
     def file(self, path: Path, name: str) -> "tuple[_File, Tree] | None":
@@ -200,8 +206,10 @@ class _Reader:
                 self._timezone(file, value)
             elif key.value == ACCOUNTS:
                 self._accounts(file, value)
+            elif key.value == IDENTITY:
+                self._identity(file, key, value)
             elif part is None:
-                self._unknown(file, key, "a file", (*SECTIONS, ACCOUNTS, TIMEZONE, PRIVATE_HOSTS))
+                self._unknown(file, key, "a file", (*SECTIONS, ACCOUNTS, IDENTITY, TIMEZONE, PRIVATE_HOSTS))
             elif not _is_nothing(value):
                 self._section(file, part, value)
 
@@ -410,6 +418,16 @@ class _Reader:
         else:
             self.timezones.append((file, value))
 
+    def _identity(self, file: _File, key: Text, value: Tree) -> None:
+        if self.identities:
+            before, said, _ = self.identities[0]
+            line = before.problem("duplicate", "", said.start).line
+            message = f"a workspace says once what identifies people, and it is said in {before.name}, line {line}"
+            self._wrong(file, "duplicate", message, key)
+        elif not _is_nothing(value):
+            reading = Reading(partial(self._pairs, file), partial(self._unknown, file), partial(self._wrong, file))
+            self.identities.append((file, key, IdentityReader(reading).read(value)))
+
     def _events(self, file: _File, value: Tree) -> tuple[str, ...]:
         names = self._names(file, value)
         for name in names:
@@ -443,6 +461,7 @@ class _Reader:
             destinations=found["destination"],
             account_traits=found["account_trait"],
             timezone=self.timezones[0][1].value if self.timezones else Definitions().timezone,
+            identity=self.identities[0][2] if self.identities else NOTHING,
             allow_private_hosts=tuple(sorted(set(self.private_hosts))),
         )
 

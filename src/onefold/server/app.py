@@ -42,6 +42,7 @@ from onefold.server import (
     deliveries,
     events,
     health,
+    identity,
     keys,
     metrics,
     pages,
@@ -81,6 +82,7 @@ ROUTERS = (
     deliveries.router,
     events.router,
     health.router,
+    identity.router,
     keys.router,
     metrics.router,
     profile_batch.router,
@@ -101,7 +103,7 @@ _STREAMS = (b"/changes", *(f"/export.{name}".encode() for name in FORMATS))
 _JSON = (b"content-type", b"application/json")
 _CACHING = (b"cache-control", profiles.CACHING.encode())
 _API = (b"/v1/accounts", b"/v1/profiles", b"/v1/audiences", b"/v1/events", b"/v1/sources", b"/v1/keys",
-        b"/v1/definitions", b"/v1/quarantine", b"/v1/deliveries")  # fmt: skip
+        b"/v1/definitions", b"/v1/quarantine", b"/v1/identity", b"/v1/deliveries")  # fmt: skip
 _HEALTH = (b"/metrics", b"/healthz", b"/readyz")
 
 _log = structlog.get_logger()
@@ -364,7 +366,7 @@ def _open(settings: Settings, stack: contextlib.ExitStack) -> tuple[Engines, Log
     begin(reader, writer, rules_of(settings), clock)
     store = stack.enter_context(contextlib.closing(place.deliveries(clock=clock)))
     archive = stack.enter_context(contextlib.closing(Archive(place)))
-    return Engines(settings, clock, place, catalog, reader, state, store, archive), writer
+    return Engines(settings, clock, place, catalog, reader, state, store, writer, archive), writer
 
 
 def _open_state(place: Place) -> State:

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from onefold.clock import Clock
 from onefold.model.rules import Rules
-from onefold.ports import Catalog, Deliveries, HistoryReader, LogReader, State
+from onefold.ports import Catalog, Deliveries, HistoryReader, LogReader, LogWriter, State
 from onefold.settings import Settings
 from onefold.storage.place import Place
 
@@ -25,6 +25,8 @@ class Engines(Struct, frozen=True):
     state: State
     deliveries: Deliveries | None = None
     """The delivery store; None where this process could not open one."""
+    writer: LogWriter | None = None
+    """Appends to the log; None where this process only reads."""
     history: Callable[[], HistoryReader | None] = lambda: None
     """Opens history when it is first asked for; None where none is kept."""
 

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from onefold.core.notes import HOT_MEMBERS
 from onefold.errors import OnefoldError
 from onefold.runtime.history_lag import lag_ms
 from onefold.server.engines import Engines, Given
@@ -70,12 +71,22 @@ class Metrics:
         yield seconds
 
     def _state(self) -> Iterator[Metric]:
-        profiles = self._engines.state.counts().get("profiles", 0)
-        yield GaugeMetricFamily("onefold_profiles", "Profiles", value=profiles)
+        counts = self._engines.state.counts()
+        yield GaugeMetricFamily("onefold_profiles", "Profiles", value=counts.get("profiles", 0))
         members = GaugeMetricFamily("onefold_audience_members", "Profiles in an audience", labels=["audience"])
-        for audience, size in sorted(self._engines.state.sizes().items()):
-            members.add_metric([audience], size)
+        sizes = self._engines.state.sizes()
+        for audience, size in sorted(sizes.items()):
+            if audience != HOT_MEMBERS:
+                members.add_metric([audience], size)
         yield members
+        yield GaugeMetricFamily(
+            "onefold_hot_profiles",
+            "Profiles with an identifier that joins nobody any more",
+            value=sizes.get(HOT_MEMBERS, 0),
+        )
+        hot = CounterMetricFamily("onefold_hot_identifiers", "Identifiers that have become hot")
+        hot.add_metric([], counts.get("hot_identifiers", 0))
+        yield hot
 
     def _deliveries(self) -> Iterator[Metric]:
         if self._engines.deliveries is None:

@@ -8,7 +8,7 @@ from msgspec import UNSET, Struct, UnsetType
 from onefold.language.keeping.accounts import GROUP, link
 from onefold.model import position
 from onefold.model.definitions import is_shadow, live_name
-from onefold.model.profile import Profile
+from onefold.model.profile import Notes, Profile
 from onefold.server import instants
 from onefold.server.instants import Instant
 from onefold.server.projection import Projection
@@ -46,7 +46,17 @@ class MergeAnswer(Struct):
     at: Instant
 
 
-class SaidAnswer(Struct):
+class PartAnswer(Struct):
+    """What one part has said of a trait of which more than the newest value counts, and where."""
+
+    part: str
+    """An identifier, a source, `verified` or `said`, as the trait's rule asks; empty: before there was a rule."""
+    value: Any
+    at: Instant
+    event: str | None
+
+
+class SaidAnswer(Struct, omit_defaults=True):
     """Where a declared trait's value comes from."""
 
     at: Instant
@@ -55,6 +65,9 @@ class SaidAnswer(Struct):
     """Its place in the log; null: it was folded before places were kept."""
     source: str | None
     """null: the log does not keep the event any more."""
+    keep: str = ""
+    """Of a trait that has a rule, how its values become one; absent: the newest counts."""
+    parts: list[PartAnswer] = []
 
 
 class ReckonedAnswer(Struct):
@@ -72,6 +85,34 @@ class ReckonedAnswer(Struct):
     """
     audiences: list[str]
     """Audiences that it is reckoned from."""
+
+
+class SeenAnswer(Struct):
+    """An identifier, and when something was found of it."""
+
+    identifier: str
+    at: Instant
+
+
+class LimitAnswer(Struct):
+    """A rule that has kept identifiers out, and when it last did."""
+
+    rule: str
+    at: Instant
+
+
+class IdentityAnswer(Struct):
+    """What the rules of identity have noted of the profile; it is judged as any other."""
+
+    seen: list[SeenAnswer]
+    """Identifiers that came with its events and lead to somebody else, or to nobody."""
+    former: list[SeenAnswer]
+    """Identifiers that lead here, although newer ones have taken their place."""
+    hot: list[SeenAnswer]
+    """Identifiers of it that have met too many others, and join nobody any more."""
+    at_limit: list[LimitAnswer]
+    never: list[str]
+    """Identifiers that somebody has said are never this person's."""
 
 
 class ProvenanceAnswer(Struct):
@@ -128,6 +169,8 @@ class ProfileAnswer(Struct):
     """Where the traits that are shown come from."""
     shadow: ShadowAnswer | UnsetType = UNSET
     as_of: AsOfAnswer | UnsetType = UNSET
+    identity: IdentityAnswer | UnsetType = UNSET
+    """Absent where there is nothing to say."""
 
 
 def answer(found: Profile, include: Projection) -> ProfileAnswer:
@@ -163,6 +206,8 @@ def answer(found: Profile, include: Projection) -> ProfileAnswer:
             MergeAnswer(position.show(merge.absorbed), event_id(merge.partition, merge.position), show(merge.at_ms))
             for merge in found.merges
         ]
+    if "identity" in include and found.notes is not None:
+        shown.identity = _identity(found.notes)
     if "shadow" in include:
         shown.shadow = _shadow(found)
     return shown
@@ -183,6 +228,20 @@ def _shadow(found: Profile) -> ShadowAnswer:
         {live_name(name): value for name, value in found.computed.items() if is_shadow(name)},
         [MembershipAnswer(name, instants.show(at_ms)) for name, at_ms in memberships],
     )
+
+
+def _identity(notes: Notes) -> IdentityAnswer:
+    return IdentityAnswer(
+        _seen(notes.seen),
+        _seen(notes.former),
+        _seen(notes.hot),
+        [LimitAnswer(rule, instants.show(at_ms)) for rule, at_ms in sorted(notes.full.items())],
+        notes.never,
+    )
+
+
+def _seen(found: Mapping[str, int]) -> list[SeenAnswer]:
+    return [SeenAnswer(identifier, instants.show(at_ms)) for identifier, at_ms in sorted(found.items())]
 
 
 def _by_namespace(found: Mapping[str, int], include: Projection) -> dict[str, list[IdentifierAnswer]]:

@@ -219,7 +219,7 @@ def read_event(engines: Engines, partition: int, place: int) -> EventAnswer | No
         assert isinstance(received, entry.Received)
     except (msgspec.MsgspecError, IndexError) as error:
         raise Damaged(f"the event {event_id(partition, place)} cannot be read: {error}") from error
-    finder = identifiers.Finder(engines.rules(partition))
+    finder = identifiers.finder_of(engines.rules(partition))
     incoming = batch.read(partition, Cursor(), [(offset, received)], finder).incoming[index]
     return EventAnswer(
         event_id(partition, place),

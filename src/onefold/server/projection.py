@@ -8,7 +8,7 @@ from onefold.errors import InvalidRequest
 from onefold.limits import PROJECTION_MAX
 from onefold.server.route import hint
 
-PARTS = ("identifiers", "traits", "computed", "audiences", "links", "merges")
+PARTS = ("identifiers", "traits", "computed", "audiences", "links", "merges", "identity")
 """What is shown where nothing is chosen."""
 OPTIONAL = ("provenance", "shadow")
 """What is shown only where it is asked for."""

@@ -20,7 +20,7 @@ from onefold.model.profile import Declared, Profile
 from onefold.ports import LogReader
 from onefold.server import instants
 from onefold.server.engines import Engines
-from onefold.server.profile_answer import ProvenanceAnswer, ReckonedAnswer, SaidAnswer, event_id
+from onefold.server.profile_answer import PartAnswer, ProvenanceAnswer, ReckonedAnswer, SaidAnswer, event_id
 from onefold.server.projection import Projection
 
 
@@ -37,7 +37,24 @@ def provenance(engines: Engines, found: Profile, include: Projection) -> Provena
     """Of the traits that are wanted. Reads a record of the log for each event that is named."""
     declared = {name: found.declared[name] for name in include.of("traits", found.declared)}
     computed = [name for name in include.of("computed", found.computed) if not is_shadow(name)]
-    return ProvenanceAnswer(dict(_said(engines.log, declared)), dict(_reckoned(engines, found.version, computed)))
+    said = dict(_said(engines.log, declared))
+    for rule in engines.rules().identity.traits:
+        if rule.name in said and found.notes is not None:
+            said[rule.name].keep = rule.keep
+            said[rule.name].parts = _parts(found.notes.parts.get(f"{rule.keep}:{rule.name}", {}))
+    return ProvenanceAnswer(said, dict(_reckoned(engines, found.version, computed)))
+
+
+def _parts(parts: dict[str, Declared]) -> list[PartAnswer]:
+    return [
+        PartAnswer(part, said.value, instants.show(said.at_ms), _event(said.place))
+        for part, said in sorted(parts.items())
+    ]
+
+
+def _event(place: int) -> str | None:
+    """Its id; None where it was folded before places were kept."""
+    return None if place < 0 else event_id(place >> 56, place & (1 << 56) - 1)
 
 
 def _said(log: LogReader, declared: dict[str, Declared]) -> Iterator[tuple[str, SaidAnswer]]:
@@ -46,8 +63,7 @@ def _said(log: LogReader, declared: dict[str, Declared]) -> Iterator[tuple[str, 
         place = trait.place
         if place not in sources:
             sources[place] = _source(log, place >> 56, place & (1 << 56) - 1)
-        event = None if place < 0 else event_id(place >> 56, place & (1 << 56) - 1)
-        yield name, SaidAnswer(instants.show(trait.at_ms), event, sources[place])
+        yield name, SaidAnswer(instants.show(trait.at_ms), _event(place), sources[place])
 
 
 def _source(log: LogReader, partition: int, place: int) -> str | None:

@@ -50,6 +50,9 @@ class Shown(Struct, omit_defaults=True):
     a: str = ""
     b: str = ""
     rule: str = ""
+    former: str = ""
+    identifier: str = ""
+    others: int = 0
 
 
 class Filter(Struct, frozen=True):
@@ -203,11 +206,13 @@ def show(partition: int, effect: AnyEffect) -> Shown:
     shown = Shown(str(tag), effects.key(partition, effect), instants.show(effect.at_ms))
     if effect.profile:
         shown.profile = position.show(effect.profile)
-    for name in ("name", "audience", "reason", "source", "traits", "a", "b", "rule"):
+    for name in ("name", "audience", "reason", "source", "traits", "a", "b", "rule", "identifier", "others"):
         if hasattr(effect, name):
             setattr(shown, name, getattr(effect, name))
     if isinstance(effect, effects.Merged):
         shown.absorbed = position.show(effect.absorbed)
+    if isinstance(effect, effects.Moved):
+        shown.former = position.show(effect.former)
     if isinstance(effect, effects.Admitted | effects.RejectedEvent):
         shown.event = f"{partition:02x}-{effect.position:x}"
     return shown

@@ -131,6 +131,10 @@ class WhyAnswer(Struct):
     """A timer is due since then and no worker has come: values are those of `at`."""
     changes_known_until: Instant | None
     """Changes by time alone after this instant were not looked for."""
+    kept_out: list[str]
+    """Limits of identity that have kept something out of the profile: what that did is not in this."""
+    hot: list[str]
+    """Identifiers of the profile that have met too many, and join nobody any more."""
 
 
 class GroundsAnswer(Struct):
@@ -203,6 +207,8 @@ def answer(engines: Engines, explanation: Explanation) -> WhyAnswer:
         explanation.seen,
         _instant(explanation.late_ms),
         _instant(explanation.beyond_ms),
+        list(explanation.kept_out),
+        list(explanation.hot),
     )
 
 

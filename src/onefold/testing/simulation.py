@@ -16,6 +16,7 @@ from onefold.errors import Conflict, StorageError
 from onefold.limits import DAY_MS, HOUR_MS, MINUTE_MS, NEVER_MS, SECOND_MS
 from onefold.model.catalog import VersionRow
 from onefold.model.definitions import Definitions
+from onefold.model.identity import Identity, TraitRule
 from onefold.model.rules import Rules
 from onefold.runtime.backfill_plan import called_off, planned
 from onefold.runtime.ruling import begin, rules_of
@@ -64,6 +65,9 @@ OTHER_AGGREGATES = (
     *SAME_AGGREGATES,
     define({"orders": _AGGREGATES["orders"]}, {"never": "orders == 0"}),
     define({"ages": 'max("identify", traits.age)', "views_1d": 'count("Product Viewed", within="1d")'}),
+    replace(SAME_AGGREGATES[0], identity=Identity("adobe-graph-linking", traits=(TraitRule("age", "sum"),))),
+    replace(SAME_AGGREGATES[1], identity=Identity("segment", hot=3, traits=(TraitRule("age", "keep-both"),))),
+    replace(SAME_AGGREGATES[2], identity=Identity("mparticle-profile-conversion")),
 )
 
 

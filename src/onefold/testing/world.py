@@ -13,7 +13,7 @@ from onefold.limits import STEP_MAX_EVENTS
 from onefold.model import entry as entries
 from onefold.model import profile as profiles
 from onefold.model.definitions import Audience, Definitions, Trait
-from onefold.model.entry import Defined, Outgoing, Rejected, Ruled, Sweep, Tick
+from onefold.model.entry import Defined, Linked, Outgoing, Rejected, Ruled, Sweep, Tick
 from onefold.model.profile import Profile
 from onefold.model.rules import Rules
 from onefold.ports import LogReader, LogWriter, State
@@ -100,6 +100,10 @@ class World:
         for partition in range(self.partitions):
             self._append(partition, Ruled(self.now_ms, rules))
 
+    def link(self, a: str, b: str, *, never: bool = False, partition: int = 0) -> None:
+        """Somebody says that two identifiers are one person's, or never are."""
+        self._append(partition, Linked(self.now_ms, a, b, "ann", never))
+
     def pass_time(self, ms: int) -> None:
         """Let time pass, waking on the way everyone who is due, just when they are due."""
         until_ms = self.now_ms + ms
@@ -111,7 +115,7 @@ class World:
             self.fold()
         self.now_ms = until_ms
 
-    def _append(self, partition: int, entry: Outgoing | Tick | Defined | Ruled | Sweep) -> None:
+    def _append(self, partition: int, entry: Outgoing | Tick | Defined | Ruled | Linked | Sweep) -> None:
         self.writer.append({partition: [entries.encode(entry)]})
 
     # --- folding ---------------------------------------------------------------------------------------------
@@ -133,7 +137,11 @@ class World:
         """The profile that has this identifier."""
         owner = self.state.lookup(identifier)
         assert owner is not None, f"nobody has {identifier}"
-        data = self.state.profile(owner)
+        return self.profile_of(owner)
+
+    def profile_of(self, number: int) -> Profile:
+        """The profile of this id."""
+        data = self.state.profile(number)
         assert data is not None
         return profiles.decode(data)
 

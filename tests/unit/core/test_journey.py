@@ -1,7 +1,10 @@
 """What happens to people, told as short stories over a platform in memory."""
 
+import msgspec
+
 from onefold.limits import DAY_MS, HOUR_MS, MINUTE_MS
 from onefold.model.effect import Changed, Created, Entered, Left, LinkRefused, Merged, RejectedEvent
+from onefold.model.profile import decode, encode
 from onefold.model.rules import Rules
 from onefold.testing.world import START_MS, World, define, identify, track
 
@@ -209,3 +212,18 @@ def test_effects_of_one_event_come_in_order_and_are_numbered() -> None:
     assert isinstance(effects[2], Changed)
     assert effects[2].traits == {"n": 1}
     assert isinstance(effects[3], Entered)
+
+
+def test_a_profile_without_notes_is_stored_as_before_there_were_any() -> None:
+    """Nothing that can be written without rules of identity changes in a state: 16 fields, and no word of notes."""
+    world = World(define({"n": 'count("A")'}))
+    world.send(track("A", user="u"), identify(user="u", traits={"plan": "pro"}))
+    world.fold()
+    found = world.profile("user_id:u")
+    fields = [getattr(found, name) for name in found.__struct_fields__ if name != "notes"]
+    stored = encode(found)
+    assert stored == msgspec.msgpack.encode(fields)
+    assert len(msgspec.msgpack.decode(stored)) == 16
+    found.noted().seen["email:x@acme.com"] = 1
+    assert decode(encode(found)) == found
+    assert decode(stored).notes is None

@@ -32,6 +32,7 @@ from onefold.limits import (
 )
 from onefold.model.account import ID, TRAITS
 from onefold.model.definitions import Audience, Definitions, Destination, Source, Trait
+from onefold.model.identity import NOTHING, Identity
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _LATER = ("null", "nil", "undefined", "step", "without", "audience", "audiences", "profile", "event")
@@ -60,6 +61,8 @@ class Checked(Struct, frozen=True):
     """The traits of accounts, in dependency order."""
     account_types: dict[str, n.Type] = {}
     """Trait of accounts → type of its value. `types` has them, too, as `functions.of_account`."""
+    identity: Identity = NOTHING
+    """As the definitions have it: `runtime.identity_reading` has checked it."""
 
 
 def checked(definitions: Definitions, *, stored: bool = False) -> Checked:
@@ -119,6 +122,7 @@ class _Check:
             self.problems.append(Problem("too_large", message, part=part, name=name, in_name=True))
             definitions = Definitions()
         self.timezone = definitions.timezone
+        self.identity = definitions.identity
         if self.timezone not in ZONES:
             self.problems.append(Problem("value", f"there is no time zone `{self.timezone}`"))
         self.texts: dict[tuple[Part, str], str] = {}
@@ -150,6 +154,7 @@ class _Check:
             self.timezone,
             {name: n.in_timezone(self.account_trees[name], self.timezone) for name in accounts},
             accounts,
+            self.identity,
         )
 
     def _accounts(self) -> dict[str, n.Type]:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Struct
 
+from onefold.errors import NotInSql
 from onefold.language import nodes as n
 from onefold.language.keeping.calendars import PERSON_ZONE, ZONE_FIELD
 from onefold.language.keeping.monoids import DAY
@@ -197,6 +198,7 @@ class _Compiler:
             if name not in needed:
                 continue
             parts = list(walk(node))
+            _refuse_ruled(checked, parts)
             slots[name] = {key for part in parts for key in _keys(part, checked.timezone)}
             slots[name] |= {
                 key for part in parts if isinstance(part, n.TraitRef | n.InAudience) for key in slots[part.name]
@@ -451,6 +453,14 @@ class _Compiler:
 
 _SEEN = "count(*) AS events, min(at_ms) AS first_seen, max(at_ms) AS last_seen"
 _NOBODY = "0::BIGINT AS events, NULL::BIGINT AS first_seen, NULL::BIGINT AS last_seen"
+
+
+def _refuse_ruled(checked: Checked, parts: Iterable[n.Node]) -> None:
+    """SQL knows the newest value of a declared trait; who has said what of it, history does not tell by person."""
+    ruled = {each.name: each.keep for each in checked.identity.traits if each.keep != "newest"}
+    for part in parts:
+        if isinstance(part, n.Declared) and part.path[0] in ruled:
+            raise NotInSql(f"traits.{part.path[0]}, of which more than the newest value counts ({ruled[part.path[0]]})")
 
 
 _UTC = "UTC"

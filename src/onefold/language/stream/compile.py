@@ -86,12 +86,14 @@ def compile_definitions(
     _add_inherited_triggers(definitions)
     compiler = _Compiler(definitions, gathered or {}, Surroundings(checked.types, checked.timezone), version)
     compiler.parts_left = parts_max
+    compiler.identifying = [path.split(".") for kind in checked.identity.types for path in kind.fields]
     if has_accounts(checked) or of_accounts is not None:
         compiler.join(_of_accounts(checked, version, of_accounts or {}, parts_max))
     program = compiler.program()
     if not has_accounts(checked) and of_accounts is not None:
         program.gathered |= LINKS.keys()
     program.of_account = of_account(checked)
+    program.identity = checked.identity
     return program
 
 
@@ -171,6 +173,8 @@ class _Compiler:
         self.lines: list[str] = []
         self.parts_left = HANDLERS_MAX_PARTS
         """Slots and definitions that the functions of events may still write out."""
+        self.identifying: list[list[str]] = []
+        """Paths of the fields that carry identifiers."""
         self.causes: dict[str, tuple[Causes, ...]] = {}
         """Of events that share functions: what they change, by what they change of the built-ins (see `On`)."""
         self.dependents: dict[Trigger, list[int]] = {}
@@ -274,9 +278,10 @@ class _Compiler:
         return scope
 
     def mentioned(self, root: str) -> set[str]:
-        """The fields of an event's object that any definition reads."""
+        """The fields of an event's object that any definition reads, or that identify people."""
         paths = (part.path for kept in self.kept.values() for part in event_fields(kept))
         found = {str(path[1]) for path in paths if path[0] == root}
+        found |= {path[1] for path in self.identifying if path[0] == root}
         return found if self.accounts is None else found | self.accounts.mentioned(root) | _NAMING[root]
 
     def _at_first(self) -> tuple[Trigger, ...]:

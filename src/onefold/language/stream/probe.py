@@ -84,6 +84,7 @@ def probed(definitions: Definitions, name: str) -> Probed:
         audiences=tuple(d for d in needed.values() if isinstance(d, Audience)),
         account_traits=definitions.account_traits,
         timezone=definitions.timezone,
+        identity=definitions.identity,
     )
     whole = checked(some, stored=True)
     if whole.problems:

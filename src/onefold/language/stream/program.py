@@ -9,6 +9,7 @@ from msgspec import Struct
 from onefold.language.keeping.slots import Keeping
 from onefold.language.stream.excerpt import Reader
 from onefold.model.entry import Entry
+from onefold.model.identity import NOTHING, Identity
 
 Trigger = str
 """What a definition depends on: a slot's key, `traits.<name>` (declared), a built-in's name, `now` (moving time), or
@@ -94,6 +95,8 @@ class Program(Struct):
     """The definitions of accounts' own traits; None: these definitions have to do with no account."""
     of_account: frozenset[str] = frozenset()
     """The account's values that people are judged by (`nodes.OfAccount.name`)."""
+    identity: Identity = NOTHING
+    """`Definitions.identity`."""
     has_shadow: bool = False
     """Some of the definitions run in shadow: what becomes of them is told to nobody."""
 

@@ -16,6 +16,7 @@ from onefold.limits import DAY_MS, NEVER_MS
 from onefold.model.account import members_of
 from onefold.model.changes import Changed, Changes, Cursor
 from onefold.model.effect import Admitted, AnyEffect, Created, decode
+from onefold.model.identity import IdentifierType, Identity, TraitRule
 from onefold.model.position import account_id, profile_id
 from onefold.model.profile import Profile
 from onefold.model.quarantined import Quarantined
@@ -55,6 +56,16 @@ def message(n: int) -> bytes:
 def admitted(n: int, profile: int = A) -> AnyEffect:
     """An effect of the event at position n."""
     return Admitted(profile, n, 0, NOW_MS, "Order Completed")
+
+
+IDENTITY = Identity(
+    "segment",
+    (IdentifierType("card", ("properties.card",), "digits", ("0",), ("^9+$",), 3, "year", unique=False, soft=True),),
+    ("ä",),
+    hot=9,
+    traits=(TraitRule("plan", "source-order", ("crm",)),),
+)
+"""Rules of identity with everything in them."""
 
 
 class StateConformance:
@@ -162,7 +173,7 @@ class StateConformance:
     def test_rules_are_kept_by_their_fingerprint(self, open_state: OpenState) -> None:
         """Rules that came into force are there for every handle, also once others are; nobody must say the defaults."""
         state = open_state()
-        first, second = Rules(frozenset({"null", "", "ä"}), "DE", 5), Rules(dedupe_window_ms=0)
+        first, second = Rules(frozenset({"null", "", "ä"}), "DE", 5), Rules(dedupe_window_ms=0, identity=IDENTITY)
         for partition, rules in enumerate((first, second)):
             cursor = Cursor(1, NOW_MS, rules=fingerprint(rules))
             commit(state, partition=partition, cursor=cursor, rules=rules)

@@ -1,0 +1,57 @@
+"""Explicit: what people say of two identifiers, which counts for more than what events show."""
+
+from onefold.core import linking
+from onefold.core.linking import Evidence
+from onefold.core.policy_newest import clashes
+from onefold.core.rules import EXPLICIT, MOST_IDENTIFIERS, NEVER_LINK, NEWEST_LINK
+from onefold.core.run import Run
+from onefold.limits import NEVER_MAX, PROFILE_IDENTIFIERS_MAX
+from onefold.model.profile import Profile
+
+_PARTS_AGAIN = "adobe-graph-linking"
+
+
+def join(run: Run, a: str, b: str) -> None:
+    """Both are one person's, though each may have a user id; but not against an earlier word, nor beyond all bounds.
+
+    Nor where the newest link wins, for that would take them apart again.
+    """
+    people = _people(run, a, b)
+    if people is None:
+        return
+    one, other = people
+    why = Evidence(a, run.position, EXPLICIT)
+    both = {**one.identifiers, **other.identifiers}
+    if linking.is_never(one, other.identifiers) or linking.is_never(other, one.identifiers):
+        linking.refuse(run, one, b, why, NEVER_LINK)
+    elif len(both) > PROFILE_IDENTIFIERS_MAX:
+        linking.refuse(run, one, b, why, MOST_IDENTIFIERS)
+    elif run.matching is not None and run.matching.policy == _PARTS_AGAIN and clashes(both, run.matching):
+        linking.refuse(run, one, b, why, NEWEST_LINK)
+    else:
+        linking.merge(run, one, other, b, why)
+        run.count("links_said")
+
+
+def forbid(run: Run, a: str, b: str) -> None:
+    """Nothing that events show will make these one person. What is one person already stays so."""
+    people = _people(run, a, b)
+    if people is None:
+        return
+    said = [{*profile.noted().never, identifier} for profile, identifier in zip(people, (b, a), strict=True)]
+    why = Evidence(a, run.position)
+    if max(map(len, said)) > NEVER_MAX:
+        linking.refuse(run, people[0], b, why, MOST_IDENTIFIERS)
+        return
+    for profile, never in zip(people, said, strict=True):
+        profile.noted().never = sorted(never)
+    linking.refuse(run, people[0], b, why, NEVER_LINK)
+
+
+def _people(run: Run, a: str, b: str) -> tuple[Profile, Profile] | None:
+    """Whose they are; None where that is one person, or of one nobody."""
+    found = linking.owners(run, (a, b))
+    if len(found) < 2:
+        run.count("links_idle")
+        return None
+    return linking.take(run, found[0]), linking.take(run, found[1])

@@ -1,0 +1,125 @@
+"""Policies that merge whoever shares an identifier, as far as limits allow.
+
+`merge_on_any`: what may not be joined stays with whom it was first in the log. `demote_the_lowest` is Segment's: where
+a limit would be passed, the event's identifier of lowest priority is left out, and the rest is looked up again
+(https://segment.com/docs/unify/identity-resolution/identity-resolution-settings/). By both, an identifier leads to
+one person for ever, unless that person is merged.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from onefold.core import linking
+from onefold.core.batch import Incoming
+from onefold.core.linking import Evidence
+from onefold.core.matching import Matching, namespace
+from onefold.core.rules import MOST_IDENTIFIERS, NEVER_LINK, SOFT_IDENTIFIER
+from onefold.core.run import Run
+from onefold.limits import PROFILE_IDENTIFIERS_MAX
+from onefold.model.profile import Profile
+
+
+def merge_on_any(run: Run, incoming: Incoming, matching: Matching) -> Profile:
+    """Join the event's identifiers to the person of the first, one by one, as far as they may be."""
+    if (at_home := linking.home_of(run, incoming)) is not None:
+        return linking.take(run, at_home)
+    found = linking.without_hot(run, incoming)
+    why = Evidence(found[0], incoming.position)
+    profile, via = _own_profile(run, incoming, matching, found)
+    for identifier in found:
+        profile = _join(run, profile, identifier, why)
+        if identifier == found[0] and via != identifier:
+            linking.keep_evidence(run, profile, via, why)
+    linking.settle(run, profile, incoming, found)
+    return profile
+
+
+def _own_profile(run: Run, incoming: Incoming, matching: Matching, found: Sequence[str]) -> tuple[Profile, str]:
+    """As in `core.resolve`, by these rules."""
+    first = run.owners.get(found[0])
+    if first is not None:
+        return linking.take(run, run.profiles[first]), found[0]
+    fresh = [each for each in found if each not in run.owners]
+    telling = {each: run.now_ms for each in fresh if each == found[0] or namespace(each) in matching.unique}
+    for identifier in found[1:]:
+        owner = run.owners.get(identifier)
+        if owner is None:
+            continue
+        if forbids(run, run.profiles[owner], telling, via=identifier) is None:
+            return linking.take(run, run.profiles[owner]), identifier
+    return linking.create(run, incoming), found[0]
+
+
+def _join(run: Run, profile: Profile, identifier: str, why: Evidence) -> Profile:
+    """Give an identifier to the profile, merging with the profile that has it."""
+    owner = run.owners.get(identifier)
+    if owner == profile.id:
+        return profile
+    other = None if owner is None else run.profiles[owner]
+    more = {identifier: run.now_ms} if other is None else other.identifiers
+    if other is not None:
+        run.bonds.append((profile.id, other.id))
+    if (rule := forbids(run, profile, more, via=identifier, other=other)) is not None:
+        linking.keep_out(run, profile, identifier, why, rule)
+        return profile
+    if other is not None:
+        profile = linking.merge(run, profile, other, identifier, why)
+    else:
+        linking.give(run, profile, identifier, why)
+    linking.heat(run, profile, identifier)
+    linking.heat(run, profile, why.first)
+    return profile
+
+
+def forbids(
+    run: Run, profile: Profile, more: Mapping[str, int], *, via: str, other: Profile | None = None
+) -> str | None:
+    """The rule that keeps these identifiers (→ first seen) out of the profile, which `via` would bring."""
+    matching = run.matching
+    assert matching is not None
+    mine = profile.identifiers
+    if linking.is_never(profile, more) or (other is not None and linking.is_never(other, mine)):
+        return NEVER_LINK
+    if namespace(via) in matching.soft and matching.is_hard(mine) and matching.is_hard(more):
+        return SOFT_IDENTIFIER
+    if len(mine) + len(more) > PROFILE_IDENTIFIERS_MAX:
+        return MOST_IDENTIFIERS
+    return matching.excess({**more, **mine}, (mine, more), run.now_ms)
+
+
+def demote_the_lowest(run: Run, incoming: Incoming, matching: Matching) -> Profile:
+    """Leave out the event's lowest identifiers until what is left may be one person; then it is."""
+    if (at_home := linking.home_of(run, incoming)) is not None:
+        return linking.take(run, at_home)
+    left = linking.without_hot(run, incoming)
+    demoted: list[tuple[str, str]] = []
+    while len(left) > 1 and (rule := _breaks(run, matching, left)) is not None:
+        demoted.append((left.pop(), rule))
+    why = Evidence(left[0], incoming.position)
+    people = linking.owners(run, left)
+    profile = linking.take(run, people[0]) if people else linking.create(run, incoming)
+    for identifier in left:
+        profile = linking.put_together(run, profile, identifier, why)
+    for identifier, rule in reversed(demoted):
+        if (owner := run.owners.get(identifier)) is not None:
+            run.bonds.append((profile.id, owner))
+        linking.keep_out(run, profile, identifier, why, rule)
+    linking.settle(run, profile, incoming, left)
+    return profile
+
+
+def _breaks(run: Run, matching: Matching, left: Sequence[str]) -> str | None:
+    """The rule that stands against all who have these identifiers being one person, with all of these."""
+    people = linking.owners(run, left)
+    whole: dict[str, int] = dict.fromkeys(left, run.now_ms)
+    for person in people:
+        whole |= person.identifiers
+    if any(linking.is_never(person, whole) for person in people):
+        return NEVER_LINK
+    if len(whole) > PROFILE_IDENTIFIERS_MAX:
+        return MOST_IDENTIFIERS
+    hard = [each for each in left if namespace(each) not in matching.soft]
+    reached = {person.id for person in linking.owners(run, hard)}
+    by_soft_alone = sum(person.id not in reached and matching.is_hard(person.identifiers) for person in people)
+    if by_soft_alone + bool(hard) > 1:
+        return SOFT_IDENTIFIER
+    return matching.excess(whole, [person.identifiers for person in people], run.now_ms)

@@ -1,0 +1,71 @@
+"""Identity on the command line, over a real data directory: rules, hot values, and what people say."""
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from onefold.clock import SystemClock
+from onefold.runtime.folding import Folding
+from onefold.runtime.programs import Programs
+from onefold.settings import Settings
+from onefold.storage.place import Place
+from onefold.testing.world import START_MS, World, identify, track
+from tests.unit.cli.test_command import run, run_json
+
+WORKSPACE = """
+identity:
+  types:
+    card: {from: [properties.card], normalise: digits, limit: 3 per year}
+    email: {}
+  hot: 2
+"""
+
+
+@pytest.fixture
+def words(tmp_path: Path) -> list[str]:
+    """`--data DIR` of a directory whose workspace is applied, and where some people share an address."""
+    (tmp_path / "workspace").mkdir()
+    (tmp_path / "workspace" / "shop.yaml").write_text(WORKSPACE)
+    return ["--data", str(tmp_path / "data")]
+
+
+def fold(words: list[str], *events: dict[str, object]) -> None:
+    """Send events and fold all that is in the log."""
+    place, clock = Place.open(Settings(data=Path(words[1]), partitions=1)), SystemClock()
+    with (
+        closing(place.catalog(clock)) as catalog,
+        closing(place.log_writer(clock)) as writer,
+        closing(place.log_reader()) as reader,
+        closing(place.state()) as state,
+    ):
+        world = World()
+        world.writer, world.reader, world.state, world.now_ms = writer, reader, state, START_MS
+        world.folding = Folding(reader, state, Programs(catalog.definitions))
+        if events:
+            world.define(catalog.definitions())
+            world.send(*events)
+        world.fold()
+
+
+def test_rules_and_peoples_word(capsys: pytest.CaptureFixture[str], words: list[str], tmp_path: Path) -> None:
+    """What is applied is shown as it is in force; who is said to be one person is one after the next fold."""
+    fold(words)
+    assert "+ identity type card" in run(capsys, "apply", str(tmp_path / "workspace"), "--yes", *words)[1]
+    crowd = [identify(anonymous=f"a{n}", traits={"email": "team@acme.com"}) for n in range(4)]
+    fold(words, *crowd, track("A", user="u"), track("A", user="v"), track("B", user="w", properties={"card": "1 2"}))
+    rules = run_json(capsys, "identity", "rules", *words)
+    assert [each["name"] for each in rules["types"]] == ["card", "email"]
+    assert "limit 3 per year" in run(capsys, "identity", "rules", *words)[1]
+    assert [each["identifier"] for each in run_json(capsys, "identity", "hot", *words)] == ["email:team@acme.com"]
+    assert "email:team@acme.com" in run(capsys, "identity", "hot", *words)[1]
+    assert run(capsys, "identity", "link", "user_id:u", "card:12", *words)[0] == 0
+    assert run(capsys, "identity", "never", "user_id:u", "user_id:v", *words)[0] == 0
+    fold(words)
+    u, v, w = (run_json(capsys, "profile", "show", f"user_id:{name}", *words)["id"] for name in "uvw")
+    assert u == w != v
+    shown = run(capsys, "profile", "show", "email:team@acme.com", *words)[1]
+    assert "email:team@acme.com is hot" in shown
+    assert "never user_id:v" in run(capsys, "profile", "show", "user_id:u", *words)[1]
+    code, _, err = run(capsys, "identity", "link", "user_id:u", "user_id:nobody", *words)
+    assert (code, "nobody has user_id:nobody" in err) == (1, True)
