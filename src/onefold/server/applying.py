@@ -13,6 +13,7 @@ from msgspec import Meta, Struct, structs
 from onefold.errors import Forbidden, InvalidRequest, Overloaded, PreconditionFailed
 from onefold.limits import AUTHOR_MAX_CHARS, DEFINITIONS_BODY_MAX_BYTES
 from onefold.model.definitions import Audience, Definitions, Destination, Source, Trait
+from onefold.model.identity import NOTHING, Identity
 from onefold.runtime.backfill_plan import has_past, planned
 from onefold.runtime.difference import difference
 from onefold.runtime.versions import in_shadow
@@ -61,6 +62,7 @@ class DefinitionsRequest(ApplyOptions, kw_only=True, forbid_unknown_fields=True)
     destinations: list[GivenDestination]
     timezone: str = Definitions().timezone
     allow_private_hosts: list[str] = []
+    identity: Identity = NOTHING
     note: str = ""
     """Taken as it was answered, and not kept: a version has a note that was not just applied."""
     shadow: None = None
@@ -78,6 +80,7 @@ class ChangeRequest(ApplyOptions, kw_only=True, forbid_unknown_fields=True):
     remove: list[str] = []
     """Names of traits, audiences and destinations that are to be gone; a trait of accounts is `account.<name>`."""
     timezone: str | None = None
+    identity: Identity | None = None
 
 
 class SavedAnswer(Struct):
@@ -125,6 +128,7 @@ def put_definitions(
             destinations=tuple(_plain(data.destinations)),
             timezone=data.timezone,
             allow_private_hosts=tuple(data.allow_private_hosts),
+            identity=data.identity,
         )
         return _apply(engines, request, old, accepted(given), data)
 
@@ -209,6 +213,7 @@ def _changed(old: Definitions, change: ChangeRequest) -> Definitions:
         account_traits=_with(old.account_traits, change.account_traits, gone_of_accounts),
         destinations=_with(old.destinations, _plain(change.destinations), gone),
         timezone=old.timezone if change.timezone is None else change.timezone,
+        identity=old.identity if change.identity is None else change.identity,
     )
 
 
