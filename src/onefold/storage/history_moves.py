@@ -45,5 +45,5 @@ def standing(files: Collection[str], first_ms: int, last_day: str, part: int) ->
     )
 
 
-def _literal(value: str | int) -> str:
+def _literal(value: object) -> str:
     return quoted(value) if isinstance(value, str) else str(value)
