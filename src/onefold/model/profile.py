@@ -1,6 +1,5 @@
 """All that is known of one person, and how it is written into the state."""
 
-import threading
 from typing import Any, NamedTuple
 
 import msgspec
@@ -98,15 +97,7 @@ class Profile(Struct, array_like=True):
         return self.notes
 
 
-class _Buffer(threading.local):
-    """Of each thread its own: to write into one that is there already is quicker than to make one."""
-
-    def __init__(self) -> None:
-        self.bytes = bytearray()
-
-
-_buffer = _Buffer()
-_write = msgspec.msgpack.Encoder().encode_into
+_encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(Profile)
 _COUNT = 2
 """Where the number of fields stands; it is written in two bytes as long as there are more than 15."""
@@ -115,12 +106,10 @@ assert len(Profile.__struct_fields__) > 16
 
 def encode(profile: Profile) -> bytes:
     """A profile as the state keeps it: without notes just as before there were any."""
-    buffer = _buffer.bytes
-    _write(profile, buffer)
-    if profile.notes is None:
-        buffer[_COUNT] -= 1
-        del buffer[-1]
-    return bytes(buffer)
+    data = _encode(profile)
+    if profile.notes is not None:
+        return data
+    return b"".join((data[:_COUNT], bytes((data[_COUNT] - 1,)), data[_COUNT + 1 : -1]))
 
 
 decode = _decoder.decode
