@@ -12,7 +12,7 @@ from msgspec import structs
 
 from bench.report import Bound, Row
 from onefold.core import pipeline
-from onefold.core.batch import Batch, Incoming, people_of
+from onefold.core.batch import Batch, Incoming, named_by
 from onefold.core.identifiers import finder_of
 from onefold.core.matching import matching_of
 from onefold.core.resolve import resolve
@@ -58,7 +58,7 @@ class People:
     def take(self, events: Iterable[Excerpt], stage: Callable[[Run, Batch, View], None] = pipeline.step) -> None:
         """Fold these events in one batch; the time of the step alone is added to `seconds`."""
         batch = self._batch(events)
-        names = {name for who in people_of(batch.incoming) for name in who.identifiers}
+        names = {name for who in named_by(batch.incoming) for name in who.identifiers}
         owners = {name: self.owners[name] for name in names if name in self.owners}
         view = View(owners, {owner: self.profiles[owner] for owner in owners.values()}, {})
         run = Run(0, self._program, self._rules)

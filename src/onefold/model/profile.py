@@ -1,6 +1,5 @@
 """All that is known of one person, and how it is written into the state."""
 
-import threading
 from typing import Any, NamedTuple
 
 import msgspec
@@ -98,29 +97,18 @@ class Profile(Struct, array_like=True):
         return self.notes
 
 
-class _Buffer(threading.local):
-    """Of each thread its own: to write into one that is there already is quicker than to make one."""
-
-    def __init__(self) -> None:
-        self.bytes = bytearray()
-
-
-_buffer = _Buffer()
-_write = msgspec.msgpack.Encoder().encode_into
+_encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Profile)
-_COUNT = 2
-"""Where the number of fields stands; it is written in two bytes as long as there are more than 15."""
-assert len(Profile.__struct_fields__) > 16
+_FIELDS = len(Profile.__struct_fields__)
+_WITHOUT_NOTES = b"\xdc" + (_FIELDS - 1).to_bytes(2)
+"""How so many fields begin; their number is written in two bytes as long as there are more than 15."""
+assert _FIELDS > 16
 
 
 def encode(profile: Profile) -> bytes:
     """A profile as the state keeps it: without notes just as before there were any."""
-    buffer = _buffer.bytes
-    _write(profile, buffer)
-    if profile.notes is None:
-        buffer[_COUNT] -= 1
-        del buffer[-1]
-    return bytes(buffer)
+    encoded = _encoder.encode(profile)
+    return encoded if profile.notes is not None else _WITHOUT_NOTES + encoded[3:-1]
 
 
 decode = _decoder.decode
