@@ -29,8 +29,8 @@ lint: venv ## ruff, mypy and the import contracts; runs all and then fails if on
 format: venv ## put the code into ruff's format, and mend what ruff can mend
 	@$(BIN)/ruff check --fix-only --quiet . ; $(BIN)/ruff format .
 
-test: venv ## all tests that need no server
-	@$(BIN)/pytest -m 'not services' $(ARGS)
+test: venv ## all tests that need no server, in PROCESSES at once (2)
+	@$(BIN)/pytest -m 'not services' -n $(or $(PROCESSES),2) --dist worksteal $(ARGS)
 
 test-services: venv ## tests with the real SDKs of Node and browsers, and with strace; installs what they need
 	@tests/e2e/install.sh

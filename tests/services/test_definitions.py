@@ -57,6 +57,7 @@ def test_both_engines_answer_alike(tmp_path: Path) -> None:
             assert 1.5 < story.leaves_by_time_alone(running, tmp_path / f"{name} waits") < 20
     for what, answer in found[0].items():
         assert answer == found[1][what], what
-    assert [one[1] for one in found[0]["preview"]] == ["new", "new", "new"]
-    assert {one[0]: one[2] for one in found[0]["preview"]}.keys() == {"spenders", "lookers", "both"}
+    assert [one[0] for one in found[0]["preview"]] == ["both", "buyers", "lookers", "spenders"]
+    for name, size in found[0]["sizes"].items():
+        assert size == sum(name in person[3] for person in found[0]["backfilled"]), name
     assert found[0]["backfilled"] == found[0]["rolled back"] != found[0]["promoted"]

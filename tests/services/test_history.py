@@ -9,24 +9,29 @@ import pytest
 from msgspec import Raw
 
 from onefold.clock import SystemClock
-from onefold.model.effect import Admitted
-from onefold.model.entry import Outgoing, encode
+from onefold.model.delivery import sequence
+from onefold.model.effect import Admitted, Entered, Left
+from onefold.model.entry import Defined, Outgoing, encode
 from onefold.model.event import Event
 from onefold.runtime.folding import Folding
 from onefold.runtime.history import Historian, Sources
 from onefold.runtime.programs import Programs
+from onefold.runtime.told import Engines, audiences
 from onefold.settings import Settings
 from onefold.storage.place import Place
 from onefold.testing.conformance.history import contents
 from onefold.testing.history_requests import PARTITIONS, requests
 from onefold.testing.servers.kafka import KafkaCluster
+from onefold.testing.world import START_MS, define
 
 pytestmark = pytest.mark.services
+DEFINITIONS = define({"views": 'count("Viewed")'}, {"lookers": "views > 1", "known": "exists(traits.n)"})
+_MOVING = (Entered, Left)
 _decode = msgspec.json.Decoder(Event).decode
 
 
 def test_the_role_follows_the_other_engines(kafka: KafkaCluster, postgres_url: str, tmp_path: Path) -> None:
-    """What workers admitted from Kafka into PostgreSQL is in the tables once, body, place and person; also tidied."""
+    """What workers admitted from Kafka into PostgreSQL is in the tables once, body, place and person; moves, too."""
     place = Place.open(
         Settings(
             kafka=kafka.bootstrap,
@@ -38,6 +43,8 @@ def test_the_role_follows_the_other_engines(kafka: KafkaCluster, postgres_url: s
     sent: dict[tuple[int, int], bytes] = {}
     with ExitStack() as stack:
         log = stack.enter_context(closing(place.log_writer()))
+        for partition in range(PARTITIONS):
+            log.append({partition: [encode(Defined(START_MS, 1, msgspec.to_builtins(DEFINITIONS)))]})
         for partition, now_ms, events in requests(random.Random(5), 40):
             raw = [Raw(msgspec.json.encode(event)) for event in events]
             offset = log.append({partition: [encode(Outgoing("web", now_ms, raw))]})[partition]
@@ -59,6 +66,17 @@ def test_the_role_follows_the_other_engines(kafka: KafkaCluster, postgres_url: s
         found = contents(history)
         admitted = [(p, e) for _, p, some in state.effects(0, 1 << 30) for e in some if isinstance(e, Admitted)]
         assert place.history_settled() == history.cursor() == state.newest()
+        moved = history.moves_of({effect.profile for _, effect in admitted})
+        commits = state.effects(0, 1 << 30)
+        assert [one.seq for one in moved if one.seq] == [
+            sequence(number, n) for number, _, some in commits for n, e in enumerate(some) if isinstance(e, _MOVING)
+        ]
+        assert {one.version for one in moved if one.seq} == {1}
+        now_ms = max(state.cursor(partition).now_ms for partition in range(PARTITIONS))
+        with audiences(Engines(history, state), now_ms) as then:
+            assert then.sizes() == state.sizes()
+            for audience in state.sizes():
+                assert then.members(audience, -1, 1 << 30) == state.members(audience, -1, 1 << 30)
     assert [(one.partition, one.position, one.profile) for one in found] == sorted(
         (partition, effect.position, effect.profile) for partition, effect in admitted
     )

@@ -57,7 +57,7 @@ def _take(run: Run, incoming: Incoming) -> Profile:
             account = run.profiles[owner]
         who.settle(account)
     run.touch(account)
-    if account.due_ms <= run.now_ms:
+    if account.due_ms <= run.now_ms and account.now_ms < run.now_ms:
         bring_to_present(run, account)
     return account
 
@@ -82,27 +82,43 @@ def _found(run: Run, identifier: str, one: int, at_ms: int) -> Profile:
 
 def _fold(run: Run, account: Profile, incoming: Incoming) -> None:
     """Put the event into the account, and judge what it may have changed."""
-    event, at_ms, now_ms = incoming.event, incoming.at_ms, run.now_ms
+    event, at_ms, now_ms, tie = incoming.event, incoming.at_ms, run.now_ms, incoming.fingerprint
     program = run.program_of(account)
+    seen = _see(account, at_ms, now_ms)
+    account.recent.append(run.partition << 56 | incoming.position)
+    del account.recent[:-RECENT_EVENTS_MAX]
+    name = event.event if event.type == "track" and event.event is not None else event.type
+    handler = program.handlers[name] if name in program.handlers else program.handlers["*"]
+    declared = declare_all(run, account, incoming, event.traits or {}) if event.type == "group" else {}
+    first = account.events == 1
+    if not declared and not first:
+        if handler.on is not None:
+            handler.on(account, event, at_ms, tie, now_ms, seen, run.changed, run.moves)
+    else:
+        run.changed.update(declared)
+        if handler.put is not None:
+            handler.put(account, event, at_ms, tie, now_ms)
+        if first:
+            program.judge_all(account, now_ms, run.changed, run.moves)
+        else:
+            program.judge_some((*handler.triggers, *declared), account, now_ms, run.changed, run.moves)
+    run.tell(account, "event")
+
+
+def _see(account: Profile, at_ms: int, now_ms: int) -> int:
+    """Count the event; which of the built-ins it changes, as `program.On` has it."""
     account.now_ms = now_ms
     account.events += 1
     if account.events == 1:
         account.first_seen_ms = account.last_seen_ms = at_ms
-    account.first_seen_ms = min(account.first_seen_ms, at_ms)
-    account.last_seen_ms = max(account.last_seen_ms, at_ms)
-    account.recent.append(run.partition << 56 | incoming.position)
-    del account.recent[:-RECENT_EVENTS_MAX]
-    declared = declare_all(run, account, incoming, event.traits or {}) if event.type == "group" else {}
-    name = event.event if event.type == "track" and event.event is not None else event.type
-    handler = program.handlers[name] if name in program.handlers else program.handlers["*"]
-    if handler.put is not None:
-        handler.put(account, event, at_ms, incoming.fingerprint, now_ms)
-    run.changed.update(declared)
-    if account.events == 1:
-        program.judge_all(account, now_ms, run.changed, run.moves)
-        run.tell(account, "event")
-    else:
-        run.judge(account, (*handler.triggers, *declared), "event")
+        return 3
+    if at_ms > account.last_seen_ms:
+        account.last_seen_ms = at_ms
+        return 2
+    if at_ms < account.first_seen_ms:
+        account.first_seen_ms = at_ms
+        return 1
+    return 0
 
 
 def add_pasts(run: Run, pasts: Mapping[str, AccountPast]) -> None:

@@ -59,8 +59,16 @@ class Sources(NamedTuple):
 class Historian:
     """Writes history; one turn does what there is to do and says whether there may be more at once."""
 
-    def __init__(self, sources: Sources, history: History, clock: Clock, flush_s: float) -> None:
-        """`history` is held."""
+    def __init__(
+        self,
+        sources: Sources,
+        history: History,
+        clock: Clock,
+        flush_s: float,
+        *,
+        beat: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`history` is held. `beat` is called now and then in a turn that takes long."""
         self._state = sources.state
         self._partitions = sources.log.partitions
         self._in_force = InForce(sources.state)
@@ -69,6 +77,7 @@ class Historian:
         self._history = history
         self._clock = clock
         self._flush_s = flush_s
+        self._beat = beat
         self._tidied_s = -_TIDY_S
         self._begin()
 
@@ -78,7 +87,7 @@ class Historian:
         `wanted`: a commit that somebody waits for; what is taken is written at once until it is there.
         """
         if not self._moves_begun:
-            self._history.begin_moves(standing(self._state, self._partitions))
+            self._history.begin_moves(standing(self._state, self._partitions, self._beat))
             self._moves_begun = True
         taken = self._take()
         now_s = self._clock.monotonic_s()
@@ -206,7 +215,7 @@ def run(settings: Settings) -> None:
         catalog = stack.enter_context(closing(place.catalog(clock)))
         rest.hear(state.watch(), catalog.watch())
         log.info("writing history", location=place.history_location)
-        historian = Historian(sources, history, clock, settings.history_flush_s)
+        historian = Historian(sources, history, clock, settings.history_flush_s, beat=pulse.beat)
         with seldom_collected():
             loop(historian, Backfill(Engines(writer, state, catalog, history), clock), rest, pulse, stopped)
         log.info("stopped")

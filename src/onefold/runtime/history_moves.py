@@ -1,6 +1,6 @@
 """Moves as history keeps them: from effects, which say who entered or left, and cursors, which say in which version."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from onefold.model.definitions import is_shadow
 from onefold.model.delivery import sequence
@@ -75,17 +75,19 @@ def _move(commit: Commit, n: int, effect: Entered | Left | Hushed, reason: str, 
     )
 
 
-def standing(state: State, partitions: int) -> Iterator[PastMove]:
+def standing(state: State, partitions: int, beat: Callable[[], None]) -> Iterator[PastMove]:
     """Who is in which audience, as moves that were before all others, and last of all from which instant on that holds.
 
     It is read while people come and go. Whoever moves meanwhile has effects, too, that come after what is read here; so
     once time has come to where it was at the end, both together say who was in. Of an empty state it holds from ever.
+    `beat` is called with each page that is read.
     """
     empty = not state.counts().get("profiles", 0)
     for audience in state.sizes():
         after = -1
         while not is_shadow(audience) and (members := state.members(audience, after, _AT_ONCE)):
             after = members[-1][0]
+            beat()
             for profile, entered_ms in members:
                 yield PastMove(profile, audience, True, entered_ms, 0, 0, 0, STANDING, True, 0)
     latest_ms = max(state.cursor(partition).now_ms for partition in range(partitions))

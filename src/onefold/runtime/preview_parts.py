@@ -76,6 +76,6 @@ def parts(asking: Asking, given: Given, cells: int) -> Iterator[Given]:
         for name, source in (("part_picked", given.picked), ("part_events", given.events)):
             if name == "part_picked" or not given.mentioned_only:
                 # The upper bits: a share of the people was chosen by the lower ones.
-                chosen = f"part * {number} // {_PARTS_MAX} = {each}"
+                chosen = f"part::INTEGER * {number} // {_PARTS_MAX} = {each}"
                 asking.run(f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT * FROM {source} WHERE {chosen}")
         yield given._replace(picked="part_picked", events=given.events if given.mentioned_only else "part_events")

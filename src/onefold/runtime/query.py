@@ -9,6 +9,7 @@ DuckDB's memory, and only where a query names them: some seconds for a million.
 | `merges` | `absorbed`, `survivor`, `time` |
 | `moves` | `profile` (who that is now), `profile_then`, `audience`, `entered`, `time`, `reason`, … |
 | `profiles` | `profile`, `created`, `first_seen`, `last_seen`, `events`, `declared` and `computed` (JSON) |
+| `accounts` | `account`, `created`, `first_seen`, `last_seen`, `events`, `members`, `declared` and `computed` (JSON) |
 | `identifiers` | `profile`, `namespace`, `value`, `first_seen` |
 | `memberships` | `profile`, `audience`, `entered` |
 
@@ -26,6 +27,7 @@ from onefold.core.notes import HOT_MEMBERS
 from onefold.errors import InvalidRequest
 from onefold.model import position as positions
 from onefold.model import profile as profiles
+from onefold.model.account import group_of, members_of
 from onefold.model.past import signed, survivors
 from onefold.model.profile import Profile
 from onefold.ports import Connection, HistoryReader, State
@@ -38,6 +40,10 @@ _JSON = ("properties", "context", "traits", "rest")
 _PLAIN = ("source", "type", "name", "message_id", "user_id", "anonymous_id", "group_id")
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
+
+
+Listed = Callable[[int, int, int], list[int]]
+"""(partition, after, limit) → ids, as `State.profile_ids`."""
 
 
 class Answer(NamedTuple):
@@ -142,6 +148,18 @@ def _profiles(connection: Connection, sources: Sources) -> None:
     _copy(connection, sources, ("profiles", columns), _profile_rows)
 
 
+def _accounts(connection: Connection, sources: Sources) -> None:
+    columns = {"account": "VARCHAR", "created": "BIGINT", "first_seen": "BIGINT", "last_seen": "BIGINT"}
+    columns |= {"events": "BIGINT", "declared": "JSON", "computed": "JSON", "members": "BIGINT"}
+    size, ids = sources.state.size, sources.state.account_ids
+
+    def rows(account: Profile) -> list[tuple[Any, ...]]:
+        ((_, *known),) = _profile_rows(account)
+        return [(group_of(account), *known, size(members_of(account.id)))]
+
+    _copy(connection, sources, ("accounts", columns), rows, ids)
+
+
 def _identifiers(connection: Connection, sources: Sources) -> None:
     columns = {"profile": "VARCHAR", "namespace": "VARCHAR", "value": "VARCHAR", "first_seen": "BIGINT"}
     _copy(connection, sources, ("identifiers", columns), _identifier_rows)
@@ -164,6 +182,7 @@ _RELATIONS: dict[str, Callable[[Connection, Sources], None]] = {
     "merges": _merges,
     "moves": _moves,
     "profiles": _profiles,
+    "accounts": _accounts,
     "identifiers": _identifiers,
     "memberships": _memberships,
 }
@@ -174,20 +193,21 @@ def _copy(
     sources: Sources,
     table: tuple[str, dict[str, str]],
     rows_of: Callable[[Profile], list[tuple[Any, ...]]],
+    listed: Listed | None = None,
 ) -> None:
-    """Copy something of every profile."""
+    """Copy something of every profile: of people, or of those that are `listed`."""
     name, columns = table
     history_views.declare(connection, name, columns)
-    for found in _everybody(sources):
+    for found in _everybody(sources, listed or sources.state.profile_ids):
         if rows := [row for profile in found for row in rows_of(profile)]:
             history_views.fill(connection, name, columns, list(zip(*rows, strict=True)))
     _show(connection, name, columns)
 
 
-def _everybody(sources: Sources) -> Iterator[list[Profile]]:
+def _everybody(sources: Sources, listed: Listed) -> Iterator[list[Profile]]:
     for partition in range(sources.partitions):
         after = 0
-        while ids := sources.state.profile_ids(partition, after, _AT_ONCE):
+        while ids := listed(partition, after, _AT_ONCE):
             after = ids[-1]
             yield [profiles.decode(data) for data in sources.state.survivors(ids).values()]
 

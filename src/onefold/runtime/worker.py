@@ -87,6 +87,9 @@ class Worker:
         self._latest = Definitions()
         self._written: dict[int, int] = {}
         """Partition → offset of the latest entry of our own; the next waits until it is folded."""
+        self._swept: set[int] = set()
+        """Partitions whose latest entry of our own is a sweep. The next is a tick, if a timer is due: a sweep of very
+        many people takes minutes."""
 
     @property
     def conflicts(self) -> int:
@@ -102,6 +105,7 @@ class Worker:
             if (entry := self._caused_by_time(partition)) is not None:
                 written = self._writer.append({partition: [entries.encode(entry)]})
                 self._written[partition] = written[partition]
+                (self._swept.add if isinstance(entry, Sweep) else self._swept.discard)(partition)
         return self._folding.advance_all(partitions)
 
     @property
@@ -150,9 +154,10 @@ class Worker:
             return Ruled(now_ms, self._rules)
         if self._latest.version > cursor.version and (next_ := self._next(cursor)) is not None:
             return Defined(now_ms, next_.version, msgspec.to_builtins(next_))
-        if cursor.sweeping >= 0:
+        due = self._state.next_due_ms(partition) <= now_ms
+        if cursor.sweeping >= 0 and not (due and partition in self._swept):
             return Sweep(now_ms, cursor.sweeping)
-        return Tick(now_ms) if self._state.next_due_ms(partition) <= now_ms else None
+        return Tick(now_ms) if due else None
 
     def _next(self, cursor: Cursor) -> Definitions | None:
         """The definitions that come next in this partition; None: something else comes before them.

@@ -13,10 +13,22 @@ from msgspec import structs
 from onefold.language.problem import Code
 from onefold.limits import DEFINITIONS_PROBLEMS_MAX
 from onefold.model.definitions import Audience, Definitions, Destination, Source, Trait
-from onefold.runtime.workspace import PRIVATE_HOSTS, SECTIONS, TIMEZONE, File, FileProblem, Reader, WorkspaceError
+from onefold.model.identity import NOTHING, IdentifierType, Identity, TraitRule
+from onefold.runtime.workspace import (
+    ACCOUNTS,
+    IDENTITY,
+    PRIVATE_HOSTS,
+    SECTIONS,
+    TIMEZONE,
+    File,
+    FileProblem,
+    Reader,
+    WorkspaceError,
+)
 from onefold.runtime.yaml_tree import Items, Pairs, Text, Tree
 
 Given = Source | Trait | Audience | Destination
+_OF_ACCOUNTS = f"{ACCOUNTS}.traits"
 
 
 def accepted(given: Definitions, *, old: Definitions | None = None) -> Definitions:
@@ -48,10 +60,16 @@ def _same(old: Definitions, given: Definitions) -> set[str]:
 
 def _twice(given: Definitions) -> Iterator[FileProblem]:
     """A name that two definitions of a section have: in a file the second would stand on a line of its own."""
-    for section in SECTIONS:
-        named = Counter(one.name for one in getattr(given, section))
+    sections: dict[str, Iterable[Given]] = {section: getattr(given, section) for section in SECTIONS}
+    for section, ones in (sections | {_OF_ACCOUNTS: given.account_traits}).items():
+        named = Counter(one.name for one in ones)
         for name in (name for name, times in named.items() if times > 1):
             yield File(f"{section}.{name}", name).problem("duplicate", f"`{name}` stands here twice", 0, len(name))
+
+
+def _values(exact: tuple[str, ...], patterns: tuple[str, ...]) -> tuple[str, ...]:
+    """Values that identify nobody, as files list them."""
+    return (*exact, *(f"/{each}/" for each in patterns))
 
 
 class _Texts:
@@ -74,7 +92,41 @@ class _Texts:
         ]
         sections.append((self._text(TIMEZONE, TIMEZONE), self._value(TIMEZONE, given.timezone)))
         hosts = self._value(PRIVATE_HOSTS, given.allow_private_hosts)
-        return Pairs([*sections, (self._text(PRIVATE_HOSTS, PRIVATE_HOSTS), hosts)], 0, 0)
+        sections.append((self._text(PRIVATE_HOSTS, PRIVATE_HOSTS), hosts))
+        if given.account_traits:
+            traits = self._section(_OF_ACCOUNTS, given.account_traits)
+            sections.append((self._text(ACCOUNTS, ACCOUNTS), self._pairs(ACCOUNTS, [("traits", traits)])))
+        if given.identity != NOTHING:
+            sections.append((self._text(IDENTITY, IDENTITY), self._identity(given.identity)))
+        return Pairs(sections, 0, 0)
+
+    def _identity(self, rules: Identity) -> Pairs:
+        types = [(one.name, self._type(f"{IDENTITY}.types.{one.name}", one)) for one in rules.types]
+        traits = [(one.name, self._trait(f"{IDENTITY}.traits.{one.name}", one)) for one in rules.traits]
+        said: list[tuple[str, object]] = [
+            ("policy", rules.policy), ("blocked", _values(rules.blocked, rules.patterns)), ("shipped", False),
+            ("hot", rules.hot or "never"), ("types", self._pairs(f"{IDENTITY}.types", types)),
+            ("traits", self._pairs(f"{IDENTITY}.traits", traits)),
+        ]  # fmt: skip
+        return self._pairs(IDENTITY, said)
+
+    def _type(self, path: str, one: IdentifierType) -> Pairs:
+        said: list[tuple[str, object]] = [
+            ("from", one.fields), ("normalise", one.normalise), ("blocked", _values(one.blocked, one.patterns)),
+            ("limit", None if one.limit is None else f"{one.limit} {one.per}"), ("unique", one.unique),
+            ("login", one.login), ("soft", one.soft or None),
+        ]  # fmt: skip
+        return self._pairs(path, [(name, value) for name, value in said if value not in (None, "", ())])
+
+    def _trait(self, path: str, one: TraitRule) -> Pairs:
+        said: list[tuple[str, object]] = [("keep", one.keep)]
+        return self._pairs(path, [*said, ("sources", one.sources)] if one.sources else said)
+
+    def _pairs(self, path: str, said: Iterable[tuple[str, object]]) -> Pairs:
+        return Pairs([
+            (self._text(path, name), value if isinstance(value, Pairs) else self._value(f"{path}.{name}", value))
+            for name, value in said
+        ], 0, 0)  # fmt: skip
 
     def _section(self, section: str, definitions: Iterable[Given]) -> Pairs:
         named = {one.name: one for one in definitions}
@@ -89,7 +141,7 @@ class _Texts:
             for field in structs.fields(one)
             if field.name == "expression" or (field.name != "name" and getattr(one, field.name) != field.default)
         ]
-        return Pairs([(self._text(path, name), self._value(f"{path}.{name}", value)) for name, value in said], 0, 0)
+        return self._pairs(path, said)
 
     def _value(self, path: str, value: object) -> Tree:
         if isinstance(value, tuple):

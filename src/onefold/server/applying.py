@@ -13,6 +13,7 @@ from msgspec import Meta, Struct, structs
 from onefold.errors import Forbidden, InvalidRequest, Overloaded, PreconditionFailed
 from onefold.limits import AUTHOR_MAX_CHARS, DEFINITIONS_BODY_MAX_BYTES
 from onefold.model.definitions import Audience, Definitions, Destination, Source, Trait
+from onefold.model.identity import NOTHING, Identity
 from onefold.runtime.backfill_plan import has_past, planned
 from onefold.runtime.difference import difference
 from onefold.runtime.versions import in_shadow
@@ -23,6 +24,7 @@ from onefold.server.route import replace, write
 
 SCOPE = "definitions:write"
 _VERSION = re.compile(r'\s*(?:"([0-9]{1,9})"|([0-9]{1,9}))\s*')
+_OF_ACCOUNT = "account."
 _one_at_a_time = threading.Lock()
 
 Author = Annotated[str, Meta(max_length=AUTHOR_MAX_CHARS)]
@@ -56,9 +58,11 @@ class DefinitionsRequest(ApplyOptions, kw_only=True, forbid_unknown_fields=True)
     sources: list[Source]
     traits: list[Trait]
     audiences: list[Audience]
+    account_traits: list[Trait] = []
     destinations: list[GivenDestination]
     timezone: str = Definitions().timezone
     allow_private_hosts: list[str] = []
+    identity: Identity = NOTHING
     note: str = ""
     """Taken as it was answered, and not kept: a version has a note that was not just applied."""
     shadow: None = None
@@ -71,10 +75,12 @@ class ChangeRequest(ApplyOptions, kw_only=True, forbid_unknown_fields=True):
     sources: list[Source] = []
     traits: list[Trait] = []
     audiences: list[Audience] = []
+    account_traits: list[Trait] = []
     destinations: list[GivenDestination] = []
     remove: list[str] = []
-    """Names of traits, audiences and destinations that are to be gone."""
+    """Names of traits, audiences and destinations that are to be gone; a trait of accounts is `account.<name>`."""
     timezone: str | None = None
+    identity: Identity | None = None
 
 
 class SavedAnswer(Struct):
@@ -118,9 +124,11 @@ def put_definitions(
             sources=tuple(data.sources),
             traits=tuple(data.traits),
             audiences=tuple(data.audiences),
+            account_traits=tuple(data.account_traits),
             destinations=tuple(_plain(data.destinations)),
             timezone=data.timezone,
             allow_private_hosts=tuple(data.allow_private_hosts),
+            identity=data.identity,
         )
         return _apply(engines, request, old, accepted(given), data)
 
@@ -191,18 +199,21 @@ def _base(engines: Engines, if_match: str, how: ApplyOptions) -> Definitions:
 
 def _changed(old: Definitions, change: ChangeRequest) -> Definitions:
     defined: list[Trait | Audience | Destination] = [*old.traits, *old.audiences, *old.destinations]
-    known = {one.name for one in defined}
+    known = {one.name for one in defined} | {_OF_ACCOUNT + one.name for one in old.account_traits}
     for name in change.remove:
         if name not in known:
             raise InvalidRequest(f"remove: there is no trait, audience or destination {name!r}")
     gone = frozenset(change.remove)
+    gone_of_accounts = frozenset(name.removeprefix(_OF_ACCOUNT) for name in gone if name.startswith(_OF_ACCOUNT))
     return structs.replace(
         old,
         sources=_with(old.sources, change.sources, frozenset()),
         traits=_with(old.traits, change.traits, gone),
         audiences=_with(old.audiences, change.audiences, gone),
+        account_traits=_with(old.account_traits, change.account_traits, gone_of_accounts),
         destinations=_with(old.destinations, _plain(change.destinations), gone),
         timezone=old.timezone if change.timezone is None else change.timezone,
+        identity=old.identity if change.identity is None else change.identity,
     )
 
 

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from onefold.errors import InvalidRequest, NotFoundError
 from onefold.model.definitions import Audience, Definitions, Destination, Source, Trait
+from onefold.model.identity import Identity
 from onefold.runtime import versions
 from onefold.runtime.difference import difference
 from onefold.server import instants
@@ -31,6 +32,7 @@ class ContentAnswer(Struct, kw_only=True):
     destinations: list[Destination]
     timezone: str
     allow_private_hosts: list[str]
+    identity: Identity
 
 
 class DefinitionsAnswer(ContentAnswer, kw_only=True):
@@ -187,6 +189,7 @@ def _content(found: Definitions) -> dict[str, Any]:
         "destinations": list(found.destinations),
         "timezone": found.timezone,
         "allow_private_hosts": list(found.allow_private_hosts),
+        "identity": found.identity,
     }
 
 

@@ -194,13 +194,14 @@ class DeltaHistory:
             return True
 
     def begin_moves(self, standing: Iterable[PastMove]) -> None:
-        """Write who is in which audience, in some commits of which the last says that it is all."""
+        """Write who is in which audience, as rows of today, in some commits of which the last says that it is all."""
+        today = self._clock.now_ms() // DAY_MS
         with self._lock, translated(self._location):
             writing, tables = self._held()
             moves, left = tables.moves_there, iter(standing)
             begun = False
             while some := list(islice(left, _STANDING_AT_ONCE)):
-                with writing.scratch.sorted(history_moves.rows(some, writing.cursor), BY_AUDIENCE) as rows:
+                with writing.scratch.sorted(history_moves.rows(some, writing.cursor, today), BY_AUDIENCE) as rows:
                     moves.add(rows) if begun else moves.replace(rows)
                 begun = True
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from onefold.limits import DAY_MS
-from onefold.model.past import PastMove
+from onefold.model.past import PastMove, beginning
 from onefold.storage import history_arrow, history_rows
 from onefold.storage.delta_table import Shape, types_of
 from onefold.storage.history_rows import MOVES
@@ -20,24 +20,30 @@ SHAPE = Shape(types_of(_STORED), by_day=True, measured=("part", "audience", "pro
 BY_AUDIENCE = Kept(MOVES, "audience, profile, seq")
 
 
-def rows(moves: Sequence[PastMove], part: int) -> Any:
-    """Moves as the table keeps them, in columns."""
-    days = [move.at_ms // DAY_MS for move in moves]
+def rows(moves: Sequence[PastMove], part: int, day: int | None = None) -> Any:
+    """Moves as the table keeps them, in columns: by day of log time, or all as of one day (since 1970)."""
+    days = [move.at_ms // DAY_MS if day is None else day for move in moves]
     return history_arrow.table(_STORED, [days, [part] * len(moves), *history_rows.move_columns(moves)])
 
 
 def standing(files: Collection[str], first_ms: int, last_day: str, part: int) -> str:
     """SQL: what is to stay of these files, of the days before `first_ms`, as rows of the day before it.
 
-    The move of nobody that says from when on all are there says `first_ms` from then on.
+    From `first_ms` on all moves are there, says a move of nobody.
     """
-    shown = ", ".join(
-        f"CASE WHEN profile = 0 THEN {first_ms} ELSE at_ms END AS at_ms" if name == "at_ms" else f'"{name}"'
-        for name in MOVES
+    head = f"DATE {quoted(last_day)} AS day, {part}::BIGINT AS part"
+    begun = ", ".join(
+        f"{_literal(value)}::{kind} AS {name}"
+        for (name, kind), value in zip(MOVES.items(), beginning(first_ms), strict=True)
     )
+    columns = ", ".join(MOVES)
+    latest = "row_number() OVER (PARTITION BY audience, profile ORDER BY seq DESC, at_ms DESC) = 1"
     return (
-        f"SELECT DATE {quoted(last_day)} AS day, {part}::BIGINT AS part, {shown} FROM {read_files(files)}"  # noqa: S608
-        " QUALIFY (entered OR profile = 0)"
-        " AND row_number() OVER (PARTITION BY audience, profile ORDER BY seq DESC, at_ms DESC) = 1"
+        f"SELECT {head}, {begun} UNION ALL"  # noqa: S608 (columns and numbers of ours)
+        f" (SELECT {head}, {columns} FROM {read_files(files)} QUALIFY entered AND {latest})"
         f" ORDER BY {BY_AUDIENCE.order}"
     )
+
+
+def _literal(value: object) -> str:
+    return quoted(value) if isinstance(value, str) else str(value)

@@ -13,7 +13,9 @@ from onefold.runtime.history import Sources as Read
 from onefold.runtime.query import Sources, ask
 from onefold.storage.history_delta import DeltaHistory
 from onefold.testing.clock import ManualClock
-from onefold.testing.world import START_MS, World, define, identify, track
+from onefold.testing.world import START_MS, World, define, group, identify, track
+from tests.unit.core.test_accounts import DEFINITIONS as ACCOUNTS
+from tests.unit.core.test_accounts import used
 
 
 @pytest.fixture
@@ -92,3 +94,21 @@ def test_a_query_cannot_overwrite_history(sources: Sources) -> None:
         with pytest.raises(InvalidRequest):
             rows(sources, sql)
     assert len(rows(sources, "SELECT * FROM events")) == 5
+
+
+def test_accounts_are_no_people(tmp_path: Path) -> None:
+    """They have a relation of their own, with how many members they have; people are in theirs, and members too."""
+    world = World(ACCOUNTS)
+    world.send(group("acme", user="ann", traits={"plan": "pro"}), used("bob"), used("bob", 7))
+    world.pass_time(0)
+    history = DeltaHistory(tmp_path / "history")
+    assert history.try_hold()
+    Historian(Read(world.state, world.reader), history, ManualClock(), 1).turn()
+    sources = Sources(history, world.state, world.partitions)
+    found = rows(
+        sources, "SELECT account, events, members, declared->>'plan', computed->>'uses_1h' FROM accounts ORDER BY 1"
+    )
+    assert found == [("7", 1, 1, None, "1"), ("acme", 2, 1, "pro", "1")]
+    assert rows(sources, "SELECT count(*) FROM profiles") == [(2,)]
+    assert rows(sources, "SELECT DISTINCT audience FROM memberships") == [("lively",)]
+    history.close()

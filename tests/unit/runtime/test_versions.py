@@ -105,3 +105,34 @@ def test_moves_are_exact_over_pages() -> None:
     assert (found.staying, found.leaving, found.entering) == (PAGE + 2, PAGE - 1, PAGE - 2)
     assert (found.leave, found.enter) == ([1, 2], [2 * PAGE + 2, 2 * PAGE + 3])
     assert moves(state, "none").staying == 0
+
+
+def test_traits_of_accounts_do_not_run_in_shadow(catalog: SqliteCatalog) -> None:
+    """A candidate keeps those that are live, and may read them otherwise; others are refused with what to do."""
+    accounts = structs.replace(ONE, account_traits=(Trait("seats", 'count("Used")'),))
+    live = catalog.save_definitions(accounts, "ann")
+    with pytest.raises(InvalidRequest, match="traits of accounts do not run in shadow"):
+        in_shadow(live, structs.replace(TWO, account_traits=(Trait("seats", 'count("Sat")'),)))
+    both = in_shadow(live, structs.replace(accounts, audiences=(Audience("buyers", "account.seats > 1"),)))
+    assert list(shadowed(both)) == ["buyers@shadow"]
+    assert difference(both, promoted(both))[0] == "~ audience buyers: expression orders > 0 → account.seats > 1"
+
+
+def test_what_comes_quietly_depends_on_accounts_too() -> None:
+    """Whoever reads a trait of accounts that says something else is moved by that alone, however far."""
+    before = Definitions(
+        account_traits=(Trait("seats", 'count("Used")'), Trait("full", "seats > 3")),
+        audiences=(Audience("big", "account.full"), Audience("other", "account.traits.plan == 'x'")),
+        traits=(Trait("plan", "account.traits.plan"),),
+    )
+    after = structs.replace(before, account_traits=(Trait("seats", 'count("Sat")'), Trait("full", "seats > 3")))
+    assert planned(before, after, backfill=False, quiet=True).quiet == ("big",)
+
+
+def test_what_accounts_ask_of_the_past_is_computed_first() -> None:
+    """The first definition that has to do with accounts, and each new aggregate of theirs; another threshold is not."""
+    reads = structs.replace(ONE, audiences=(Audience("pro", 'account.traits.plan == "pro"'),))
+    counts = structs.replace(reads, account_traits=(Trait("seats", 'count("Used")'),))
+    more = structs.replace(counts, account_traits=(*counts.account_traits, Trait("full", "seats > 3")))
+    for before, after, coming in ((ONE, reads, True), (reads, counts, True), (counts, more, False), (more, ONE, False)):
+        assert (planned(before, after, backfill=True, quiet=False).coming is not None) == coming

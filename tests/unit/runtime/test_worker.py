@@ -15,7 +15,7 @@ import pytest
 from msgspec import structs
 
 from onefold.clock import SystemClock
-from onefold.limits import HOUR_MS
+from onefold.limits import HOUR_MS, SWEEP_MAX_PROFILES
 from onefold.model import entry as entries
 from onefold.model import profile as profiles
 from onefold.model.definitions import Audience, Definitions, Trait
@@ -213,6 +213,22 @@ def test_timers_fire_although_the_log_never_ends(bench: Bench) -> None:
         bench.worker.turn()
     assert bench.audiences() == set()
     assert bench.kinds().count(Tick) == 1
+
+
+def test_timers_fire_while_everybody_is_judged_again(bench: Bench) -> None:
+    """New definitions reach very many people step by step; between the steps people leave on time."""
+    bench.catalog.save_definitions(BUSY, "test")
+    bench.worker.turn()
+    many = [msgspec.Raw(b'{"type":"track","event":"A","userId":"u%d"}' % n) for n in range(3 * SWEEP_MAX_PROFILES)]
+    bench.log.append({0: [entries.encode(Outgoing("web", bench.clock.now_ms(), many))]})
+    bench.settle()
+    before = len(bench.kinds())
+    quiet = Audience("quiet", 'count("A") == 0')
+    bench.catalog.save_definitions(structs.replace(BUSY, audiences=(*BUSY.audiences, quiet)), "test")
+    bench.clock.advance(2 * HOUR_MS)
+    bench.settle()
+    assert bench.kinds()[before : before + 4] == [Defined, Sweep, Tick, Sweep]
+    assert "busy" not in bench.state.sizes()
 
 
 GERMAN, FRENCH = Rules(phone_region="DE"), Rules(frozenset({"u"}), "FR")

@@ -9,6 +9,7 @@ import yaml
 from msgspec import structs
 
 from onefold.model.definitions import Audience, Definitions, Trait
+from onefold.model.identity import Identity
 from onefold.runtime.workspace import WorkspaceError, load_workspace
 from tests.unit.server import fakes
 
@@ -68,6 +69,44 @@ def test_a_change_leaves_all_else(client: fakes.Client) -> None:
     ]
     assert client.engines.catalog.definitions().timezone == "Asia/Tokyo"
     assert client.post(PATH, json={"remove": ["fans"]}).json()["message"].startswith("remove: there is no trait")
+
+
+def test_traits_of_accounts_have_names_of_their_own(client: fakes.Client) -> None:
+    """A person's trait and one of their account may be called alike: each is changed, and removed, by itself."""
+    given = {"account_traits": [{"name": "orders", "expression": 'count("Order Completed")'}]}
+    assert client.post(PATH, json=given).json()["version"] == 2
+    assert put(client).json()["version"] == 2
+    assert client.post(PATH, json={"remove": ["account.orders"]}).json()["version"] == 3
+    found = client.engines.catalog.definitions()
+    assert ([one.name for one in found.traits], found.account_traits) == (["orders"], ())
+
+
+RULES = {
+    "policy": "segment",
+    "types": [
+        {"name": "user_id", "unique": True},
+        {"name": "card", "fields": ["properties.card"], "normalise": "digits", "limit": 3, "per": "year"},
+        {"name": "kiosk", "blocked": ["front desk"], "patterns": ["^k-0+$"], "soft": True},
+    ],
+    "blocked": ["nobody"],
+    "patterns": ["^test@"],
+    "hot": 50,
+    "traits": [{"name": "name", "keep": "source-order", "sources": ["crm", "web"]}, {"name": "tags", "keep": "union"}],
+}
+
+
+def test_rules_of_identity_are_definitions_like_others(client: fakes.Client) -> None:
+    """They are read and put again as they are, stay where a change says nothing of them, and are checked."""
+    assert client.post(PATH, json={"identity": RULES}).json()["version"] == 2
+    assert client.get(PATH).json()["identity"] == RULES
+    assert put(client).json()["version"] == 2
+    assert client.post(PATH, json={"timezone": "Asia/Tokyo"}).json()["version"] == 3
+    assert client.get(PATH).json()["identity"] == RULES
+    wrong = client.post(PATH, json={"identity": {"types": [{"name": "card", "fields": ["property.card"]}]}})
+    assert wrong.status_code == 400
+    assert wrong.json()["problems"][0]["suggestion"] == "properties.card"
+    assert client.post(PATH, json={"identity": {}}).json()["version"] == 4
+    assert client.engines.catalog.definitions().identity == Identity()
 
 
 def test_a_dry_run_saves_nothing(client: fakes.Client) -> None:
