@@ -97,19 +97,18 @@ class Profile(Struct, array_like=True):
         return self.notes
 
 
-_encode = msgspec.msgpack.Encoder().encode
+_encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Profile)
-_COUNT = 2
-"""Where the number of fields stands; it is written in two bytes as long as there are more than 15."""
-assert len(Profile.__struct_fields__) > 16
+_FIELDS = len(Profile.__struct_fields__)
+_WITHOUT_NOTES = b"\xdc" + (_FIELDS - 1).to_bytes(2)
+"""How so many fields begin; their number is written in two bytes as long as there are more than 15."""
+assert _FIELDS > 16
 
 
 def encode(profile: Profile) -> bytes:
     """A profile as the state keeps it: without notes just as before there were any."""
-    data = _encode(profile)
-    if profile.notes is not None:
-        return data
-    return b"".join((data[:_COUNT], bytes((data[_COUNT] - 1,)), data[_COUNT + 1 : -1]))
+    encoded = _encoder.encode(profile)
+    return encoded if profile.notes is not None else _WITHOUT_NOTES + encoded[3:-1]
 
 
 decode = _decoder.decode
