@@ -1,4 +1,9 @@
-"""What the parser cannot know: names, and that definitions do not go round in circles; types, `typed` finds."""
+"""What the parser cannot know: names, types, and that traits do not go round in circles.
+
+Types are known where an expression says them (a count is a number), and `any` where only data can (event
+properties, declared traits). Only what can never be right is refused; data of an unexpected type is no
+mistake of a definition, and gives a missing value when it comes.
+"""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping

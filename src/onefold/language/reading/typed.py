@@ -1,9 +1,4 @@
-"""What type each part of an expression has, and which parts can never be right.
-
-Types are known where an expression says them (a count is a number), and `any` where only data can (event
-properties, declared traits). Only what can never be right is refused; data of an unexpected type is no
-mistake of a definition, and gives a missing value when it comes.
-"""
+"""What type an expression has among traits whose types are known, and the parts of it that can never be right."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -25,14 +20,14 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|[\w.]+|.', re.DOTAL
 
 
 class Suggestions:
-    """The nearest of many names, for a bounded number of times: each look-up goes over all names."""
+    """The nearest of many names, for a bounded number of times."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = [*names, *n.BUILTINS]
         self._left = _SUGGESTIONS_MAX
 
     def near(self, name: str) -> str:
-        """The nearest; empty where there is none, or too many were asked for."""
+        """The nearest name; empty where there is none, or too many have been looked up."""
         self._left -= 1
         return nearest(name, self._names) if self._left >= 0 else ""
 
