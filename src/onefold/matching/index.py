@@ -1,0 +1,104 @@
+"""The people who could be one, kept as they change: whoever comes is compared with those who share a key, at once.
+
+An index is a set of records under the ids of their profiles, found by their keys. It knows no engine and no clock; who
+keeps one follows the effects (a profile that changed is put again, one that was absorbed is dropped).
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from onefold.matching.blocking import keys
+from onefold.matching.learning import BLOCK_MAX
+from onefold.matching.linking import parts
+from onefold.matching.record import Record
+from onefold.matching.weights import Scored, Scorer
+from onefold.model.proposal import Proposal
+
+LINK = 0.95
+REVIEW = 0.60
+
+
+class Thresholds(NamedTuple):
+    """From which probability on two profiles are linked, or somebody is asked; below they stay as they are."""
+
+    link: float = LINK
+    review: float = REVIEW
+
+
+class Index:
+    """Records by their keys."""
+
+    def __init__(self, most: int = BLOCK_MAX) -> None:
+        """`most`: a key that more records share finds nobody."""
+        self._most = most
+        self._records: dict[int, Record] = {}
+        self._blocks: dict[str, dict[int, None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._records)
+
+    def __getitem__(self, profile: int) -> Record:
+        return self._records[profile]
+
+    def put(self, profile: int, record: Record) -> None:
+        """Keep this record, instead of the one that was there."""
+        if profile in self._records:
+            if self._records[profile] == record:
+                return
+            self.drop(profile)
+        if not record.tells():
+            return
+        self._records[profile] = record
+        for key in keys(record):
+            self._blocks.setdefault(key, {})[profile] = None
+
+    def drop(self, profile: int) -> None:
+        """Forget a record; nothing happens where there is none."""
+        record = self._records.pop(profile, None)
+        if record is None:
+            return
+        for key in keys(record):
+            block = self._blocks[key]
+            del block[profile]
+            if not block:
+                del self._blocks[key]
+
+    def candidates(self, profile: int) -> list[int]:
+        """Who shares a key with this profile that is not had by too many, each once."""
+        found: dict[int, None] = {}
+        for key in keys(self._records[profile]):
+            block = self._blocks[key]
+            if len(block) <= self._most:
+                found.update(block)
+        found.pop(profile, None)
+        return list(found)
+
+    def crowded(self) -> list[tuple[str, int]]:
+        """Keys that find nobody, since too many have them, and how many do; the fullest first."""
+        found = [(key, len(block)) for key, block in self._blocks.items() if len(block) > self._most]
+        return sorted(found, key=lambda each: (-each[1], each[0]))
+
+    def propose(self, profile: int, scorer: Scorer, thresholds: Thresholds) -> Iterator[Proposal]:
+        """Who may be one person with this profile, as far as somebody should know of it."""
+        record = self._records.get(profile)
+        if record is None:
+            return
+        for other in self.candidates(profile):
+            its = self._records[other]
+            scored = scorer.score(record, its)
+            if scored.same >= thresholds.review:
+                ask = scored.same < thresholds.link or are_parted(record, its)
+                yield _proposal(profile, other, scored, ask=ask)
+
+
+def are_parted(a: Record, b: Record) -> bool:
+    """Whether the rules keep two records apart, as each has an account of its own."""
+    return parts(a.accounts, b.accounts)
+
+
+def _proposal(one: int, other: int, scored: Scored, *, ask: bool) -> Proposal:
+    a, b = (one, other) if one < other else (other, one)
+    return Proposal(a, b, scored.same, scored.household, ask)
