@@ -15,6 +15,7 @@ from onefold.model.definitions import Definitions
 from onefold.model.delivery import Delivery, Kept, Progress, Request, Standing
 from onefold.model.effect import AnyEffect
 from onefold.model.past import EVERYTHING, Extent, Past, PastMerge, PastMove
+from onefold.model.proposal import Judgement, KeptProposal, Proposal
 from onefold.model.quarantined import Quarantined
 from onefold.model.rules import Rules
 from onefold.model.signing import SigningSecret
@@ -505,6 +506,48 @@ class History(HistoryReader, Protocol):
 
     def tidy(self) -> bool:
         """One piece of housekeeping, if there is any to do: larger files, and forgetting. False: there was none."""
+        ...
+
+
+class Proposals(Protocol):
+    """Links that are proposed, what was decided of them, and the weights that they are scored by.
+
+    One role writes proposals; anybody decides, at any time.
+    """
+
+    def cursor(self) -> int:
+        """The commit of the state up to which changed profiles were scored; -1: nothing was yet."""
+        ...
+
+    def weights(self) -> bytes | None:
+        """The weights that were kept last (`matching.weights`)."""
+        ...
+
+    def keep_weights(self, weights: bytes) -> None:
+        """Keep these weights, instead of those that were there."""
+        ...
+
+    def put(self, proposals: Iterable[Proposal], scored: Collection[int], cursor: int) -> None:
+        """In one transaction: keep all that is now proposed of the profiles that were scored, and move the cursor.
+
+        What else was proposed of them is forgotten. What somebody has decided of a pair stays, whatever it scores now.
+        """
+        ...
+
+    def page(self, standing: Judgement, after: tuple[float, int, int] | None, limit: int) -> list[KeptProposal]:
+        """Those that stand so, the highest score first, then by ids; `after`: score and ids of the last one seen."""
+        ...
+
+    def counts(self) -> dict[Judgement, int]:
+        """How many stand how; those of which there are none are left out."""
+        ...
+
+    def decide(self, a: int, b: int, standing: Judgement, by: str) -> KeptProposal:
+        """Accept or refuse, also what was decided before. Raises `NotFoundError` where the pair is not proposed."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections."""
         ...
 
 

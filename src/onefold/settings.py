@@ -92,6 +92,12 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     `*` is for all that are not named, and for moves in and out of audiences; whatever is not named, and where there is
     no `*`, is kept for ever.
     """
+    matching: bool = False
+    """Whether profiles that no identifier joins are compared by what is known of them (docs/matching.md)."""
+    matching_link: Annotated[float, Meta(ge=0.5, le=1)] = 0.95
+    """From this probability on, two profiles are held to be one person without asking anybody."""
+    matching_review: Annotated[float, Meta(ge=0.01, le=1)] = 0.6
+    """From this probability on, two profiles wait in the queue of `onefold identity review`."""
     pending_retention_s: Annotated[int, Meta(ge=60)] = limits.DELIVERY_PENDING_S
     """Deliveries that have waited for longer are given up and counted as `filtered.expired`; at least 60."""
     parked_retention_s: Annotated[int, Meta(ge=60)] = limits.DELIVERY_PARKED_S

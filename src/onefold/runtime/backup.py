@@ -25,6 +25,7 @@ from onefold.storage.catalog_sqlite import SqliteCatalog
 from onefold.storage.directory import FORMAT, DataDirectory
 from onefold.storage.lmdb_env import Environment, Options, translated
 from onefold.storage.log_lmdb import LmdbLogReader
+from onefold.storage.proposals_sqlite import SqliteProposals
 from onefold.storage.state_lmdb import LmdbState
 
 MANIFEST = "MANIFEST.json"
@@ -86,6 +87,10 @@ def take(source: DataDirectory, target: Path, clock: Clock, progress: Progress) 
         catalog.backup(copy.catalog)
     finally:
         catalog.close()
+    if source.proposals.exists():
+        progress("proposals")
+        with closing(SqliteProposals(source.proposals, clock)) as proposals:
+            proposals.backup(copy.proposals)
     progress("manifest")
     (target / _FORMAT_FILE).write_text(f"{FORMAT}\n")
     manifest = Manifest(__version__, FORMAT, clock.now_ms(), [_describe(target, file) for file in _files(target)])

@@ -19,6 +19,7 @@ ROLES = {
     "worker": "onefold.runtime.worker:run",
     "deliver": "onefold.runtime.delivery:run",
     "history": "onefold.runtime.history:run",
+    "match": "onefold.runtime.matching:run",
 }
 """Role → the function that is that role's life; only the module that is wanted is loaded. `http`: collect and API."""
 

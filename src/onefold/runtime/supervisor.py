@@ -140,6 +140,7 @@ def roles(settings: Settings) -> list[Role]:
         *(role("worker", index) for index in range(settings.workers)),
         role("deliver", 0),
         *([role("history", 0)] if settings.keeps_history else []),
+        *([role("match", 0)] if settings.matching else []),
     ]
 
 

@@ -29,6 +29,7 @@ class DataDirectory:
         self.deliveries = path / "deliveries"
         self.catalog = path / "catalog.sqlite"
         self.history = path / "history"
+        self.proposals = path / "proposals.sqlite"
 
     @classmethod
     def open(cls, path: Path, *, create: bool = True) -> "DataDirectory":

@@ -11,13 +11,24 @@ from typing import TYPE_CHECKING
 
 from onefold.clock import Clock, SystemClock
 from onefold.errors import NotFoundError
-from onefold.ports import Assignment, Catalog, Deliveries, History, HistoryReader, LogReader, State, TrimmingWriter
+from onefold.ports import (
+    Assignment,
+    Catalog,
+    Deliveries,
+    History,
+    HistoryReader,
+    LogReader,
+    Proposals,
+    State,
+    TrimmingWriter,
+)
 from onefold.settings import Settings
 from onefold.storage import assignment, history_standing, log_lmdb
 from onefold.storage.catalog_sqlite import SqliteCatalog
 from onefold.storage.deliveries_lmdb import DeliveryStore
 from onefold.storage.directory import DataDirectory
 from onefold.storage.log_lmdb import LmdbLogReader, LmdbLogWriter
+from onefold.storage.proposals_sqlite import SqliteProposals
 from onefold.storage.state_lmdb import LmdbState
 
 if TYPE_CHECKING:
@@ -112,6 +123,15 @@ class Place:
 
             return PostgresCatalog(settings.database, clock or SystemClock(), settings.workspace)
         return SqliteCatalog(self._here().catalog, clock or SystemClock())
+
+    def proposals(self, clock: Clock | None = None) -> Proposals:
+        """Links that are proposed, made first where they are missing."""
+        settings = self.settings
+        if settings.database:
+            from onefold.storage.proposals_postgres import PostgresProposals  # lazily: an extra
+
+            return PostgresProposals(settings.database, clock or SystemClock(), settings.workspace)
+        return SqliteProposals(self._here().proposals, clock or SystemClock())
 
     @property
     def history_location(self) -> str | None:

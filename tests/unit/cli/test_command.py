@@ -62,7 +62,7 @@ def test_flags_ask_for_no_value(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_every_command_that_prints_data_has_json() -> None:
     """Every command but those that run a process has `--json`."""
-    processes = {f"onefold {verb}" for verb in ("serve", "collect", "worker", "deliver", "history", "api")}
+    processes = {f"onefold {verb}" for verb in ("serve", "collect", "worker", "deliver", "history", "match", "api")}
     for path, command in _leaves("onefold", get_command(build())):
         names = {name for param in command.params for name in param.opts}
         assert "--json" in names or path in processes, path

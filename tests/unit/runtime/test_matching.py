@@ -1,0 +1,166 @@
+"""The match role: who changes is scored at once, and whatever happens in between, the same is proposed in the end."""
+
+from typing import Any
+
+import pytest
+
+from onefold.matching import weights as models
+from onefold.matching.index import Thresholds
+from onefold.matching.learning import PRIOR
+from onefold.model.proposal import KeptProposal
+from onefold.runtime import matching
+from onefold.runtime.matching import Matcher
+from onefold.testing.clock import ManualClock
+from onefold.testing.memory_proposals import MemoryProposals
+from onefold.testing.world import World, identify, track
+
+ANN: dict[str, Any] = {
+    "firstName": "Ann", "lastName": "Lindgren", "birthday": "1980-02-03",
+    "address": {"street": "5 Long Street", "city": "Springfield", "postalCode": "12345"},
+}  # fmt: skip
+
+
+class Roles:
+    """A platform with a match role that can be started anew."""
+
+    def __init__(self) -> None:
+        self.world = World(partitions=2)
+        self.proposals = MemoryProposals(ManualClock(1_000))
+        self.start()
+
+    def start(self) -> None:
+        """Another process takes over."""
+        self.matcher = Matcher(self.world.state, self.proposals, 2, Thresholds())
+
+    def settle(self) -> None:
+        """Fold and match all that there is."""
+        self.world.fold()
+        while self.matcher.turn():
+            pass
+
+    def tell(self, anonymous: str, traits: dict[str, Any], user: str | None = None, partition: int = 0) -> None:
+        """Somebody says who they are."""
+        given: dict[str, Any] = {"user": user} if user else {}
+        self.world.now_ms += 1_000
+        self.world.send(identify(anonymous=anonymous, traits=traits, **given), partition=partition)
+
+    def found(self, standing: Any = "sure") -> list[KeptProposal]:
+        """What stands so."""
+        return self.proposals.page(standing, None, 100)
+
+    def ids(self, *anonymous: str) -> tuple[int, ...]:
+        """The profiles of these browsers, ascending."""
+        return tuple(sorted(self.world.profile(f"anonymous_id:{each}").id for each in anonymous))
+
+
+@pytest.fixture
+def roles() -> Roles:
+    """A platform without people."""
+    return Roles()
+
+
+def test_a_second_profile_of_a_person_is_proposed(roles: Roles) -> None:
+    """Two browsers that were told the same name, birthday and address are proposed as one, across partitions too."""
+    roles.tell("a", ANN)
+    roles.tell("b", ANN | {"firstName": "Anne"}, partition=1)
+    roles.tell("c", {"firstName": "Bob", "lastName": "Underwood", "birthday": "1970-01-01"})
+    roles.settle()
+    (found,) = roles.found()
+    assert (found.a, found.b) == roles.ids("a", "b")
+    assert found.score > 0.99
+
+
+def test_a_change_is_scored_anew(roles: Roles) -> None:
+    """Who turns out to be another is not proposed any more; other events cost no look."""
+    roles.tell("a", ANN)
+    roles.tell("b", ANN)
+    roles.settle()
+    assert len(roles.found()) == 1
+    roles.world.send(track("Product Viewed", anonymous="a"))
+    roles.settle()
+    assert len(roles.found()) == 1
+    roles.tell("b", {"firstName": "Zoe", "birthday": "1999-09-09"})
+    roles.settle()
+    assert roles.found() == roles.found("asked") == []
+
+
+def test_a_merge_ends_a_proposal(roles: Roles) -> None:
+    """Profiles that an identifier joins meanwhile are proposed no longer, and the survivor is matched on."""
+    for each in "abc":
+        roles.tell(each, ANN)
+    roles.settle()
+    assert len(roles.found()) == 3
+    for each in "ab":
+        roles.world.send(identify(anonymous=each, traits={"email": "ann@mail.example"}))
+    roles.settle()
+    (found,) = roles.found()
+    assert (found.a, found.b) == roles.ids("a", "c")
+
+
+def test_two_accounts_wait_for_somebody_and_a_decision_stays(roles: Roles) -> None:
+    """A pair with an account each is asked about; refused once, it stays refused when they change."""
+    roles.tell("a", ANN, user="1")
+    roles.tell("b", ANN, user="2")
+    roles.settle()
+    (found,) = roles.found("asked")
+    roles.proposals.decide(found.a, found.b, "refused", "ann")
+    roles.tell("a", {"phone": "+12125550100"}, user="1")
+    roles.settle()
+    assert roles.found("asked") == roles.found() == []
+    assert len(roles.found("refused")) == 1
+
+
+def test_a_role_that_starts_anew_goes_on(roles: Roles) -> None:
+    """What changed while nobody matched is scored after the start, by whoever starts."""
+    roles.tell("a", ANN)
+    roles.settle()
+    roles.tell("b", ANN)
+    roles.world.fold()
+    roles.start()
+    roles.settle()
+    assert len(roles.found()) == 1
+    before = roles.proposals.cursor()
+    roles.start()
+    roles.settle()
+    assert roles.proposals.cursor() == before
+
+
+def test_who_comes_after_the_effects_are_gone_scores_everybody(roles: Roles) -> None:
+    """Where effects were forgotten that tell of changes, nobody is missed."""
+    roles.tell("a", ANN)
+    roles.settle()
+    roles.tell("b", ANN)
+    roles.world.fold()
+    roles.world.send(track("Product Viewed", anonymous="z"))
+    roles.world.fold()
+    newest = roles.world.state.newest()
+    roles.world.state.trim_effects(newest)
+    roles.start()
+    roles.settle()
+    assert len(roles.found()) == 1
+
+
+def test_weights_are_learnt_once_there_are_enough_people(roles: Roles) -> None:
+    """Before that what is known beforehand serves; afterwards the weights are kept with the proposals."""
+    for n in range(matching.LEARN_FROM):
+        roles.tell(f"x{n}", {"firstName": f"x{n % 37}", "lastName": f"y{n % 101}", "email": f"m{n}@mail.example"})
+    roles.settle()
+    kept = roles.proposals.weights()
+    assert kept is not None
+    learnt = models.decode(kept)
+    assert learnt.records == matching.LEARN_FROM
+    assert learnt != PRIOR
+
+
+def test_incremental_equals_all_at_once(roles: Roles) -> None:
+    """In whatever steps profiles came and changed, the proposals are those of a role that sees them the first time."""
+    steps = [("a", ANN), ("b", ANN | {"lastName": "Lindgern"}), ("c", ANN | {"birthday": "1980-03-02"}),
+             ("b", {"phone": "+12125550100"}), ("d", {"phone": "+12125550100", "lastName": "Lindgren"}),
+             ("a", {"firstName": "Annie"})]  # fmt: skip
+    for anonymous, traits in steps:
+        roles.tell(anonymous, traits)
+        roles.settle()
+    afresh = MemoryProposals(ManualClock(1_000))
+    Matcher(roles.world.state, afresh, 2, Thresholds())
+    for standing in ("sure", "asked"):
+        assert roles.found(standing) == afresh.page(standing, None, 100)
