@@ -1,174 +1,275 @@
-"""What identity costs: looking up identifiers within the step, merging, and a value that a million others come with.
+"""Proof of identity: how well the platform tells people apart, on data whose truth is known.
 
-`python -m bench identity [--quick]`. The step alone is timed, as CPU of this process: views are made beforehand, of
-profiles that are in memory, so that what is measured is resolving, and not the engine that loads.
+`python -m bench identity` or `onefold bench identity`. Each line says what was measured, of which data with which seed,
+and by which rules; `DEFINITIONS` says what the words mean. Whatever is reached is printed as it is.
+
+Deterministic: the platform's own rules, through the real step and the embedded state (`bench.attribution`). With
+probabilistic: besides, the profiles that it left are compared with each other (`bench.matched`), by weights learnt of
+them alone, and the proposals above the threshold of linking are taken. Nothing is tuned to the truth.
 """
 
-import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from random import Random
+from typing import Any, NamedTuple
 
+import msgspec
 from msgspec import structs
 
-from bench.report import Bound, Row
-from onefold.core import pipeline
-from onefold.core.batch import Batch, Incoming, named_by
-from onefold.core.identifiers import finder_of
-from onefold.core.matching import matching_of
-from onefold.core.resolve import resolve
-from onefold.core.run import Run
-from onefold.language.reading.check import checked
-from onefold.language.stream.compile import compile_definitions
-from onefold.language.stream.program import Program
-from onefold.model.changes import Cursor, View
-from onefold.model.definitions import Definitions
-from onefold.model.event import Excerpt
-from onefold.model.identity import IdentifierType, Identity, Policy
-from onefold.model.position import position
-from onefold.model.profile import Profile
+from bench import febrl, pseudopeople_data, splinked
+from bench.attribution import Outcome, Quality, quality, run
+from bench.matched import THRESHOLDS, Matched, match
+from bench.report import Bound, Row, table
+from bench.world.parameters import INDUSTRIES, Parameters, load, noisier, sharing
+from bench.world.simulator import World
+from bench.world.truth import Happening
+from onefold.errors import SettingsError
+from onefold.matching.linking import Linked
+from onefold.matching.measures import Score
+from onefold.matching.measures import measure as measured
+from onefold.matching.record import Record
 from onefold.model.rules import Rules
-from onefold.runtime.heap import without_collector
 
-_NOW_MS = 1_750_000_000_000
-_BATCH = 200
-"""Events whose views are made together, as in folding."""
-_MERGED = 500
-"""Identifiers of each of two profiles that merge."""
-_TYPES = (IdentifierType("user_id", unique=True), IdentifierType("email"), IdentifierType("anonymous_id"))
+SEED = 1
+PEOPLE = 5_000
+"""Of a world; those with other noise or sharing have half of them."""
+RULES = Rules(phone_region="US")
+DEFINITIONS = """\
+record: what a source keeps its events under (an account, a browser, a card, a receipt, a call). It has one owner; those
+  of several people (a family's tablet, a terminal in a shop) are measured by their events alone.
+a record that names: one with an event that carries its owner's account, e-mail, phone or name.
+unified: of the people with two records or more that name them, those whose records are all in one profile.
+exact: of the people with records that name them, those whose records make up one profile with nobody else's in it.
+pairwise precision, recall: over pairs of records, those that name nobody too: of the pairs in one profile, the share of
+  one owner; of the pairs of one owner, the share in one profile. B-cubed: the same for each record, averaged.
+over-merged: a profile with records of two owners; rate: of all profiles with records; events: of all events, those in
+  such profiles.
+attributed: an event whose profile is known as the person who did it, that is, most of its events that name somebody
+  name that person. In time: at the instant of its admission; else at the end. Unknown: the profile names nobody yet.
+FEBRL: pairs of records of one person among all pairs, without a hint which file a record is of."""
 
-
-def program_of(identity: Identity) -> Program:
-    """Definitions that say nothing but this of identity."""
-    return compile_definitions(checked(Definitions(identity=identity)), 1)
-
-
-class People:
-    """The profiles of a state, in memory, folded batch by batch."""
-
-    def __init__(self, identity: Identity) -> None:
-        self._program = program_of(identity)
-        self._rules = Rules(identity=identity)
-        self.finder = finder_of(self._rules)
-        self.owners: dict[str, int] = {}
-        self.profiles: dict[int, Profile] = {}
-        self._offset = 0
-        self.seconds = 0.0
-        self.looked_up = 0
-
-    def take(self, events: Iterable[Excerpt], stage: Callable[[Run, Batch, View], None] = pipeline.step) -> None:
-        """Fold these events in one batch; the time of the step alone is added to `seconds`."""
-        batch = self._batch(events)
-        names = {name for who in named_by(batch.incoming) for name in who.identifiers}
-        owners = {name: self.owners[name] for name in names if name in self.owners}
-        view = View(owners, {owner: self.profiles[owner] for owner in owners.values()}, {})
-        run = Run(0, self._program, self._rules)
-        begin = time.process_time()
-        stage(run, batch, view)
-        self.seconds += time.process_time() - begin
-        self.looked_up += sum(len(each.who.identifiers) for each in batch.incoming)
-        self.owners |= run.moved
-        self.profiles |= run.touched
-        for gone in run.absorbed:
-            self.profiles.pop(gone, None)
-
-    def _batch(self, events: Iterable[Excerpt]) -> Batch:
-        self._offset += 1
-        incoming = [
-            Incoming(event, "s", place, _NOW_MS, _NOW_MS, place.to_bytes(8), self.finder.find(event))
-            for place, event in enumerate(events, start=position(self._offset, 0))
-        ]
-        for each in incoming:
-            each.who = structs.replace(each.who)  # Without the hints of an earlier batch: each is looked up.
-        return Batch(0, Cursor(self._offset), incoming, [])
+UNIFIED = Bound(0.925, 0.97, most=False)
+PRECISION = Bound(0.995, 0.999, most=False)
+OVER_MERGED = Bound(0.005, 0.001)
+CONTROL = Bound(0.1, 0.01)
+FEBRL4 = Bound(0.97, 0.99, most=False)
+A_SECOND = Bound(500, 500, most=False)
 
 
-def only_resolve(run: Run, batch: Batch, view: View) -> None:
-    """Find the profile of each event, and nothing else."""
-    run.see(view)
-    for incoming in batch.incoming:
-        run.at(incoming.position, incoming.received_ms)
-        resolve(run, incoming)
+class Case(NamedTuple):
+    """A world, and the rules that it is folded under."""
+
+    parameters: Parameters
+    seed: int = SEED
+    rules: Rules = RULES
+    policy: str = "default rules"
+    changed: str = ""
+    """How the world is another than its parameter file says."""
+
+    @property
+    def name(self) -> str:
+        """What stands beside each number."""
+        world = self.parameters
+        return f"{world.industry}{self.changed}, {world.people:,} people, seed {self.seed}, {self.policy}"
 
 
-def look_ups(identity: Identity, events: int) -> float:
-    """Identifiers that are looked up in a second of CPU, of people who are known by three each."""
-    people = People(identity)
-    crowd = [_visit(f"u{n}", f"a{n}", f"p{n}@acme.com") for n in range(events // 10)]
-    for some in _batches(crowd):
-        people.take(some)
-    people.seconds, people.looked_up = 0.0, 0
-    for some in _batches([crowd[(7 * n) % len(crowd)] for n in range(events)]):
-        people.take(some, only_resolve)
-    return people.looked_up / people.seconds
+class Found(NamedTuple):
+    """What came of a case."""
+
+    outcome: Outcome
+    matched: Matched
+    deterministic: Quality
+    probabilistic: Quality
 
 
-def one_merge(identity: Identity) -> float:
-    """Milliseconds of one merge of two profiles that have 1,000 identifiers together."""
-    people = People(identity)
-    for owner in ("x@acme.com", "y@acme.com"):
-        for some in _batches([_visit(None, f"{owner}{n}", owner) for n in range(_MERGED - 1)]):
-            people.take(some)
-    people.seconds = 0.0
-    before = len(people.profiles)
-    people.take([Excerpt("identify", traits={"email": "x@acme.com"}, context=_context("y@acme.com"))])
-    assert len(people.profiles) == before - 1
-    return 1000 * people.seconds
-
-
-def one_value(others: int) -> tuple[float, float, int]:
-    """Microseconds of the first and of the last tenth of events that all have one address; how many it joined."""
-    people = People(Identity(types=_TYPES, hot=250))
-    tenths: list[float] = []
-    for tenth in range(10):
-        people.seconds = 0.0
-        for first in range(tenth * others // 10, (tenth + 1) * others // 10, _BATCH):
-            people.take([_visit(None, f"a{n}", "team@acme.com") for n in range(first, first + _BATCH)])
-            if tenth:  # What nobody looks at again is let go of, so that the step is measured and not the memory.
-                _forget(people)
-        tenths.append(1e6 * people.seconds / (others / 10))
-    joined = people.profiles[people.owners["email:team@acme.com"]]
-    return tenths[0], tenths[-1], len(joined.identifiers)
-
-
-def _forget(people: People) -> None:
-    hot = people.owners["email:team@acme.com"]
-    people.profiles = {hot: people.profiles[hot]}
-    people.owners = dict.fromkeys(people.profiles[hot].identifiers, hot)
-
-
-def _visit(user: str | None, anonymous: str, email: str) -> Excerpt:
-    return Excerpt("identify", userId=user, anonymousId=anonymous, traits={"email": email})
-
-
-def _context(email: str) -> Any:
-    from onefold.model.event import Context
-
-    return Context(externalIds=[{"id": email, "type": "email"}])
-
-
-def _batches(events: Sequence[Excerpt]) -> Iterable[Sequence[Excerpt]]:
-    return (events[first : first + _BATCH] for first in range(0, len(events), _BATCH))
+def find(case: Case, happenings: Iterable[Happening] | None = None) -> Found:
+    """Fold the world (or these happenings of it) and match what is left."""
+    outcome = run(World(case.parameters, case.seed).happenings() if happenings is None else happenings, case.rules)
+    matched = match(outcome.records)
+    return Found(outcome, matched, quality(outcome), quality(outcome, matched.linked.people))
 
 
 def measure(*, quick: bool) -> list[Row]:
-    """Look-ups by policy, one merge, and a million others on one value."""
-    events, runs, others = (30_000, 3, 100_000) if quick else (200_000, 5, 1_000_000)
+    """The proof table."""
+    people = PEOPLE // 5 if quick else PEOPLE
     rows: list[Row] = []
-    policies: list[tuple[str, Identity]] = [("as built in", Identity())]
-    named: tuple[Policy, ...] = ("merge-any", "segment", "adobe-graph-linking", "mparticle-profile-conversion")
-    policies += [(policy, Identity(policy, _TYPES if policy != "segment" else (), hot=250)) for policy in named]
-    with without_collector():
-        for label, identity in policies:
-            assert (matching_of(identity) is None) == (label == "as built in")
-            found = [look_ups(identity, events) / 1e3 for _ in range(runs)]
-            what = f"identifiers looked up in the step, {label}, thousands a second of CPU"
-            rows.append(Row(what, "thousand/s", found, Bound(300.0, 300.0, most=False), "", {"events": events}))
-        merges = [one_merge(Identity(types=_TYPES)) for _ in range(runs)]
-        rows.append(
-            Row("one merge of two profiles with 1,000 identifiers", "ms of CPU", merges, Bound(10.0, 10.0), "", {})
-        )
-        first, last, joined = one_value(others)
-        details = {"others": others, "first tenth, us an event": first, "joined": joined}
-        what = f"an event of the last tenth of {others:,} with one address, after it is hot"
-        rows.append(Row(what, "us of CPU", [last], Bound(100.0, 50.0), "", details))
+    for industry in INDUSTRIES:
+        case = Case(_sized(load(industry), people))
+        found = find(case)
+        rows += world_rows(case, found) if industry == "retail" else _short_rows(case, found)
+        if industry == "retail":
+            rows += _optional(partial(_splink_rows, case, found))
+    rows += _varied_rows(_sized(load("retail"), people // 2))
+    rows += _control_rows(_sized(load("retail"), people // 2))
+    rows += _optional(febrl_rows)
+    rows += _optional(_pseudopeople_rows)
     return rows
+
+
+def _optional(rows: Callable[[], Iterable[Row]]) -> list[Row]:
+    """These rows, or none where a package is missing that they need."""
+    try:
+        return list(rows())
+    except SettingsError as error:
+        sys.stderr.write(f"left out: {error}\n")
+        return []
+
+
+def _sized(parameters: Parameters, people: int) -> Parameters:
+    return msgspec.structs.replace(parameters, people=people)
+
+
+def world_rows(case: Case, found: Found) -> list[Row]:
+    """Everything that is measured of one world."""
+    rows = []
+    for rules, its in (("deterministic", found.deterministic), ("with probabilistic", found.probabilistic)):
+        where, bound = f"{case.name}, {rules}", rules != "deterministic"
+        everything, named = its.everything, its.named
+        rows += [
+            _row(f"unified: {where}", named.unified, UNIFIED if bound else None, _details(case, found)),
+            _row(f"exact: {where}", named.exact),
+            _row(f"pairwise precision: {where}", everything.pairwise.precision, PRECISION),
+            _row(f"pairwise recall: {where}", everything.pairwise.recall),
+            _row(f"pairwise F1: {where}", everything.pairwise.f1),
+            _row(f"B-cubed precision: {where}", everything.bcubed.precision),
+            _row(f"B-cubed recall: {where}", everything.bcubed.recall),
+            _row(f"B-cubed F1: {where}", everything.bcubed.f1),
+            _row(f"over-merged profiles: {where}", everything.over_merged),
+            _row(f"events in over-merged profiles: {where}", everything.over_merged_mass, OVER_MERGED),
+            _row(f"attributed to the right person at the end: {where}", its.attribution.right),
+            _row(f"attributed to a wrong person at the end: {where}", its.attribution.wrong),
+        ]
+    for n, tenth in enumerate(found.outcome.in_time, start=1):
+        if n in (1, 5, 10):
+            what = f"attributed to the right person in time, tenth {n} of 10 of the events: {case.name}, deterministic"
+            rows.append(_row(what, tenth.right, None, tenth._asdict()))
+    rows.append(
+        Row(f"profiles put and scored one by one: {case.name}", "a second of CPU", [found.matched.a_second], A_SECOND)
+    )
+    return rows
+
+
+def _short_rows(case: Case, found: Found) -> Iterator[Row]:
+    """The four figures of a world that are promised."""
+    for rules, its in (("deterministic", found.deterministic), ("with probabilistic", found.probabilistic)):
+        where, bound = f"{case.name}, {rules}", rules != "deterministic"
+        yield _row(f"unified: {where}", its.named.unified, UNIFIED if bound else None, _details(case, found))
+        yield _row(f"pairwise precision: {where}", its.everything.pairwise.precision, PRECISION)
+        yield _row(f"events in over-merged profiles: {where}", its.everything.over_merged_mass, OVER_MERGED)
+
+
+def _varied_rows(parameters: Parameters) -> Iterator[Row]:
+    """By noise, and by how much is done on devices of several people."""
+    for label, change in (("errors", noisier), ("shared devices", sharing)):
+        for factor in (0, 2, 4):
+            case = Case(change(parameters, factor), changed=f" with {factor} times the {label}")
+            for row in _short_rows(case, find(case)):
+                row.bound = None  # what is promised, is promised of the world as it is
+                yield row
+
+
+def _control_rows(parameters: Parameters) -> Iterator[Row]:
+    """The negative control: the same world with its anonymous ids dealt out anew has to fail visibly."""
+    case = Case(parameters, changed=" with shuffled identifiers")
+    found = find(case, shuffled(World(parameters).happenings(), SEED))
+    its = found.deterministic.everything
+    yield _row(f"control, to fail visibly: pairwise precision: {case.name}", its.pairwise.precision, CONTROL)
+    yield _row(f"control, to fail visibly: events in over-merged profiles: {case.name}", its.over_merged_mass)
+
+
+def shuffled(happenings: Iterable[Happening], seed: int) -> list[Happening]:
+    """The same events with their anonymous ids dealt out anew."""
+    found = list(happenings)
+    ids = [each.event.get("anonymousId") for each in found]
+    Random(seed).shuffle(ids)
+    return [
+        each if anonymous is None or "anonymousId" not in each.event
+        else Happening(each.at_ms, each.event | {"anonymousId": anonymous}, each.truth)
+        for each, anonymous in zip(found, ids, strict=True)
+    ]  # fmt: skip
+
+
+def _splink_rows(case: Case, found: Found) -> Iterator[Row]:
+    """Splink on the profiles that the deterministic rules left, linked from the same score on, as ours are."""
+    records = {profile: record for profile, record in found.outcome.records.items() if record.tells()}
+    splink = splinked.match(records, THRESHOLDS.link)
+    its, where = quality(found.outcome, splink.linked.people), f"{case.name}, Splink instead of ours"
+    details = {
+        "records": len(records), "linked": splink.linked.taken, "refused": splink.linked.refused,
+        "learning_s": splink.learning_s, "scoring_s": splink.scoring_s, "our_learning_s": found.matched.learning_s,
+    }  # fmt: skip
+    yield _row(f"unified: {where}", its.named.unified, None, details)
+    yield _row(f"pairwise precision: {where}", its.everything.pairwise.precision)
+    yield _row(f"events in over-merged profiles: {where}", its.everything.over_merged_mass)
+
+
+def febrl_rows() -> Iterator[Row]:
+    """FEBRL's four data sets, as one heap of records each."""
+    for number in (1, 2, 3, 4):
+        data = febrl.load(number)
+        records = dict(enumerate(data.records))
+        bound = FEBRL4 if number == 4 else None
+        yield _pairs_row(f"FEBRL{number}, F1", data.entities, records, bound)
+        if number == 4:
+            bare = {n: structs.replace(record, numbers=()) for n, record in records.items()}
+            yield _pairs_row("FEBRL4 without its number of social security, F1", data.entities, bare)
+            splink = partial(_splink_pairs_row, "FEBRL4, F1", data.entities, records)
+            yield from _optional(splink)
+
+
+def _pseudopeople_rows() -> Iterator[Row]:
+    """A census and a year's tax forms of one town, as one heap of records."""
+    sample = pseudopeople_data.load()
+    records = dict(enumerate(sample.records))
+    what = f"pseudopeople, census and tax forms, seed {pseudopeople_data.SEED}, F1"
+    yield _pairs_row(what, sample.people, records)
+    yield from _optional(partial(_splink_pairs_row, what, sample.people, records))
+
+
+def _pairs_row(what: str, people: Sequence[str], records: dict[int, Record], bound: Bound | None = None) -> Row:
+    found = match(records)
+    score = score_of(people, found.linked)
+    details = {
+        "precision": score.precision, "recall": score.recall, "records": len(records),
+        "learning_s": found.learning_s, "profiles_a_second_of_cpu": found.a_second,
+    }  # fmt: skip
+    return _row(f"{what}: weights learnt of its records alone", score.f1, bound, details)
+
+
+def _splink_pairs_row(what: str, people: Sequence[str], records: dict[int, Record]) -> Iterator[Row]:
+    found = splinked.match(records, THRESHOLDS.link)
+    score = score_of(people, found.linked)
+    details = {
+        "precision": score.precision, "recall": score.recall, "records": len(records),
+        "learning_s": found.learning_s, "scoring_s": found.scoring_s,
+    }  # fmt: skip
+    yield _row(f"{what}: Splink", score.f1, None, details)
+
+
+def score_of(people: Sequence[str], linked: Linked) -> Score:
+    """Pairwise precision and recall of what was linked."""
+    truth = dict(enumerate(people))
+    return measured(truth, {n: linked.people.get(n, n) for n in truth}).pairwise
+
+
+def _row(what: str, value: float, bound: Bound | None = None, details: Mapping[str, Any] | None = None) -> Row:
+    return Row(what, "share", [value], bound, "", dict(details or {}))
+
+
+def _details(case: Case, found: Found) -> dict[str, object]:
+    outcome, linked = found.outcome, found.matched.linked
+    return {
+        "people": case.parameters.people, "days": case.parameters.days, "events": len(outcome.done),
+        "records": len(outcome.owners), "records_that_name": len(outcome.naming), "profiles": len(outcome.events),
+        "proposals": len(found.matched.proposals), "linked": linked.taken, "refused": linked.refused,
+        "asked": sum(each.ask for each in found.matched.proposals), "learning_s": found.matched.learning_s,
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a fifth of the people")
+    given = parser.parse_args()
+    sys.stdout.write(table(measure(quick=given.quick)) + "\n\n" + DEFINITIONS + "\n")

@@ -110,4 +110,6 @@ def machine() -> dict[str, Any]:
 def _number(value: float) -> str:
     if value == 0 or abs(value) >= 1_000:
         return f"{value:,.0f}"
+    if 0.99 <= value < 1:
+        return f"{value:.5f}"  # of a share that is nearly all, what is missing is the news
     return f"{value:.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"

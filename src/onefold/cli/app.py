@@ -13,9 +13,9 @@ from onefold.cli.printing import err, print_error
 from onefold.errors import OnefoldError
 
 VERBS = (
-    "serve", "collect", "worker", "deliver", "history", "match", "api", "demo", "check", "preview", "apply",
-    "backfill", "versions", "rollback", "shadow", "identity", "events", "profile", "accounts", "why", "audience", "query",
-    "deliveries", "replay", "backup", "keys", "sources", "doctor", "bench",
+    "serve", "collect", "worker", "deliver", "history", "match", "api", "demo", "check", "preview", "apply", "backfill",
+    "versions", "rollback", "shadow", "identity", "events", "profile", "accounts", "why", "audience", "query",
+    "quarantine", "deliveries", "replay", "backup", "keys", "sources", "doctor", "bench",
 )  # fmt: skip
 """Each is a module beside this one, loaded only when it is wanted: a command should answer at once."""
 

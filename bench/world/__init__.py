@@ -1,0 +1,1 @@
+"""A simulated world of people whose events are known to be theirs: who did it, of which household, on which device."""
