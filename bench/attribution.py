@@ -2,8 +2,8 @@
 
 Events are folded by the worker's own code into the embedded state on disk, some thousand at a time, in order of time;
 what the platform said of each is read from its effects. Two things are measured. *Clustering*: a record is what a
-source keeps its events under (an account, a browser, a card, a receipt, a call); each has one owner, but for those that
-several people use, which are left out. *Attribution*: at the instant an event was admitted, was its profile known as
+source keeps its events under (an account, a browser, a card, a receipt, a call). Its owner is whose account or card it
+is, and of a browser whoever has used it; those that several people have used are left out. *Attribution*: at the instant an event was admitted, was its profile known as
 the person who did it? A profile is known as the person whom most of its events so far have named.
 """
 
@@ -145,14 +145,14 @@ class _Course:
     def _note(self, happening: Happening) -> None:
         """The records that an event belongs to: its source's, and the account that it was done with."""
         truth, user = happening.truth, happening.event.get("userId")
-        records = {truth.record: truth.owner}
+        records = {truth.record: truth.person}
         if user is not None and truth.says != NOBODY:
             records[f"user_id:{user}"] = truth.says
         for record, owner in records.items():
-            if owner != NOBODY:
-                self._owners[record] = owner
-                if truth.says == owner:
-                    self._naming.add(record)
+            if self._owners.setdefault(record, owner) != owner:
+                self._owners[record] = NOBODY
+            if owner != NOBODY and truth.says == owner:
+                self._naming.add(record)
 
     def _fold(self) -> None:
         self._platform.fold()
@@ -182,19 +182,20 @@ class _Course:
 
     def _outcome(self) -> Outcome:
         assert not self._truths, f"{len(self._truths)} events were not admitted"
+        owners = {record: owner for record, owner in self._owners.items() if owner != NOBODY}
         state = self._platform.state
-        owned = state.owners([one for record in self._owners if (one := self._spelled(record)) is not None])
+        owned = state.owners([one for record in owners if (one := self._spelled(record)) is not None])
         nobody = -1
         found = {}
-        for record in self._owners:
+        for record in owners:
             profile = owned.get(self._spelled(record) or "")
             found[record] = nobody if profile is None else profile
             nobody -= profile is None
         done = [(self._survivor(p), person) for p, person in zip(self._profiles, self._persons, strict=True)]
         tenth = -(-len(self._verdicts) // 10) or 1
         return Outcome(
-            owners=self._owners,
-            naming=frozenset(self._naming),
+            owners=owners,
+            naming=frozenset(self._naming & owners.keys()),
             found=found,
             events=Counter(profile for profile, _ in done),
             known=dict(self._known),

@@ -152,6 +152,12 @@ def noisier(parameters: Parameters, factor: float) -> Parameters:
     return msgspec.structs.replace(parameters, errors=changed)
 
 
+def apart(parameters: Parameters) -> Parameters:
+    """The same world with nobody who gives a partner's e-mail or the household's phone as their own."""
+    changed = msgspec.structs.replace(parameters.households, one_email=0.0, landline=0.0)
+    return msgspec.structs.replace(parameters, households=changed)
+
+
 def sharing(parameters: Parameters, factor: float) -> Parameters:
     """The same world with so many times as much done on shared tablets, terminals and others' devices."""
     devices = parameters.devices

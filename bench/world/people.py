@@ -106,21 +106,25 @@ class _Settlement:
         chance, figures = self._chance, self._parameters.households
         size = 1 + chance.choices(range(len(figures.sizes)), figures.sizes)[0]
         name = FAMILY_NAMES.draw(chance)
-        people = [self._person(number, first + n, n, name) for n in range(size)]
+        people: list[Person] = []
+        for n in range(size):
+            after = people[0].given if n >= 2 and chance.random() < figures.namesakes else ""
+            people.append(self._person(number, (first, n), name, after))
         if size > 1 and chance.random() < figures.one_email:
             people[1].emails = list(people[0].emails)
-        for child in people[2:]:
-            if chance.random() < figures.namesakes:
-                child.given, child.family = people[0].given, people[0].family
         days = [0, *([chance.randrange(1, self._parameters.days)] if self._happens(figures.moves_a_year) else [])]
         landline = self._phone() if chance.random() < figures.landline else ""
         return Household(number, people, [(day, self._address()) for day in days], landline)
 
-    def _person(self, household: int, number: int, place: int, name: str) -> Person:
+    def _person(self, household: int, at_place: tuple[int, int], name: str, after: str) -> Person:
+        """The household's first person's number, and the place in it; `after`: the given name of whom it is named after."""
         chance, changes = self._chance, self._parameters.contacts
+        first, place = at_place
         adult = place < 2
-        given = GIVEN_NAMES[(place + (chance.random() < 0.1)) % 2 if adult else chance.randrange(2)].draw(chance)
-        shared = place == 0 or chance.random() < self._parameters.households.one_family_name
+        given = after or GIVEN_NAMES[(place + (chance.random() < 0.1)) % 2 if adult else chance.randrange(2)].draw(
+            chance
+        )
+        shared = place == 0 or bool(after) or chance.random() < self._parameters.households.one_family_name
         family = name if shared else FAMILY_NAMES.draw(chance)
         year = chance.randrange(1944, 2004) if adult else chance.randrange(2004, 2012)
         born = f"{year}-{chance.randrange(1, 13):02}-{chance.randrange(1, 29):02}"
@@ -133,7 +137,7 @@ class _Settlement:
         if self._happens(changes.phone_changes_a_year):
             phones.append(Since(self._some_day(), self._phone()))
         activity = chance.lognormvariate(0, self._parameters.visits.spread)
-        return Person(number, household, given, families, born, emails, phones, activity, adult)
+        return Person(first + place, household, given, families, born, emails, phones, activity, adult)
 
     def _happens(self, a_year: float) -> bool:
         return self._chance.random() < a_year * self._parameters.days / 365
