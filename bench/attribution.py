@@ -3,8 +3,9 @@
 Events are folded by the worker's own code into the embedded state on disk, some thousand at a time, in order of time;
 what the platform said of each is read from its effects. Two things are measured. *Clustering*: a record is what a
 source keeps its events under (an account, a browser, a card, a receipt, a call). Its owner is whose account or card it
-is, and of a browser whoever has used it; those that several people have used are left out. *Attribution*: at the instant an event was admitted, was its profile known as
-the person who did it? A profile is known as the person whom most of its events so far have named.
+is, and of a browser whoever has used it; those that several people have used are left out. *Attribution*: at the
+instant an event was admitted, was its profile known as the person who did it? A profile is known as the person whom
+most of its events so far have named.
 """
 
 import tempfile
@@ -63,6 +64,13 @@ class Outcome(NamedTuple):
     """At the instant of each event, over the time in ten parts of as many events each."""
     records: dict[int, Record]
     """Profile → what is known to compare it by."""
+
+    def persons(self) -> dict[int, int]:
+        """Profile → whose most of its records are; those without a record are left out."""
+        table: defaultdict[int, Counter[int]] = defaultdict(Counter)
+        for record, owner in self.owners.items():
+            table[self.found[record]][owner] += 1
+        return {profile: _most(owners) for profile, owners in table.items()}
 
 
 class Quality(NamedTuple):

@@ -20,12 +20,13 @@ from msgspec import structs
 
 from bench import febrl, pseudopeople_data, splinked
 from bench.attribution import Outcome, Quality, quality, run
-from bench.matched import THRESHOLDS, Matched, match
+from bench.matched import THRESHOLDS, Matched, housed, match
 from bench.report import Bound, Row, table
 from bench.world.parameters import INDUSTRIES, Parameters, apart, load, noisier, sharing
 from bench.world.simulator import World
 from bench.world.truth import Happening
 from onefold.errors import SettingsError
+from onefold.matching.learning import learn
 from onefold.matching.linking import Linked
 from onefold.matching.measures import Score
 from onefold.matching.measures import measure as measured
@@ -49,6 +50,7 @@ over-merged: a profile with records of two owners; rate: of all profiles with re
   such profiles.
 attributed: an event whose profile is known as the person who did it, that is, most of its events that name somebody
   name that person. In time: at the instant of its admission; else at the end. Unknown: the profile names nobody yet.
+households: profiles with an address, grouped by who lives together; of a profile, B-cubed over its household.
 FEBRL: pairs of records of one person among all pairs, without a hint which file a record is of."""
 
 UNIFIED = Bound(0.925, 0.97, most=False)
@@ -101,6 +103,7 @@ def measure(*, quick: bool) -> list[Row]:
         found = find(case)
         rows += world_rows(case, found) if industry == "retail" else _short_rows(case, found)
         if industry == "retail":
+            rows += _household_rows(case, found)
             rows += _optional(partial(_splink_rows, case, found))
     rows += _varied_rows(_sized(load("retail"), people // 4))
     rows += _control_rows(_sized(load("retail"), people // 4))
@@ -150,6 +153,22 @@ def world_rows(case: Case, found: Found) -> list[Row]:
         Row(f"profiles put and scored one by one: {case.name}", "a second of CPU", [found.matched.a_second], A_SECOND)
     )
     return rows
+
+
+def _household_rows(case: Case, found: Found) -> Iterator[Row]:
+    """Households, as a graph over the profiles that have an address."""
+    people = World(case.parameters, case.seed).households
+    homes = {person.number: household.number for household in people for person in household.people}
+    owners = found.outcome.persons()
+    records = {profile: record for profile, record in found.outcome.records.items() if profile in owners}
+    truth = {profile: homes[person] for profile, person in owners.items()}
+    yield _households_row(case.name, truth, housed(records, found.matched.weights))
+
+
+def _households_row(where: str, truth: Mapping[int, Any], found: dict[int, int]) -> Row:
+    score = measured({profile: truth[profile] for profile in found}, found).bcubed
+    details = {"precision": score.precision, "recall": score.recall, "profiles": len(found)}
+    return _row(f"households, B-cubed F1: {where}", score.f1, None, details)
 
 
 def _short_rows(case: Case, found: Found) -> Iterator[Row]:
@@ -231,6 +250,8 @@ def _pseudopeople_rows() -> Iterator[Row]:
     what = f"pseudopeople, census and tax forms, seed {pseudopeople_data.SEED}, F1"
     yield _pairs_row(what, sample.people, records)
     yield from _optional(partial(_splink_pairs_row, what, sample.people, records))
+    found = housed(records, learn(list(records.values())))
+    yield _households_row("pseudopeople, group quarters included", dict(enumerate(sample.households)), found)
 
 
 def _pairs_row(what: str, people: Sequence[str], records: dict[int, Record], bound: Bound | None = None) -> Row:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from onefold.matching.households import households
 from onefold.matching.index import Index, Thresholds
 from onefold.matching.learning import learn
 from onefold.matching.linking import Linked, link
@@ -23,6 +24,15 @@ class Matched(NamedTuple):
     learning_s: float
     a_second: float
     """Profiles that know something to compare by, put into the index and scored against their candidates; of CPU."""
+
+
+def housed(records: Mapping[int, Record], weights: Weights) -> dict[int, int]:
+    """Each record that has an address → its household."""
+    index = Index()
+    for profile, record in records.items():
+        if record.street:
+            index.put(profile, record)
+    return households(index, Scorer(weights))
 
 
 def match(

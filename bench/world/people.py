@@ -117,7 +117,7 @@ class _Settlement:
         return Household(number, people, [(day, self._address()) for day in days], landline)
 
     def _person(self, household: int, at_place: tuple[int, int], name: str, after: str) -> Person:
-        """The household's first person's number, and the place in it; `after`: the given name of whom it is named after."""
+        """`at_place`: the number of the household's first person, and the place after; `after`: the name it bears."""
         chance, changes = self._chance, self._parameters.contacts
         first, place = at_place
         adult = place < 2
