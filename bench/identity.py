@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import structs
 
-from bench import febrl, pseudopeople_data, splinked
+from bench import febrl, pseudopeople_data, resolving, splinked
 from bench.attribution import Outcome, Quality, quality, run
 from bench.matched import THRESHOLDS, Matched, housed, match
 from bench.report import Bound, Row, table
@@ -97,7 +97,7 @@ def find(case: Case, happenings: Iterable[Happening] | None = None) -> Found:
 def measure(*, quick: bool) -> list[Row]:
     """The proof table."""
     people = PEOPLE // 4 if quick else PEOPLE
-    rows: list[Row] = []
+    rows = resolving.measure(quick=quick)
     for industry in INDUSTRIES:
         case = Case(_sized(load(industry), people))
         found = find(case)
