@@ -1,7 +1,7 @@
 """What identity costs: looking up identifiers within the step, merging, and a value that a million others come with.
 
-`python -m bench identity [--quick]` has these rows first. The step alone is timed, as CPU of this process: views are made beforehand, of
-profiles that are in memory, so that what is measured is resolving, and not the engine that loads.
+`python -m bench identity [--quick]` has these rows first. The step alone is timed, as CPU of this process: views are
+made beforehand, of profiles that are in memory, so that what is measured is resolving, and not the engine that loads.
 """
 
 import time

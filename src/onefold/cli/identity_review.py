@@ -11,6 +11,7 @@ import typer
 from onefold.cli import opening
 from onefold.cli.options import AsJson, Data, Limit, settings
 from onefold.cli.printing import instant, out, plain, print_json, table
+from onefold.clock import SystemClock
 from onefold.errors import InvalidRequest, NotFoundError
 from onefold.matching import weights as models
 from onefold.matching.comparing import COMPARISONS
@@ -18,10 +19,12 @@ from onefold.matching.learning import PRIOR, learn
 from onefold.matching.record import Record, of_profile
 from onefold.matching.weights import SAME, STRANGER, Scorer, Weights
 from onefold.model import profile as profiles
+from onefold.model.entry import Linked
 from onefold.model.position import parse, show
 from onefold.model.proposal import JUDGEMENTS, Judgement, KeptProposal
 from onefold.ports import Proposals, State
 from onefold.runtime.matching import LEARN_FROM, LEARN_MAX, people
+from onefold.runtime.saying import say
 
 _review = typer.Typer(help="Proposed links: list, accept, refuse.", no_args_is_help=True)
 
@@ -82,7 +85,7 @@ def list_proposals(
 
 @_review.command("accept")
 def accept(a: First, b: Second, data: Data = None, *, as_json: AsJson = False) -> None:
-    """Say that two profiles are one person.
+    """Say that two profiles are one person: they merge, by an entry of the log, as by `onefold identity link`.
 
     Examples:
 
@@ -93,7 +96,7 @@ def accept(a: First, b: Second, data: Data = None, *, as_json: AsJson = False) -
 
 @_review.command("refuse")
 def refuse(a: First, b: Second, data: Data = None, *, as_json: AsJson = False) -> None:
-    """Say that two profiles are two people; they are not proposed again.
+    """Say that two profiles are two people: they are not proposed again, and nothing that events show joins them.
 
     Examples:
 
@@ -131,14 +134,26 @@ def relearn(data: Data = None, *, as_json: AsJson = False) -> None:
     out.print(f"[dim]learnt of {found.records:,} records[/]")
 
 
-def _decide(data: Path | None, a: str, b: str, standing: Judgement, *, as_json: bool) -> None:
-    one, other = _number(a), _number(b)
-    with _opened(data) as opened:
-        decided = opened.proposals.decide(one, other, standing, getpass.getuser())
+def _decide(data: Path | None, a: str, b: str, judgement: Judgement, *, as_json: bool) -> None:
+    """Keep the decision, then write it into the log; done again, it is written again."""
+    one, other, by, clock = _number(a), _number(b), getpass.getuser(), SystemClock()
+    with _opened(data) as opened, closing(opening.place(settings(data)).log_writer(clock)) as writer:
+        decided = opened.proposals.decide(one, other, judgement, by)
+        said = Linked(0, _name(opened.state, one), _name(opened.state, other), by, judgement == "refused")
+        say(opened.state, writer, opened.state.rules(opened.state.cursor(0).rules), clock, said)
     if as_json:
         print_json(decided)
     else:
-        out.print(f"[green]✓[/] {standing}: {show(decided.a)} and {show(decided.b)}, {instant(decided.at_ms)}")
+        out.print(f"[green]✓[/] {judgement}: {show(decided.a)} and {show(decided.b)}, {instant(decided.at_ms)}")
+
+
+def _name(state: State, profile: int) -> str:
+    """An identifier of a profile. Raises `NotFoundError` where there is none any more."""
+    data = state.profile(profile)
+    identifiers = {} if data is None else profiles.decode(data).identifiers
+    if not identifiers:
+        raise NotFoundError(f"there is no profile {show(profile)} any more")
+    return next(iter(identifiers))
 
 
 @contextmanager
