@@ -82,11 +82,12 @@ def _hold(seed: int, seeded: Seeded) -> None:
     definitions = seeded.definitions()
     if checked(definitions).problems:
         return
-    world = World(definitions)
+    world = World()
+    world.now_ms = seeded.start_ms
     if seed % 3 == 0:
         shared = compile_definitions(checked(definitions), definitions.version, parts_max=0)
         world.folding._programs._programs[definitions.version] = shared
-    world.now_ms = seeded.start_ms
+    world.define(definitions)
     world.fold()
     history: list[Occurrence] = []
     for now_ms, occurrence in seeded.history():
