@@ -9,7 +9,6 @@ to know of each event that they mention, and over it `values`, one row for each 
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
@@ -38,6 +37,7 @@ from onefold.language.sql.columns import (
 )
 from onefold.language.sql.expressions import Among, EventScope, ProfileScope
 from onefold.language.sql.functions import SqlFunction
+from onefold.language.sql.moments import as_of, times
 from onefold.language.sql.needed import references
 from onefold.language.sql.tallies import distinct
 from onefold.language.sql.windows import Instants, Window
@@ -372,7 +372,7 @@ class _Compiler:
         if given.mentioned_only and slots:
             people = {"people": f"SELECT *, {_NOBODY} FROM (SELECT DISTINCT {KEYS} FROM moments)"}
         else:
-            parts["seen"] = _as_of(instants, given.events, "e.now_ms, e.at_ms")
+            parts["seen"] = as_of(instants, given.events, "e.now_ms, e.at_ms")
             people = {"people": f"SELECT {KEYS}, {_SEEN} FROM seen GROUP BY {KEYS}"}
         joined = f"SELECT *{self._unused(slots)} FROM people"
         joined += "".join(f" LEFT JOIN {each} USING ({KEYS})" for each in grouped)
@@ -389,7 +389,7 @@ class _Compiler:
         """The relation `moments`: each event at each instant at which it matters."""
         columns = ", ".join(["e.* EXCLUDE (profile, received_ms)", *(f"i.{each}" for each in self._instants.columns())])
         join = "" if self._instants.plain else " JOIN instants i ON i.now_ms = e.now_ms"
-        moments = _as_of(instants, picked, columns, _until(slots), join)
+        moments = as_of(instants, picked, columns, _until(slots), join)
         theirs = self._instants.theirs()
         if not any(slot.window.span in theirs for slot in slots):
             return {"moments": moments}
@@ -419,9 +419,9 @@ class _Compiler:
 
     def looks(self, instants: Sequence[int], given: Given) -> str:
         """See `SqlPlan.looks`."""
-        times = _PYTHON_TIMES if self.functions else 1
+        each = _PYTHON_TIMES if self.functions else 1
         counted = " + ".join(
-            f"({slot.condition})::INTEGER * {slot.weight * times} * {_times(instants, _until([slot]))}"
+            f"({slot.condition})::INTEGER * {slot.weight * each} * {times(instants, _until([slot]))}"
             for slot in self._slots(given.only)
         )
         return f"SELECT coalesce(sum({counted or '0'}), 0)::BIGINT FROM {given.picked}"
@@ -543,44 +543,6 @@ def _roots(instants: Sequence[int], among: Instants, merges: str) -> dict[str, s
         ),
         "roots": "SELECT now_ms, profile, arg_max(person, steps) AS person FROM chain GROUP BY now_ms, profile",
     }
-
-
-def _as_of(instants: Sequence[int], relation: str, columns: str, until: str = "", join: str = "") -> str:
-    """The rows of a relation of events that had arrived by each instant, with whose they were then.
-
-    `until`: when a row ceases to matter, if it does: most rows of a window are gone at most instants.
-    """
-    if len(instants) == 1:
-        matters = f" AND {until} > {instants[0]}" if until else ""
-        rows = f"SELECT {instants[0]}::BIGINT AS now_ms, * FROM {relation} WHERE received_ms <= {instants[0]}{matters}"
-    else:
-        then = _then(instants, until)
-        where = f" WHERE {until} > {min(instants)}" if until else ""
-        rows = f"SELECT unnest({then}) AS now_ms, * FROM {relation}{where}"
-    return (
-        f"SELECT coalesce(r.person, e.profile) AS person, {columns} FROM ({rows}) e "
-        f"LEFT JOIN roots r ON r.profile = e.profile AND r.now_ms = e.now_ms{join}"
-    )
-
-
-def _then(instants: Sequence[int], until: str) -> str:
-    """The list of the instants at which an event matters."""
-    first, last = instants[0], instants[-1]
-    step = instants[1] - first
-    if step > 0 and all(after - before == step for before, after in pairwise(instants)):
-        since = f"{first} + {step} * greatest(0, (received_ms - {first} + {step - 1}) // {step})"
-        end = f"least({until}, {last + 1})" if until else f"{last + 1}"
-        return f"range(({since})::BIGINT, ({end})::BIGINT, {step}::BIGINT)"
-    matters = f" AND t < {until}" if until else ""
-    return f"list_filter({windows.listed(instants)}, lambda t: t >= received_ms{matters})"
-
-
-def _times(instants: Sequence[int], until: str) -> str:
-    """At about how many of these instants, which are in order, an event matters."""
-    first, last = instants[0], instants[-1]
-    end = f"least({until}, {last + 1})" if until else f"{last + 1}"
-    share = f"({end} - greatest(received_ms, {first})) / {max(1, last - first)}"
-    return f"ceil(greatest(0, {share}) * {len(instants)})"
 
 
 def _reach(slots: Iterable[Slot]) -> dict[str, int | None]:
