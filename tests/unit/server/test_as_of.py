@@ -1,6 +1,7 @@
 """`as_of` over the API: people and audiences as they were, and refusals that say why there is no answer."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -70,11 +71,14 @@ def client(world: World, history: MemoryHistory, tmp_path_factory: pytest.TempPa
         yield client
 
 
-def _client(world: World, path: Path, **changed: Any) -> Any:
+@contextmanager
+def _client(world: World, path: Path, **changed: Any) -> Iterator[fakes.Client]:
+    """The definitions are the second version: the fakes have one of their own."""
     catalog = Place.open(Settings(data=path / "catalog")).catalog(ManualClock(START_MS))
-    catalog.save_definitions(DEFINITIONS, "ann")
     parts = {"log": world.reader, "state": world.state, "clock": ManualClock(NOW_MS), "catalog": catalog}
-    return fakes.client(path, **(parts | changed))
+    with fakes.client(path, **(parts | changed)) as client:
+        catalog.save_definitions(DEFINITIONS, "ann")
+        yield client
 
 
 def _ask(client: fakes.Client, path: str, at_ms: int, **more: str) -> Any:
@@ -163,7 +167,7 @@ def test_an_answer_of_then_is_explained(client: fakes.Client) -> None:
         ("profiles/user_id:ann", "as_of=2023-11-14", 404, "nobody had this identifier then: it was first seen at 2023"),
         ("profiles/user_id:bob", "as_of=1h", 404, "there is no such profile"),
         ("audiences/buyers", "as_of=2023-11-14", 404, "there was no such audience then, in version 0"),
-        ("audiences/other/members", "as_of=1h", 404, "there was no such audience then, in version 1"),
+        ("audiences/other/members", "as_of=1h", 404, "there was no such audience then, in version 2"),
         ("audiences/buyers@shadow/members", "as_of=1h", 400, "what runs in shadow is told to nobody"),
         ("audiences/buyers/members", "as_of=10y", 400, "'10y' is neither a time"),
     ],
