@@ -193,6 +193,7 @@ def test_a_gzip_bomb_is_judged_while_it_inflates() -> None:
         (gzip.compress(b'{"batch":[%b]}' % GOOD) + b"junk", "not what Content-Encoding says"),
         (b"", "cut short"),
     ],
+    ids=["cut", "none", "junk behind", "empty"],
 )
 def test_damaged_compression_is_refused(body: bytes, said: str) -> None:
     """A compressed body that is cut, damaged or followed by other bytes: 400."""
