@@ -43,7 +43,12 @@ def people_with(
 
 
 def _valued(names: Collection[str], values: Collection[str | None]) -> dict[str, Any]:
-    return {name: _decode(value) for name, value in zip(names, values, strict=True) if value is not None}
+    return {name: _whole(_decode(value)) for name, value in zip(names, values, strict=True) if value is not None}
+
+
+def _whole(value: Any) -> Any:
+    """A whole number without a point, as profiles show it; to SQL every number is a DOUBLE."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def sample(person: int, traits: dict[str, Any], names: Collection[str]) -> Person:

@@ -73,7 +73,7 @@ def test_overlaps_traits_and_samples() -> None:
     rich = next(one for one in _ask(samples=3).audiences if one.name == "rich")
     assert [(one.audience, one.people) for one in rich.overlaps] == [("anyone", 13), ("recent", 13)]
     assert len(rich.samples) == 3
-    assert all(one.traits == {"spent": 110} for one in rich.samples)
+    assert all(repr(one.traits) == "{'spent': 110}" for one in rich.samples)
     assert rich.traits == ["spent"]
 
 
