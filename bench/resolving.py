@@ -14,8 +14,8 @@ from bench.report import Bound, Row
 from onefold.core import pipeline
 from onefold.core.batch import Batch, Incoming, named_by
 from onefold.core.identifiers import finder_of
-from onefold.core.matching import matching_of
 from onefold.core.resolve import resolve
+from onefold.core.rulebook import rulebook_of
 from onefold.core.run import Run
 from onefold.language.reading.check import checked
 from onefold.language.stream.compile import compile_definitions
@@ -159,7 +159,7 @@ def measure(*, quick: bool) -> list[Row]:
     policies += [(policy, Identity(policy, _TYPES if policy != "segment" else (), hot=250)) for policy in named]
     with without_collector():
         for label, identity in policies:
-            assert (matching_of(identity) is None) == (label == "as built in")
+            assert (rulebook_of(identity) is None) == (label == "as built in")
             found = [look_ups(identity, events) / 1e3 for _ in range(runs)]
             what = f"identifiers looked up in the step, {label}, thousands a second of CPU"
             rows.append(Row(what, "thousand/s", found, Bound(300.0, 300.0, most=False), "", {"events": events}))

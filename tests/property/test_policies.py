@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from onefold.core.matching import matching_of, namespace
+from onefold.core.rulebook import namespace, rulebook_of
 from onefold.limits import HOUR_MS
 from onefold.model.changes import Changes
 from onefold.model.definitions import Definitions
@@ -82,8 +82,8 @@ def lived(
 
 def closes(world: World, policy: Policy) -> None:
     """Whoever has an identifier is found by it, and by nobody else's; nobody has two values of a unique type."""
-    matching = matching_of(identity(policy))
-    assert matching is not None
+    rulebook = rulebook_of(identity(policy))
+    assert rulebook is not None
     found: dict[str, int] = {}
     hot = dict(world.state.members("@hot", 0, 1_000))
     for partition in range(world.partitions):
@@ -94,7 +94,7 @@ def closes(world: World, policy: Policy) -> None:
             found |= dict.fromkeys(profile.identifiers, number)
             assert notes.seen.keys().isdisjoint(profile.identifiers)
             active = [each for each in profile.identifiers if each not in notes.former]
-            unique = [namespace(each) for each in active if namespace(each) in matching.unique]
+            unique = [namespace(each) for each in active if namespace(each) in rulebook.unique]
             if not policy.startswith("mparticle-"):
                 assert len(unique) == len(set(unique))
             assert (number in hot) == bool(notes.hot)

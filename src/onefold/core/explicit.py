@@ -26,7 +26,7 @@ def join(run: Run, a: str, b: str) -> None:
         linking.refuse(run, one, b, why, NEVER_LINK)
     elif len(both) > PROFILE_IDENTIFIERS_MAX:
         linking.refuse(run, one, b, why, MOST_IDENTIFIERS)
-    elif run.matching is not None and run.matching.policy == _PARTS_AGAIN and clashes(both, run.matching):
+    elif run.rulebook is not None and run.rulebook.policy == _PARTS_AGAIN and clashes(both, run.rulebook):
         linking.refuse(run, one, b, why, NEWEST_LINK)
     else:
         linking.merge(run, one, other, b, why)

@@ -81,7 +81,7 @@ def declare_all(run: Run, profile: Profile, incoming: Incoming, traits: Mapping[
     """Time-based last write wins, trait by trait; returns the new values of those that changed, as `traits.…`."""
     declared = profile.declared
     place = run.partition << 56 | incoming.position
-    rules = NO_RULES if run.matching is None or is_account(profile.id) else run.matching.traits
+    rules = NO_RULES if run.rulebook is None or is_account(profile.id) else run.rulebook.traits
     changed: dict[str, Any] = {}
     for name, raw in traits.items():
         value = storable(raw)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import phonenumbers
 from msgspec import Struct
 
-from onefold.core.matching import Matching, matching_of
+from onefold.core.rulebook import Rulebook, rulebook_of
 from onefold.language.scalars.patterns import Search, search
 from onefold.language.stream.excerpt import attribute
 from onefold.language.values import dig
@@ -283,9 +283,9 @@ class Finder:
 class RuledFinder(Finder):
     """The same where a workspace says which fields carry identifiers, and in what order they count."""
 
-    def __init__(self, rules: Rules, matching: Matching) -> None:
+    def __init__(self, rules: Rules, rulebook: Rulebook) -> None:
         super().__init__(rules)
-        self._matching = matching
+        self._rulebook = rulebook
         self._fields = [(kind.name, _field(path)) for kind in rules.identity.types for path in kind.fields]
         self._elsewhere = frozenset(name for name, _ in self._fields)
         """Types that are not where they are built in."""
@@ -300,7 +300,7 @@ class RuledFinder(Finder):
         found = super()._find(event)
         for namespace, read in self._fields:
             self._add(found, namespace, read(event))
-        return self._matching.order(found)
+        return self._rulebook.order(found)
 
     def _add_built_in(self, found: list[str], namespace: str, value: Any) -> None:
         if namespace not in self._elsewhere:
@@ -309,8 +309,8 @@ class RuledFinder(Finder):
 
 def finder_of(rules: Rules) -> Finder:
     """What finds identifiers under these rules."""
-    matching = matching_of(rules.identity)
-    return Finder(rules) if matching is None else RuledFinder(rules, matching)
+    rulebook = rulebook_of(rules.identity)
+    return Finder(rules) if rulebook is None else RuledFinder(rules, rulebook)
 
 
 def _field(path: str) -> Callable[[Excerpt], Any]:

@@ -4,10 +4,10 @@ from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from onefold.core.batch import Incoming
-from onefold.core.matching import namespace
 from onefold.core.merge import absorb
 from onefold.core.notes import HOT_MEMBERS
 from onefold.core.renew import bring_to_present
+from onefold.core.rulebook import namespace
 from onefold.core.run import Run
 from onefold.language.stream.program import IDENTITY
 from onefold.limits import LINKS_MAX, SEEN_MAX
@@ -203,10 +203,10 @@ def heat(run: Run, owner: Profile, identifier: str) -> None:
     It has met those that links tie it to, and the people who have seen it without having it. An identifier of which a
     person has just one says who somebody is, and is never hot.
     """
-    assert run.matching is not None
-    most, notes = run.matching.identity.hot, owner.notes
+    assert run.rulebook is not None
+    most, notes = run.rulebook.identity.hot, owner.notes
     met = 0 if notes is None else notes.met.get(identifier, 0)
-    limit = run.matching.limit_of(namespace(identifier))
+    limit = run.rulebook.limit_of(namespace(identifier))
     if not most or met + len(owner.links) < most or (limit is not None and limit.is_unique):
         return
     met += sum(identifier in (link.a, link.b) for link in owner.links)

@@ -50,7 +50,7 @@ def _combine(keep: Profile, gone: Profile, run: Run) -> set[Trigger]:
     for identifier, since_ms in gone.identifiers.items():
         keep.identifiers[identifier] = since_ms
     keep.links += gone.links
-    rules = {} if run.matching is None else run.matching.traits
+    rules = {} if run.rulebook is None else run.rulebook.traits
     triggers.update(f"traits.{name}" for name, rule in rules.items() if put_together(keep, gone, rule))
     for name, declared in gone.declared.items():
         if name not in rules and declare(keep.declared, name, declared):

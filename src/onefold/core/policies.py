@@ -3,15 +3,15 @@
 from collections.abc import Callable, Mapping
 
 from onefold.core.batch import Incoming
-from onefold.core.matching import Matching
 from onefold.core.policy_merging import demote_the_lowest, merge_on_any
 from onefold.core.policy_newest import let_the_newest_win
 from onefold.core.policy_ranked import match_the_best
+from onefold.core.rulebook import Rulebook
 from onefold.core.run import Run
 from onefold.model.identity import Policy
 from onefold.model.profile import Profile
 
-POLICIES: Mapping[Policy, Callable[[Run, Incoming, Matching], Profile]] = {
+POLICIES: Mapping[Policy, Callable[[Run, Incoming, Rulebook], Profile]] = {
     "merge-any": merge_on_any,
     "segment": demote_the_lowest,
     "adobe-graph-linking": let_the_newest_win,

@@ -11,20 +11,20 @@ from collections.abc import Mapping, Sequence
 from onefold.core import linking
 from onefold.core.batch import Incoming
 from onefold.core.linking import Evidence
-from onefold.core.matching import Matching, namespace
+from onefold.core.rulebook import Rulebook, namespace
 from onefold.core.rules import MOST_IDENTIFIERS, NEVER_LINK, SOFT_IDENTIFIER
 from onefold.core.run import Run
 from onefold.limits import PROFILE_IDENTIFIERS_MAX
 from onefold.model.profile import Profile
 
 
-def merge_on_any(run: Run, incoming: Incoming, matching: Matching) -> Profile:
+def merge_on_any(run: Run, incoming: Incoming, rulebook: Rulebook) -> Profile:
     """Join the event's identifiers to the person of the first, one by one, as far as they may be."""
     if (at_home := linking.home_of(run, incoming)) is not None:
         return linking.take(run, at_home)
     found = linking.without_hot(run, incoming)
     why = Evidence(found[0], incoming.position)
-    profile, via = _own_profile(run, incoming, matching, found)
+    profile, via = _own_profile(run, incoming, rulebook, found)
     for identifier in found:
         profile = _join(run, profile, identifier, why)
         if identifier == found[0] and via != identifier:
@@ -33,13 +33,13 @@ def merge_on_any(run: Run, incoming: Incoming, matching: Matching) -> Profile:
     return profile
 
 
-def _own_profile(run: Run, incoming: Incoming, matching: Matching, found: Sequence[str]) -> tuple[Profile, str]:
+def _own_profile(run: Run, incoming: Incoming, rulebook: Rulebook, found: Sequence[str]) -> tuple[Profile, str]:
     """As in `core.resolve`, by these rules."""
     first = run.owners.get(found[0])
     if first is not None:
         return linking.take(run, run.profiles[first]), found[0]
     fresh = [each for each in found if each not in run.owners]
-    telling = {each: run.now_ms for each in fresh if each == found[0] or namespace(each) in matching.unique}
+    telling = {each: run.now_ms for each in fresh if each == found[0] or namespace(each) in rulebook.unique}
     for identifier in found[1:]:
         owner = run.owners.get(identifier)
         if owner is None:
@@ -74,25 +74,25 @@ def forbids(
     run: Run, profile: Profile, more: Mapping[str, int], *, via: str, other: Profile | None = None
 ) -> str | None:
     """The rule that keeps these identifiers (→ first seen) out of the profile, which `via` would bring."""
-    matching = run.matching
-    assert matching is not None
+    rulebook = run.rulebook
+    assert rulebook is not None
     mine = profile.identifiers
     if linking.is_never(profile, more) or (other is not None and linking.is_never(other, mine)):
         return NEVER_LINK
-    if namespace(via) in matching.soft and matching.is_hard(mine) and matching.is_hard(more):
+    if namespace(via) in rulebook.soft and rulebook.is_hard(mine) and rulebook.is_hard(more):
         return SOFT_IDENTIFIER
     if len(mine) + len(more) > PROFILE_IDENTIFIERS_MAX:
         return MOST_IDENTIFIERS
-    return matching.excess({**more, **mine}, (mine, more), run.now_ms)
+    return rulebook.excess({**more, **mine}, (mine, more), run.now_ms)
 
 
-def demote_the_lowest(run: Run, incoming: Incoming, matching: Matching) -> Profile:
+def demote_the_lowest(run: Run, incoming: Incoming, rulebook: Rulebook) -> Profile:
     """Leave out the event's lowest identifiers until what is left may be one person; then it is."""
     if (at_home := linking.home_of(run, incoming)) is not None:
         return linking.take(run, at_home)
     left = linking.without_hot(run, incoming)
     demoted: list[tuple[str, str]] = []
-    while len(left) > 1 and (rule := _breaks(run, matching, left)) is not None:
+    while len(left) > 1 and (rule := _breaks(run, rulebook, left)) is not None:
         demoted.append((left.pop(), rule))
     why = Evidence(left[0], incoming.position)
     people = linking.owners(run, left)
@@ -107,7 +107,7 @@ def demote_the_lowest(run: Run, incoming: Incoming, matching: Matching) -> Profi
     return profile
 
 
-def _breaks(run: Run, matching: Matching, left: Sequence[str]) -> str | None:
+def _breaks(run: Run, rulebook: Rulebook, left: Sequence[str]) -> str | None:
     """The rule that stands against all who have these identifiers being one person, with all of these."""
     people = linking.owners(run, left)
     whole: dict[str, int] = dict.fromkeys(left, run.now_ms)
@@ -117,9 +117,9 @@ def _breaks(run: Run, matching: Matching, left: Sequence[str]) -> str | None:
         return NEVER_LINK
     if len(whole) > PROFILE_IDENTIFIERS_MAX:
         return MOST_IDENTIFIERS
-    hard = [each for each in left if namespace(each) not in matching.soft]
+    hard = [each for each in left if namespace(each) not in rulebook.soft]
     reached = {person.id for person in linking.owners(run, hard)}
-    by_soft_alone = sum(person.id not in reached and matching.is_hard(person.identifiers) for person in people)
+    by_soft_alone = sum(person.id not in reached and rulebook.is_hard(person.identifiers) for person in people)
     if by_soft_alone + bool(hard) > 1:
         return SOFT_IDENTIFIER
-    return matching.excess(whole, [person.identifiers for person in people], run.now_ms)
+    return rulebook.excess(whole, [person.identifiers for person in people], run.now_ms)

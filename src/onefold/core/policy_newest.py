@@ -17,7 +17,7 @@ from typing import NamedTuple
 from onefold.core import linking
 from onefold.core.batch import Incoming
 from onefold.core.linking import Evidence
-from onefold.core.matching import Matching, namespace
+from onefold.core.rulebook import Rulebook, namespace
 from onefold.core.rules import MOST_IDENTIFIERS, NEWEST_LINK
 from onefold.core.run import Run
 from onefold.limits import LINKS_MAX, PROFILE_IDENTIFIERS_MAX
@@ -34,7 +34,7 @@ class Tie(NamedTuple):
     """By the event at hand: of events of the same time it is the latest."""
 
 
-def let_the_newest_win(run: Run, incoming: Incoming, matching: Matching) -> Profile:
+def let_the_newest_win(run: Run, incoming: Incoming, rulebook: Rulebook) -> Profile:
     """The person of the event's first identifier, once the newest links are laid down."""
     found = incoming.who.identifiers
     at_home = linking.home_of(run, incoming)
@@ -49,13 +49,13 @@ def let_the_newest_win(run: Run, incoming: Incoming, matching: Matching) -> Prof
         run.bonds.append((people[0].id, person.id))
     if len(whole) > PROFILE_IDENTIFIERS_MAX:
         profile = _as_far_as_there_is_room(run, incoming, people, why)
-    elif not clashes(whole, matching) and not any(linking.is_never(person, whole) for person in people):
+    elif not clashes(whole, rulebook) and not any(linking.is_never(person, whole) for person in people):
         profile = linking.take(run, people[0]) if people else linking.create(run, incoming)
         for identifier in found:
             profile = _claim(run, profile, identifier, why)
         _tie(profile, found, incoming.at_ms)
     else:
-        profile = _lay_down_again(run, incoming, matching, people)
+        profile = _lay_down_again(run, incoming, rulebook, people)
     incoming.who.settle(profile)
     return profile
 
@@ -66,9 +66,9 @@ def active(profile: Profile) -> list[str]:
     return [each for each in profile.identifiers if each not in former]
 
 
-def clashes(identifiers: Iterable[str], matching: Matching) -> bool:
+def clashes(identifiers: Iterable[str], rulebook: Rulebook) -> bool:
     """Whether they hold two values of a unique type."""
-    kinds = [kind for each in identifiers if (kind := namespace(each)) in matching.unique]
+    kinds = [kind for each in identifiers if (kind := namespace(each)) in rulebook.unique]
     return len(kinds) != len(set(kinds))
 
 
@@ -120,13 +120,13 @@ def _tie(profile: Profile, found: Sequence[str], at_ms: int) -> None:
 # --- laying the links down again -----------------------------------------------------------------------------
 
 
-def settled(ties: Iterable[Tie], identifiers: Iterable[str], matching: Matching) -> tuple[dict[str, str], list[Tie]]:
+def settled(ties: Iterable[Tie], identifiers: Iterable[str], rulebook: Rulebook) -> tuple[dict[str, str], list[Tie]]:
     """Identifier → the one that stands for its person, and the links that are kept.
 
     Cost: near linear in the links, once they are sorted.
     """
     leader = {each: each for each in identifiers}
-    unique = {each: {namespace(each)} & matching.unique for each in leader}
+    unique = {each: {namespace(each)} & rulebook.unique for each in leader}
     kept: list[Tie] = []
 
     def find(one: str) -> str:
@@ -134,7 +134,7 @@ def settled(ties: Iterable[Tie], identifiers: Iterable[str], matching: Matching)
             leader[one] = one = leader[leader[one]]
         return one
 
-    for tie in _in_order(list(ties), matching):
+    for tie in _in_order(list(ties), rulebook):
         a, b = find(tie.a), find(tie.b)
         if a != b:
             if unique[a] & unique[b]:
@@ -145,17 +145,17 @@ def settled(ties: Iterable[Tie], identifiers: Iterable[str], matching: Matching)
     return {each: find(each) for each in leader}, kept
 
 
-def _in_order(ties: list[Tie], matching: Matching) -> list[Tie]:
+def _in_order(ties: list[Tie], rulebook: Rulebook) -> list[Tie]:
     latest = max((tie.at_ms, tie.new) for tie in ties)
 
     def place(tie: Tie) -> tuple[bool, int, int, str, str]:
-        layer = matching.rank_of(tie.a) + matching.rank_of(tie.b)
+        layer = rulebook.rank_of(tie.a) + rulebook.rank_of(tie.b)
         return (tie.at_ms, tie.new) != latest, layer, -tie.at_ms, tie.a, tie.b
 
     return sorted(ties, key=place)
 
 
-def _lay_down_again(run: Run, incoming: Incoming, matching: Matching, people: list[Profile]) -> Profile:
+def _lay_down_again(run: Run, incoming: Incoming, rulebook: Rulebook, people: list[Profile]) -> Profile:
     found = incoming.who.identifiers
     for person in people:
         linking.take(run, person)
@@ -164,8 +164,8 @@ def _lay_down_again(run: Run, incoming: Incoming, matching: Matching, people: li
     ties = [tie for person in people for tie in _ties_of(person)]
     ties += [Tie(incoming.at_ms, found[0], each, new=True) for each in found[1:]]
     identifiers = dict.fromkeys([*found, *(each for person in people for each in active(person))])
-    of, kept = settled(_newest(ties), identifiers, matching)
-    owners = _owners_of(people, of, matching)
+    of, kept = settled(_newest(ties), identifiers, rulebook)
+    owners = _owners_of(people, of, rulebook)
     mine = owners.get(of[found[0]])
     if mine is None:
         mine = owners[of[found[0]]] = linking.create(run, incoming)
@@ -195,7 +195,7 @@ def _newest(ties: Iterable[Tie]) -> list[Tie]:
     return list({(tie.a, tie.b): tie for tie in sorted(ties, key=lambda t: (t.at_ms, t.new))}.values())
 
 
-def _owners_of(people: Iterable[Profile], of: dict[str, str], matching: Matching) -> dict[str, Profile]:
+def _owners_of(people: Iterable[Profile], of: dict[str, str], rulebook: Rulebook) -> dict[str, Profile]:
     """Group → whose profile it is: whoever had its identifier of highest priority, and has it still, is this group's.
 
     Of several the oldest.
@@ -203,7 +203,7 @@ def _owners_of(people: Iterable[Profile], of: dict[str, str], matching: Matching
     owners: dict[str, Profile] = {}
     for person in sorted(people, key=lambda each: (each.created_at_ms, each.id)):
         since = person.identifiers
-        first = min(active(person), key=lambda each: (matching.rank_of(each), since[each], each))
+        first = min(active(person), key=lambda each: (rulebook.rank_of(each), since[each], each))
         owners.setdefault(of[first], person)
     return owners
 

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from onefold.core import linking
 from onefold.core.batch import Incoming
 from onefold.core.linking import Evidence
-from onefold.core.matching import Matching, namespace
+from onefold.core.rulebook import Rulebook, namespace
 from onefold.core.rules import LOGIN, MOST_IDENTIFIERS, NEVER_LINK
 from onefold.core.run import Run
 from onefold.limits import PROFILE_IDENTIFIERS_MAX
@@ -28,15 +28,15 @@ from onefold.model.profile import Profile
 _NEW_LOGINS_MAKE_PROFILES = ("mparticle-link", "mparticle-profile-isolation")
 
 
-def match_the_best(run: Run, incoming: Incoming, matching: Matching) -> Profile:
+def match_the_best(run: Run, incoming: Incoming, rulebook: Rulebook) -> Profile:
     """The profile that the event's identifiers name best, with those that may lead to it."""
     found = incoming.who.identifiers
-    logins = matching.logins(found)
+    logins = rulebook.logins(found)
     at_home = linking.home_of(run, incoming)
-    if at_home is not None and (logins or not is_known(at_home, matching)):
+    if at_home is not None and (logins or not is_known(at_home, rulebook)):
         return linking.take(run, at_home)
     people = linking.owners(run, found)
-    best = _best(_candidates(people, logins, matching), found)
+    best = _best(_candidates(people, logins, rulebook), found)
     profile = linking.create(run, incoming) if best is None else linking.take(run, best)
     for person in people:
         run.bonds.append((profile.id, person.id))
@@ -47,19 +47,19 @@ def match_the_best(run: Run, incoming: Incoming, matching: Matching) -> Profile:
     return profile
 
 
-def is_known(profile: Profile, matching: Matching) -> bool:
+def is_known(profile: Profile, rulebook: Rulebook) -> bool:
     """Whether the person has ever logged in."""
-    return bool(matching.login) and any(namespace(each) in matching.login for each in profile.identifiers)
+    return bool(rulebook.login) and any(namespace(each) in rulebook.login for each in profile.identifiers)
 
 
-def _candidates(people: list[Profile], logins: list[str], matching: Matching) -> list[Profile]:
+def _candidates(people: list[Profile], logins: list[str], rulebook: Rulebook) -> list[Profile]:
     """Those of whom the event may be."""
     if not logins:
-        return [person for person in people if not is_known(person, matching)]
+        return [person for person in people if not is_known(person, rulebook)]
     known = [person for person in people if any(each in person.identifiers for each in logins)]
-    if known or matching.policy in _NEW_LOGINS_MAKE_PROFILES:
+    if known or rulebook.policy in _NEW_LOGINS_MAKE_PROFILES:
         return known
-    return [person for person in people if not is_known(person, matching)]
+    return [person for person in people if not is_known(person, rulebook)]
 
 
 def _best(people: list[Profile], found: Sequence[str]) -> Profile | None:
@@ -78,8 +78,8 @@ def _shows(profile: Profile, identifier: str) -> bool:
 def _attach(run: Run, profile: Profile, identifier: str, why: Evidence) -> None:
     """Let the identifier lead to the profile, unless it is to go on leading to an anonymous visitor."""
     owner = run.owners.get(identifier)
-    matching = run.matching
-    assert matching is not None
+    rulebook = run.rulebook
+    assert rulebook is not None
     if owner == profile.id:
         return
     if len(profile.identifiers) >= PROFILE_IDENTIFIERS_MAX:
@@ -88,14 +88,14 @@ def _attach(run: Run, profile: Profile, identifier: str, why: Evidence) -> None:
         linking.keep_out(run, profile, identifier, why, NEVER_LINK)
     elif owner is None:
         linking.give(run, profile, identifier, why._replace(rule=linking.SHARED_EVENT))
-    elif _stays(run.profiles[owner], profile, identifier, matching):
+    elif _stays(run.profiles[owner], profile, identifier, rulebook):
         linking.see(run, profile, identifier)
     else:
         linking.move(run, identifier, run.profiles[owner], profile, why)
 
 
-def _stays(owner: Profile, profile: Profile, identifier: str, matching: Matching) -> bool:
+def _stays(owner: Profile, profile: Profile, identifier: str, rulebook: Rulebook) -> bool:
     """Whether an anonymous visitor keeps an identifier that a known person comes with."""
-    if matching.policy != "mparticle-profile-isolation" or namespace(identifier) in matching.login:
+    if rulebook.policy != "mparticle-profile-isolation" or namespace(identifier) in rulebook.login:
         return False
-    return is_known(profile, matching) and not is_known(owner, matching)
+    return is_known(profile, rulebook) and not is_known(owner, rulebook)

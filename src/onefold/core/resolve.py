@@ -23,8 +23,8 @@ _UNIQUE_PREFIX = UNIQUE_NAMESPACE + ":"
 
 def resolve(run: Run, incoming: Incoming) -> Profile:
     """The profile that the event belongs to, with every identifier that may be linked."""
-    if run.matching is not None:
-        return POLICIES[run.matching.policy](run, incoming, run.matching)
+    if run.rulebook is not None:
+        return POLICIES[run.rulebook.policy](run, incoming, run.rulebook)
     profile = run.profiles.get(incoming.who.owner)
     return _link(run, incoming) if profile is None else linking.take(run, profile)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import structs
 
-from onefold.core.matching import matching_of
+from onefold.core.rulebook import rulebook_of
 from onefold.language.keeping.accounts import begin_telling
 from onefold.language.stream.program import Program, Trigger
 from onefold.limits import NEVER_MS
@@ -30,7 +30,7 @@ class Run:
         self.partition = partition
         self.program = program
         self.rules = rules
-        self.matching = matching_of(rules.identity)
+        self.rulebook = rulebook_of(rules.identity)
         """What the workspace says of identity; None: nothing."""
         self.forgotten_ms = forgotten_ms
         """The cursor's, before the first batch."""
@@ -188,7 +188,7 @@ class Run:
                 due[profile_id] = (armed, to_arm)
         if self.admitted:
             self.counts["admitted"] = self.admitted
-        if self.matching is not None and (hot := sum(type(effect) is Hot for effect in self.effects)):
+        if self.rulebook is not None and (hot := sum(type(effect) is Hot for effect in self.effects)):
             self.counts["hot_identifiers"] = hot
         if self.founded or ACCOUNTS in self.counts:
             self.counts[ACCOUNTS] = len(self.founded)

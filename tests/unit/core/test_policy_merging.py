@@ -1,6 +1,6 @@
 """Policies that merge: Segment's worked example, limits by time, what may be shared, and values that join too many."""
 
-from onefold.core.matching import matching_of
+from onefold.core.rulebook import rulebook_of
 from onefold.limits import DAY_MS
 from onefold.model.definitions import Definitions
 from onefold.model.effect import Hot, LinkRefused
@@ -37,10 +37,10 @@ def test_segment_allows_five_of_any_other_type() -> None:
 
 def test_segment_orders_what_is_not_named_by_the_alphabet() -> None:
     """user_id and email first, then android.id before anonymous_id, as the document's table has it."""
-    matching = matching_of(Identity(policy="segment"))
-    assert matching is not None
+    rulebook = rulebook_of(Identity(policy="segment"))
+    assert rulebook is not None
     found = ["ga_client_id:g", "anonymous_id:a", "android.id:d", "email:e", "user_id:u"]
-    assert matching.order(found) == ["user_id:u", "email:e", "android.id:d", "anonymous_id:a", "ga_client_id:g"]
+    assert rulebook.order(found) == ["user_id:u", "email:e", "android.id:d", "anonymous_id:a", "ga_client_id:g"]
 
 
 def test_a_limit_counts_within_its_time() -> None:

@@ -6,8 +6,8 @@ https://experienceleague.adobe.com/en/docs/experience-platform/identity/features
 
 import pytest
 
-from onefold.core.matching import matching_of
 from onefold.core.policy_newest import Tie, settled
+from onefold.core.rulebook import rulebook_of
 from onefold.model.definitions import Definitions
 from onefold.model.effect import Moved
 from onefold.model.identity import IdentifierType, Identity
@@ -184,12 +184,12 @@ def test_what_was_one_person_under_other_rules_stays_so() -> None:
 
 def test_links_are_laid_down_by_priority_and_then_by_time() -> None:
     """First those of the latest event, then by the sum of priorities, then the newest; who clashes is dropped."""
-    matching = matching_of(Identity(policy="adobe-graph-linking", types=LOGINS))
-    assert matching is not None
+    rulebook = rulebook_of(Identity(policy="adobe-graph-linking", types=LOGINS))
+    assert rulebook is not None
     ties = [
         Tie(1, "crmid:t", "loginid:a"), Tie(3, "loginid:a", "ecid:1"), Tie(2, "crmid:s", "loginid:c"),
         Tie(9, "loginid:c", "ecid:1", new=True),
     ]  # fmt: skip
-    of, kept = settled(ties, {each for tie in ties for each in (tie.a, tie.b)}, matching)
+    of, kept = settled(ties, {each for tie in ties for each in (tie.a, tie.b)}, rulebook)
     assert of["ecid:1"] == of["crmid:s"] != of["crmid:t"] == of["loginid:a"]
     assert len(kept) == 3

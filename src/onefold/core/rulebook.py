@@ -51,7 +51,7 @@ _PRESETS: dict[Policy, Preset] = {
 }
 
 
-class Matching(NamedTuple):
+class Rulebook(NamedTuple):
     """The rules of one workspace, as the step looks them up."""
 
     identity: Identity
@@ -129,7 +129,7 @@ def one_of(kind: str) -> str:
 
 
 @lru_cache(maxsize=64)
-def matching_of(identity: Identity) -> Matching | None:
+def rulebook_of(identity: Identity) -> Rulebook | None:
     """The rules ready to be followed; None: nothing is said, and `core.resolve` follows its own."""
     if identity == NOTHING:
         return None
@@ -141,7 +141,7 @@ def matching_of(identity: Identity) -> Matching | None:
     for name in names | preset.limits.keys():
         if name not in limits and (limit := _limit(name, types.get(name), preset)) is not None:
             limits[name] = limit
-    return Matching(
+    return Rulebook(
         identity,
         *_ranks(identity),
         unique,
