@@ -65,10 +65,14 @@ OTHER_AGGREGATES = (
     *SAME_AGGREGATES,
     define({"orders": _AGGREGATES["orders"]}, {"never": "orders == 0"}),
     define({"ages": 'max("identify", traits.age)', "views_1d": 'count("Product Viewed", within="1d")'}),
+)
+OTHER_RULES = (
+    *OTHER_AGGREGATES,
     replace(SAME_AGGREGATES[0], identity=Identity("adobe-graph-linking", traits=(TraitRule("age", "sum"),))),
     replace(SAME_AGGREGATES[1], identity=Identity("segment", hot=3, traits=(TraitRule("age", "keep-both"),))),
     replace(SAME_AGGREGATES[2], identity=Identity("mparticle-profile-conversion")),
 )
+"""Rules of identity hold from their place in the log on: who is one person depends on when they came."""
 
 
 class Plan(Struct, frozen=True):
@@ -336,7 +340,9 @@ class Simulation:
 
     # --- processes -------------------------------------------------------------------------------------------
     def _definitions(self) -> tuple[Definitions, ...]:
-        return OTHER_AGGREGATES if self.plan.alone or self.past else SAME_AGGREGATES
+        if self.past:
+            return OTHER_AGGREGATES
+        return OTHER_RULES if self.plan.alone else SAME_AGGREGATES
 
     def _collect(self, name: str) -> Callable[[], Collect]:
         return lambda: self._parts.collect(FaultyLog(self.log, self.fate, name), self.clock, self.chance, SETTINGS)

@@ -2,16 +2,23 @@
 
 import pytest
 
+from onefold.limits import RECORD_OFFSET_MAX
 from onefold.model import receipt
 from tests.unit.collect.asgi import BASIC, Door
+
+LAST = RECORD_OFFSET_MAX - 1
 
 
 @pytest.mark.parametrize(
     ("partitions", "lasts", "ends"),
     [
         ([0], {0: 0, 1: 9}, {0: 1}),
-        ([3, 255], {3: 7, 255: (1 << 40) - 1}, {3: 8, 255: 1 << 40}),
-        (list(range(256)), dict.fromkeys(range(256), (1 << 40) - 1), dict.fromkeys(range(256), 1 << 40)),
+        ([3, 255], {3: 7, 255: LAST}, {3: 8, 255: LAST + 1}),
+        (
+            list(range(256)),
+            dict.fromkeys(range(256), LAST),
+            dict.fromkeys(range(256), LAST + 1),
+        ),
     ],
 )
 def test_a_receipt_is_read_as_it_was_issued(partitions: list[int], lasts: dict[int, int], ends: dict[int, int]) -> None:

@@ -24,6 +24,7 @@ from onefold.server.engines import Engines
 from onefold.settings import Settings
 from onefold.storage.deliveries_lmdb import DeliveryStore
 from onefold.storage.place import Place
+from onefold.testing.memory_log import MemoryLog
 from onefold.testing.memory_state import MemoryState
 
 T0 = 1_700_000_000_000
@@ -170,6 +171,7 @@ def engines(path: Path, **changed: Any) -> Engines:
         "place": place,
         "catalog": catalog,
         "log": FakeLog(),
+        "writer": MemoryLog(FakeLog.partitions),
         "state": changed.get("state") or state(),
         "deliveries": deliveries(settings.data / "deliveries"),
     }
