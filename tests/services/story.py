@@ -157,6 +157,7 @@ def told(site: Site, scratch: Path, requests: list[list[dict[str, Any]]]) -> dic
     story.settle()
     story.send(requests[:half])
     story.answers["first"] = story.people()
+    story.in_history(len({event["messageId"] for request in requests[:half] for event in request}))
     story.answers["preview"] = story.preview(SECOND)
     story.apply(SECOND, "--detach")
     story.send(requests[half:])
@@ -214,6 +215,10 @@ class _Story:
             return set(found["in_force"]) == {found["versions"][-1]["version"]} and self._judged()
 
         until(settled)
+
+    def in_history(self, admitted: int) -> None:
+        """History has so many events: all there are."""
+        until(lambda: self.site.run("query", "SELECT count(*) AS n FROM events")[0]["n"] == admitted)
 
     def _judged(self) -> bool:
         version = self.site.ask("/v1/definitions")["version"]
@@ -324,8 +329,7 @@ class _Story:
             "events": "SELECT name, count(*) AS n FROM events GROUP BY name ORDER BY name",
             "profiles": f"SELECT i.value, events, computed->>'orders' AS orders FROM profiles {by_email} ORDER BY 1",
         }
-        admitted = sum(profile[-1] for profile in self.people())
-        until(lambda: self.site.run("query", "SELECT count(*) AS n FROM events")[0]["n"] == admitted)
+        self.in_history(sum(profile[-1] for profile in self.people()))
         return {what: self.site.run("query", sql) for what, sql in asked.items()}
 
     def _workspace(self, text: str) -> Path:
@@ -341,7 +345,7 @@ def leaves_by_time_alone(site: Site, scratch: Path) -> float:
     scratch.mkdir()
     story = _Story(site, scratch)
     story.apply(PASSING, "--from-now")
-    until(lambda: len(set(site.ask("/v1/definitions/versions")["in_force"])) == 1)
+    story.in_force()
     site.send([{"type": "track", "event": "Knocked", "userId": "u0"}])
     until(lambda: story.sizes()["here"] == 1)
     began_s = time.monotonic()
