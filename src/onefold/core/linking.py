@@ -1,6 +1,6 @@
 """Linking: what can be done to a profile and an identifier. Whether it is to be done, a policy says."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from onefold.core.batch import Incoming
@@ -39,6 +39,24 @@ def take(run: Run, profile: Profile) -> Profile:
     if profile.due_ms <= run.now_ms:
         bring_to_present(run, profile)
     return profile
+
+
+def own_profile(
+    run: Run, incoming: Incoming, found: Sequence[str], may: Callable[[Profile, str], bool]
+) -> tuple[Profile, str]:
+    """The profile of the first identifier; if nobody has it, of the first other that may be its; or a new one.
+
+    With it the identifier by which it was found. `may`: whether this person, found by that identifier, may have those
+    that nobody has.
+    """
+    first = run.owners.get(found[0])
+    if first is not None:
+        return take(run, run.profiles[first]), found[0]
+    for identifier in found[1:]:
+        owner = run.owners.get(identifier)
+        if owner is not None and may(run.profiles[owner], identifier):
+            return take(run, run.profiles[owner]), identifier
+    return create(run, incoming), found[0]
 
 
 def create(run: Run, incoming: Incoming) -> Profile:

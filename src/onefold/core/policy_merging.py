@@ -24,29 +24,19 @@ def merge_on_any(run: Run, incoming: Incoming, rulebook: Rulebook) -> Profile:
         return linking.take(run, at_home)
     found = linking.without_hot(run, incoming)
     why = Evidence(found[0], incoming.position)
-    profile, via = _own_profile(run, incoming, rulebook, found)
+    fresh = [each for each in found if each not in run.owners]
+    telling = {each: run.now_ms for each in fresh if each == found[0] or namespace(each) in rulebook.unique}
+
+    def may(person: Profile, via: str) -> bool:
+        return forbids(run, person, telling, via=via) is None
+
+    profile, via = linking.own_profile(run, incoming, found, may)
     for identifier in found:
         profile = _join(run, profile, identifier, why)
         if identifier == found[0] and via != identifier:
             linking.keep_evidence(run, profile, via, why)
     linking.settle(run, profile, incoming, found)
     return profile
-
-
-def _own_profile(run: Run, incoming: Incoming, rulebook: Rulebook, found: Sequence[str]) -> tuple[Profile, str]:
-    """As in `core.resolve`, by these rules."""
-    first = run.owners.get(found[0])
-    if first is not None:
-        return linking.take(run, run.profiles[first]), found[0]
-    fresh = [each for each in found if each not in run.owners]
-    telling = {each: run.now_ms for each in fresh if each == found[0] or namespace(each) in rulebook.unique}
-    for identifier in found[1:]:
-        owner = run.owners.get(identifier)
-        if owner is None:
-            continue
-        if forbids(run, run.profiles[owner], telling, via=identifier) is None:
-            return linking.take(run, run.profiles[owner]), identifier
-    return linking.create(run, incoming), found[0]
 
 
 def _join(run: Run, profile: Profile, identifier: str, why: Evidence) -> Profile:

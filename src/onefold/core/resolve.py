@@ -39,30 +39,14 @@ def _link(run: Run, incoming: Incoming) -> Profile:
             linking.give(run, profile, identifier, why)
         who.settle(profile)
         return profile
-    profile, via = _own_profile(run, incoming)
+    unique = user_ids(identifier for identifier in found if identifier not in run.owners)
+    profile, via = linking.own_profile(run, incoming, found, lambda person, _: _may_join(person, unique))
     for identifier in found:
         profile = _join(run, profile, identifier, why)
         if identifier == found[0] and via != identifier:
             linking.keep_evidence(run, profile, via, why)
     who.settle(profile)
     return profile
-
-
-def _own_profile(run: Run, incoming: Incoming) -> tuple[Profile, str]:
-    """The profile of the first identifier; if nobody has it, of the first other that may be its; or a new one.
-
-    With it the identifier by which it was found.
-    """
-    found = incoming.who.identifiers
-    first = run.owners.get(found[0])
-    if first is not None:
-        return linking.take(run, run.profiles[first]), found[0]
-    unique = user_ids(identifier for identifier in found if identifier not in run.owners)
-    for identifier in found[1:]:
-        owner = run.owners.get(identifier)
-        if owner is not None and _may_join(run.profiles[owner], unique):
-            return linking.take(run, run.profiles[owner]), identifier
-    return linking.create(run, incoming), found[0]
 
 
 def _join(run: Run, profile: Profile, identifier: str, why: Evidence) -> Profile:
