@@ -7,7 +7,7 @@ from rich.tree import Tree
 
 from onefold.cli import opening
 from onefold.cli.options import AsJson, Data, Limit
-from onefold.cli.printing import out, plain, print_json, spelt, table
+from onefold.cli.printing import many, out, plain, print_json, spelt, table
 from onefold.model import position
 from onefold.model.account import members_of
 from onefold.server import accounts
@@ -71,8 +71,7 @@ def members(
 
 def tree(shown: AccountAnswer) -> Tree:
     """An account for people."""
-    members = f"{shown.members:,} member{'s' if shown.members != 1 else ''}"
-    events = f"{shown.events:,} event{'s' if shown.events != 1 else ''}"
+    members, events = many(shown.members, "member"), many(shown.events, "event")
     top = Tree(f"[bold cyan]{plain(shown.id)}[/]  {members}, {events}, {shown.first_seen_at} to {shown.last_seen_at}")
     for part, values in (("traits", shown.traits), ("computed", shown.computed)):
         branch = top.add(f"[bold]{part}[/]")

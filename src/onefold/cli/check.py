@@ -7,12 +7,12 @@ import typer
 
 from onefold.cli import exits
 from onefold.cli.options import AsJson
-from onefold.cli.printing import out, print_error, print_json
+from onefold.cli.printing import many, out, print_error, print_json
 from onefold.model.definitions import Definitions
 from onefold.runtime.workspace import WorkspaceError, load_workspace
 
 Workspace = Annotated[Path, typer.Argument(metavar="DIR", help="The workspace directory, with its YAML files.")]
-PARTS = ("sources", "traits", "audiences", "destinations")
+PARTS = ("sources", "traits", "account_traits", "audiences", "destinations")
 
 
 def register(app: typer.Typer) -> None:
@@ -44,9 +44,8 @@ def check(workspace: Workspace, *, as_json: AsJson = False) -> None:
 
 
 def summary(definitions: Definitions) -> str:
-    """How many of each kind there are."""
-    return ", ".join(_many(len(getattr(definitions, part)), part) for part in PARTS)
-
-
-def _many(n: int, plural: str) -> str:
-    return f"{n} {plural.removesuffix('s') if n == 1 else plural}"
+    """How many of each kind there are; traits of accounts are named where there are any."""
+    counts = {part: len(getattr(definitions, part)) for part in PARTS}
+    return ", ".join(
+        many(n, part.removesuffix("s").replace("_", " ")) for part, n in counts.items() if n or part != "account_traits"
+    )

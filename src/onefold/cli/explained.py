@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from rich.cells import cell_len
 
 from onefold.cli.printing import instant as show_instant
-from onefold.cli.printing import plain, spelt
+from onefold.cli.printing import many, plain, spelt
 from onefold.language.values import milliseconds
 from onefold.limits import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from onefold.model import position
@@ -179,7 +179,7 @@ def _behind(evidence: Evidence, at_ms: int) -> str:
     """How many events there were, and how many of them counted."""
     if not evidence.named:
         return "no such event so far"
-    text = f"{evidence.named:,} such event{'s' if evidence.named != 1 else ''}"
+    text = many(evidence.named, "such event")
     if evidence.from_ms is not None:
         within = f"{evidence.within:,}" if evidence.within else "none"
         text += f", {within} of them since {_edge(evidence.from_ms, at_ms)}"

@@ -8,7 +8,7 @@ import typer
 from onefold.cli import opening
 from onefold.cli.check import Workspace
 from onefold.cli.options import AsJson, Data, settings
-from onefold.cli.printing import err, instant, out, plain, print_json, spelt, table
+from onefold.cli.printing import err, instant, many, out, plain, print_json, spelt, table
 from onefold.clock import SystemClock
 from onefold.limits import PREVIEW_DAYS_MAX, PREVIEW_SAMPLES_MAX
 from onefold.runtime.preview import AudiencePreview, Preview, Question, preview
@@ -66,7 +66,10 @@ _PATIENCE_S = 3_600.0
 
 
 def _show(found: Preview) -> None:
-    out.print(f"[dim]as of {instant(found.as_of_ms)}; {found.people:,} people, {found.events:,} events mentioned[/]")
+    out.print(
+        f"[dim]as of {instant(found.as_of_ms)}; {many(found.people, 'person', 'people')}, "
+        f"{many(found.events, 'event')} mentioned[/]"
+    )
     for one in found.audiences:
         _show_audience(one, found.people)
     for name, why in found.left_out.items():
@@ -79,7 +82,8 @@ def _show_audience(one: AudiencePreview, everyone: int) -> None:
     share = f" ({one.people / everyone:.1%})" if everyone else ""
     before = "" if one.before is None else f", now {one.before:,}"
     out.print(f"\n[bold]{plain(one.name)}[/] [dim]{one.change}[/]  {plain(' '.join(one.expression.split()))}")
-    out.print(f"  [bold cyan]{one.people:,}[/] people match{share}{before}")
+    matching = "person matches" if one.people == 1 else "people match"
+    out.print(f"  [bold cyan]{one.people:,}[/] {matching}{share}{before}")
     if one.before is not None:
         out.print(f"  [green]+{one.enters.people:,}[/] enter, [red]-{one.leaves.people:,}[/] leave")
     if one.movement.days:

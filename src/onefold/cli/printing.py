@@ -76,6 +76,11 @@ def table(title: Sequence[str], rows: Iterable[Sequence[Any]], empty: str = "non
         out.print(f"[dim]{plain(empty)}[/]")
 
 
+def many(n: int, one: str, more: str = "") -> str:
+    """So many of something, in words that fit: `1 event`, `1,204 events`. `more`: where it is not `one` with an `s`."""
+    return f"{n:,} {one if n == 1 else more or one + 's'}"
+
+
 def instant(at_ms: int) -> str:
     """A time as people read it, in UTC."""
     return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
@@ -86,8 +91,7 @@ def print_error(error: Exception) -> None:
     if isinstance(error, DefinitionError):
         for problem in error.problems:
             err.print(f"[red]✗[/] {_lines(problem)}")
-        many = len(error.problems)
-        err.print(f"[bold red]{many} problem{'s' if many != 1 else ''}[/]")
+        err.print(f"[bold red]{many(len(error.problems), 'problem')}[/]")
         return
     text = str(error) or type(error).__name__
     if not isinstance(error, OnefoldError) and isinstance(error, OSError) and error.filename:

@@ -10,7 +10,7 @@ from rich.tree import Tree
 
 from onefold.cli import opening
 from onefold.cli.options import AsJson, AsOf, Data
-from onefold.cli.printing import out, plain, print_json, spelt
+from onefold.cli.printing import many, out, plain, print_json, spelt
 from onefold.errors import InvalidRequest
 from onefold.server import as_of as as_ofs
 from onefold.server import profiles
@@ -130,8 +130,7 @@ def _noted(found: IdentityAnswer) -> Iterator[str]:
 
 def _head(shown: ProfileAnswer) -> Tree:
     seen = f"{_when(shown.first_seen_at)} to {_when(shown.last_seen_at)}"
-    events_seen = f"{shown.events:,} event{'s' if shown.events != 1 else ''}"
-    top = Tree(f"[bold cyan]{shown.id}[/]  {events_seen}, {seen}{_account(shown)}")
+    top = Tree(f"[bold cyan]{shown.id}[/]  {many(shown.events, 'event')}, {seen}{_account(shown)}")
     for line in _then(shown):
         top.add(f"[dim]{line}[/]")
     return top

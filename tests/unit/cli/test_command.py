@@ -164,6 +164,15 @@ def test_check_finds_every_mistake(capsys: pytest.CaptureFixture[str], tmp_path:
     assert [problem["line"] for problem in json.loads(out)["problems"]] == [3, 5]
 
 
+def test_check_counts_what_there_is(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """In words that fit; traits of accounts where there are any."""
+    (tmp_path / "a.yaml").write_text('traits:\n  orders: count("Bought")\nsources: [web, app]\n')
+    assert run(capsys, "check", str(tmp_path))[1].strip() == "✓ 2 sources, 1 trait, 0 audiences, 0 destinations"
+    (tmp_path / "b.yaml").write_text('accounts:\n  traits:\n    spent: count("Bought")\n')
+    assert ", 1 trait, 1 account trait, " in run(capsys, "check", str(tmp_path))[1]
+    assert json.loads(run(capsys, "check", str(tmp_path), "--json")[1])["account_traits"] == 1
+
+
 def test_apply_makes_a_version_only_of_what_changes(
     capsys: pytest.CaptureFixture[str], data: Path, tmp_path: Path
 ) -> None:
@@ -223,7 +232,7 @@ def test_preview_shows_what_would_change(capsys: pytest.CaptureFixture[str], dat
     found = run_json(capsys, "preview", str(workspace), "--data", str(data))
     assert [(one["name"], one["change"], one["people"]) for one in found["audiences"]] == [("buyers", "new", 1)]
     _, out, _ = run(capsys, "preview", str(workspace), "buyers", "--data", str(data), "--days", "3")
-    assert "1 people match (50.0%)" in out
+    assert "1 person matches (50.0%)" in out
     assert "0 → 1 in 3 days" in out
 
 
