@@ -1,8 +1,8 @@
 """Retention: now and then, forget log records and effects that are old and that nobody needs any more.
 
-A record may go once it is folded, delivered and in history; a commit's effects once every destination has taken them,
-and so has history. Of the effects hardly more is read than the first of each commit: within a partition instants and
-positions of effects ascend.
+A record may go once it is folded, delivered and in history; a commit's effects once every destination, history and
+matching have taken them. Of the effects hardly more is read than the first of each commit: within a partition instants
+and positions of effects ascend.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,11 +26,10 @@ _LOOK_COMMITS = 64
 log = structlog.get_logger("retention")
 
 
-def taken_by_all(deliveries: Deliveries, history: Callable[[], int | None]) -> int:
-    """No destination, nor history where there is one, needs effects of commits up to this one again."""
-    settled = history()
-    low_water = deliveries.low_water()
-    return low_water if settled is None else min(low_water, settled)
+def taken_by_all(deliveries: Deliveries, *followers: Callable[[], int | None]) -> int:
+    """No destination, and none of these, needs effects of commits up to this one again; None: it follows no effects."""
+    taken = (follower() for follower in followers)
+    return min([deliveries.low_water(), *(commit for commit in taken if commit is not None)])
 
 
 class Retention:

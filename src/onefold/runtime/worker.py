@@ -234,7 +234,7 @@ def run(settings: Settings, index: int) -> None:
         begin(reader, writer, rules_of(settings), clock)
         state = stack.enter_context(closing(place.state()))
         deliveries = stack.enter_context(closing(place.deliveries(readonly=True)))
-        taken = partial(taken_by_all, deliveries, place.history_settled)
+        taken = partial(taken_by_all, deliveries, place.history_settled, place.matched)
         catalog = stack.enter_context(closing(place.catalog(clock)))
         stack.callback(rest.close)
         rest.hear(reader.watch(assignment.partitions()), catalog.watch())

@@ -133,6 +133,14 @@ class Place:
             return PostgresProposals(settings.database, clock or SystemClock(), settings.workspace)
         return SqliteProposals(self._here().proposals, clock or SystemClock())
 
+    def matched(self) -> int | None:
+        """The commit up to which changes are matched; None: nobody asks for it, or everybody is yet to be matched."""
+        if not self.settings.matching:
+            return None
+        with closing(self.proposals()) as proposals:
+            cursor = proposals.cursor()
+        return None if cursor < 0 else cursor
+
     @property
     def history_location(self) -> str | None:
         """Where the tables of history are, or are to be; None: there is no history."""
