@@ -6,7 +6,7 @@ account is a fold of the events that name it, and a person's account is the one 
 
 from collections.abc import Collection, Mapping, Sequence
 
-from onefold.core import links
+from onefold.core import account_links
 from onefold.core.batch import Incoming
 from onefold.core.fold import declare_all
 from onefold.core.merge import add_state, declare
@@ -32,16 +32,16 @@ def join(run: Run, person: Profile, incoming: Incoming) -> Collection[Trigger]:
     _fold(run, account, incoming)
     run.bonds.append((person.id, account.id))
     link: State | None = person.slots.get(LINK)
-    before = links.accounts_in(person.slots)
+    before = account_links.accounts_in(person.slots)
     if link is None or (incoming.at_ms, incoming.fingerprint) > (link[AT], link[TIE]):
         values = published(account, run.program.of_account)
         person.slots[LINK] = [incoming.at_ms, incoming.fingerprint, account.id, group_of(account), 0, values]
         if before == {account.id}:
             assert link is not None
             return () if identical(values, link[VALUES]) else (LINK,)
-        links.move(run, person, before)
+        account_links.move(run, person, before)
         return (LINK,)
-    return (LINK,) if link[ACCOUNT] == account.id and links.copy_from(run, account, link) else ()
+    return (LINK,) if link[ACCOUNT] == account.id and account_links.copy_from(run, account, link) else ()
 
 
 def _take(run: Run, incoming: Incoming) -> Profile:
@@ -178,7 +178,7 @@ def tell_members(run: Run, one: int, members: Round) -> None:
         if link is None or link[ACCOUNT] != one or person.version < run.program.version:
             continue
         was_behind = link[BEHIND]
-        if (changed := links.copy_from(run, account, link)) or was_behind:
+        if (changed := account_links.copy_from(run, account, link)) or was_behind:
             run.touch(person)
             wake(run, person, (LINK,) if changed else ())
     run.quiet = NOTHING

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from onefold.core.links import accounts_in, merged
+from onefold.core.account_links import accounts_in, merged
 from onefold.core.notes import merge_notes
 from onefold.core.run import Run
 from onefold.core.survivorship import put_together

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 from msgspec import structs
 
 from onefold.core import explicit
+from onefold.core.account_links import accounts_in, move
 from onefold.core.accounts import Round, add_pasts, join, named, renew_accounts, tell_members
 from onefold.core.admit import admit, refuse
 from onefold.core.batch import Batch, Incoming, Refused
 from onefold.core.fold import fold
-from onefold.core.links import accounts_in, move
 from onefold.core.merge import add_state
 from onefold.core.renew import bring_to_present, mark, renew
 from onefold.core.resolve import resolve

@@ -4,7 +4,7 @@ A sweep does so after every change of definitions. With several partitions it ma
 definitions when another has swept already: what that one leaves behind is marked, and its home judges it again.
 """
 
-from onefold.core.links import accounts_in, copy, move
+from onefold.core.account_links import accounts_in, copy, move
 from onefold.core.merge import settle
 from onefold.core.run import NOTHING, Run
 from onefold.core.timers import wake

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from onefold.core.links import copy
+from onefold.core.account_links import copy
 from onefold.core.run import Run
 from onefold.language.keeping.accounts import BEHIND
 from onefold.language.stream.program import NOW, Program, Trigger
