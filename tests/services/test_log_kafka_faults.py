@@ -13,9 +13,10 @@ from typing import Self
 
 import pytest
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewPartitions
 
 from onefold.errors import Damaged, Unavailable
-from onefold.storage.log_kafka import KafkaLogReader, KafkaLogWriter, KafkaOptions
+from onefold.storage.log_kafka import KafkaLogReader, KafkaLogWriter, KafkaOptions, partitions_of
 from onefold.testing.servers.kafka import KafkaCluster
 from tests.services.kafka_logs import everything, fresh, until
 
@@ -75,6 +76,20 @@ def check(appenders: Appenders, options: KafkaOptions) -> None:
     for own in appenders.acknowledged:
         places = [place[record] for record in own]
         assert places == sorted(places)
+
+
+def test_what_a_client_believes_of_partitions_is_not_for_ever(kafka: KafkaCluster) -> None:
+    """A client that was told of fewer partitions, as a broker that has just begun may tell it, asks again."""
+    options = fresh(kafka)
+    with closing(KafkaLogWriter(options, 1)), closing(KafkaLogReader(options)) as reader:
+        assert reader.ends(0) == (0, 0)
+        administrator = AdminClient({"bootstrap.servers": kafka.bootstrap})
+        administrator.create_partitions([NewPartitions(options.topic, 2)])[options.topic].result()
+        until(lambda: partitions_of(options) == 2)
+        with closing(KafkaLogWriter(options, 2)) as writer:
+            writer.append({1: [b"there"]})
+        assert reader.ends(1) == (0, 1)
+        assert everything(reader, 1) == [b"there"]
 
 
 def test_a_killed_broker_loses_nothing_acknowledged(kafka: KafkaCluster) -> None:

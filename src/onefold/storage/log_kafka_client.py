@@ -7,7 +7,7 @@ import importlib
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
@@ -25,6 +25,7 @@ MESSAGE_MAX_BYTES = RECORD_MAX_BYTES + 64 * KIB
 _TOPIC_MAX_CHARS = 249
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _RETRY_S = 0.05
+_REFRESH_MS = 10_000
 _END = -1
 """Kafka's name for a partition's end where an instant could stand."""
 _DAMAGED = {"_BAD_MSG", "_BAD_COMPRESSION", "INVALID_MSG"}
@@ -86,6 +87,8 @@ class Link:
             # A broker that is back is found soon.
             "reconnect.backoff.ms": 50,
             "reconnect.backoff.max.ms": 1_000,
+            # What a broker that has just begun tells of partitions is believed for so long.
+            "topic.metadata.refresh.interval.ms": _REFRESH_MS,
             "retry.backoff.ms": 50,
             # Lost connections are told to `error_cb`, and by `Unavailable` where they matter; librdkafka logs each.
             "log_level": 2,
@@ -171,19 +174,22 @@ def ends_of(link: Link, asking: "Consumer", partitions: Iterable[int]) -> dict[i
                 raise link.error(place.error, doing)
         return {place.partition: place.offset for place in answer}
 
-    return _answered(link, doing, ask)
+    return _answered(link, asking, doing, ask)
 
 
 def bounds_of(link: Link, asking: "Consumer", partition: int) -> tuple[int, int]:
     """As `LogReader.ends`."""
     place = link.place(partition)
-    return _answered(
-        link, "say where the log begins and ends", lambda within_s: asking.get_watermark_offsets(place, within_s)
-    )
+    doing = "say where the log begins and ends"
+    return _answered(link, asking, doing, lambda within_s: asking.get_watermark_offsets(place, within_s))
 
 
-def _answered(link: Link, doing: str, ask: Callable[[float], Answer | None]) -> Answer:
-    """The first answer, of as many tries as there is time for: a leader may be about to change."""
+def _answered(link: Link, asking: "Consumer", doing: str, ask: Callable[[float], Answer | None]) -> Answer:
+    """The first answer, of as many tries as there is time for: a leader may be about to change.
+
+    A broker that has just begun may have told of fewer partitions, which a client that follows none would believe for
+    many minutes: after a failure it asks again which there are.
+    """
     deadline_s = time.monotonic() + link.options.timeout_s
     while True:
         left_s = deadline_s - time.monotonic()
@@ -194,6 +200,8 @@ def _answered(link: Link, doing: str, ask: Callable[[float], Answer | None]) -> 
         except Unavailable:
             if left_s <= 0:
                 raise
+            with suppress(link.kafka.KafkaException):
+                asking.list_topics(link.options.topic, left_s)
         if left_s <= 0:
             raise link.unavailable(doing)
         time.sleep(_RETRY_S)
