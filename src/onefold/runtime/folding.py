@@ -19,7 +19,7 @@ from onefold.core.run import Run
 from onefold.errors import Conflict
 from onefold.language.keeping import accounts as links
 from onefold.language.stream.program import Program
-from onefold.limits import KIB, STEP_MAX_EVENTS, SWEEP_MAX_PROFILES, TICK_MAX_TIMERS
+from onefold.limits import STEP_MAX_EVENTS, SWEEP_MAX_PROFILES, TICK_MAX_TIMERS
 from onefold.model import profile as profiles
 from onefold.model.account import members_of
 from onefold.model.changes import Changed, Changes, Cursor, View
@@ -44,8 +44,8 @@ from onefold.runtime.recent import Recent
 
 _EVENT_BYTES = 512
 """Read for each event that a commit may take; larger events make smaller commits."""
-_RECORD_BYTES = 4 * KIB
-"""Read for each record that is wanted, where it is said how many are; larger ones take more reads."""
+_SMALL_REST = 2
+"""Times as much was read as is left."""
 _CACHED_EVENTS = 200
 """Events decoded and folded before the next are decoded: what fits a second-level cache."""
 _CONTESTED_EVENTS = 16_000
@@ -84,8 +84,8 @@ class Folding:
         self._snapshot = 0
         self._profiles: Recent[int, Profile] = Recent(remembered)
         self._cursors: dict[int, Cursor] = {}
-        self._ahead: dict[int, tuple[int | None, list[Record]]] = {}
-        """Partition → `until`, and what was read and not yet folded."""
+        self._ahead: dict[int, list[Record]] = {}
+        """Partition → what was read last, which may be folded in part."""
         self._contested = 0 if alone else _CONTESTED_COMMITS
         """Commits in which others are still expected to interfere."""
         self.conflicts = 0
@@ -139,7 +139,6 @@ class Folding:
         cursor, records = self.cursor(partition), self._records(partition, share, until)
         program = self._programs.get(cursor.version)
         self._fold_alone(Place(partition, cursor, records[0].offset, entry.at_ms), entry, program)
-        self._ahead[partition] = until, records[1:]
         return 1
 
     def _fold_events(self, partitions: Collection[int], share: int, until: int | None) -> int:
@@ -149,8 +148,6 @@ class Folding:
                 self._fold_part(pending, partition, share, until)
             if pending.parts:
                 self._commit_events(pending)
-        for part in pending.parts:
-            self._ahead[part.run.partition] = until, part.rest
         return sum(part.taken for part in pending.parts)
 
     def _until_nobody_is_faster(self, fold: Callable[[], int]) -> int:
@@ -167,19 +164,21 @@ class Folding:
                 return taken
 
     def _records(self, partition: int, max_events: int, until: int | None) -> list[Record]:
-        """The next records. What is left of the last read is used up first: a tick would have it all read again."""
-        offset = self.cursor(partition).offset
-        bound, ahead = self._ahead.get(partition, (None, []))
-        if ahead and (bound, ahead[0].offset) == (until, offset):
-            return ahead
-        max_bytes = max_events * _EVENT_BYTES
-        if until is None:
+        """The next records. What is left of the last read is used up first: a tick would have it all read again.
+
+        A small rest has more read behind it, since a commit of its own would cost as much as a large one.
+        """
+        offset, max_bytes = self.cursor(partition).offset, max_events * _EVENT_BYTES
+        read = self._ahead.get(partition, [])
+        ahead = read[offset - read[0].offset :] if read and read[0].offset <= offset else []
+        if not ahead:
             ahead = self._log.read(partition, offset, max_bytes)
+        elif len(ahead) * _SMALL_REST < len(read):
+            ahead += self._log.read(partition, ahead[-1].offset + 1, max_bytes)
         else:
-            max_bytes = min(max_bytes, (until - offset) * _RECORD_BYTES)
-            ahead = [record for record in self._log.read(partition, offset, max_bytes) if record.offset < until]
-        self._ahead[partition] = until, ahead
-        return ahead
+            return _before(ahead, until)
+        self._ahead[partition] = ahead
+        return _before(ahead, until)
 
     def _fold_part(self, pending: "_Pending", partition: int, max_events: int, until: int | None) -> None:
         """Add a part to the commit: what comes next in a partition, up to an entry without events."""
@@ -201,7 +200,7 @@ class Folding:
             taken += batch.cursor.offset - cursor.offset
             part.cursor = cursor = batch.cursor
         if part is not None:
-            part.taken, part.rest = taken, records[taken:]
+            part.taken = taken
 
     def _absorbed(self, pending: "_Pending", run: Run) -> None:
         """Who has ended in a merge is remembered nowhere."""
@@ -474,8 +473,6 @@ class _Part:
         """Where the partition is after what has been folded so far."""
         self.taken = 0
         """Records that have been folded."""
-        self.rest: list[Record] = []
-        """What was read and is not folded yet."""
         self.batches: list[Batch] = []
         """What the run has folded; kept only while others commit, too."""
 
@@ -554,3 +551,7 @@ class _Pending:
     def loaded(self) -> Loaded:
         """All reads, as of the snapshot from before the first."""
         return Loaded(self.snapshot, self._identifiers, self.read, self.seen)
+
+
+def _before(records: list[Record], until: int | None) -> list[Record]:
+    return records[: max(0, until - records[0].offset)] if records and until is not None else records

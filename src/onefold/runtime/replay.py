@@ -148,6 +148,8 @@ class _Again:
 
     def __init__(self, folding: Folding, state: State, ends: Mapping[int, int], progress: Progress) -> None:
         self._folding, self._state, self._ends, self._progress = folding, state, ends, progress
+        self._at_once = STEP_MAX_EVENTS // len(ends) or 1
+        """Events of a commit: of every partition as many are read ahead."""
         self._coming: dict[int, dict[str, Any]] = {}
         """Version → what was to come after it."""
         self.done = 0
@@ -167,7 +169,7 @@ class _Again:
                 self._await(partition, lambda other: self._swept(other, before))
             elif _content(self._coming.get(before)) == _content(entry.definitions):
                 self._await(partition, lambda other: self._filled(other, before))
-        self.done += self._folding.advance(partition, STEP_MAX_EVENTS, until)
+        self.done += self._folding.advance(partition, self._at_once, until)
         self._progress(self.done, sum(self._ends.values()))
 
     def _await(self, partition: int, ready: Callable[[int], bool]) -> None:

@@ -27,9 +27,9 @@ class CountingLog(MemoryLog):
         return records
 
 
-def appended(log: MemoryLog, partition: int, n: int) -> None:
-    """One large event, in a record of its own."""
-    event = track("Seen", user=f"u{n}", message=f"m{partition}.{n}", properties={"padding": PADDING})
+def appended(log: MemoryLog, partition: int, n: int, padding: str = PADDING) -> None:
+    """One event, large unless told otherwise, in a record of its own."""
+    event = track("Seen", user=f"u{n}", message=f"m{partition}.{n}", properties={"padding": padding})
     log.append({partition: [encode(Outgoing("web", 1_000 + n, [msgspec.Raw(msgspec.json.encode(event))]))]})
 
 
@@ -59,3 +59,29 @@ def test_what_is_folded_alone_does_not_have_the_rest_read_again() -> None:
     assert live.cursor(0).offset == 2 * RECORDS
     assert live.counts()["admitted"] == RECORDS
     assert log.read_bytes < 2 * RECORDS * len(PADDING)
+
+
+def test_a_replay_commits_as_much_at_its_end_as_before() -> None:
+    """How few records are left makes no commit smaller than what is left."""
+    log, live, again = CountingLog(1), MemoryState(), MemoryState()
+    for n in range(RECORDS):
+        appended(log, 0, n)
+    folding = Folding(log, live, Programs(lambda _version: define({})))
+    while folding.advance(0):
+        pass
+    marks: list[int] = []
+    replay(log, live, again, lambda done, _all: marks.append(done))
+    assert marks == [0, RECORDS]
+
+
+def test_what_a_commit_leaves_of_a_read_has_more_read_behind_it() -> None:
+    """Of small events more is read than a commit may take: the rest is not a small commit of its own."""
+    log, live = CountingLog(1), MemoryState()
+    for n in range(RECORDS):
+        appended(log, 0, n, padding="x" * 250)
+    folding = Folding(log, live, Programs(lambda _version: define({})))
+    commits: list[int] = []
+    while taken := folding.advance(0, 20):
+        commits.append(taken)
+    assert min(commits[:-1]) == 20, commits
+    assert log.read_bytes < 2 * RECORDS * 500
