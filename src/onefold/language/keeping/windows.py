@@ -88,6 +88,9 @@ def panes(window: Window) -> list[tuple[int, Any]]:
 
 def places(window: Window, start_ms: int, end_ms: int) -> tuple[int, int]:
     """The first of the panes that begin in [start, end), and the one behind the last; equal where none does."""
+    if len(window[3]) == window[6]:
+        one_ms = window[2]
+        return int(one_ms < start_ms), int(one_ms < end_ms)
     offsets, base_ms = _offsets(window), window[1]
     return bisect_left(offsets, start_ms - base_ms), bisect_left(offsets, end_ms - base_ms)
 

@@ -12,9 +12,12 @@ from onefold.language.stream.source import EventScope, prefix
 from onefold.limits import WINDOW_PANES_MAX
 
 _PANES_BYTES = WINDOW_PANES_MAX * windows.WIDTH
-_AT_AN_END = {"first": "<=", "last": ">="}
-"""Aggregates that only an event at one end can change."""
-_BY_CHOICE = ("min", "max", "first", "last", "time_since", "days_active", "streak", "longest_streak")
+_AT_AN_END = {
+    "first": "t < o[0] or (t == o[0] and tie < o[1])",
+    "last": "t > o[0] or (t == o[0] and tie > o[1])",
+}
+"""Aggregates that only an event at one end can change: whether this one is beyond the one `o` that is kept."""
+_BY_CHOICE = ("min", "max", "time_since", "days_active", "streak", "longest_streak")
 """Aggregates whose `combine` gives back its first argument, the same object, where nothing has changed."""
 
 
@@ -47,7 +50,7 @@ def put(key: str, kept: n.Kept, event: str, scope: EventScope, around: Around) -
     if kept.where is not None:
         conditions.append(scope.boolean(kept.where))
     if kept.function in _AT_AN_END and not is_windowed(kept):
-        conditions.append(f"((o := s.get({key!r})) is None or t {_AT_AN_END[kept.function]} o[0])")
+        conditions.append(f"((o := s.get({key!r})) is None or {_AT_AN_END[kept.function]})")
     lines = _lifted(key, kept, scope, around)
     yield from _under(" and ".join(conditions), lines)
 
@@ -87,15 +90,13 @@ def _kept(key: str, kept: n.Aggregate, state: str, around: Around) -> Iterator[s
     elif kept.function == "count":
         yield f"s[{key!r}] = s.get({key!r}, 0) + 1"
         yield from then
+    elif kept.function in _AT_AN_END:
+        yield f"s[{key!r}] = v"
+        if then:  # Each event of a browser names its zone again: only another value is one to judge.
+            yield f"if o is None or not identical(o[2], v[2]): {'; '.join(then)}"
     elif kept.function in _BY_CHOICE:
         yield f"o = s.get({key!r}); v = v if o is None else {name}_combine(o, v)"
-        if kept.function in _AT_AN_END and then:
-            # Each event of a browser names its zone again: only another value is one to judge.
-            yield "if v is not o:"
-            yield f"    s[{key!r}] = v"
-            yield f"    if o is None or not identical(o[2], v[2]): {'; '.join(then)}"
-        else:
-            yield f"if v is not o: s[{key!r}] = v{_joined(then)}"
+        yield f"if v is not o: s[{key!r}] = v{_joined(then)}"
     else:
         yield f"o = s.get({key!r}); s[{key!r}] = v if o is None else {name}_combine(o, v)"
         yield from then
