@@ -105,19 +105,14 @@ class PersonCalendar:
     """A calendar window in each person's own zone."""
 
     def __init__(self, name: str, workspace_zone: ZoneInfo, monoid: Monoid) -> None:
-        self._kind, self._ago = n.CALENDARS[name]
         self._stretches = Stretches(monoid, SPAN_MS, QUARTER_MS)
-        self._periods = Periods(self._kind, workspace_zone)
-        self.spans = spans_of(name, workspace_zone)
-        self._oldest = (0, 0, 0)
-        """(from, until, the oldest event that any window of an instant between these can hold)."""
+        self._spans = spans_of(name, workspace_zone)
+        self.take = self._stretches.add
+        """As `add`, of an event that is in the window in some zone (`Spans.oldest_ms`)."""
 
     def add(self, window: Window | None, at_ms: int, state: Any, now_ms: int) -> Window | None:
         """The state with one more event; one that is older than the window in every zone changes nothing."""
-        since_ms, until_ms, oldest_ms = self._oldest
-        if at_ms < (oldest_ms if since_ms <= now_ms < until_ms else self._oldest_ms(now_ms)):
-            return window
-        return self._stretches.add(window, at_ms, state)
+        return window if at_ms < self._spans.oldest_ms(now_ms) else self._stretches.add(window, at_ms, state)
 
     def merge(self, a: Window, b: Window) -> Window:
         """The state of two profiles; both are used up."""
@@ -125,22 +120,15 @@ class PersonCalendar:
 
     def expire(self, window: Window, now_ms: int) -> None:
         """Let go of what can never be in the window again, in whatever zone."""
-        self._stretches.drop(window, self._oldest_ms(now_ms) - window[0] + 1)
+        self._stretches.drop(window, self._spans.oldest_ms(now_ms) - window[0] + 1)
 
     def is_empty(self, window: Window) -> bool:
         """No pane is left."""
         return not windows.size(window)
 
-    def _oldest_ms(self, now_ms: int) -> int:
-        if not self._oldest[0] <= now_ms < self._oldest[1]:
-            index, begin_ms, end_ms = self._periods.around(now_ms - _SPARE_MS)
-            oldest_ms = self._periods.start_ms(index - self._ago) - _SPARE_MS
-            self._oldest = begin_ms + _SPARE_MS, end_ms + _SPARE_MS, oldest_ms
-        return self._oldest[2]
-
     def state(self, window: Window | None, now_ms: int, profile: Any, zone_name: Any = None) -> Any:
         """The aggregate's state over the window at an instant; arms the profile for when that is another window."""
-        return self.over(window, self.spans.at(zone_name, now_ms), profile) if window else None
+        return self.over(window, self._spans.at(zone_name, now_ms), profile) if window else None
 
     def over(self, window: Window | None, span: "Span", profile: Any) -> Any:
         """The same over the span of the window in the person's zone at that instant (`Spans.at`)."""
@@ -172,8 +160,11 @@ class Spans:
     def __init__(self, name: str, workspace_zone: ZoneInfo) -> None:
         self._kind, self._ago = n.CALENDARS[name]
         self._here = periods(self._kind, workspace_zone)
+        self._behind = Periods(self._kind, workspace_zone)
         self._latest: dict[str | None, Span] = {}
         """Name of a zone → its span; None: the workspace's, for whoever names none."""
+        self._oldest = (0, 0, 0)
+        """(from, until, the oldest event that any window of an instant between these can hold)."""
 
     def at(self, zone_name: Any, now_ms: int) -> Span:
         """The span in the zone of this name, or where there is none, in the workspace's."""
@@ -192,6 +183,14 @@ class Spans:
         if not self._ago:
             return Span(start_ms, turn_ms, start_ms, turn_ms)
         return Span(*(of_zone.start_ms(index - ago) for ago in (self._ago, self._ago - 1)), start_ms, turn_ms)
+
+    def oldest_ms(self, now_ms: int) -> int:
+        """No event that is older is in the window at this instant or later, in whatever zone."""
+        if not self._oldest[0] <= now_ms < self._oldest[1]:
+            index, begin_ms, end_ms = self._behind.around(now_ms - _SPARE_MS)
+            oldest_ms = self._behind.start_ms(index - self._ago) - _SPARE_MS
+            self._oldest = begin_ms + _SPARE_MS, end_ms + _SPARE_MS, oldest_ms
+        return self._oldest[2]
 
 
 @lru_cache(maxsize=256)

@@ -175,7 +175,15 @@ class _Compiler:
             self.kept |= definition.slots
         self.gathered = frozenset(gathered.keys() - self.kept.keys())
         self.kept |= gathered
-        self.slots = {key: keeping_of(kept, among.timezone) for key, kept in self.kept.items()}
+        counted = {
+            n.slot(part)
+            for definition in definitions
+            for part in walk(definition.node)
+            if isinstance(part, n.Sequence) and part.counted
+        }
+        self.slots = {
+            key: keeping_of(kept, among.timezone, counted=key in counted) for key, kept in self.kept.items()
+        }
         self.accounts: _Compiler | None = None
         self.lines: list[str] = []
         self.parts_left = HANDLERS_MAX_PARTS

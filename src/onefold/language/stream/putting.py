@@ -51,6 +51,9 @@ def put(key: str, kept: n.Kept, event: str, scope: EventScope, around: Around) -
         conditions.append(scope.boolean(kept.where))
     if kept.function in _AT_AN_END and not is_windowed(kept):
         conditions.append(f"((o := s.get({key!r})) is None or {_AT_AN_END[kept.function]})")
+    if kept.calendar is not None and kept.timezone == n.PERSON:
+        oldest = scope.once(f"{scope.among.spans(kept.calendar)}.oldest_ms(now)")
+        conditions.insert(0, f"t >= {oldest}")
     lines = _lifted(key, kept, scope, around)
     yield from _under(" and ".join(conditions), lines)
 
@@ -69,6 +72,11 @@ def _lifted(key: str, kept: n.Aggregate, scope: EventScope, around: Around) -> I
         yield from _kept(key, kept, "1", around)
         return
     source = scope.value(kept.field) if kept.field is not None else "None"
+    if kept.function == "last" and not is_windowed(kept):  # the same again, as each event of a browser says its zone
+        yield f"if o is not None and type({source}) is str and {source} == o[2]: o[0] = t; o[1] = tie; v = None"
+        yield f"else: v = last_lift({source}, t, tie)"
+        yield from _under("v is not None", _kept(key, kept, "v", around))
+        return
     if n.AGGREGATES[kept.function].by_day:
         source = f"period_{key}(t)"
     yield f"v = {prefix(kept)}_lift({source}, t, tie)"
@@ -77,7 +85,9 @@ def _lifted(key: str, kept: n.Aggregate, scope: EventScope, around: Around) -> I
 
 def _kept(key: str, kept: n.Aggregate, state: str, around: Around) -> Iterator[str]:
     name, then = prefix(kept), around.then
-    if kept.calendar is not None:
+    if kept.calendar is not None and kept.timezone == n.PERSON:
+        yield f"s[{key!r}] = kept_{key}.calendar.take(s.get({key!r}), t, {state}){_joined(then)}"
+    elif kept.calendar is not None:
         yield f"if (w := kept_{key}.calendar.add(s.get({key!r}), t, {state}, now)) is not None:"
         yield f"    s[{key!r}] = w{_joined(then)}"
     elif kept.until_ms is not None:
@@ -92,7 +102,7 @@ def _kept(key: str, kept: n.Aggregate, state: str, around: Around) -> Iterator[s
         yield from then
     elif kept.function in _AT_AN_END:
         yield f"s[{key!r}] = v"
-        if then:  # Each event of a browser names its zone again: only another value is one to judge.
+        if then:  # Only another value is one to judge.
             yield f"if o is None or not identical(o[2], v[2]): {'; '.join(then)}"
     elif kept.function in _BY_CHOICE:
         yield f"o = s.get({key!r}); v = v if o is None else {name}_combine(o, v)"
@@ -135,10 +145,12 @@ class _Steps:
         kept = self._kept
         concerned = [(1 << i, step) for i, step in enumerate(kept.steps) if step.event in (event, "*")]
         always = sum(bit for bit, step in concerned if step.where is None)
-        yield f"m = {always}"
-        for bit, step in concerned:
-            if step.where is not None:
-                yield f"if {self._scope.boolean(step.where)}: m |= {bit}"
+        wheres = [(bit, step.where) for bit, step in concerned if step.where is not None]
+        bits = "m" if wheres else repr(always)
+        if wheres:
+            yield f"m = {always}"
+        for bit, where in wheres:
+            yield f"if {self._scope.boolean(where)}: m |= {bit}"
         conditions = [] if always else ["m"]
         if kept.during_ms is not None:
             conditions.append(f"t > now - {kept.during_ms}")
@@ -147,12 +159,12 @@ class _Steps:
             value = self._scope.once(f"same_key({self._scope.value(kept.same)})")
             conditions.append(f"{value} is not None")
             same = f", {value}"
-        yield from _under(" and ".join(conditions), self._put(same))
+        yield from _under(" and ".join(conditions), self._put(bits + same))
 
-    def _put(self, same: str) -> Iterator[str]:
+    def _put(self, given: str) -> Iterator[str]:
         key, during_ms = self._key, self._kept.during_ms
         if during_ms is not None:
             yield _armed(during_ms)
-        call = f"kept_{key}.put(s, {key!r}, t, m{same})"
+        call = f"kept_{key}.put(s, {key!r}, t, {given})"
         yield f"if {call}:" if self._around.then else call
         yield from ("    " + line for line in self._around.then)

@@ -50,6 +50,13 @@ class Surroundings:
         return name
 
 
+    def spans(self, calendar: str) -> str:
+        """Source of the spans of a calendar window in people's own zones."""
+        in_zone = zone(self.timezone)
+        assert in_zone is not None, self.timezone
+        return self.constant("spans", calendar, spans_of(calendar, in_zone))
+
+
 class Scope:
     """Source of an expression; subclasses know what names mean where they stand."""
 
@@ -294,9 +301,7 @@ class ProfileScope(Scope):
         """The local with the span of a calendar window in the person's own zone; empty for anything else."""
         if not isinstance(node, n.Aggregate) or node.calendar is None or node.timezone != n.PERSON:
             return ""
-        in_zone = zone(self.among.timezone)
-        assert in_zone is not None, self.among.timezone
-        spans = self.among.constant("spans", node.calendar, spans_of(node.calendar, in_zone))
+        spans = self.among.spans(node.calendar)
         return self.once(f"{spans}.at(zone_name(d, s.get({n.slot(PERSON_ZONE)!r})), now)")
 
     def _of_account(self, node: n.OfAccount) -> str:
