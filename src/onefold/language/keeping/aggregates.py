@@ -70,16 +70,16 @@ def lift_total(value: Any, _at: int, _tie: bytes) -> list[Any] | None:
 def combine_totals(a: list[Any], b: list[Any]) -> list[Any]:
     """Two totals as one; the first is reused."""
     a[0] += b[0]
-    a[1] += b[1]
-    if len(b) > 2:
-        for x in b[2:]:
-            _grow(a, x)
-    if not -_INT_MAX < a[1] < _INT_MAX:
-        high = float(a[1])
-        low = float(a[1] - int(high))
-        a[1] = 0
-        _grow(a, high)
-        _grow(a, low)
+    for x in b[2:]:
+        _grow(a, x)
+    if b[1]:
+        a[1] += b[1]
+        if not -_INT_MAX < a[1] < _INT_MAX:
+            high = float(a[1])
+            low = float(a[1] - int(high))
+            a[1] = 0
+            _grow(a, high)
+            _grow(a, low)
     return a
 
 
@@ -88,13 +88,29 @@ def _remove_total(a: list[Any], b: list[Any]) -> list[Any]:
 
 
 def _grow(total: list[Any], x: float) -> None:
-    """Add a float exactly: Shewchuk's GROW-EXPANSION over the partial sums from index 2 on."""
-    if len(total) == 3:  # As below, of one partial sum (Knuth's TWO-SUM).
+    """Add a float exactly: Shewchuk's GROW-EXPANSION over the partial sums from index 2 on.
+
+    One or two partial sums, which are all that most totals have, are taken by themselves (Knuth's TWO-SUM).
+    """
+    kept = len(total)
+    if kept == 3:
         y = total[2]
         high = x + y
         other = high - y
         low = (y - (high - other)) + (x - other)
-        total[2:] = (low, high) if low else (high,)
+        total[2] = high
+        if low:
+            total.insert(2, low)
+        return
+    if kept == 4:
+        _, _, y, z = total
+        middle = x + y
+        other = middle - y
+        low = (y - (middle - other)) + (x - other)
+        high = middle + z
+        other = high - z
+        middle = (z - (high - other)) + (middle - other)
+        total[2:] = (low, middle, high) if low and middle else (low or middle, high) if low or middle else (high,)
         return
     kept = 2
     for i in range(2, len(total)):
@@ -124,8 +140,8 @@ def _sum(state: list[Any] | None) -> Any:
         return 0
     if len(state) == 2:
         return number(state[1])
-    if len(state) == 3 and not state[1]:
-        return state[2]
+    if not state[1] and len(state) <= 4:
+        return state[2] if len(state) == 3 else state[2] + state[3]
     high = float(state[1])
     return fsum((high, state[1] - int(high), *state[2:]))
 

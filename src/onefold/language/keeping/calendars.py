@@ -7,15 +7,16 @@ stretches of it (`stretches`).
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from onefold.language import nodes as n
 from onefold.language.keeping import windows
 from onefold.language.keeping.aggregates import Monoid
 from onefold.language.keeping.periods import Periods, periods
-from onefold.language.keeping.stretches import Stretches
+from onefold.language.keeping.stretches import TOTAL, Stretches
 from onefold.language.keeping.windows import Window
 from onefold.language.zones import zone
 from onefold.limits import DAY_MS
@@ -56,14 +57,18 @@ class FixedCalendar:
 
     def add(self, window: Window | None, at_ms: int, state: Any, now_ms: int) -> Window | None:
         """The state with one more event; one that is older than the window changes nothing."""
-        oldest_ms, _, this_ms, turn_ms = self._at(now_ms)
+        oldest_ms, _, this_ms, turn_ms = self._window
+        if not this_ms <= now_ms < turn_ms:
+            oldest_ms, _, this_ms, turn_ms = self._at(now_ms)
         if at_ms < oldest_ms:
             return window
         begin_ms = this_ms if this_ms <= at_ms < turn_ms else self._late.around(at_ms)[1]
-        if window and window[-2] == begin_ms:
+        if not window:
+            return [begin_ms, state]
+        if window[-2] == begin_ms:
             window[-1] = self._combine(window[-1], state)
             return window
-        return self.merge(window or [], [begin_ms, state])
+        return self.merge(window, [begin_ms, state])
 
     def merge(self, a: Window, b: Window) -> Window:
         """The state of two profiles; both are used up."""
@@ -86,8 +91,11 @@ class FixedCalendar:
         """The aggregate's state over the window at an instant; arms the profile for when that is another window."""
         if not window:
             return None
-        first_ms, _, _, turn_ms = self._at(now_ms)
-        profile.due_ms = min(profile.due_ms, turn_ms)
+        first_ms, _, this_ms, turn_ms = self._window
+        if not this_ms <= now_ms < turn_ms:
+            first_ms, _, _, turn_ms = self._at(now_ms)
+        if turn_ms < profile.due_ms:
+            profile.due_ms = turn_ms
         if window[-2] == first_ms:
             return window[-1]
         return window[1] if window[0] == first_ms else None
@@ -97,21 +105,14 @@ class PersonCalendar:
     """A calendar window in each person's own zone."""
 
     def __init__(self, name: str, workspace_zone: ZoneInfo, monoid: Monoid) -> None:
-        self._kind, self._ago = n.CALENDARS[name]
         self._stretches = Stretches(monoid, SPAN_MS, QUARTER_MS)
-        self._periods = Periods(self._kind, workspace_zone)
-        self._here = periods(self._kind, workspace_zone)
-        """Of the workspace's zone."""
-        self._of_zone: dict[str, Periods] = {}
-        """Those zones that somebody lives in, by name."""
-        self._oldest = (0, 0, 0)
-        """(from, until, the oldest event that any window of an instant between these can hold)."""
+        self._spans = spans_of(name, workspace_zone)
+        self.take = self._stretches.add
+        """As `add`, of an event that is in the window in some zone (`Spans.oldest_ms`)."""
 
     def add(self, window: Window | None, at_ms: int, state: Any, now_ms: int) -> Window | None:
         """The state with one more event; one that is older than the window in every zone changes nothing."""
-        if at_ms < self._oldest_ms(now_ms):
-            return window
-        return self._stretches.add(window, at_ms, state)
+        return window if at_ms < self._spans.oldest_ms(now_ms) else self._stretches.add(window, at_ms, state)
 
     def merge(self, a: Window, b: Window) -> Window:
         """The state of two profiles; both are used up."""
@@ -119,40 +120,83 @@ class PersonCalendar:
 
     def expire(self, window: Window, now_ms: int) -> None:
         """Let go of what can never be in the window again, in whatever zone."""
-        self._stretches.drop(window, self._oldest_ms(now_ms) - window[0] + 1)
+        self._stretches.drop(window, self._spans.oldest_ms(now_ms) - window[0] + 1)
 
     def is_empty(self, window: Window) -> bool:
         """No pane is left."""
         return not windows.size(window)
 
-    def _oldest_ms(self, now_ms: int) -> int:
+    def state(self, window: Window | None, now_ms: int, profile: Any, zone_name: Any = None) -> Any:
+        """The aggregate's state over the window at an instant; arms the profile for when that is another window."""
+        return self.over(window, self._spans.at(zone_name, now_ms), profile) if window else None
+
+    def over(self, window: Window | None, span: "Span", profile: Any) -> Any:
+        """The same over the span of the window in the person's zone at that instant (`Spans.at`)."""
+        if not window or not window[3]:
+            return None
+        start_ms, end_ms, _, turn_ms = span
+        if turn_ms < profile.due_ms:
+            profile.due_ms = turn_ms
+        asked = window[TOTAL]
+        if asked is not None and asked[0] == start_ms and asked[1] == end_ms:
+            return asked[2]
+        return self._stretches.total(window, start_ms, end_ms)
+
+
+class Span(NamedTuple):
+    """A calendar window as of some instants."""
+
+    start_ms: int
+    end_ms: int
+    """Exclusive."""
+    since_ms: int
+    turn_ms: int
+    """It is this window from `since_ms` on, and another from `turn_ms` on."""
+
+
+class Spans:
+    """The spans of one calendar window in whatever zones people live in; the latest of each zone is remembered."""
+
+    def __init__(self, name: str, workspace_zone: ZoneInfo) -> None:
+        self._kind, self._ago = n.CALENDARS[name]
+        self._here = periods(self._kind, workspace_zone)
+        self._behind = Periods(self._kind, workspace_zone)
+        self._latest: dict[str | None, Span] = {}
+        """Name of a zone → its span; None: the workspace's, for whoever names none."""
+        self._oldest = (0, 0, 0)
+        """(from, until, the oldest event that any window of an instant between these can hold)."""
+
+    def at(self, zone_name: Any, now_ms: int) -> Span:
+        """The span in the zone of this name, or where there is none, in the workspace's."""
+        name = zone_name if type(zone_name) is str else None
+        found = self._latest.get(name)
+        if found is None and zone(name) is None:
+            found, name = self._latest.get(None), None
+        if found is None or not found.since_ms <= now_ms < found.turn_ms:
+            found = self._latest[name] = self._found(name, now_ms)
+        return found
+
+    def _found(self, name: str | None, now_ms: int) -> Span:
+        in_zone = zone(name)
+        of_zone = self._here if in_zone is None else periods(self._kind, in_zone)
+        index, start_ms, turn_ms = of_zone.around(now_ms)
+        if not self._ago:
+            return Span(start_ms, turn_ms, start_ms, turn_ms)
+        return Span(*(of_zone.start_ms(index - ago) for ago in (self._ago, self._ago - 1)), start_ms, turn_ms)
+
+    def oldest_ms(self, now_ms: int) -> int:
+        """No event that is older is in the window at this instant or later, in whatever zone."""
         if not self._oldest[0] <= now_ms < self._oldest[1]:
-            index, begin_ms, end_ms = self._periods.around(now_ms - _SPARE_MS)
-            oldest_ms = self._periods.start_ms(index - self._ago) - _SPARE_MS
+            index, begin_ms, end_ms = self._behind.around(now_ms - _SPARE_MS)
+            oldest_ms = self._behind.start_ms(index - self._ago) - _SPARE_MS
             self._oldest = begin_ms + _SPARE_MS, end_ms + _SPARE_MS, oldest_ms
         return self._oldest[2]
 
-    def _periods_in(self, zone_name: Any) -> Periods:
-        """The periods of the zone of this name, or where there is none, of the workspace's."""
-        found = self._of_zone.get(zone_name) if type(zone_name) is str else None
-        if found is None:
-            in_zone = zone(zone_name)
-            if in_zone is None:
-                return self._here
-            found = self._of_zone[zone_name] = periods(self._kind, in_zone)
-        return found
 
-    def state(self, window: Window | None, now_ms: int, profile: Any, zone_name: Any = None) -> Any:
-        """The aggregate's state over the window at an instant; arms the profile for when that is another window."""
-        if not window or not window[3]:
-            return None
-        found = self._here if zone_name is None else self._periods_in(zone_name)
-        index, start_ms, turn_ms = found.around(now_ms)
-        profile.due_ms = min(profile.due_ms, turn_ms)
-        end_ms = turn_ms
-        if self._ago:
-            start_ms, end_ms = found.start_ms(index - self._ago), found.start_ms(index - self._ago + 1)
-        return self._stretches.total(window, start_ms, end_ms)
+@lru_cache(maxsize=256)
+def spans_of(name: str, workspace_zone: ZoneInfo) -> Spans:
+    """The spans of the calendar window of this name: equal windows share them."""
+    return Spans(name, workspace_zone)
 
 
 Calendar = FixedCalendar | PersonCalendar

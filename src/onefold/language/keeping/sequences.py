@@ -27,6 +27,7 @@ _RECORD = Struct(">QQHB")
 _pack = _RECORD.pack
 _SIZE = _RECORD.size
 _TIME = Struct(">Q")
+_time_at = _TIME.unpack_from
 _SAME_AT = _TIME.size
 _BITS_AT = _SIZE - 2
 """The lower byte, which has all bits there are."""
@@ -54,7 +55,9 @@ def same_key(value: Any) -> int | None:
 class Chain:
     """How the state of one sequence is kept (`keeping.Keeping`), and what it stands for."""
 
-    def __init__(self, sequence: n.Sequence) -> None:
+    def __init__(self, sequence: n.Sequence, *, counted: bool = True) -> None:
+        """`counted`: somebody asks how often it was completed, and not only whether it ever was."""
+        self._counted = counted
         self._plan = plan = plan_of(sequence)
         self._walk = walk_of(plan)
         self._advance = self._walk.advance
@@ -63,13 +66,17 @@ class Chain:
         self.expires = sequence.during_ms is not None
         self._last = plan.last
         self._silent = plan.silent
+        self._silent_ms = plan.silent_ms
         self._negated = plan.negated
         self._carries = len(plan.stages) > 1 and not self._same
         """The state keeps a front: each event goes on from the one before."""
 
     # --- events ----------------------------------------------------------------------------------------------
     def put(self, slots: dict[str, Any], key: str, at_ms: int, bits: int, same: int = 0) -> bool:
-        """Take one event into the slot of this key; True where that may have changed the value."""
+        """Take one event into the slot of this key; True where that may have changed the value.
+
+        Where only whether it was ever completed is asked, that is the first time that it is.
+        """
         at = at_ms + _BIAS
         state = slots.get(key)
         if state is None:
@@ -81,6 +88,7 @@ class Chain:
             changed = self._advance(front, at, bits)
             state[0] += _pack(at, same, bits, changed)
             if changed:
+                changed = self._counted or not (state[1] or state[2])
                 state[2] += 1
         elif at >= _latest(state[0]):
             changed = self._append(state, at, bits, same)
@@ -101,9 +109,10 @@ class Chain:
             completes = self._advance(front, at, bits)
         else:
             completes = bits & self._last != 0 and self._completes_alike(state, at, same)
+        changed = broken or (completes and (self._counted or not (state[1] or state[2])))
         state[0] += _pack(at, same, bits, completes)
         state[2] += completes
-        return completes or broken
+        return changed
 
     def _front(self, state: State) -> Front:
         """The front after all records."""
@@ -177,7 +186,7 @@ class Chain:
             if of == same and before < at:
                 broken[i] = 0
             i = flags.rfind(1, 0, i)
-        return self._mark(state, broken)
+        return bool(broken) and self._mark(state, broken)
 
     def _mark(self, state: State, flags: Mapping[int, int]) -> bool:
         """These records complete the sequence (1) or do not; True where one did not say so yet."""
@@ -232,7 +241,7 @@ class Chain:
         completed = sum(gone[_FLAG_AT::_SIZE])
         if not self._same and self._during_ms is None:
             front = behind(self._plan, _events(gone), over // _SIZE, front)
-        state[3] = [_TIME.unpack_from(gone, over - _SIZE)[0], 0, *front[2:]]
+        state[3] = [_time_at(gone, over - _SIZE)[0], 0, *front[2:]]
         state[0] = state[0][over:]
         state[1] += completed if self._during_ms is None else 0
         state[2] -= completed
@@ -280,7 +289,7 @@ class Chain:
     def due_ms(self, state: State) -> int:
         """When the oldest event is no longer looked at."""
         assert self._during_ms is not None
-        return _TIME.unpack_from(state[0])[0] - _BIAS + self._during_ms if state[0] else NEVER_MS
+        return _time_at(state[0])[0] - _BIAS + self._during_ms if state[0] else NEVER_MS
 
     # --- value -----------------------------------------------------------------------------------------------
     def count(self, state: State | None, now_ms: int, profile: Any) -> int:
@@ -293,7 +302,7 @@ class Chain:
         records, silent_ms = state[0], self._plan.silent_ms
         flags = records[_FLAG_AT::_SIZE]
         i, began = flags.rfind(1), now_ms - silent_ms + _BIAS
-        while i >= 0 and (at := _TIME.unpack_from(records, i * _SIZE)[0]) > began:
+        while i >= 0 and (at := _time_at(records, i * _SIZE)[0]) > began:
             done -= 1
             profile.due_ms = min(profile.due_ms, at - _BIAS + silent_ms)
             i = flags.rfind(1, 0, i)
@@ -306,12 +315,61 @@ class Chain:
         if not self._silent or state[1] or not state[2]:
             return bool(state[1] + state[2])
         records = state[0]
-        first = records[_FLAG_AT::_SIZE].index(1)
-        over_ms: int = _TIME.unpack_from(records, first * _SIZE)[0] - _BIAS + self._plan.silent_ms
+        first = 0 if records[_FLAG_AT] else records[_FLAG_AT::_SIZE].index(1)
+        over_ms: int = _time_at(records, first * _SIZE)[0] - _BIAS + self._silent_ms
         if over_ms <= now_ms:
             return True
-        profile.due_ms = min(profile.due_ms, over_ms)
+        if over_ms < profile.due_ms:
+            profile.due_ms = over_ms
         return False
+
+
+class Lone(Chain):
+    """A sequence of one step, and of what must not come after it: each event of that step completes it until then."""
+
+    def put(self, slots: dict[str, Any], key: str, at_ms: int, bits: int, same: int = 0) -> bool:
+        """As `Chain.put`; no event needs to know of those before it but one that must not come."""
+        at = at_ms + _BIAS
+        state = slots.get(key)
+        if state is None:
+            state = slots[key] = [b"", 0, 0, None, None]
+        records = state[0]
+        size = len(records)
+        if at < _time_at(records, size - _SIZE)[0] if size else state[3] is not None:
+            return super().put(slots, key, at_ms, bits, same)
+        completes, changed = bits & self._last, False
+        if bits & self._silent and state[2] and (broken := self._broken_by(records, at)):
+            marked = bytearray(records)
+            for place in broken:
+                marked[place] = 0
+            state[0] = bytes(marked + _pack(at, same, bits, 1 if completes else 0))
+            state[2] -= len(broken)
+            changed = True
+        else:
+            state[0] = records + _pack(at, same, bits, 1 if completes else 0)
+        if completes:
+            changed = changed or self._counted or not (state[1] or state[2])
+            state[2] += 1
+        if size >= _TOO_MANY * _SIZE:
+            self._evict(state)
+            return True
+        return changed
+
+    def _broken_by(self, records: bytes, at: int) -> list[int]:
+        """Where the flags of the completions lie that an event which must not come, the latest, comes too soon after."""
+        flags, since, found = records[_FLAG_AT::_SIZE], at - self._silent_ms, []
+        i = flags.rfind(1)
+        while i >= 0 and (before := _time_at(records, i * _SIZE)[0]) > since:
+            if before < at:
+                found.append(i * _SIZE + _FLAG_AT)
+            i = flags.rfind(1, 0, i)
+        return found
+
+
+def chain_of(sequence: n.Sequence, *, counted: bool = True) -> Chain:
+    """How the state of a sequence is kept; see `Chain`."""
+    lone = len(plan_of(sequence).stages) == 1
+    return (Lone if lone else Chain)(sequence, counted=counted)
 
 
 def _instants(events: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
@@ -330,12 +388,12 @@ def _instants(events: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
 
 def _latest(records: bytes) -> int:
     """When the last one was; NEVER without any."""
-    return int(_TIME.unpack_from(records, len(records) - _SIZE)[0]) if records else NEVER
+    return int(_time_at(records, len(records) - _SIZE)[0]) if records else NEVER
 
 
 def _events(records: bytes) -> Events:
     """Packed records, read where they are looked at."""
-    unpack = _TIME.unpack_from
+    unpack = _time_at
     return Events(lambda i: unpack(records, i * _SIZE)[0], records[_BITS_AT::_SIZE])
 
 
@@ -363,7 +421,7 @@ def _split(records: bytes) -> list[bytes]:
 
 def _after(records: bytes, at: int) -> int:
     """The number of the first record that is later than this; how many there are, where none is."""
-    unpack = _TIME.unpack_from
+    unpack = _time_at
     return bisect_right(range(len(records) // _SIZE), at, key=lambda i: unpack(records, i * _SIZE)[0])
 
 

@@ -7,7 +7,7 @@ from onefold.language.keeping import windows
 from onefold.language.keeping.aggregates import Monoid
 from onefold.language.keeping.calendars import Calendar, calendar_of
 from onefold.language.keeping.monoids import monoid_of
-from onefold.language.keeping.sequences import Chain
+from onefold.language.keeping.sequences import chain_of
 from onefold.language.keeping.stretches import Between
 from onefold.limits import NEVER_MS
 
@@ -108,10 +108,10 @@ class ByCalendar:
         return NEVER_MS
 
 
-def keeping_of(kept: n.Kept, workspace_zone: str) -> Keeping:
-    """How the state of a checked node is kept."""
+def keeping_of(kept: n.Kept, workspace_zone: str, *, counted: bool = True) -> Keeping:
+    """How the state of a checked node is kept. `counted`: of a sequence, somebody asks how often it was completed."""
     if isinstance(kept, n.Sequence):
-        return Chain(kept)
+        return chain_of(kept, counted=counted)
     monoid = monoid_of(kept)
     if kept.calendar is not None:
         return ByCalendar(calendar_of(kept, monoid, workspace_zone))

@@ -12,7 +12,7 @@ from onefold.language.keeping.aggregates import Monoid
 from onefold.language.keeping.windows import Window
 from onefold.limits import NEVER_MS
 
-_TOTAL = 5
+TOTAL = 5
 """Where a window has its running total."""
 
 
@@ -22,6 +22,7 @@ class Stretches:
     def __init__(self, monoid: Monoid, within_ms: int, quantum_ms: int = 1) -> None:
         self._monoid = monoid
         self._bare = monoid._replace(remove=None)
+        self._combine = monoid.combine
         self._within_ms = within_ms
         self._quantum_ms = quantum_ms
 
@@ -29,37 +30,42 @@ class Stretches:
         """The window with one more event in it; the window is reused."""
         if window is None:
             return windows.begin(at_ms, state, self._bare, self._within_ms, self._quantum_ms)
-        quantum_ms, asked = window[0], window[_TOTAL]
-        window = windows.add(window, at_ms, state, self._bare, self._within_ms)
-        if asked is not None:
-            if window[0] != quantum_ms:
-                window[_TOTAL] = None
-            elif asked[0] <= at_ms - at_ms % quantum_ms < asked[1]:
-                asked[2] = self._monoid.combine(asked[2], state)
+        quantum_ms, asked = window[0], window[TOTAL]
+        pane = at_ms - at_ms % quantum_ms
+        if pane == window[2] and window[3]:  # most events, at no more cost than this
+            states = window[4]
+            states[-1] = self._combine(states[-1], state)
+        else:
+            window = windows.add(window, at_ms, state, self._bare, self._within_ms)
+            if asked is not None and window[0] != quantum_ms:
+                window[TOTAL] = None
+                return window
+        if asked is not None and asked[0] <= pane < asked[1]:
+            asked[2] = self._combine(asked[2], state)
         return window
 
     def merge(self, a: Window, b: Window) -> Window:
         """Both windows' events in one; neither must be used again."""
         merged = windows.merge(a, b, self._bare, self._within_ms)
-        merged[_TOTAL] = None
+        merged[TOTAL] = None
         return merged
 
     def drop(self, window: Window, before_ms: int) -> bool:
         """Let go of the panes that begin before this; True where there were any."""
-        asked = window[_TOTAL]
+        asked = window[TOTAL]
         if asked is not None and asked[0] < before_ms:
             self.total(window, before_ms, max(before_ms, asked[1]))
         return windows.drop(window, before_ms)
 
     def total(self, window: Window, start_ms: int, end_ms: int) -> Any:
         """The state over the panes that begin in [start, end), not to be changed; None where none does."""
-        remove, asked = self._monoid.remove, window[_TOTAL]
+        remove, asked = self._monoid.remove, window[TOTAL]
         if asked is not None and asked[0] == start_ms and asked[1] == end_ms:
             return asked[2]
         states = window[4]
         first, last = windows.places(window, start_ms, end_ms)
         if first == last:
-            window[_TOTAL] = None
+            window[TOTAL] = None
             return None
         if remove is None:
             return states[first] if last == first + 1 else self._monoid.total(states[first:last])
@@ -72,7 +78,7 @@ class Stretches:
                 total = remove(total, state)
             for state in states[was_last:last]:
                 total = self._monoid.combine(total, state)
-        window[_TOTAL] = [start_ms, end_ms, total]
+        window[TOTAL] = [start_ms, end_ms, total]
         return total
 
 

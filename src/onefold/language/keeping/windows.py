@@ -48,21 +48,22 @@ def add(window: Window | None, at_ms: int, state: Any, monoid: Monoid, within_ms
     """The window with one more event in it; the window is reused."""
     if window is None:
         return begin(at_ms, state, monoid, within_ms)
+    quantum_ms, base_ms, last_ms, times, states, running, width = window
     if monoid.remove is not None:
-        window[5] = monoid.combine(window[5], state)
-    pane = at_ms - at_ms % window[0]
-    narrow = window[6] == WIDTH
-    if pane > window[2] and type(window[4]) is list and (not narrow or pane - window[1] < REACH_MS):
-        window[2] = pane
-        window[3] += (NARROW if narrow else _WIDE).pack(pane - window[1])
-        window[4].append(state)
-        if len(window[4]) > WINDOW_PANES_MAX:
-            _coarsen(window, monoid, within_ms)
-        return window
-    if pane == window[2] and window[3] and type(window[4]) is list:
-        window[4][-1] = monoid.combine(window[4][-1], state)
-        return window
-    if not 0 <= pane - window[1] < REACH_MS and (pane < window[1] or window[6] == WIDTH):
+        window[5] = monoid.combine(running, state)
+    pane = at_ms - at_ms % quantum_ms
+    if type(states) is list:
+        if pane > last_ms and (width != WIDTH or pane - base_ms < REACH_MS):
+            window[2] = pane
+            window[3] = times + (NARROW if width == WIDTH else _WIDE).pack(pane - base_ms)
+            states.append(state)
+            if len(states) > WINDOW_PANES_MAX:
+                _coarsen(window, monoid, within_ms)
+            return window
+        if pane == last_ms and times:
+            states[-1] = monoid.combine(states[-1], state)
+            return window
+    if not 0 <= pane - base_ms < REACH_MS and (pane < base_ms or width == WIDTH):
         _fill(window, [time_ms for time_ms, _ in panes(window)], within_ms, pane)
     _put(window, pane, state, monoid)
     if size(window) > WINDOW_PANES_MAX:
@@ -88,6 +89,9 @@ def panes(window: Window) -> list[tuple[int, Any]]:
 
 def places(window: Window, start_ms: int, end_ms: int) -> tuple[int, int]:
     """The first of the panes that begin in [start, end), and the one behind the last; equal where none does."""
+    if len(window[3]) == window[6]:
+        one_ms = window[2]
+        return int(one_ms < start_ms), int(one_ms < end_ms)
     offsets, base_ms = _offsets(window), window[1]
     return bisect_left(offsets, start_ms - base_ms), bisect_left(offsets, end_ms - base_ms)
 

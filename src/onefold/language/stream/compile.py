@@ -43,6 +43,7 @@ from onefold.model.definitions import is_shadow
 
 _NAMING = {"properties": set[str](), "context": {GROUP}}
 """Fields of an event's objects by which it names an account."""
+_ZONE = n.slot(PERSON_ZONE)
 ALWAYS = "True"
 """The guard of what every event of a name changes."""
 _SEEN_FLAGS = {FIRST_SEEN: "seen & 1", LAST_SEEN: "seen & 2", "events": ALWAYS}
@@ -59,6 +60,12 @@ class _Definition:
         self.traits = {part.name for part in named(node) if isinstance(part, n.TraitRef)}
         self.audiences = {part.name for part in named(node) if isinstance(part, n.InAudience)}
         """Audiences that it names."""
+        self.in_own_zone = [
+            key for key, kept in self.slots.items() if isinstance(kept, n.Aggregate) and kept.timezone == n.PERSON
+        ]
+        """Slots of calendar windows in the person's own zone: the zone is of no matter to a person without them."""
+        self.asks_zone = any(isinstance(part, n.Kept) and n.slot(part) == _ZONE for part in walk(node))
+        """It names the zone itself."""
         self.direct = frozenset(triggers(node))
         self.undecided = not self.direct.isdisjoint((*SEEN, IDENTITY)) or any(map(tells_time, walk(node)))
         """A profile without events does not tell its value: built-ins, identifiers, or the clock do."""
@@ -168,7 +175,15 @@ class _Compiler:
             self.kept |= definition.slots
         self.gathered = frozenset(gathered.keys() - self.kept.keys())
         self.kept |= gathered
-        self.slots = {key: keeping_of(kept, among.timezone) for key, kept in self.kept.items()}
+        counted = {
+            n.slot(part)
+            for definition in definitions
+            for part in walk(definition.node)
+            if isinstance(part, n.Sequence) and part.counted
+        }
+        self.slots = {
+            key: keeping_of(kept, among.timezone, counted=key in counted) for key, kept in self.kept.items()
+        }
         self.accounts: _Compiler | None = None
         self.lines: list[str] = []
         self.parts_left = HANDLERS_MAX_PARTS
@@ -333,10 +348,10 @@ class _Compiler:
     def _judge(self, name: str, numbers: Iterable[int]) -> None:
         self.lines.append(f"def {name}(p, now, changed, moves):")
         self.lines.append("    s = p.slots; c = p.computed; a = p.audiences; d = p.declared")
-        scope = ProfileScope(self.among)
+        scope, lines = ProfileScope(self.among), list[str]()
         for definition in map(self.definitions.__getitem__, numbers):
-            lines = _audience_lines(definition, scope) if definition.audience else _trait_lines(definition, scope)
-            self.lines += ["    " + line for line in lines]
+            lines += _audience_lines(definition, scope) if definition.audience else _trait_lines(definition, scope)
+        self.lines += ["    " + line for line in (*scope.lines(), *lines)]
         self.lines.append("")
 
 
@@ -361,13 +376,18 @@ class _OnEvent:
         self._judged = [compiler.definitions[number] for number in numbers or ()]
         self._traits_named = {name for definition in self._judged for name in definition.traits}
         self._scope = EventScope(compiler.among)
+        self._profile = ProfileScope(compiler.among)
+        self._zoned: set[str] = set()
+        """Guards of the definitions that ask for a person's own zone."""
         self._flags: dict[Trigger, str] = {}
         """What the event may change → the source that says whether it did; traits as `of_trait`."""
         self._named: list[str] = []
         """Flags that are variables."""
 
     def function(self, name: str) -> list[str]:
-        body = [*self._slots(), *self._judgements()]
+        slots, judgements = list(self._slots()), list(self._judgements())
+        spans = _under(_any(self._zoned), self._profile.lines()) if self._zoned else ()
+        body = [*slots, *spans, *judgements]
         parameters = "now, seen, changed, moves" if self._judging else "now"
         lines = [f"def {name}(p, e, t, tie, {parameters}):  # {self._event!r}"]
         start = ["s = p.slots; c = p.computed; a = p.audiences; d = p.declared; q = e.properties; k = e.context"]
@@ -422,22 +442,27 @@ class _OnEvent:
     # --- judging ---------------------------------------------------------------------------------------------
     def _judgements(self) -> Iterator[str]:
         """Traits in their order; then audiences, those of one guard together; then those that name audiences."""
-        scope = ProfileScope(self._compiler.among)
+        scope = self._profile
         guarded: dict[str, list[str]] = {}
         gates: dict[int, set[str]] = {}
         last: list[str] = []
         for definition in self._judged:
             if definition.name in self._compiler.indexed and definition.audience:
                 continue
-            guard = _any(self._flags_of(definition))
+            flags = self._flags_of(definition)
+            guard = _any(flags)
+            if definition.in_own_zone:
+                self._zoned |= {ALWAYS} if definition.traits or definition.audiences else flags
+            there = _any(self._there(definition, flags))
             if definition.audiences:
-                last += _under(guard, _audience_lines(definition, scope))
+                last += _under(guard, _under(there, _audience_lines(definition, scope)))
             elif not definition.audience:
-                yield from _under(guard, _trait_lines(definition, scope, self._trait_changed(definition)))
+                then = self._trait_changed(definition)
+                yield from _under(guard, _under(there, _trait_lines(definition, scope, then)))
             elif (index := self._compiler.gate_of.get(definition.name)) is not None:
                 gates.setdefault(index, set()).add(guard)
             else:
-                guarded.setdefault(guard, []).extend(_audience_lines(definition, scope))
+                guarded.setdefault(guard, []).extend(_under(there, _audience_lines(definition, scope)))
         for guard, lines in guarded.items():
             yield from _under(guard, lines)
         for index, guards in gates.items():
@@ -452,6 +477,12 @@ class _OnEvent:
         inputs += [self._flags.get(of_trait(name)) for name in definition.traits]
         inputs += [_SEEN_FLAGS.get(trigger) for trigger in definition.direct]
         return {each for each in inputs if each is not None} | ({"moves"} if definition.audiences else set())
+
+    def _there(self, definition: _Definition, flags: set[str]) -> set[str]:
+        """Where nothing but the person's zone has moved: what must be there for that to make a difference."""
+        if definition.asks_zone or not definition.in_own_zone or flags != {self._flags.get(_ZONE)}:
+            return {ALWAYS}
+        return {f"{key!r} in s" for key in definition.in_own_zone}
 
     def _gate(self, index: int) -> Iterator[str]:
         """Judge the audiences of the trait's text, and first those of the text that it had before this event."""

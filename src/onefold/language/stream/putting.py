@@ -12,9 +12,12 @@ from onefold.language.stream.source import EventScope, prefix
 from onefold.limits import WINDOW_PANES_MAX
 
 _PANES_BYTES = WINDOW_PANES_MAX * windows.WIDTH
-_AT_AN_END = {"first": "<=", "last": ">="}
-"""Aggregates that only an event at one end can change."""
-_BY_CHOICE = ("min", "max", "first", "last", "time_since", "days_active", "streak", "longest_streak")
+_AT_AN_END = {
+    "first": "t < o[0] or (t == o[0] and tie < o[1])",
+    "last": "t > o[0] or (t == o[0] and tie > o[1])",
+}
+"""Aggregates that only an event at one end can change: whether this one is beyond the one `o` that is kept."""
+_BY_CHOICE = ("min", "max", "time_since", "days_active", "streak", "longest_streak")
 """Aggregates whose `combine` gives back its first argument, the same object, where nothing has changed."""
 
 
@@ -47,7 +50,10 @@ def put(key: str, kept: n.Kept, event: str, scope: EventScope, around: Around) -
     if kept.where is not None:
         conditions.append(scope.boolean(kept.where))
     if kept.function in _AT_AN_END and not is_windowed(kept):
-        conditions.append(f"((o := s.get({key!r})) is None or t {_AT_AN_END[kept.function]} o[0])")
+        conditions.append(f"((o := s.get({key!r})) is None or {_AT_AN_END[kept.function]})")
+    if kept.calendar is not None and kept.timezone == n.PERSON:
+        oldest = scope.once(f"{scope.among.spans(kept.calendar)}.oldest_ms(now)")
+        conditions.insert(0, f"t >= {oldest}")
     lines = _lifted(key, kept, scope, around)
     yield from _under(" and ".join(conditions), lines)
 
@@ -66,6 +72,11 @@ def _lifted(key: str, kept: n.Aggregate, scope: EventScope, around: Around) -> I
         yield from _kept(key, kept, "1", around)
         return
     source = scope.value(kept.field) if kept.field is not None else "None"
+    if kept.function == "last" and not is_windowed(kept):  # the same again, as each event of a browser says its zone
+        yield f"if o is not None and type({source}) is str and {source} == o[2]: o[0] = t; o[1] = tie; v = None"
+        yield f"else: v = last_lift({source}, t, tie)"
+        yield from _under("v is not None", _kept(key, kept, "v", around))
+        return
     if n.AGGREGATES[kept.function].by_day:
         source = f"period_{key}(t)"
     yield f"v = {prefix(kept)}_lift({source}, t, tie)"
@@ -74,7 +85,9 @@ def _lifted(key: str, kept: n.Aggregate, scope: EventScope, around: Around) -> I
 
 def _kept(key: str, kept: n.Aggregate, state: str, around: Around) -> Iterator[str]:
     name, then = prefix(kept), around.then
-    if kept.calendar is not None:
+    if kept.calendar is not None and kept.timezone == n.PERSON:
+        yield f"s[{key!r}] = kept_{key}.calendar.take(s.get({key!r}), t, {state}){_joined(then)}"
+    elif kept.calendar is not None:
         yield f"if (w := kept_{key}.calendar.add(s.get({key!r}), t, {state}, now)) is not None:"
         yield f"    s[{key!r}] = w{_joined(then)}"
     elif kept.until_ms is not None:
@@ -87,15 +100,13 @@ def _kept(key: str, kept: n.Aggregate, state: str, around: Around) -> Iterator[s
     elif kept.function == "count":
         yield f"s[{key!r}] = s.get({key!r}, 0) + 1"
         yield from then
+    elif kept.function in _AT_AN_END:
+        yield f"s[{key!r}] = v"
+        if then:  # Only another value is one to judge.
+            yield f"if o is None or not identical(o[2], v[2]): {'; '.join(then)}"
     elif kept.function in _BY_CHOICE:
         yield f"o = s.get({key!r}); v = v if o is None else {name}_combine(o, v)"
-        if kept.function in _AT_AN_END and then:
-            # Each event of a browser names its zone again: only another value is one to judge.
-            yield "if v is not o:"
-            yield f"    s[{key!r}] = v"
-            yield f"    if o is None or not identical(o[2], v[2]): {'; '.join(then)}"
-        else:
-            yield f"if v is not o: s[{key!r}] = v{_joined(then)}"
+        yield f"if v is not o: s[{key!r}] = v{_joined(then)}"
     else:
         yield f"o = s.get({key!r}); s[{key!r}] = v if o is None else {name}_combine(o, v)"
         yield from then
@@ -134,10 +145,12 @@ class _Steps:
         kept = self._kept
         concerned = [(1 << i, step) for i, step in enumerate(kept.steps) if step.event in (event, "*")]
         always = sum(bit for bit, step in concerned if step.where is None)
-        yield f"m = {always}"
-        for bit, step in concerned:
-            if step.where is not None:
-                yield f"if {self._scope.boolean(step.where)}: m |= {bit}"
+        wheres = [(bit, step.where) for bit, step in concerned if step.where is not None]
+        bits = "m" if wheres else repr(always)
+        if wheres:
+            yield f"m = {always}"
+        for bit, where in wheres:
+            yield f"if {self._scope.boolean(where)}: m |= {bit}"
         conditions = [] if always else ["m"]
         if kept.during_ms is not None:
             conditions.append(f"t > now - {kept.during_ms}")
@@ -146,12 +159,12 @@ class _Steps:
             value = self._scope.once(f"same_key({self._scope.value(kept.same)})")
             conditions.append(f"{value} is not None")
             same = f", {value}"
-        yield from _under(" and ".join(conditions), self._put(same))
+        yield from _under(" and ".join(conditions), self._put(bits + same))
 
-    def _put(self, same: str) -> Iterator[str]:
+    def _put(self, given: str) -> Iterator[str]:
         key, during_ms = self._key, self._kept.during_ms
         if during_ms is not None:
             yield _armed(during_ms)
-        call = f"kept_{key}.put(s, {key!r}, t, m{same})"
+        call = f"kept_{key}.put(s, {key!r}, t, {given})"
         yield f"if {call}:" if self._around.then else call
         yield from ("    " + line for line in self._around.then)

@@ -10,7 +10,7 @@ from onefold.language import nodes as n
 from onefold.language.functions import FUNCTIONS, INSTANT, MOMENT, ZONE, Kind, is_instant, moves
 from onefold.language.keeping import accounts
 from onefold.language.keeping.aggregates import MONOIDS
-from onefold.language.keeping.calendars import PERSON_ZONE
+from onefold.language.keeping.calendars import PERSON_ZONE, spans_of
 from onefold.language.keeping.monoids import monoid_of
 from onefold.language.scalars import dates, shares
 from onefold.language.stream.excerpt import attribute
@@ -50,14 +50,33 @@ class Surroundings:
         return name
 
 
+    def spans(self, calendar: str) -> str:
+        """Source of the spans of a calendar window in people's own zones."""
+        in_zone = zone(self.timezone)
+        assert in_zone is not None, self.timezone
+        return self.constant("spans", calendar, spans_of(calendar, in_zone))
+
+
 class Scope:
     """Source of an expression; subclasses know what names mean where they stand."""
+
+    _LOCAL = "y"
+    """What the names of its locals begin with."""
 
     def __init__(self, among: Surroundings) -> None:
         self.among = among
         self._temporaries = 0
+        self._locals: dict[str, str] = {}
         self._items: list[str] = []
         """Names of the items that conditions under way are about, the innermost last."""
+
+    def lines(self) -> list[str]:
+        """What must stand before any source that this scope has given."""
+        return [f"{name} = {source}" for source, name in self._locals.items()]
+
+    def once(self, source: str) -> str:
+        """The name of a local that has the value of this source, which is computed once in a function."""
+        return self._locals.setdefault(source, f"{self._LOCAL}{len(self._locals)}")
 
     def _temporary(self) -> str:
         self._temporaries += 1
@@ -66,6 +85,10 @@ class Scope:
     def leaf(self, node: Any) -> str:
         """Source of what a name stands for."""
         raise AssertionError(node)
+
+    def kept(self, node: n.Kept, level: str = "") -> str:
+        """Source of the value of what a profile keeps; see `slot_value`."""
+        raise AssertionError(node, level)
 
     def is_instant(self, node: n.Node) -> bool:
         """True for expressions whose values are instants as milliseconds."""
@@ -206,7 +229,7 @@ class Scope:
         if isinstance(node, n.Call) and moves(node):
             return self._call(node, literal)
         if isinstance(node, n.Aggregate) and node.function == "time_since":
-            return slot_value(node, f", {literal!r}")
+            return self.kept(node, f", {literal!r}")
         return self.value(node)
 
     def _compare_instants(self, node: n.Compare) -> str:
@@ -223,14 +246,6 @@ class Scope:
 
 class EventScope(Scope):
     """Names are fields of the event `e`; those of its objects are read once, into locals that `lines` assigns."""
-
-    def __init__(self, among: Surroundings) -> None:
-        super().__init__(among)
-        self._locals: dict[str, str] = {}
-
-    def lines(self) -> list[str]:
-        """What must stand before any source that this scope has given."""
-        return [f"{name} = {source}" for source, name in self._locals.items()]
 
     def leaf(self, node: Any) -> str:
         """Source of a field's value."""
@@ -251,19 +266,20 @@ class EventScope(Scope):
         value = f"{holder} and {holder}.{name}"
         return self.once(f"dig({value}, {', '.join(map(repr, deeper))})" if deeper else value)
 
-    def once(self, source: str) -> str:
-        """The name of a local that has the value of this source, which is computed once an event."""
-        return self._locals.setdefault(source, f"y{len(self._locals)}")
-
 
 class ProfileScope(Scope):
-    """Names are slots `s`, computed traits `c`, declared traits `d` and built-ins of the profile `p`."""
+    """Names are slots `s`, computed traits `c`, declared traits `d` and built-ins of the profile `p`.
+
+    The span of a calendar window in the person's own zone is found once, into a local that `lines` assigns.
+    """
+
+    _LOCAL = "z"
 
     def leaf(self, node: Any) -> str:
         """Source of what a profile's name stands for."""
         match node:
             case n.Aggregate() | n.Sequence():
-                return slot_value(node)
+                return self.kept(node)
             case n.TraitRef(name=name):
                 return f"undated(c.get({name!r}))" if self.is_instant(node) else f"c.get({name!r})"
             case n.Builtin(name=name):
@@ -276,6 +292,17 @@ class ProfileScope(Scope):
             case n.Now(ago_ms=ago):
                 return f"(now - {ago})"
         raise AssertionError(node)
+
+    def kept(self, node: n.Kept, level: str = "") -> str:
+        """Source of the value of what a profile keeps; see `slot_value`."""
+        return slot_value(node, self._span(node), level)
+
+    def _span(self, node: n.Kept) -> str:
+        """The local with the span of a calendar window in the person's own zone; empty for anything else."""
+        if not isinstance(node, n.Aggregate) or node.calendar is None or node.timezone != n.PERSON:
+            return ""
+        spans = self.among.spans(node.calendar)
+        return self.once(f"{spans}.at(zone_name(d, s.get({n.slot(PERSON_ZONE)!r})), now)")
 
     def _of_account(self, node: n.OfAccount) -> str:
         """From the copy that the person has of their account's values."""
@@ -295,27 +322,32 @@ class ProfileScope(Scope):
         return super()._compare_instants(node)
 
 
-def slot_value(kept: n.Kept, level: str = "") -> str:
-    """Source of the value of what a profile keeps, from its slot. `level`: one more argument where it moves."""
+def slot_value(kept: n.Kept, span: str = "", level: str = "") -> str:
+    """Source of the value of what a profile keeps, from its slot.
+
+    `span`: source of the span of a calendar window in the person's own zone. `level`: one more argument where the
+    value moves.
+    """
     key = n.slot(kept)
     if isinstance(kept, n.Sequence):
         return f"kept_{key}.{'count' if kept.counted else 'happened'}(s.get({key!r}), now, p)"
     if kept.function == "count" and kept.calendar is None and kept.until_ms is None:
         return f"s.get({key!r}, 0)" if kept.within_ms is None else f"(w[5] if (w := s.get({key!r})) else 0)"
-    state, monoid = _state(kept, key), monoid_of(kept)
+    state, monoid = _state(kept, key, span), monoid_of(kept)
+    if kept.function == "count":
+        return f"({state} or 0)"
     if monoid.at is not None:
         return f"{prefix(kept)}_at({state}, now, p{level})"
     return f"{prefix(kept)}_result({state})"
 
 
-def _state(kept: n.Aggregate, key: str) -> str:
+def _state(kept: n.Aggregate, key: str, span: str) -> str:
     """Source of the state over the aggregate's window."""
     function = kept.function
     if kept.calendar is not None:
-        zone = ""
         if kept.timezone == n.PERSON:
-            zone = f", zone_name(d, s.get({n.slot(PERSON_ZONE)!r}))"
-        return f"kept_{key}.calendar.state(s.get({key!r}), now, p{zone})"
+            return f"kept_{key}.calendar.over(s.get({key!r}), {span}, p)"
+        return f"kept_{key}.calendar.state(s.get({key!r}), now, p)"
     if kept.until_ms is not None:
         return f"kept_{key}.state(s.get({key!r}), now, p)"
     if kept.within_ms is None:
