@@ -1,7 +1,7 @@
-"""Apart: why two people are not one: what they share or what was said of them, and the rule by which it does not join them.
+"""Apart: why two people are not one: what they share or what was said of them, and why it does not join them.
 
-What an effect told is taken as it was told. Of the rest the rules are asked by the step itself: the event is resolved again
-over copies of both people as they are now, and what that tells is the reason.
+What an effect told is taken as it was told. Of the rest the rules are asked by the step itself: the event is resolved
+again over copies of both people as they are now, and what that tells is the reason.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -53,7 +53,11 @@ class Asked(NamedTuple):
 def hindrances(asked: Asked) -> list[Hindrance]:
     """All that keeps two people apart though it might have joined them; none: they share nothing."""
     found = [*_never(asked), *_met(asked), *_seen(asked), *_third(asked), *_blocked(asked)]
-    return sorted(found, key=lambda each: (_ORDER.index(each.kind), -each.events, each.at_ms, each.a, each.b, each.shared))
+    return sorted(found, key=_weight)
+
+
+def _weight(one: Hindrance) -> tuple[int, int, int, str, str, str]:
+    return _ORDER.index(one.kind), -one.events, one.at_ms, one.a, one.b, one.shared
 
 
 # --- what was said ---------------------------------------------------------------------------------------------
@@ -234,5 +238,3 @@ def _copy(profile: Profile) -> Profile:
 @lru_cache(8)
 def _program(identity: Identity) -> Program:
     return compile_definitions(checked(Definitions(identity=identity)), 0)
-
-

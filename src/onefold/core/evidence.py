@@ -1,7 +1,8 @@
 """Evidence: what ties a person's identifiers together, and the shortest chain from one to another.
 
-The links that a profile keeps are a forest: each joined what was apart until then. Where they do not reach (some were made
-before links were kept, or lie beyond `LINKS_MAX`), the events that are kept are asked in the order of the log.
+The links that a profile keeps are a forest: each joined what was apart until then. Where they do not reach (beyond
+`LINKS_MAX`, or where the first identifier of an event was kept out), the events that are kept are asked, in the order
+of the log.
 """
 
 from collections import Counter, defaultdict, deque
@@ -36,7 +37,7 @@ class Groups:
 
 
 def bonds(profile: Profile, sightings: Sequence[Sighting]) -> list[Bond]:
-    """What ties the identifiers of a profile together, in the order of the log. `sightings`: its events, in any order."""
+    """What ties the identifiers of a profile together, in the order of log time. `sightings`: its events, in any."""
     mine = profile.identifiers.keys()
     links = [link for link in profile.links if link.a in mine and link.b in mine]
     found = [*links, *_ties(profile, links), *_beyond(profile, links, sightings)]
@@ -137,7 +138,7 @@ def _matched(
 
 
 def chain(found: Iterable[Bond], a: str, b: str) -> list[Bond] | None:
-    """The shortest chain of bonds from one identifier to another, of equally short ones the oldest; None: there is none."""
+    """The shortest chain of bonds from one identifier to another, of equally short ones the oldest; None: none is."""
     ends: defaultdict[str, list[Bond]] = defaultdict(list)
     for bond in found:
         ends[bond.a].append(bond)

@@ -175,7 +175,7 @@ class Run:
     def _is_known(self, rule: str) -> bool:
         """Whether the rule is one of a bounded number."""
         kind = rule.removeprefix("most_")
-        return kind == rule or rule == MOST_IDENTIFIERS or self.rulebook is None or kind in self.rulebook.limits
+        return rule in {kind, MOST_IDENTIFIERS} or self.rulebook is None or kind in self.rulebook.limits
 
     def concerned(self, changed: Changed) -> set[int]:
         """Whose results may be others now that somebody else has changed these; closed under bonds."""

@@ -1,4 +1,4 @@
-"""What events show of identity, and what is made of it: sightings, bonds that tie identifiers, hindrances between people."""
+"""What events show of identity: sightings; and what is made of it: bonds of one person, hindrances between two."""
 
 from typing import Literal
 
@@ -58,8 +58,8 @@ class Bond(Struct, frozen=True):
 
 
 Kind = Literal["never", "refused", "hot", "moved", "third", "blocked"]
-"""`never`: somebody has said so. `refused`: an event had identifiers of both, and a rule kept them apart. `hot`: the same,
-and one of them joins nobody any more. `moved`: what they shared has changed hands. `third`: both have been seen with
+"""`never`: somebody has said so. `refused`: an event had identifiers of both, and a rule kept them apart. `hot`: the
+same, and one of them joins nobody any more. `moved`: what they shared has changed hands. `third`: both have been seen with
 what is somebody else's, or nobody's. `blocked`: both have a value that identifies nobody."""
 
 
@@ -68,7 +68,7 @@ class Hindrance(Struct, frozen=True):
 
     kind: Kind
     rule: str
-    """By which it was kept apart, as the effect told it then; of which that is not kept, as the rules have it now."""
+    """By which it was kept apart, as the effect told it then; else as the rules have it now."""
     a: str
     """Of the first person: what takes part in it; empty: nothing of theirs alone."""
     b: str

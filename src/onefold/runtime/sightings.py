@@ -1,7 +1,7 @@
 """Sightings: what somebody's events show of identity, what was told of them, and what people have said.
 
-Events come from history and log (`person_events`); effects from the state, as long as it keeps them; people's words from the
-profile or, of those that are older than its keeping them, from the log.
+Events come from history and log (`person_events`); effects from the state, as long as it keeps them; people's words
+from the profile or, where they are older than its keeping them, from the log.
 """
 
 from collections.abc import Callable, Iterable, Iterator
