@@ -148,7 +148,7 @@ HISTORY_LAG_MAX_BYTES = 8 * MIB
 # --- identity, explained ------------------------------------------------------------------------------------
 HINDRANCES_SHOWN = 50
 """Things that keep two people apart, of one answer; the rest is counted."""
-GRAPH_NODES_MAX = 60
+GRAPH_NODES_MAX = 30
 """Identifiers that a picture of somebody's identity shows one by one; the rest is counted, type by type."""
 GRAPH_REFUSED_MAX = 20
 """Links that were refused, and words, of such a picture."""

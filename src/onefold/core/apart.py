@@ -106,11 +106,13 @@ def _meeting(asked: Asked, one: str, other: str, events: list[Sighting]) -> Hind
         "refused", "", one, other, at_ms=first.received_ms, events=len(events),
         latest_ms=max(each.at_ms for each in events), sighting=first,
     )  # fmt: skip
-    if (hot := _hot(asked, (one, other))) is not None:
+    if (hot := _hot(asked, (one, other), first.received_ms)) is not None:
         return structs.replace(found, kind="hot", rule=HOT_IDENTIFIER, shared=hot, told=True)
     if (moved := _moved(asked, one, other)) is not None:
         return structs.replace(found, kind="moved", rule=moved[1], shared=moved[0], at_ms=moved[2], told=True)
     again = asked_again(asked, first.identifiers)
+    if (hot := _hot(asked, (one, other), NEVER_MS)) is not None:
+        found, again = structs.replace(found, shared=hot), Again(HOT_IDENTIFIER, joins=False)
     told = _as_told(asked, events)
     return structs.replace(found, rule=told or again.rule, told=bool(told), now=again.rule, would_join=again.joins)
 
@@ -125,11 +127,12 @@ def _as_told(asked: Asked, events: Sequence[Sighting]) -> str:
     return ""
 
 
-def _hot(asked: Asked, shared: Iterable[str]) -> str | None:
+def _hot(asked: Asked, shared: Iterable[str], by_ms: int) -> str | None:
+    """Which of these had become hot by then."""
     for profile in (asked.a, asked.b):
         if profile.notes is not None:
             for each in shared:
-                if each in profile.notes.hot:
+                if profile.notes.hot.get(each, NEVER_MS + 1) <= by_ms:
                     return each
     return None
 

@@ -6,10 +6,11 @@ of the log.
 """
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 
 from onefold.core.linking import SHARED_EVENT
+from onefold.core.rules import NEWEST_LINK
 from onefold.model.position import profile_id
 from onefold.model.profile import Link, Profile
 from onefold.model.sighting import Bond, Place, Sighting
@@ -39,8 +40,9 @@ class Groups:
 def bonds(profile: Profile, sightings: Sequence[Sighting]) -> list[Bond]:
     """What ties the identifiers of a profile together, in the order of log time. `sightings`: its events, in any."""
     mine = profile.identifiers.keys()
-    links = [link for link in profile.links if link.a in mine and link.b in mine]
-    found = [*links, *_ties(profile, links), *_beyond(profile, links, sightings)]
+    links = [link for link in profile.links if link.a in mine and link.b in mine and link.rule != NEWEST_LINK]
+    links += _ties(profile, links)
+    found = [*links, *_beyond(profile, links, sightings)]
     seen = _seen_together(found, sightings)
     absorbed = absorbed_by(profile, found, sightings)
     by = {(word.partition, word.position): word.by for word in profile.notes.words} if profile.notes else {}
@@ -68,7 +70,7 @@ NOWHERE = -1
 
 
 def _beyond(profile: Profile, links: Iterable[Link], sightings: Iterable[Sighting]) -> Iterator[Link]:
-    """What events show of identifiers that no kept link joins."""
+    """What no kept link joins: by events; and by the newest link, which takes along what it is not itself between."""
     groups = Groups()
     for link in links:
         groups.join(link.a, link.b)
@@ -77,6 +79,10 @@ def _beyond(profile: Profile, links: Iterable[Link], sightings: Iterable[Sightin
         for other in mine[1:]:
             if groups.join(mine[0], other):
                 yield Link(mine[0], other, seen.partition, seen.position, SHARED_EVENT, seen.received_ms)
+    for link in profile.links:
+        here = link.a in profile.identifiers and link.b in profile.identifiers
+        if link.rule == NEWEST_LINK and here and groups.join(link.a, link.b):
+            yield link
 
 
 def _seen_together(links: Iterable[Link], sightings: Iterable[Sighting]) -> dict[frozenset[str], tuple[int, int]]:
@@ -98,40 +104,48 @@ def _seen_together(links: Iterable[Link], sightings: Iterable[Sighting]) -> dict
 def absorbed_by(profile: Profile, links: Sequence[Link], sightings: Sequence[Sighting]) -> dict[int, int]:
     """Index of a link → the profile that was absorbed by it.
 
-    One event may have made several links and ended several profiles. Which is which, says the event that each profile
-    began with; where that is no longer kept, the order in which both were made.
+    One event may have made several links and ended fewer profiles. Which is which, is found by growing the groups
+    again, in the order of the log: a profile begins with an event, whose first identifier it has, and ends where its
+    group is joined to another's. Where these events are no longer kept, that stays open.
     """
+    gone: defaultdict[Place, list[int]] = defaultdict(list)
+    for merge in profile.merges:
+        gone[merge.partition, merge.position].append(merge.absorbed)
     at: defaultdict[Place, list[int]] = defaultdict(list)
     for number, link in enumerate(links):
         at[link.partition, link.position].append(number)
-    ended: defaultdict[Place, list[int]] = defaultdict(list)
-    for merge in profile.merges:
-        ended[merge.partition, merge.position].append(merge.absorbed)
-    first = {profile_id(*seen.place): seen.identifiers for seen in sightings}
     found: dict[int, int] = {}
-    for place, gone in ended.items():
-        here = at.get(place, [])
-        if len(here) == len(gone):
-            found.update(zip(here, gone, strict=True))
-            continue
-        rest = [each for number, each in enumerate(links) if number not in here]
-        found.update(_matched([(number, links[number]) for number in here], gone, rest, first))
+    for place, ended in gone.items():
+        if len(at[place]) == len(ended):
+            found.update(zip(at[place], ended, strict=True))
+    if len(found) < len(profile.merges):
+        found |= _grown(profile, links, sightings, gone)
     return found
 
 
-def _matched(
-    here: list[tuple[int, Link]], gone: Iterable[int], rest: Iterable[Link], first: dict[int, tuple[str, ...]]
+def _grown(
+    profile: Profile, links: Sequence[Link], sightings: Iterable[Sighting], gone: Mapping[Place, Sequence[int]]
 ) -> Iterator[tuple[int, int]]:
-    """Of the links of one event, those that reach what a profile that ended had; `rest`: all other links."""
-    groups = Groups()
-    for link in rest:
-        groups.join(link.a, link.b)
-    for absorbed in gone:
-        had = {groups.find(each) for each in first.get(absorbed, ())}
-        for number, link in here:
-            if groups.find(link.b) in had and groups.find(link.a) not in had:
-                yield number, absorbed
-                break
+    numbers = {profile.id, *(merge.absorbed for merge in profile.merges)}
+    began = [
+        (seen.received_ms, *seen.place, -1, number, seen.identifiers[0])
+        for seen in sightings
+        if seen.identifiers and (number := profile_id(*seen.place)) in numbers
+    ]
+    made = [(link.at_ms, *link[2:4], index, 0, "") for index, link in enumerate(links)]
+    groups, alive = Groups(), defaultdict[str, set[int]](set)
+    for _, partition, position, index, number, first in sorted([*began, *made]):
+        if index < 0:
+            alive[groups.find(first)].add(number)
+            continue
+        one, other = (alive.pop(groups.find(end), set()) for end in links[index][:2])
+        groups.join(*links[index][:2])
+        both = one | other
+        ended = [each for each in gone.get((partition, position), ()) if each in both] if one and other else []
+        if ended:
+            both.discard(ended[0])
+            yield index, ended[0]
+        alive[groups.find(links[index].a)] |= both
 
 
 # --- the chain between two ---------------------------------------------------------------------------------------

@@ -22,6 +22,8 @@ from onefold.model.quarantined import Quarantined
 from onefold.model.rules import Rules
 
 NOTHING: frozenset[str] = frozenset()
+REFUSED = "links_refused."
+"""Before the rule, in the name of the count of links that it refused."""
 OTHER_LIMIT = "most_of_other_types"
 """How limits of types are counted that no rule names: events may bring any number of such types."""
 
@@ -164,7 +166,7 @@ class Run:
         if self.absorbed:
             counts["merges"] = len(self.absorbed)
         for _, rule in self.refused:
-            name = f"links_refused.{rule if self._is_known(rule) else OTHER_LIMIT}"
+            name = f"{REFUSED}{rule if self._is_known(rule) else OTHER_LIMIT}"
             counts[name] = counts.get(name, 0) + 1
         if self.rulebook is not None and (hot := sum(type(effect) is Hot for effect in self.effects)):
             counts["hot_identifiers"] = hot

@@ -13,11 +13,11 @@ from onefold.limits import GRAPH_NODES_MAX
 from onefold.server.identity_graph import GraphAnswer, NodeAnswer, RefusedAnswer
 from onefold.server.identity_trace import BondAnswer
 
-DEPTH_MAX = 6
+DEPTH_MAX = 5
 """Links from the middle of a tree to the last that is shown; a longer chain would be a ribbon."""
-_LEAVES = (60, 30, 20, 12, 8, 5, 3, 1)
+_LEAVES = (30, 20, 12, 8, 5, 3, 1)
 """So many leaves of one type are shown behind one identifier; the first of these with which all fits."""
-_REFUSED_EACH = 6
+_REFUSED_EACH = 5
 """Of what was refused, so many are shown behind one identifier."""
 
 

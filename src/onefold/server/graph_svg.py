@@ -19,7 +19,7 @@ VALUE_MAX = 30
 _KIND_MAX = 24
 _CHAR, _SMALL = 7.4, 6.3
 """Width of a character of a value, and of other words."""
-_ROW, _BOX, _TOP, _EDGE = 66, 46, 84, 28
+_ROW, _BOX, _TOP, _EDGE = 62, 46, 80, 28
 _PAD = 14
 _LINK_MIN = 150
 """Between two columns: what a link needs for its bend and its words."""
@@ -37,16 +37,18 @@ svg{--bg:#fff;--ink:#1c1c22;--soft:#62626e;--line:#8a8a96;--box:#f6f6f9;--rim:#d
 @media (prefers-color-scheme:dark){svg{--bg:#17171b;--ink:#ececf1;--soft:#a2a2ae;--line:#7d7d8a;--box:#232329;\
 --rim:#3d3d47;--merge:#7fa4ff;--said:#cf8df5;--no:#ff8a80;--nobox:#2d1f20;--hot:#ffb454}}
 text{font-family:system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;fill:var(--ink);font-size:12px}
-.h{font-size:17px;font-weight:600}.s{fill:var(--soft);font-size:11.5px}.t{fill:var(--soft);font-size:11px}
+.a{font-size:17px;font-weight:600}.s{fill:var(--soft);font-size:11.5px}.t{fill:var(--soft);font-size:11px}
 .v{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;font-size:12px}
 .b{fill:var(--box);stroke:var(--rim)}.n{fill:var(--nobox);stroke:var(--no);stroke-dasharray:5 4}
 .o{fill:none;stroke:var(--rim);stroke-dasharray:2 3}.f{stroke-dasharray:5 4}
 .l{fill:none;stroke:var(--line);stroke-width:1.6}.m{stroke:var(--merge);stroke-width:3}
-.e{stroke:var(--said);stroke-width:3}.r{stroke:var(--no);stroke-dasharray:6 5}.w{stroke:var(--hot);stroke-width:2}
+.e{stroke:var(--said);stroke-width:3}.r{stroke:var(--no);stroke-dasharray:6 5}.h{stroke:var(--hot);stroke-width:4}.w{stroke:var(--hot);stroke-width:2}
 .tm{fill:var(--merge)}.te{fill:var(--said)}.tr{fill:var(--no)}.tw{fill:var(--hot);font-weight:600}"""
 
-_HUES = (215, 150, 275, 25, 340, 185, 60, 0, 240, 115)
-"""Of the strips by which types are told apart, in the alphabet of the types that are there."""
+_HUES = {"user_id": 25, "email": 275, "phone": 340, "device_id": 185, "anonymous_id": 215}
+"""Of the strips by which types are told apart."""
+_OTHER_HUES = (150, 60, 115, 0, 240)
+"""Of types that are not built in, in the alphabet of those that are there."""
 
 
 def drawn(graph: GraphAnswer) -> str:
@@ -85,8 +87,8 @@ class _Picture:
         self._graph = graph
         self._layout: Layout = laid_out(graph)
         boxes = list(self._layout.boxes())
-        kinds = sorted({box.node.type for box in boxes if box.node is not None})
-        self._hues = {kind: _HUES[n % len(_HUES)] for n, kind in enumerate(kinds)}
+        kinds = sorted({box.node.type for box in boxes if box.node is not None} - _HUES.keys())
+        self._hues = _HUES | {kind: _OTHER_HUES[n % len(_OTHER_HUES)] for n, kind in enumerate(kinds)}
         self._widths = _by_depth(boxes, _box_width, 90.0)
         self._gaps = _by_depth(boxes, _link_width, _LINK_MIN)
         self._lefts = self._columns()
@@ -113,7 +115,7 @@ class _Picture:
             f'<desc id="{name}-d">{plain(self._description())}</desc>',
             f"<style>{_STYLE}</style>",
             f'<rect width="{width:.0f}" height="{height:.0f}" fill="var(--bg)"/>',
-            _line(_EDGE, 36, "h", self._title()),
+            _line(_EDGE, 36, "a", self._title()),
             _line(_EDGE, 57, "s", self._summary()),
             *self._links(),
             *self._boxes(),
@@ -204,16 +206,20 @@ class _Picture:
     def _legend(self) -> Iterator[tuple[str, str]]:
         boxes = list(self._layout.boxes())
         looks = {_look_of_link(box) for box in boxes if box.link is not None or box.refused is not None}
+        if any(box.node is not None and box.node.hot for box in boxes):
+            looks.add(_HOT)
         for look, words in _LEGENDS:
             if look in looks:
                 yield look, words
 
 
+_HOT = "l h"
 _LEGENDS = (
     ("l", "came together in an event"),
     ("l m", "joined two profiles"),
     ("l e", "said by somebody"),
     ("l r", "refused: not this person"),
+    (_HOT, "hot: joins nobody any more"),
 )
 
 
@@ -287,14 +293,14 @@ def _words(child: Placed) -> tuple[str, str, str]:
     if link is None:
         return "", "", ""
     if link.rule == "explicit":
-        return f"said by {shortened(link.by, 20) or 'somebody'}", _day(link.at), "te"
-    above = f"{link.rule}, ended {_short(link.merged)}" if link.merged else link.rule
-    return above, _counted(link.events, link.at), "tm" if link.merged else ""
+        said = f"said by {shortened(link.by, 20) or 'somebody'}"
+        return said + _ended(link), _day(link.at), "te"
+    return link.rule + _ended(link), _counted(link.events, link.at), "tm" if link.merged else ""
 
 
-def _short(profile: str) -> str:
-    """A profile's id as it is told apart within a picture."""
-    return f"prf_…{profile[-6:]}"
+def _ended(link: BondAnswer) -> str:
+    """The profile that ended by it, as it is told apart within a picture."""
+    return f", ended prf_…{link.merged[-6:]}" if link.merged else ""
 
 
 def _counted(events: int, at: str | None) -> str:

@@ -112,6 +112,7 @@ class _Turns:
         """Everything that is known, in no order."""
         yield from self._created()
         yield from map(self._bond, self._traced.bonds)
+        yield from self._came_over()
         yield from self._merged_by_what_is_not_kept()
         yield from self._kept_apart()
         yield from self._became_hot()
@@ -159,6 +160,14 @@ class _Turns:
         return self._turn(
             bond.at_ms, bond.place, kind, text, rule=bond.rule, a=bond.a, b=bond.b, profile=absorbed, by=bond.by
         )
+
+    def _came_over(self) -> Iterator[_Turn]:
+        """What has followed the newest link from somebody else, which need not be what ties it to the others."""
+        known = {(bond.place, bond.b) for bond in self._traced.bonds}
+        for link in self._traced.profile.links:
+            place = link.partition, link.position
+            if link.rule == NEWEST_LINK and (place, link.b) not in known:
+                yield self._bond(Bond(link.a, link.b, link.rule, *place, link.at_ms))
 
     def _merged_by_what_is_not_kept(self) -> Iterator[_Turn]:
         known = {bond.absorbed for bond in self._traced.bonds}

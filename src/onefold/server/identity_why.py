@@ -240,8 +240,11 @@ def _why_one(found: Sequence[object] | None, traced: Traced, ends: tuple[str | N
     if ends[0] is not None and ends[0] == ends[1]:
         return "one person: both began with the same identifier"
     if found is None:
-        kept = " and events of it are no longer kept" if traced.forgotten else ""
-        return f"one person, but what joined them is not kept: it was before links were,{kept} or beyond their number"
+        former = [each for each in ends if traced.profile.notes and each in traced.profile.notes.former]
+        if former:
+            return f"one profile, but {former[0]} has lost what tied it to this person: it leads here as a former one"
+        kept = f"; {traced.forgotten:,} events are no longer kept" if traced.forgotten else ""
+        return f"one person, but what joined them is not kept{kept}"
     if len(found) == 1:
         return "one person: one link joins them"
     return f"one person: a chain of {len(found)} links joins them"
