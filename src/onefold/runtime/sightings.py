@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import structs
 
-from onefold.core.identifiers import Finder, finder_of
+from onefold.core.identifiers import finder_of
 from onefold.core.retrace import read
 from onefold.core.rules import EXPLICIT
 from onefold.errors import NotFoundError
@@ -98,7 +98,7 @@ class Sightings:
 
 def _sightings(rules: Rules, pasts: list[Past]) -> Iterator[Sighting]:
     ordered = sorted(pasts, key=lambda past: (past.received_ms, past.partition, past.position))
-    finder, freely = finder_of(rules), _unblocked(rules)
+    finder, freely = finder_of(rules), finder_of(unblocked(rules))
     for past, incoming in zip(ordered, read(_program(rules.identity), ordered), strict=True):
         identifiers = finder.find(incoming.event).identifiers
         everything = freely.find(incoming.event).identifiers
@@ -108,12 +108,12 @@ def _sightings(rules: Rules, pasts: list[Past]) -> Iterator[Sighting]:
         )  # fmt: skip
 
 
-def _unblocked(rules: Rules) -> Finder:
-    """What finds identifiers as if no value were blocked."""
+def unblocked(rules: Rules) -> Rules:
+    """The same as if no value were blocked."""
     identity = rules.identity
     types = tuple(structs.replace(kind, blocked=(), patterns=()) for kind in identity.types)
     free = structs.replace(identity, types=types, blocked=(), patterns=())
-    return finder_of(structs.replace(rules, blocked=frozenset(), identity=free))
+    return structs.replace(rules, blocked=frozenset(), identity=free)
 
 
 @lru_cache(8)

@@ -150,7 +150,7 @@ def _prune(trees: list[Placed]) -> list[Placed]:
         pruned = [_pruned(tree, leaves) for tree in trees]
         if sum(box.node is not None for tree in pruned for box in tree.walk()) <= GRAPH_NODES_MAX:
             return pruned
-    return _cut(pruned)
+    return _cut(pruned, sum(1 for tree in trees for _ in tree.walk()))
 
 
 def _pruned(tree: Placed, leaves: int) -> Placed:
@@ -187,28 +187,21 @@ def _count(parent: Placed, left_out: Iterable[Placed]) -> None:
         parent.children.append(Placed(f"and {count:,} more {kind}", depth=parent.depth + 1))
 
 
-def _cut(trees: Sequence[Placed]) -> list[Placed]:
-    """The largest trees as far as they fit, each from its middle on; the last box counts what does not."""
+def _cut(trees: Sequence[Placed], every: int) -> list[Placed]:
+    """What lies nearest to the middle of each tree, the largest first, as far as it fits; one box counts the rest."""
     kept: list[Placed] = []
-    left, more = GRAPH_NODES_MAX, 0
+    left = GRAPH_NODES_MAX
     for tree in trees:
-        count = sum(box.node is not None for box in tree.walk())
-        if count <= left:
-            kept.append(tree)
-            left -= count
-        elif not kept:
-            more += count - _trim(tree, left)
-            kept.append(tree)
-            left = 0
-        else:
-            more += count
-    if more:
-        kept.append(Placed(f"and {more:,} more identifiers"))
+        if not left:
+            break
+        left -= _trim(tree, left)
+        kept.append(tree)
+    kept.append(Placed(f"and {every - GRAPH_NODES_MAX + left:,} more identifiers"))
     return kept
 
 
 def _trim(tree: Placed, most: int) -> int:
-    """Keep the boxes nearest to the middle; returns how many identifiers are left."""
+    """Keep so many identifiers at the most, those nearest to the middle; returns how many there are."""
     keep: set[int] = set()
     waiting = deque([tree])
     while waiting and len(keep) < most:

@@ -18,6 +18,7 @@ from onefold.model.position import profile_id
 from onefold.model.profile import Profile
 from onefold.model.rules import Rules
 from onefold.model.sighting import Bond, Hindrance, Sighting
+from onefold.runtime.sightings import unblocked
 from onefold.server import identity_trace as traces
 from onefold.server import instants
 from onefold.server.engines import Engines, Given
@@ -171,7 +172,9 @@ class _Looking:
             raise InvalidRequest(f"{text!r}: {NAMING}")
         spelled = normalise(namespace, value, self._rules)
         if spelled is None:
-            raise InvalidRequest(f"{text!r} identifies nobody: it is empty, misspelt or blocked")
+            is_blocked = normalise(namespace, value, unblocked(self._rules)) is not None
+            why = "the rules block this value" if is_blocked else f"it is no {namespace}"
+            raise InvalidRequest(f"{text!r} identifies nobody: {why}")
         return spelled
 
     def two(self, one: _Side, other: _Side) -> WhyOneAnswer:
