@@ -15,6 +15,7 @@ from onefold.cli import exits
 from onefold.cli.app import build
 from onefold.errors import OnefoldError
 from onefold.settings import Settings
+from onefold.testing.identity_stories import pictures
 
 DOCS = Path(__file__).parent
 _MADE = "<!-- made by docs/generate.py: change the code, then `make docs` -->\n"
@@ -22,7 +23,8 @@ _MADE = "<!-- made by docs/generate.py: change the code, then `make docs` -->\n"
 
 def pages() -> dict[str, str]:
     """Every generated page by its file name."""
-    return {"settings.md": settings_page(), "cli.md": cli_page(), "errors.md": errors_page()}
+    texts = {"settings.md": settings_page(), "cli.md": cli_page(), "errors.md": errors_page()}
+    return texts | {f"images/identity-{name}.svg": picture for name, picture in pictures().items()}
 
 
 def settings_page() -> str:

@@ -77,6 +77,8 @@ TRAIT_PARTS_MAX = 200
 """Whose word is kept of one trait; of more those who spoke last. A part may be as large as an event."""
 NEVER_MAX = 1_000
 """Identifiers of which somebody has said that they are never this person's."""
+WORDS_MAX = 200
+"""Of what people have said of somebody's identifiers, the latest: who said it, when, and where in the log."""
 
 # --- aggregates --------------------------------------------------------------------------------------------
 WINDOW_PANES_MAX = 1_024
@@ -142,6 +144,18 @@ GROUNDS_SHOWN = 20
 """Deciding events that an explanation shows of each part; the others come in pages."""
 HISTORY_LAG_MAX_BYTES = 8 * MIB
 """Effects that one explanation looks through for events which history does not have yet."""
+
+# --- identity, explained ------------------------------------------------------------------------------------
+HINDRANCES_SHOWN = 50
+"""Things that keep two people apart, of one answer; the rest is counted."""
+GRAPH_NODES_MAX = 30
+"""Identifiers that a picture of somebody's identity shows one by one; the rest is counted, type by type."""
+GRAPH_REFUSED_MAX = 20
+"""Links that were refused, and words, of such a picture."""
+HISTORY_SHOWN = 1_000
+"""Turns of somebody's history that one answer shows, the latest."""
+EFFECT_PROBES_MAX = 200
+"""Commits that are looked at to find the effects of one place in the log."""
 
 # --- delivery ----------------------------------------------------------------------------------------------
 DELIVERY_TIMEOUT_S = 15.0

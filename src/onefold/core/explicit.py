@@ -5,13 +5,13 @@ from onefold.core.linking import Evidence
 from onefold.core.policy_newest import clashes
 from onefold.core.rules import EXPLICIT, MOST_IDENTIFIERS, NEVER_LINK, NEWEST_LINK
 from onefold.core.run import Run
-from onefold.limits import NEVER_MAX, PROFILE_IDENTIFIERS_MAX
-from onefold.model.profile import Profile
+from onefold.limits import NEVER_MAX, PROFILE_IDENTIFIERS_MAX, WORDS_MAX
+from onefold.model.profile import Profile, Word
 
 _PARTS_AGAIN = "adobe-graph-linking"
 
 
-def join(run: Run, a: str, b: str) -> None:
+def join(run: Run, a: str, b: str, by: str = "") -> None:
     """Both are one person's, though each may have a user id; but not against an earlier word, nor beyond all bounds.
 
     Nor where the newest link wins, for that would take them apart again.
@@ -19,6 +19,7 @@ def join(run: Run, a: str, b: str) -> None:
     people = _people(run, a, b)
     if people is None:
         return
+    _remember(people, Word(run.now_ms, run.partition, run.position, a, b, by, never=False))
     one, other = people
     why = Evidence(a, run.position, EXPLICIT)
     both = {**one.identifiers, **other.identifiers}
@@ -33,7 +34,7 @@ def join(run: Run, a: str, b: str) -> None:
         run.count("links_said")
 
 
-def forbid(run: Run, a: str, b: str) -> None:
+def forbid(run: Run, a: str, b: str, by: str = "") -> None:
     """Nothing that events show will make these one person. What is one person already stays so."""
     people = _people(run, a, b)
     if people is None:
@@ -45,7 +46,15 @@ def forbid(run: Run, a: str, b: str) -> None:
         return
     for profile, never in zip(people, said, strict=True):
         profile.noted().never = sorted(never)
+    _remember(people, Word(run.now_ms, run.partition, run.position, a, b, by, never=True))
     linking.refuse(run, people[0], b, why, NEVER_LINK)
+
+
+def _remember(people: tuple[Profile, Profile], word: Word) -> None:
+    """Keep who has said it, also where it is refused."""
+    for profile in people:
+        notes = profile.noted()
+        notes.words = sorted([*notes.words, word])[-WORDS_MAX:]
 
 
 def _people(run: Run, a: str, b: str) -> tuple[Profile, Profile] | None:

@@ -8,6 +8,7 @@ from onefold.core.merge import absorb
 from onefold.core.notes import HOT_MEMBERS
 from onefold.core.renew import bring_to_present
 from onefold.core.rulebook import namespace
+from onefold.core.rules import MOST_IDENTIFIERS
 from onefold.core.run import Run
 from onefold.language.stream.program import IDENTITY
 from onefold.limits import LINKS_MAX, SEEN_MAX
@@ -148,6 +149,9 @@ def keep_evidence(run: Run, profile: Profile, identifier: str, why: Evidence) ->
 
 def refuse(run: Run, profile: Profile, identifier: str, why: Evidence, rule: str) -> None:
     """A rule keeps this identifier from the event's person, `profile`."""
+    run.refused.append((profile.id, rule))
+    if rule == MOST_IDENTIFIERS:
+        profile.noted().full[rule] = run.now_ms
     run.effects.append(LinkRefused(profile.id, run.position, run.number(), run.now_ms, why.first, identifier, rule))
 
 

@@ -3,7 +3,7 @@
 from typing import TypeVar
 
 from onefold.core.run import Run
-from onefold.limits import SEEN_MAX
+from onefold.limits import SEEN_MAX, WORDS_MAX
 from onefold.model.profile import Profile
 
 HOT_MEMBERS = "@hot"
@@ -27,6 +27,8 @@ def merge_notes(run: Run, keep: Profile, gone: Profile) -> None:
         mine.ties[name] = _latest(mine.ties.get(name, {}), ends)
     for key, parts in other.parts.items():  # Those of rules in force are put together already.
         mine.parts.setdefault(key, parts)
+    if other.words:  # Both may have heard the same.
+        mine.words = sorted({*mine.words, *other.words})[-WORDS_MAX:]
     if other.hot:
         run.members[HOT_MEMBERS][gone.id] = 0
         run.members[HOT_MEMBERS][keep.id] = min(mine.hot.values())

@@ -7,6 +7,7 @@ from typing import Any
 from msgspec import structs
 
 from onefold.core.rulebook import rulebook_of
+from onefold.core.rules import MOST_IDENTIFIERS
 from onefold.language.keeping.accounts import begin_telling
 from onefold.language.stream.program import Program, Trigger
 from onefold.limits import NEVER_MS
@@ -21,6 +22,10 @@ from onefold.model.quarantined import Quarantined
 from onefold.model.rules import Rules
 
 NOTHING: frozenset[str] = frozenset()
+REFUSED = "links_refused."
+"""Before the rule, in the name of the count of links that it refused."""
+OTHER_LIMIT = "most_of_other_types"
+"""How limits of types are counted that no rule names: events may bring any number of such types."""
 
 
 class Run:
@@ -42,6 +47,8 @@ class Run:
         self.absorbed: dict[int, int] = {}
         self.founded: set[int] = set()
         """Accounts that were not known before."""
+        self.refused: list[tuple[int, str]] = []
+        """Links that were refused: of which event's person, by which rule."""
         self.members: defaultdict[str, dict[int, int]] = defaultdict(dict)
         self.messages: dict[bytes, int] = {}
         self.effects: list[AnyEffect] = []
@@ -151,6 +158,27 @@ class Run:
         changed = self.changed.items()
         self.changed = {name: value for name, value in changed if name not in self.quiet and not is_shadow(name)}
 
+    def _counted(self) -> dict[str, int]:
+        """All counts, with those that follow from what is left after whatever was retracted."""
+        counts = dict(self.counts)
+        if self.admitted:
+            counts["admitted"] = self.admitted
+        if self.absorbed:
+            counts["merges"] = len(self.absorbed)
+        for _, rule in self.refused:
+            name = f"{REFUSED}{rule if self._is_known(rule) else OTHER_LIMIT}"
+            counts[name] = counts.get(name, 0) + 1
+        if self.rulebook is not None and (hot := sum(type(effect) is Hot for effect in self.effects)):
+            counts["hot_identifiers"] = hot
+        if self.founded or ACCOUNTS in counts:
+            counts[ACCOUNTS] = len(self.founded)
+        return counts
+
+    def _is_known(self, rule: str) -> bool:
+        """Whether the rule is one of a bounded number."""
+        kind = rule.removeprefix("most_")
+        return rule in {kind, MOST_IDENTIFIERS} or self.rulebook is None or kind in self.rulebook.limits
+
     def concerned(self, changed: Changed) -> set[int]:
         """Whose results may be others now that somebody else has changed these; closed under bonds."""
         people = changed.profiles | {self.moved[name] for name in changed.identifiers if name in self.moved}
@@ -174,6 +202,7 @@ class Run:
         self.absorbed = {one: survivor for one, survivor in self.absorbed.items() if one not in people}
         self.bonds = [bond for bond in self.bonds if bond[0] not in people]
         self.founded.difference_update([one for one in self.founded if one in people])
+        self.refused = [refused for refused in self.refused if refused[0] not in people]
         self.admitted -= len(positions)
         return positions
 
@@ -186,12 +215,6 @@ class Run:
             to_arm = NEVER_MS if profile is None else profile.due_ms
             if armed != to_arm:
                 due[profile_id] = (armed, to_arm)
-        if self.admitted:
-            self.counts["admitted"] = self.admitted
-        if self.rulebook is not None and (hot := sum(type(effect) is Hot for effect in self.effects)):
-            self.counts["hot_identifiers"] = hot
-        if self.founded or ACCOUNTS in self.counts:
-            self.counts[ACCOUNTS] = len(self.founded)
         return Changes(
             partition=self.partition,
             cursor=structs.replace(cursor, forgotten_ms=forgotten_ms),
@@ -203,5 +226,5 @@ class Run:
             messages=self.messages,
             effects=self.effects,
             quarantined=self.quarantined,
-            counts=self.counts,
+            counts=self._counted(),
         )

@@ -39,6 +39,19 @@ class Merge(NamedTuple):
     at_ms: int
 
 
+class Word(NamedTuple):
+    """What somebody has said of two identifiers, and where in the log."""
+
+    at_ms: int
+    partition: int
+    position: int
+    a: str
+    b: str
+    by: str
+    never: bool
+    """They are never one person's; else they are."""
+
+
 class Notes(Struct, omit_defaults=True):
     """What only the rules of identity ask of a profile (`model.identity`); most profiles have none of it."""
 
@@ -58,6 +71,8 @@ class Notes(Struct, omit_defaults=True):
     """Identifier → another of lower priority → when an event had both last; where the newest link wins."""
     parts: dict[str, dict[str, Declared]] = {}
     """Trait → whose word → what it said last; of traits of which more than the newest value counts."""
+    words: list[Word] = []
+    """What people have said of this person's identifiers, oldest first; the latest `WORDS_MAX`."""
 
 
 class Profile(Struct, array_like=True):

@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from onefold.core.notes import HOT_MEMBERS
+from onefold.core.run import REFUSED
 from onefold.errors import OnefoldError
 from onefold.runtime.history_lag import lag_ms
 from onefold.server.engines import Engines, Given
@@ -34,7 +35,7 @@ class Metrics:
     def collect(self) -> Iterator[Metric]:
         """Every metric; an engine that cannot be read leaves its own out and `onefold_up` at 0."""
         up = 1
-        for part in (self._events, self._lag, self._state, self._deliveries, self._history, self._disk):
+        for part in (self._events, self._lag, self._state, self._identity, self._deliveries, self._history, self._disk):
             try:
                 yield from list(part())
             except OnefoldError:
@@ -84,6 +85,19 @@ class Metrics:
             "Profiles with an identifier that joins nobody any more",
             value=sizes.get(HOT_MEMBERS, 0),
         )
+
+    def _identity(self) -> Iterator[Metric]:
+        counts = self._engines.state.counts()
+        merges = CounterMetricFamily("onefold_merges", "Profiles that became part of another")
+        merges.add_metric([], counts.get("merges", 0))
+        yield merges
+        refused = CounterMetricFamily(
+            "onefold_links_refused", "Identifiers that were kept out of a profile", labels=["rule"]
+        )
+        for name, count in sorted(counts.items()):
+            if name.startswith(REFUSED):
+                refused.add_metric([name.removeprefix(REFUSED)], count)
+        yield refused
         hot = CounterMetricFamily("onefold_hot_identifiers", "Identifiers that have become hot")
         hot.add_metric([], counts.get("hot_identifiers", 0))
         yield hot

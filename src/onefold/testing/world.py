@@ -100,9 +100,9 @@ class World:
         for partition in range(self.partitions):
             self._append(partition, Ruled(self.now_ms, rules))
 
-    def link(self, a: str, b: str, *, never: bool = False, partition: int = 0) -> None:
+    def link(self, a: str, b: str, *, never: bool = False, partition: int = 0, by: str = "ann") -> None:
         """Somebody says that two identifiers are one person's, or never are."""
-        self._append(partition, Linked(self.now_ms, a, b, "ann", never))
+        self._append(partition, Linked(self.now_ms, a, b, by, never))
 
     def pass_time(self, ms: int) -> None:
         """Let time pass, waking on the way everyone who is due, just when they are due."""
