@@ -14,7 +14,7 @@ from onefold.core.batch import Incoming
 from onefold.core.identifiers import Who
 from onefold.core.linking import HOT_IDENTIFIER
 from onefold.core.resolve import resolve
-from onefold.core.rules import LOGIN, NEVER_LINK, NEWEST_LINK
+from onefold.core.rules import LOGIN, NEVER_LINK, NEWEST_LINK, UNIQUE_NAMESPACE
 from onefold.core.run import Run
 from onefold.language.reading.check import checked
 from onefold.language.stream.compile import compile_definitions
@@ -32,7 +32,7 @@ from onefold.model.sighting import Hindrance, Place, Sighting
 Told = Callable[[Place], Iterable[AnyEffect]]
 """The effects that an entry of the log had, as far as they are kept."""
 
-_ORDER = ("never", "refused", "hot", "moved", "third", "blocked")
+_ORDER = ("never", "refused", "hot", "moved", "alias", "third", "blocked")
 _HANDED_ON = (NEWEST_LINK, LOGIN)
 """Rules of links by which an identifier may have come from somebody else."""
 
@@ -52,7 +52,7 @@ class Asked(NamedTuple):
 
 def hindrances(asked: Asked) -> list[Hindrance]:
     """All that keeps two people apart though it might have joined them; none: they share nothing."""
-    found = [*_never(asked), *_met(asked), *_seen(asked), *_third(asked), *_blocked(asked)]
+    found = [*_never(asked), *_met(asked), *_seen(asked), *_alias(asked), *_third(asked), *_blocked(asked)]
     return sorted(found, key=_weight)
 
 
@@ -164,6 +164,29 @@ def _seen(asked: Asked) -> Iterator[Hindrance]:
                 yield Hindrance(
                     "refused", again.rule, one, other, shared, now=again.rule, would_join=again.joins, latest_ms=at_ms
                 )
+
+
+def _alias(asked: Asked) -> Iterator[Hindrance]:
+    """Aliases of one whose previous id is the user id of the other: they say nothing of it."""
+    for seen in asked.sightings:
+        if seen.type != "alias":
+            continue
+        for mine, its, swapped in ((asked.a, asked.b, False), (asked.b, asked.a, True)):
+            said = [each for each in seen.identifiers if each in mine.identifiers]
+            meant = [_as_user(each) for each in seen.identifiers]
+            found = next((each for each in meant if each in its.identifiers), "")
+            if said and found:
+                one, other = (found, said[0]) if swapped else (said[0], found)
+                yield Hindrance(
+                    "alias", "alias", one, other, told=True, at_ms=seen.received_ms, events=1, latest_ms=seen.at_ms,
+                    sighting=seen,
+                )  # fmt: skip
+
+
+def _as_user(identifier: str) -> str:
+    """The user id of the same value as an anonymous id."""
+    kind, _, value = identifier.partition(":")
+    return f"{UNIQUE_NAMESPACE}:{value}" if kind == "anonymous_id" else ""
 
 
 def _third(asked: Asked) -> Iterator[Hindrance]:

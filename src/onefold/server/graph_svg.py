@@ -40,9 +40,9 @@ text{font-family:system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;fill:var(-
 .a{font-size:17px;font-weight:600}.s{fill:var(--soft);font-size:11.5px}.t{fill:var(--soft);font-size:11px}
 .v{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;font-size:12px}
 .b{fill:var(--box);stroke:var(--rim)}.n{fill:var(--nobox);stroke:var(--no);stroke-dasharray:5 4}
-.o{fill:none;stroke:var(--rim);stroke-dasharray:2 3}.f{stroke-dasharray:5 4}
+.f{stroke-dasharray:5 4}.w{stroke:var(--hot);stroke-width:2}
 .l{fill:none;stroke:var(--line);stroke-width:1.6}.m{stroke:var(--merge);stroke-width:3}
-.e{stroke:var(--said);stroke-width:3}.r{stroke:var(--no);stroke-dasharray:6 5}.h{stroke:var(--hot);stroke-width:4}.w{stroke:var(--hot);stroke-width:2}
+.e{stroke:var(--said);stroke-width:3}.r{stroke:var(--no);stroke-dasharray:6 5}.h{stroke:var(--hot);stroke-width:4}
 .tm{fill:var(--merge)}.te{fill:var(--said)}.tr{fill:var(--no)}.tw{fill:var(--hot);font-weight:600}"""
 
 _HUES = {"user_id": 25, "email": 275, "phone": 340, "device_id": 185, "anonymous_id": 215}

@@ -93,8 +93,9 @@ def refusals(engines: Engines, sightings: Sightings, traced: Traced, most: int) 
     latest = dict.fromkeys(notes.never, 0) | dict(notes.seen)
     for seen in traced.sightings:
         latest |= {each: max(latest.get(each, 0), seen.received_ms) for each in seen.identifiers if each not in mine}
-    owners = engines.state.owners(latest)
     others = sorted(latest, key=lambda each: (-latest[each], each))
+    others, beyond = others[:_REFUSED_LOOKED_AT], len(others[_REFUSED_LOOKED_AT:])
+    owners = engines.state.owners(others)
     people = dict.fromkeys(owners.get(each, each) for each in others if owners.get(each) != traced.profile.id)
     shown = list(people)[:most]
     stored = engines.state.survivors([each for each in shown if isinstance(each, int)])
@@ -108,7 +109,11 @@ def refusals(engines: Engines, sightings: Sightings, traced: Traced, most: int) 
             continue
         asked = Asked(traced.profile, other, traced.sightings, engines.rules(), engines.clock.now_ms(), sightings.told)
         found += [Refusal(one, other.id) for one in hindrances(asked) if one.kind not in ("third", "blocked")]
-    return found, len(people) - len(shown)
+    return found, len(people) - len(shown) + beyond
+
+
+_REFUSED_LOOKED_AT = 1_000
+"""Identifiers of others whose owners are looked up; of more, those that came last."""
 
 
 def sighting(seen: Sighting) -> SightingAnswer:

@@ -1,5 +1,7 @@
 """Identity in words: rules, bonds and hindrances as sentences, for whoever reads an answer and not the code."""
 
+from collections.abc import Callable
+
 from onefold.limits import PROFILE_IDENTIFIERS_MAX
 from onefold.model.sighting import Bond, Hindrance
 
@@ -38,19 +40,20 @@ def of_bond(bond: Bond) -> str:
 
 def of_hindrance(found: Hindrance) -> str:
     """Why two people are two, as far as this goes."""
-    match found.kind:
-        case "never":
-            return f"{found.by or 'somebody'} has said that {_both(found)} are never one person"
-        case "hot":
-            return f"{_both(found)} came together, but {found.shared} is hot: {of_rule(found.rule)}"
-        case "moved":
-            return f"{found.shared} was shared and has changed hands: {of_rule(found.rule)}"
-        case "third":
-            return f"both have been seen with {found.shared}, which neither has"
-        case "blocked":
-            return f"both have come with {found.shared}, which is blocked: it identifies nobody"
-        case _:
-            return _refused(found)
+    return _refused(found) if found.kind == "refused" else _OTHERS[found.kind](found)
+
+
+_OTHERS: dict[str, Callable[[Hindrance], str]] = {
+    "never": lambda found: f"{found.by or 'somebody'} has said that {_both(found)} are never one person",
+    "hot": lambda found: f"{_both(found)} came together, but {found.shared} is hot: {of_rule(found.rule)}",
+    "moved": lambda found: f"{found.shared} was shared and has changed hands: {of_rule(found.rule)}",
+    "alias": lambda found: (
+        f"an alias named {found.a} and {found.b}, but a previous id is that of an anonymous visitor: "
+        "`onefold identity link` joins two user ids"
+    ),
+    "third": lambda found: f"both have been seen with {found.shared}, which neither has",
+    "blocked": lambda found: f"both have come with {found.shared}, which is blocked: it identifies nobody",
+}
 
 
 def _both(found: Hindrance) -> str:

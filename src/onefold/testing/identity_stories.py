@@ -9,6 +9,7 @@ from typing import Any
 from onefold.limits import DAY_MS, HOUR_MS, MINUTE_MS
 from onefold.model.definitions import Definitions
 from onefold.model.identity import SHIPPED_BLOCKED, SHIPPED_PATTERNS, IdentifierType, Identity
+from onefold.ports import State
 from onefold.server import graph_svg
 from onefold.server.engines import Engines
 from onefold.server.identity_graph import graph
@@ -34,9 +35,9 @@ RULES = Identity(
 PHONE, LAPTOP, TABLET, KIOSK = "phone-7c240d49", "laptop-3820c8f0", "tablet-16dbd36b", "kiosk-7"
 
 
-def shop() -> World:
+def shop(state: State | None = None) -> World:
     """A shop under these rules, on a Monday morning."""
-    world = World(Definitions(version=1, identity=RULES))
+    world = World(Definitions(version=1, identity=RULES), state=state)
     world.now_ms = BEGIN_MS
     return world
 
@@ -75,9 +76,9 @@ def counter(world: World) -> None:
     world.fold()
 
 
-def told() -> World:
+def told(state: State | None = None) -> World:
     """All of it, one after the other."""
-    world = shop()
+    world = shop(state)
     for story in (ann, ben, counter):
         story(world)
     return world
@@ -102,7 +103,7 @@ def engines_of(world: World, **more: Any) -> Engines:
 
 
 def _says(user: str | None, anonymous: str | None, email: str, message: str) -> dict[str, Any]:
-    who = {name: value for name, value in (("user", user), ("anonymous", anonymous)) if value is not None}
+    who: dict[str, Any] = {"user": user, "anonymous": anonymous}
     return identify(message=message, traits={"email": email}, **who)
 
 

@@ -69,3 +69,39 @@ def test_rules_and_peoples_word(capsys: pytest.CaptureFixture[str], words: list[
     assert "never user_id:v" in run(capsys, "profile", "show", "user_id:u", *words)[1]
     code, _, err = run(capsys, "identity", "link", "user_id:u", "user_id:nobody", *words)
     assert (code, "nobody has user_id:nobody" in err) == (1, True)
+
+
+def test_identity_is_explained(capsys: pytest.CaptureFixture[str], words: list[str], tmp_path: Path) -> None:
+    """Why two are one or not, how a profile came to be, and its picture in a file, for people and as JSON."""
+    fold(words)
+    (tmp_path / "workspace" / "shop.yaml").write_text(WORKSPACE.replace("hot: 2", "hot: 9"))
+    run(capsys, "apply", str(tmp_path / "workspace"), "--yes", *words)
+    fold(
+        words,
+        track("Viewed", anonymous="phone", message="m1"),
+        identify(user="u", anonymous="laptop", traits={"email": "ann@acme.com"}, message="m2"),
+        identify(anonymous="phone", traits={"email": "ann@acme.com"}, message="m3"),
+        track("Viewed", user="v", anonymous="laptop", message="m4"),
+    )
+    run(capsys, "identity", "never", "user_id:u", "user_id:v", *words)
+    fold(words)
+    joined = run(capsys, "identity", "why", "anonymous_id:phone", "anonymous_id:laptop", *words)[1]
+    assert "one person: a chain of 2 links joins them" in joined
+    assert all(each in joined for each in ("message m2", "message m3", "email:ann@acme.com", "which ended prf_"))
+    apart = run(capsys, "identity", "why", "user_id:u", "user_id:v", *words)[1]
+    assert "are never one person" in apart
+    assert "a person has one user id" in apart
+    assert "message m4" in apart
+    assert run_json(capsys, "identity", "why", "user_id:u", "user_id:v", *words)["one"] is False
+    code, _, err = run(capsys, "identity", "why", "user_id:u", "user_id:nobody", *words)
+    assert (code, "nobody has user_id:nobody" in err) == (1, True)
+    told = run(capsys, "identity", "history", "user_id:u", *words)[1]
+    assert "the profile began with anonymous_id:phone" in told
+    assert "merged" in told
+    kinds = [turn["kind"] for turn in run_json(capsys, "identity", "history", "user_id:u", *words)["turns"]]
+    assert kinds == ["created", "created", "linked", "linked", "merged", "never"]
+    picture = tmp_path / "ann.svg"
+    assert "4 identifiers" in run(capsys, "identity", "graph", "user_id:u", "-o", str(picture), *words)[1]
+    assert picture.read_text().startswith("<svg ")
+    assert run(capsys, "identity", "graph", "user_id:u", *words)[1] == picture.read_text()
+    assert len(run_json(capsys, "identity", "graph", "user_id:u", *words)["nodes"]) == 4

@@ -86,7 +86,11 @@ def test_two_people_are_told_everything_that_keeps_them_apart(client: fakes.Clie
     assert (shared["a"], shared["b"], shared["events"]) == (f"anonymous_id:{TABLET}", "user_id:43", 3)
     assert shared["event"]["message_id"] == "m-10"
     assert shared["rule_now"] == "never_link"
-    assert found["b"]["identifiers"] == {"anonymous_id": ["phone-a91f"], "user_id": ["43"], "email": ["ben@example.com"]}
+    assert found["b"]["identifiers"] == {
+        "anonymous_id": ["phone-a91f"],
+        "user_id": ["43"],
+        "email": ["ben@example.com"],
+    }
 
 
 def test_what_is_hot_keeps_apart_and_says_so(client: fakes.Client) -> None:
@@ -177,7 +181,9 @@ def test_the_history_tells_what_became_of_a_profile(client: fakes.Client) -> Non
     assert [turn["profile"] for turn in merged] == ["prf_0000000000020001", "prf_0000000000070001"]
     assert [turn["by"] for turn in merged] == ["", "support"]
     ben = client.get("/v1/profiles/user_id:43/identity").json()["turns"]
-    assert [(turn["kind"], turn["rule"]) for turn in ben if turn["kind"] == "refused"] == [("refused", "soft_identifier")]
+    assert [(turn["kind"], turn["rule"]) for turn in ben if turn["kind"] == "refused"] == [
+        ("refused", "soft_identifier")
+    ]
     kiosk = client.get("/v1/profiles/user_id:100/identity").json()["turns"]
     assert [turn["a"] for turn in kiosk if turn["kind"] == "hot"] == [f"anonymous_id:{KIOSK}"]
 
