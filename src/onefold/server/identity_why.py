@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from onefold.core import apart, evidence
 from onefold.core.identifiers import normalise
+from onefold.core.linking import HOT_IDENTIFIER
 from onefold.errors import InvalidRequest, NotFoundError
 from onefold.limits import HINDRANCES_SHOWN
 from onefold.model import position
@@ -23,7 +24,7 @@ from onefold.server import identity_trace as traces
 from onefold.server import instants
 from onefold.server.engines import Engines, Given
 from onefold.server.identity_trace import BondAnswer, SightingAnswer, Traced
-from onefold.server.identity_words import of_hindrance
+from onefold.server.identity_words import of_hindrance, of_rule
 from onefold.server.instants import Instant
 from onefold.server.profile_answer import event_id
 from onefold.server.profiles import NAMING
@@ -187,12 +188,19 @@ class _Looking:
         if not found and (one.traced is None or other.traced is None):
             raise NotFoundError(f"nobody has {one.identifier if one.traced is None else other.identifier}")
         owners = self._engines.state.owners([each.shared for each in found if each.shared])
+        hot = self._hot(owners)
         return WhyOneAnswer(
             _side(one, shown=True), _side(other, shown=True), one=False, text=_why_two(one, other, found), path=[],
             together=None, merged=[],
-            hindrances=[_hindrance(each, owners) for each in found[:HINDRANCES_SHOWN]],
+            hindrances=[_hindrance(each, owners, hot) for each in found[:HINDRANCES_SHOWN]],
             hindrances_left_out=max(0, len(found) - HINDRANCES_SHOWN),
         )  # fmt: skip
+
+    def _hot(self, owners: Mapping[str, int]) -> frozenset[str]:
+        """Which of these values are hot, of whomever they are."""
+        stored = self._engines.state.survivors(set(owners.values()))
+        notes = [profiles.decode(data).notes for data in stored.values()]
+        return frozenset(value for each in notes if each is not None for value in each.hot if value in owners)
 
 
 def _person(side: _Side) -> Profile:
@@ -274,10 +282,11 @@ def _side(side: _Side, *, shown: bool = False) -> SideAnswer:
     )  # fmt: skip
 
 
-def _hindrance(found: Hindrance, owners: Mapping[str, int]) -> HindranceAnswer:
+def _hindrance(found: Hindrance, owners: Mapping[str, int], hot: frozenset[str]) -> HindranceAnswer:
     owner = owners.get(found.shared)
+    more = f"; it is hot: {of_rule(HOT_IDENTIFIER)}" if found.kind == "third" and found.shared in hot else ""
     return HindranceAnswer(
-        found.kind, of_hindrance(found), found.rule, found.a or None, found.b or None, found.shared or None,
+        found.kind, of_hindrance(found) + more, found.rule, found.a or None, found.b or None, found.shared or None,
         None if owner is None else position.show(owner),
         found.told, found.now, found.would_join, found.by,
         instants.show(found.at_ms) if found.at_ms else None,

@@ -101,6 +101,7 @@ def test_what_is_hot_keeps_apart_and_says_so(client: fakes.Client) -> None:
     assert (before["kind"], before["rule"], before["rule_now"]) == ("refused", "soft_identifier", "hot_identifier")
     (third,) = why(client, "user_id:106", "user_id:107")["hindrances"]
     assert (third["kind"], third["shared"]) == ("third", f"anonymous_id:{KIOSK}")
+    assert "it is hot" in third["text"]
     assert third["owner"] == client.get("/v1/profiles/user_id:100").json()["id"]
 
 
