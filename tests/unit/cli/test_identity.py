@@ -1,16 +1,20 @@
 """Identity on the command line, over a real data directory: rules, hot values, and what people say."""
 
+import re
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from onefold.clock import SystemClock
+from onefold.model.definitions import Definitions
 from onefold.runtime.folding import Folding
 from onefold.runtime.programs import Programs
 from onefold.settings import Settings
 from onefold.storage.place import Place
+from onefold.testing import identity_stories as stories
 from onefold.testing.world import START_MS, World, identify, track
+from tests.tidy.source import ROOT
 from tests.unit.cli.test_command import run, run_json
 
 WORKSPACE = """
@@ -105,3 +109,48 @@ def test_identity_is_explained(capsys: pytest.CaptureFixture[str], words: list[s
     assert picture.read_text().startswith("<svg ")
     assert run(capsys, "identity", "graph", "user_id:u", *words)[1] == picture.read_text()
     assert len(run_json(capsys, "identity", "graph", "user_id:u", *words)["nodes"]) == 4
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """`--data DIR` of a directory in which the stories of docs/identity.md have happened."""
+    path = tmp_path_factory.mktemp("shop")
+    place, clock = Place.open(Settings(data=path, partitions=1)), SystemClock()
+    with (
+        closing(place.catalog(clock)) as catalog,
+        closing(place.log_writer(clock)) as writer,
+        closing(place.log_reader()) as reader,
+        closing(place.state()) as state,
+    ):
+        world = World()
+        world.writer, world.reader, world.state, world.now_ms = writer, reader, state, stories.BEGIN_MS
+        world.folding = Folding(reader, state, Programs(catalog.definitions))
+        world.define(catalog.save_definitions(Definitions(identity=stories.RULES), "ann"))
+        for story in (stories.ann, stories.ben, stories.counter):
+            story(world)
+    return ["--data", str(path)]
+
+
+def _blocks() -> list[tuple[str, list[str]]]:
+    """Commands of docs/identity.md that explain, each with the lines that it prints there."""
+    text = (ROOT / "docs" / "identity.md").read_text()
+    blocks = re.findall(r"^```console\n\$ onefold (identity (?:why|history) .*?)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    return [(command, body.splitlines()) for command, body in blocks]
+
+
+@pytest.mark.parametrize(("command", "lines"), _blocks(), ids=[command for command, _ in _blocks()])
+def test_the_docs_show_what_is_printed(
+    capsys: pytest.CaptureFixture[str], shop: list[str], command: str, lines: list[str]
+) -> None:
+    """Every line of the page is printed, in that order; of a long answer some are left out there."""
+    printed = iter(run(capsys, *command.split(), *shop)[1].rstrip().splitlines())
+    missing = [line for line in lines if line != "…" and line not in printed]
+    assert not missing
+    assert len(lines) > 8
+
+
+def test_a_picture_is_that_of_the_docs(capsys: pytest.CaptureFixture[str], shop: list[str]) -> None:
+    """Over the embedded engine and on the command line it is byte for byte what the page shows."""
+    for name, who in stories.DRAWN.items():
+        picture = (ROOT / "docs" / "images" / f"identity-{name}.svg").read_text()
+        assert run(capsys, "identity", "graph", who, *shop)[1] == picture
