@@ -134,7 +134,10 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def _blocks() -> list[tuple[str, list[str]]]:
     """Commands of docs/identity.md that explain, each with the lines that it prints there."""
     text = (ROOT / "docs" / "identity.md").read_text()
-    blocks = re.findall(r"^```console\n\$ onefold (identity (?:why|history) .*?)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    explained = re.compile(
+        r"^```console\n\$ onefold (identity (?:why|history) .*?)\n(.*?)^```", re.DOTALL | re.MULTILINE
+    )
+    blocks = explained.findall(text)
     return [(command, body.splitlines()) for command, body in blocks]
 
 
