@@ -254,10 +254,9 @@ _AFTER_ALL = (1 << 55) - 2
 def _copy(profile: Profile) -> Profile:
     """The person with nothing that depends on definitions, and as if nothing had been told of them."""
     one = decode(encode(profile))
-    one.slots, one.computed, one.audiences, one.declared = {}, {}, {}, {}
+    one.slots, one.computed, one.audiences = {}, {}, {}
     one.due_ms, one.version = NEVER_MS, 0
-    notes = one.notes or Notes()
-    one.notes = structs.replace(notes, seen={}, parts={})
+    one.notes = structs.replace(one.notes or Notes(), seen={})
     return one
 
 

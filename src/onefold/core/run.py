@@ -166,7 +166,7 @@ class Run:
         if self.absorbed:
             counts["merges"] = len(self.absorbed)
         for _, rule in self.refused:
-            name = f"{REFUSED}{rule if self._is_known(rule) else OTHER_LIMIT}"
+            name = REFUSED + (rule.partition(":")[0] if self._is_known(rule) else OTHER_LIMIT)
             counts[name] = counts.get(name, 0) + 1
         if self.rulebook is not None and (hot := sum(type(effect) is Hot for effect in self.effects)):
             counts["hot_identifiers"] = hot
@@ -176,6 +176,7 @@ class Run:
 
     def _is_known(self, rule: str) -> bool:
         """Whether the rule is one of a bounded number."""
+        rule = rule.partition(":")[0]
         kind = rule.removeprefix("most_")
         return rule in {kind, MOST_IDENTIFIERS} or self.rulebook is None or kind in self.rulebook.limits
 

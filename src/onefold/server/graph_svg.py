@@ -287,7 +287,11 @@ def _words(child: Placed) -> tuple[str, str, str]:
     """What stands above a link and below it, and the ink of the former."""
     if child.refused is not None:
         one = child.refused
-        above = f"never: said by {shortened(one.by, 20) or 'somebody'}" if one.kind == "never" else one.rule or one.kind
+        above = (
+            f"never: said by {shortened(one.by, 20) or 'somebody'}"
+            if one.kind == "never"
+            else _rule(one.rule) or one.kind
+        )
         return above, _counted(one.events, one.at or one.latest), "tr"
     link = child.link
     if link is None:
@@ -295,7 +299,13 @@ def _words(child: Placed) -> tuple[str, str, str]:
     if link.rule == "explicit":
         said = f"said by {shortened(link.by, 20) or 'somebody'}"
         return said + _ended(link), _day(link.at), "te"
-    return link.rule + _ended(link), _counted(link.events, link.at), "tm" if link.merged else ""
+    return _rule(link.rule) + _ended(link), _counted(link.events, link.at), "tm" if link.merged else ""
+
+
+def _rule(rule: str) -> str:
+    """A rule's name, with the score behind it where it has one."""
+    name, _, more = rule.partition(":")
+    return shortened(f"{name} {more.partition(':')[0]}".strip(), _KIND_MAX)
 
 
 def _ended(link: BondAnswer) -> str:

@@ -217,9 +217,8 @@ class _Turns:
             yield self._turn(word.at_ms, place, kind, text, a=word.a, b=word.b, by=word.by)
 
     def _told(self) -> Iterator[_Turn]:
-        """Effects of another kind at places that are known, such as of splits."""
-        places = {bond.place for bond in self._traced.bonds} | {(w.partition, w.position) for w in self._notes.words}
-        for place in sorted(each for each in places if each[1] != NOWHERE):
+        """Effects of another kind where people had their say, such as of splits."""
+        for place in sorted({(word.partition, word.position) for word in self._notes.words}):
             for effect in self._sightings.told(place):
                 if type(effect) not in _KNOWN and effect.profile == self._traced.profile.id:
                     yield self._other(place, effect)
