@@ -5,7 +5,7 @@ they differ by what was changed and by nothing else. Counts are exact. Only the 
 the people where all of them would take too long, and the answer says so.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from itertools import islice
 
@@ -20,8 +20,8 @@ from onefold.model.definitions import Definitions
 from onefold.ports import HistoryReader
 from onefold.runtime import preview_change as change
 from onefold.runtime.preview_days import Movement, days_before, movements
-from onefold.runtime.preview_overlaps import overlaps
-from onefold.runtime.preview_parts import copy_mentioned, copy_seen, find_roots, parts
+from onefold.runtime.preview_overlaps import overlaps, shared
+from onefold.runtime.preview_parts import copy_accounts, copy_mentioned, copy_seen, find_roots, parts
 from onefold.runtime.preview_samples import Person, people_with, sample
 from onefold.storage.history_asking import Asking, Means
 
@@ -137,7 +137,9 @@ class Previewing:
         asking.know(self._plan.functions)
         progress("reading the events that are mentioned", 0, _STEPS)
         merged = find_roots(asking, as_of_ms)
-        events = copy_mentioned(asking, self._plan, [as_of_ms, *self._instants])
+        instants = [as_of_ms, *self._instants]
+        events = copy_mentioned(asking, self._plan, instants)
+        copy_accounts(asking, self._plan, instants)
         (profiles,) = asking.row(f"SELECT count(DISTINCT profile) FROM events WHERE received_ms <= {as_of_ms}")
         progress("counting people", 1, _STEPS)
         counts = self._count(events)
@@ -184,20 +186,24 @@ class Previewing:
         any_of_them = " OR ".join(columns) or "false"
         declared = "".join(f", {column} BOOLEAN" for column in columns)
         asking.run(f"CREATE TEMP TABLE members (now_ms BIGINT, person BIGINT{declared})")
-        whole = Given("picked", "seen_events", not all_of_them, frozenset(columns))
+        whole = Given("picked", "seen_events", not all_of_them, frozenset(columns), accounts=True)
         for given in parts(asking, whole, events * plan.aggregates):
             asking.run(f"INSERT INTO members SELECT * FROM ({plan.values([as_of_ms], given)}) WHERE {any_of_them}")
-        conditions = list(self._conditions())
-        counted = ", ".join(f"count(*) FILTER ({each})" for each in conditions) or "count(*)"
-        return dict(zip(conditions, self._asking.row(f"SELECT {counted} FROM members"), strict=False))
+        return self._conditions(shared(asking, columns))
 
-    def _conditions(self) -> Iterator[str]:
+    def _conditions(self, people: Mapping[tuple[str, str], int]) -> dict[str, int]:
+        """Condition → how many meet it, of two columns of `members` → who are in both."""
+        found = {}
         for name in self._names:
-            yield self._in("after", name)
-            yield self._in("before", name)
-            yield self._enters(name)
-            yield self._leaves(name)
-            yield from (self._both(name, other) for other in self._after_columns() if other != name)
+            after, before = self._in("after", name), self._in("before", name)
+            of_after, of_before, stay = (
+                people.get(pair, 0) for pair in ((after, after), (before, before), (after, before))
+            )
+            found |= {after: of_after, before: of_before}
+            found |= {self._enters(name): of_after - stay, self._leaves(name): of_before - stay}
+            columns = self._after_columns()
+            found |= {self._both(name, other): people.get((after, columns[other]), 0) for other in columns}
+        return found
 
     def _after_columns(self) -> dict[str, str]:
         """Audience that is asked about and is among the wanted → its column."""

@@ -79,7 +79,7 @@ def _parted(asking: Asking, plan: SqlPlan, instants: Sequence[int]) -> tuple[Giv
 
     Those who are not are `moving`.
     """
-    given = Given("picked", "seen_events", mentioned_only=not plan.asks_of_everyone)
+    given = Given("picked", "seen_events", mentioned_only=not plan.asks_of_everyone, accounts=True)
     moving = plan.moving(instants[0])
     if moving is None or plan.asks_of_everyone:
         return given, False

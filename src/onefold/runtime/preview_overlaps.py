@@ -10,6 +10,22 @@ from onefold.storage.history_asking import Asking
 _INSIDE = Copied("inside_picked", "inside_seen")
 
 
+def shared(asking: Asking, columns: Sequence[str]) -> dict[tuple[str, str], int]:
+    """Two of these columns of the relation `members`, or one twice → how many people are in both; none: left out.
+
+    Nearly everybody is in the same audiences as many others, so that it is these groups of people that are counted.
+    """
+    if not columns:
+        return {}
+    listed = ", ".join(f"CASE WHEN {column} THEN {at} END" for at, column in enumerate(columns))
+    alike = f"SELECT {', '.join(columns)}, count(*) AS n FROM members GROUP BY ALL"
+    inside = f"SELECT list_filter([{listed}], lambda each: each IS NOT NULL) AS them, n FROM ({alike})"
+    each = f"SELECT unnest(them) AS one, them, n FROM ({inside})"
+    pairs = f"SELECT one, unnest(them) AS other, n FROM ({each})"
+    found = asking.rows(f"SELECT one, other, sum(n)::BIGINT FROM ({pairs}) GROUP BY one, other")
+    return {(columns[one], columns[other]): people for one, other, people in found}
+
+
 def overlaps(
     asking: Asking, checked: Checked, columns: Mapping[str, str], others: Sequence[str], as_of_ms: int
 ) -> dict[tuple[str, str], int]:

@@ -43,6 +43,15 @@ def copy_mentioned(
     return int(found)
 
 
+def copy_accounts(asking: Asking, plan: SqlPlan, instants: Sequence[int]) -> None:
+    """Make what the definitions want to know of accounts, for these instants: `Given.accounts`.
+
+    `EVERYBODY.picked` is there for the same instants.
+    """
+    for name, select in plan.of_accounts(max(instants), min(instants), EVERYBODY.picked).items():
+        asking.run(f"CREATE TEMP TABLE {name} AS {select}")
+
+
 def copy_seen(asking: Asking, as_of_ms: int, events: str = "events", into: Copied = EVERYBODY) -> None:
     """Make `into.seen`, from which first and last times and numbers of events come, unless it is there."""
     _copy(asking, f"SELECT profile, at_ms, received_ms FROM {events} WHERE received_ms <= {as_of_ms}", into.seen)

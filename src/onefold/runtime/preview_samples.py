@@ -35,7 +35,7 @@ def people_with(
     sources = {"their_picked": EVERYBODY.picked} | ({"their_seen": EVERYBODY.seen} if plan.asks_of_everyone else {})
     for name, source in sources.items():
         asking.run(f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT * FROM {source} WHERE profile IN ({profiles})")
-    given = Given("their_picked", "their_seen", not plan.asks_of_everyone, frozenset(traits.values()))
+    given = Given("their_picked", "their_seen", not plan.asks_of_everyone, frozenset(traits.values()), accounts=True)
     names = plan.ordered(traits)
     found = {person: _valued(names, values) for _, person, *values in asking.rows(plan.values([as_of_ms], given))}
     blank = asking.row(plan.blank([as_of_ms], given.only))[1:]

@@ -15,17 +15,22 @@ from onefold.model.account import ID, TRAITS
 
 LINK = "account"
 """The key of the slot with a person's account; the column of an event with the account that it names, as JSON text."""
+_MAY_NAME = "(type = 'group' OR contains(context, '\"groupId\"'))"
+"""Whether an event may name an account: a look that parses nothing."""
 _NAMED = (
     "CASE WHEN type = 'group' THEN group_id WHEN json_type(context, '$.groupId') IN ('VARCHAR', 'UBIGINT', 'BIGINT') "
     "THEN json_extract_string(context, '$.groupId') END"
 )
 _TRIMMED = f"regexp_replace({_NAMED}, '^\\s+|\\s+$', '', 'g')"
 NAMED = (
-    f"CASE WHEN strlen({_TRIMMED}) BETWEEN 1 AND {IDENTIFIER_MAX_BYTES - 1} "
+    f"CASE WHEN {_MAY_NAME} AND strlen({_TRIMMED}) BETWEEN 1 AND {IDENTIFIER_MAX_BYTES - 1} "
     f"THEN to_json({_TRIMMED})::VARCHAR END AS {LINK}"
 )
 """The column, of the columns of `events`."""
-EVENTS = f"(SELECT * REPLACE ({LINK} AS profile) FROM (SELECT *, {NAMED} FROM events) WHERE {LINK} IS NOT NULL)"
+EVENTS = (
+    f"(SELECT * REPLACE ({LINK} AS profile) FROM (SELECT *, {NAMED} FROM events WHERE {_MAY_NAME}) "
+    f"WHERE {LINK} IS NOT NULL)"
+)
 """The events of accounts, with whose they are."""
 MERGES = "(SELECT '' AS absorbed, '' AS survivor, 0::BIGINT AS at_ms WHERE false)"
 """Accounts are never merged."""

@@ -77,10 +77,14 @@ class Given(NamedTuple):
     """Leave out whoever has no row in `picked`: what is true of them, `blank` says."""
     only: frozenset[str] | None = None
     """Columns of the outputs that are wanted; None: all."""
+    accounts: bool = False
+    """What `SqlPlan.of_accounts` selects is there, under these names."""
 
 
 ALL = Given()
 _OF_ACCOUNTS = Given(events=accounts.EVENTS)
+_ACCOUNTS_SEEN = "accounts_seen"
+_ACCOUNTS_PICKED = "accounts_picked_{}"
 
 
 class SqlPlan(Struct):
@@ -125,6 +129,13 @@ class SqlPlan(Struct):
         `since_ms`: without those that no longer mattered at this instant, before which nothing will be asked.
         """
         return self._compiler.picked(until_ms, until_ms if since_ms is None else since_ms, events)
+
+    def of_accounts(self, until_ms: int, since_ms: int, picked: str) -> dict[str, str]:
+        """Name → a SELECT of what the definitions want to know of accounts, as `picked`; empty: nothing.
+
+        `picked`: a relation that holds what `picked` has selected of all events for the same instants.
+        """
+        return self._compiler.of_accounts(until_ms, since_ms, picked)
 
     def values(self, instants: Sequence[int], given: Given = ALL) -> str:
         """A SELECT of `now_ms`, `person` (signed profile id) and the outputs, for everyone who was there then."""
@@ -172,6 +183,8 @@ class _Compiler:
         self._people = Layers("p")
         self._instants = Instants()
         self._fields: dict[n.Path, str] = {}
+        self._readers: dict[str, set[str]] = {}
+        """Object of an event → names of the events of which its fields are read."""
         self.slots: dict[str, Slot] = {}
         self._slots_of: dict[str, set[str]] = {}
         """Column of an output → keys of the slots that it is made of, however far."""
@@ -258,6 +271,9 @@ class _Compiler:
         if isinstance(node, n.Declared):
             return self._trait(name, str(node.path[0]))
         self._mention(n.events_of(node))
+        for part in n.everything(node):
+            if isinstance(part, n.Field):
+                self._readers.setdefault(str(part.path[0]), set()).update(n.events_of(node))
         if isinstance(node, n.Sequence):
             return self._sequence(name, node, events)
         window = self._instants.window(node, events.timezone)
@@ -337,15 +353,20 @@ class _Compiler:
             columns += [f"{dig(root, k[1:])} AS {column}" for k, column in paths.items() if k not in straight]
         if self._accounts:
             columns.append(accounts.NAMED)
-        declared = accounts.declaration if self._of_accounts else _declaration
-        columns += [f"{declared(root)} AS {column}" for root, column in self._declared.items()]
+        if self._of_accounts:
+            columns += [f"{accounts.declaration(root)} AS {column}" for root, column in self._declared.items()]
+        else:
+            listed = [root for root in self._declared if len(path(["traits", root])) == 1]
+            objects += _saying(listed)
+            said = {root: _said(at) for at, root in enumerate(listed, start=1)}
+            columns += [f"{_declaration(root, said.get(root))} AS {column}" for root, column in self._declared.items()]
         where = [f"received_ms <= {until_ms}"]
         reach = list(_reach(self.slots.values()).values())
         lasting = [lasts_ms for lasts_ms in reach if lasts_ms is not None]
         if reach and len(lasting) == len(reach):
             where.append(f"at_ms > {since_ms - max(lasting)}")
         if self._names is not None:
-            where.append(f"name IN ({', '.join(map(quoted, sorted(self._names)))})" if self._names else "false")
+            where.append(_named(self._names) if self._names else "false")
         inner = f"SELECT {', '.join(['*', *objects])} FROM {events} WHERE {' AND '.join(where)}"
         return f"SELECT {', '.join(columns)}\nFROM ({inner})"
 
@@ -353,10 +374,12 @@ class _Compiler:
         """The list of values at these paths. Of all events most have none of the fields: then nothing is parsed."""
         found = f"json_extract({root}, [{', '.join(map(quoted, paths.values()))}])"
         firsts = sorted({str(keys[1]) for keys in paths})
-        if self._names is not None or len(firsts) > _LOOKED_FOR_MAX:
+        readers = self._readers[root]
+        if "*" not in readers:
+            return found if readers == self._names else f"CASE WHEN {_named(readers)} THEN {found} END"
+        if len(firsts) > _LOOKED_FOR_MAX:
             return found
-        there = " OR ".join(f"contains({root}, {quoted(msgspec.json.encode(key).decode())})" for key in firsts)
-        return f"CASE WHEN {there} THEN {found} END"
+        return f"CASE WHEN {_there(root, firsts)} THEN {found} END"
 
     # --- people ----------------------------------------------------------------------------------------------
     def values(self, instants: Sequence[int], given: Given) -> str:
@@ -377,7 +400,9 @@ class _Compiler:
         joined = f"SELECT *{self._unused(slots)} FROM people"
         joined += "".join(f" LEFT JOIN {each} USING ({KEYS})" for each in grouped)
         if self.slots.get(accounts.LINK) in slots:
-            parts |= {f"a{i}": each.values(instants, _OF_ACCOUNTS) for i, each in enumerate(self._accounts.values())}
+            for i, each in enumerate(self._accounts.values()):
+                there = Given(_ACCOUNTS_PICKED.format(i), _ACCOUNTS_SEEN) if given.accounts else _OF_ACCOUNTS
+                parts[f"a{i}"] = each.values(instants, there)
             joined = self._with_accounts(joined)
         elif self._accounts:
             joined = f"SELECT *, {', '.join(self._no_accounts())} FROM ({joined})"
@@ -395,6 +420,18 @@ class _Compiler:
             return {"moments": moments}
         said, latest = (self.slots[_key(node, "")].value for node in _ZONE_NODES)
         return {"dated": moments} | windows.with_own_zones(theirs, (said, latest), KEYS)
+
+    def of_accounts(self, until_ms: int, since_ms: int, picked: str) -> dict[str, str]:
+        """See `SqlPlan.of_accounts`."""
+        found = {
+            _ACCOUNTS_PICKED.format(i): each.picked(until_ms, since_ms, accounts.EVENTS)
+            for i, each in enumerate(self._accounts.values())
+        }
+        if found:
+            link = self.slots[accounts.LINK]
+            seen = f"SELECT {link.value} AS profile, at_ms, received_ms FROM {picked} WHERE {link.condition}"
+            found[_ACCOUNTS_SEEN] = seen
+        return found
 
     def _with_accounts(self, people: str) -> str:
         """People, and beside each what their account has."""
@@ -515,13 +552,39 @@ def _grouped(slots: Sequence[Slot]) -> dict[str, str]:
     return found
 
 
-def _declaration(root: str) -> str:
-    """What an event says of a declared trait: its own traits win over its context's, and a group is a trait."""
-    own = path([root])[0]
-    said = f"CASE WHEN coalesce(json_exists(traits, {quoted(own)}), false) THEN {dig('traits', [root])}"
-    said += f" ELSE {dig('context', ['traits', root])} END"
-    group = f" WHEN type = 'group' THEN {_GROUP}" if root == "group" else ""
-    return f"CASE WHEN type = 'identify' THEN {said}{group} END"
+def _named(names: Collection[str]) -> str:
+    return f"name IN ({', '.join(map(quoted, sorted(names)))})"
+
+
+def _there(root: str, keys: Iterable[str]) -> str:
+    """Whether an object may have any of these keys: a look that parses nothing."""
+    return " OR ".join(f"contains({root}, {quoted(msgspec.json.encode(key).decode())})" for key in keys)
+
+
+def _saying(roots: Collection[str]) -> list[str]:
+    """What an event that declares traits says of these, as lists: its own traits, and those of its context."""
+    if not roots:
+        return []
+    own, around = (", ".join(quoted(path([*before, root])[0]) for root in roots) for before in ((), ("traits",)))
+    return [
+        f"CASE WHEN type = 'identify' THEN json_extract(traits, [{own}]) END AS said_own",
+        f"CASE WHEN type = 'identify' AND {_there('context', ['traits'])} THEN json_extract(context, [{around}]) END "
+        "AS said_around",
+    ]
+
+
+def _said(at: int) -> str:
+    """What an event says of the trait at this place of the lists: its own traits win over its context's."""
+    return f"nullif(coalesce(said_own[{at}], said_around[{at}])::VARCHAR, 'null')"
+
+
+def _declaration(root: str, said: str | None) -> str:
+    """What an event says of a declared trait, where no list has it (None), of its objects; a group is a trait."""
+    if said is None:
+        own = path([root])[0]
+        said = f"CASE WHEN coalesce(json_exists(traits, {quoted(own)}), false) THEN {dig('traits', [root])}"
+        said = f"CASE WHEN type = 'identify' THEN {said} ELSE {dig('context', ['traits', root])} END END"
+    return f"CASE WHEN type = 'group' THEN {_GROUP} ELSE {said} END" if root == "group" else said
 
 
 def roots(as_of_ms: int) -> str:

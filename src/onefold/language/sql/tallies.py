@@ -31,44 +31,41 @@ _TEXT = "CASE WHEN starts_with(value, '\"') THEN json_extract_string(value, '$')
 def tally(function: str, name: str, value: str, rows: str, number: float | None) -> str:
     """A SELECT of KEYS and the aggregate's value, called `name`, over the column `value` of these rows.
 
-    `number`: how many values `top` has.
+    `number`: how many values `top` has. Nearly everybody has few values, and is done with once these are counted.
     """
-    counted = f"SELECT {KEYS}, {value} AS value, count(*) AS n FROM {rows} GROUP BY {KEYS}, {value}"
-    each = f"SELECT {KEYS}, {_KIND}, {_NUMBER}, {_TEXT}, n FROM ({counted})"
-    many = f"SELECT {KEYS} FROM each GROUP BY {KEYS} HAVING count(*) > {UNIQUE_VALUES_MAX}"
+    best, shown = _form(function, int(number or 0))
+    apart = f"SELECT {KEYS}, {_KIND}, {_NUMBER}, {_TEXT}, n FROM"
     sample = (
-        f"SELECT * FROM (SELECT *, onefold_hash(k, num, s) AS h FROM each SEMI JOIN many USING ({KEYS})) "
+        f"SELECT * FROM (SELECT *, onefold_hash(k, num, s) AS h FROM ({apart} (SELECT * FROM counted SEMI JOIN "
+        f"(SELECT {KEYS} FROM light WHERE many > {UNIQUE_VALUES_MAX}) USING ({KEYS})))) "
         f"QUALIFY row_number() OVER (PARTITION BY {KEYS} ORDER BY h) <= {UNIQUE_VALUES_MAX}"
     )
-    kept = f"SELECT *, NULL::UBIGINT AS h FROM each ANTI JOIN many USING ({KEYS}) UNION ALL ({sample})"
-    best, shown = _form(function)
-    source = "kept"
-    if function == "top":
-        place = f"row_number() OVER (PARTITION BY {KEYS} ORDER BY {_RANK})"
-        source = f"(SELECT * FROM kept QUALIFY {place} <= {int(number or 0)})"
+    few, many = ("many::DOUBLE", "onefold_estimate(best)") if function == "unique_count" else (shown, shown)
+    of_few, of_many = ("NULL", "max(h)") if function == "unique_count" else (best, best)
     return (
-        f"WITH each AS MATERIALIZED ({each}), many AS MATERIALIZED ({many}), kept AS ({kept}), "
-        f"best AS (SELECT {KEYS}, {best} AS best FROM {source} GROUP BY {KEYS}) "
-        f"SELECT {KEYS}, {shown} AS {name} FROM best"
+        f"WITH counted AS (SELECT {KEYS}, {value} AS value, count(*) AS n FROM {rows} GROUP BY {KEYS}, {value}), "
+        f"light AS MATERIALIZED (SELECT {KEYS}, count(*) AS many, {of_few} AS best FROM ({apart} counted) "
+        f"GROUP BY {KEYS}), heavy AS (SELECT {KEYS}, {of_many} AS best FROM ({sample}) GROUP BY {KEYS}) "
+        f"SELECT {KEYS}, {few} AS {name} FROM light WHERE many <= {UNIQUE_VALUES_MAX} "
+        f"UNION ALL SELECT {KEYS}, {many} AS {name} FROM heavy"
     )
 
 
-_RANK = "n DESC, k, num, s"
+def _json(row: str) -> str:
+    """A value of a tally as JSON text, of a struct that has it."""
+    yes = f"CASE WHEN {row}.num = 1 THEN 'true' ELSE 'false' END"
+    return f"CASE {row}.k WHEN 0 THEN {yes} WHEN 1 THEN {row}.num::VARCHAR ELSE to_json({row}.s)::VARCHAR END"
 
 
-def _json(row: str = "") -> str:
-    """A value of a tally as JSON text, of columns with this before their names."""
-    yes = f"CASE WHEN {row}num = 1 THEN 'true' ELSE 'false' END"
-    return f"CASE {row}k WHEN 0 THEN {yes} WHEN 1 THEN {row}num::VARCHAR ELSE to_json({row}s)::VARCHAR END"
-
-
-def _form(function: str) -> tuple[str, str]:
-    """What to group from a tally, and the value of that, called `best` there."""
+def _form(function: str, number: int) -> tuple[str, str]:
+    """What to group from a tally, and the value of that, called `best` there: values are structs in their order."""
+    listed = f"'[' || array_to_string(list_transform(best, lambda x: {_json('x')}), ',') || ']'"
+    ranked = "{'n': -n, 'k': k, 'num': num, 's': s}"
     match function:
         case "most_frequent":
-            return "min({'n': -n, 'k': k, 'num': num, 's': s})", _json("best.")
-        case "unique":
-            return f"'[' || string_agg({_json()}, ',' ORDER BY k, num, s) || ']'", "best"
+            return f"min({ranked})", _json("best")
         case "top":
-            return f"'[' || string_agg({_json()}, ',' ORDER BY {_RANK}) || ']'", "best"
-    return "CASE WHEN max(h) IS NULL THEN count(*)::DOUBLE ELSE onefold_estimate(max(h)) END", "best"
+            return f"min({ranked}, {number})", listed
+        case "unique":
+            return "list_sort(list({'k': k, 'num': num, 's': s}))", listed
+    return "", ""
