@@ -69,6 +69,10 @@ class Notes(Struct, omit_defaults=True):
     """Limits that have kept something out → when last."""
     ties: dict[str, dict[str, int]] = {}
     """Identifier → another of lower priority → when an event had both last; where the newest link wins."""
+    apart: dict[str, list[str]] = {}
+    """Identifier of this person → others that no event which has both ties to it, since a link was undone."""
+    loose: list[str] = []
+    """Identifiers of this person that join nobody, since somebody has undone all that they had joined."""
     parts: dict[str, dict[str, Declared]] = {}
     """Trait → whose word → what it said last; of traits of which more than the newest value counts."""
     words: list[Word] = []

@@ -54,7 +54,10 @@ class PastDefinitions:
 
     def at(self, at_ms: int) -> InForce:
         """Those that were the latest. Raises `DefinitionError` where checks have become stricter since."""
-        version = version_at(self._catalog, at_ms)
+        return self.of(version_at(self._catalog, at_ms))
+
+    def of(self, version: int) -> InForce:
+        """Those of a version. Raises as `at`."""
         with self._lock:
             counting = self._counting.get(version)
             if counting is None:
