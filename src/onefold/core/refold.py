@@ -58,6 +58,8 @@ class Material(NamedTuple):
     """By time; at least one."""
     people: Collection[Profile]
     """As they are now: what was said of them is read from these (`links`, `notes`)."""
+    until_ms: int
+    """Log time up to which timers go off."""
     outsiders: Collection[Profile] = ()
     """Who has other identifiers that these events have, as they are now. They are changed, and to be thrown away."""
     accounts: Mapping[str, Profile] = {}
@@ -108,6 +110,7 @@ class _Refold:
             self._fold_part(segment, pasts, joins)
         while joins:
             self._join(joins.pop())
+        self._pass_time(self._material.until_ms)
         people = {one: profile for one, profile in self._view.profiles.items() if one not in self._outsiders}
         parting.note(list(people.values()), self._parted)
         absorbed = {one: self._survivor(one) for one in self._absorbed}
@@ -247,17 +250,17 @@ def recasting(going: Mapping[int, bytes], found: Refolded, pasts: Iterable[Past]
     for data in going.values():
         ids.update(merge.absorbed for merge in profiles.decode(data).merges)
     absorbed = {one: _heir(one, found) for one in sorted(ids - found.people.keys())}
-    events: dict[int, list[int]] = {}
-    for past in pasts:
+    events: dict[int, dict[int, list[int]]] = {}
+    for past in sorted(pasts, key=lambda each: (each.partition, each.position)):
         place = past.partition << 56 | past.position
         owner = found.events[place]
         if absorbed.get(past.profile, past.profile) != owner:
-            events.setdefault(owner, []).append(place)
+            events.setdefault(owner, {}).setdefault(past.profile, []).append(place)
     return Recasting(
         {one: recast.stamp(data) for one, data in sorted(going.items())},
         [profiles.encode(profile) for _, profile in sorted(found.people.items())],
         absorbed,
-        {owner: sorted(places) for owner, places in sorted(events.items())},
+        events,
     )
 
 

@@ -17,9 +17,9 @@ class Recasting(Struct, array_like=True):
     """The profiles that come instead, as the state keeps them (`profile.encode`); an id may be one of those that go."""
     absorbed: dict[int, int]
     """Every id by which one of those that go was ever known, and that is nobody's own any more → who that is now."""
-    events: dict[int, list[int]] = {}
-    """Profile → places (`partition << 56 | position`) of events of the past that are its own from now on, of those whose
-    owner is not told already by whose they were when they came, and by `absorbed`."""
+    events: dict[int, dict[int, list[int]]] = {}
+    """Profile → whose events were until now → places (`partition << 56 | position`) of those that are its own from now on,
+    where that is not told already by `absorbed`."""
 
 
 def stamp(profile: bytes) -> bytes:

@@ -20,7 +20,7 @@ from onefold.core.retrace import read, retrace_since
 from onefold.errors import NotFoundError, NotInHistory
 from onefold.language.instants import show_instant
 from onefold.language.stream.program import Program
-from onefold.model.past import Past, PastMerge, survivors
+from onefold.model.past import Past, PastMerge, ended, survivors
 from onefold.model.profile import Merge, Profile
 from onefold.model.rules import Rules
 from onefold.ports import HistoryReader, LogReader, State
@@ -148,8 +148,9 @@ class _Looking:
         if not absorbed:
             return []
         history, state = self._sources.history, self._sources.state
-        late = late_effects(state, history.cursor(), self._at_ms).merges
-        return [*history.merges(absorbed), *(merge for merge in late if merge.absorbed in absorbed)]
+        late = late_effects(state, history.cursor(), self._at_ms)
+        merges = [*history.merges(absorbed), *(merge for merge in late.merges if merge.absorbed in absorbed)]
+        return ended(merges, [*history.recasts(), *late.returns])
 
     def _owner(self, profile: int) -> int:
         """Who had become of a profile by then."""

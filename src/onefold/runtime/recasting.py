@@ -88,6 +88,7 @@ class _Preparing:
         self._wanted = wanted
         self._cursor = sources.state.cursor(0)
         self._rules = sources.state.rules(self._cursor.rules)
+        self._now_ms = max(sources.state.cursor(n).now_ms for n in range(sources.log.partitions))
         self._finder = Finder(self._rules)
         self._sought: set[str] = set()
         """Identifiers whose relatives are known."""
@@ -134,7 +135,7 @@ class _Preparing:
         outsiders = _decoded(self._load(set(others.values()) - going.keys())).values()
         parted = Parted() if as_it_is else self._wanted.parted
         return Material(
-            pasts, segments, people, list(outsiders), self._accounts(incoming), parted, self._never(people)
+            pasts, segments, people, self._now_ms, list(outsiders), self._accounts(incoming), parted, self._never(people)
         )
 
     def _pasts(self, people: Iterable[Profile]) -> list[Past]:

@@ -116,10 +116,14 @@ class World:
         self.fold()
         while (due_ms := min(self.state.next_due_ms(p) for p in range(self.partitions))) <= until_ms:
             self.now_ms = max(self.now_ms, due_ms)
-            for partition in range(self.partitions):
-                self._append(partition, Tick(self.now_ms))
+            self.tick()
             self.fold()
         self.now_ms = until_ms
+
+    def tick(self) -> None:
+        """Say in every partition what time it is."""
+        for partition in range(self.partitions):
+            self._append(partition, Tick(self.now_ms))
 
     def _append(self, partition: int, entry: Outgoing | Tick | Defined | Ruled | Linked | Sweep | Recast) -> None:
         self.writer.append({partition: [entries.encode(entry)]})
