@@ -1,20 +1,24 @@
 """Undo is exact: people who are taken apart are, byte for byte, who they would be had the link never been."""
 
 import random
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import pytest
+from msgspec import structs
 
 from onefold.core.run import Parted
 from onefold.model import profile as profiles
 from onefold.model.catalog import VersionRow
 from onefold.model.definitions import Definitions
+from onefold.model.effect import Recast
+from onefold.model.identity import NOTHING, Identity
 from onefold.model.profile import Profile
 from onefold.runtime.history import Historian
 from onefold.runtime.history import Sources as Followed
 from onefold.runtime.profile_then import PastDefinitions
 from onefold.runtime.recasting import Sources, Wanted, prepare
+from onefold.language.reading.check import checked
 from onefold.testing.clock import ManualClock
 from onefold.testing.memory_history import MemoryHistory
 from onefold.testing.seeded import START_MS, Seeded
@@ -39,7 +43,7 @@ class Catalog:
 Arrivals = list[tuple[int, dict[str, Any]]]
 
 
-def arrivals(seed: Seeded, most: int = 40) -> Arrivals:
+def arrivals(seed: Seeded, *, accounts: bool, most: int = 40) -> Arrivals:
     """Events of some people with when they come, as JSON has them."""
     found = []
     for n, (now_ms, occurrence, ids) in enumerate(seed.crowd(most)):
@@ -49,6 +53,8 @@ def arrivals(seed: Seeded, most: int = 40) -> Arrivals:
         }  # fmt: skip
         if occurrence.type == "track":
             event["event"] = occurrence.name
+        if accounts and (group := seed.group()) is not None:
+            event["context"] = {**event["context"], "groupId": group}
         found.append((now_ms, event))
     return found
 
@@ -72,11 +78,44 @@ def lived(worlds: Sequence[World], lives: Sequence[Arrivals]) -> None:
 
 def without(events: Arrivals, a: str, b: str) -> Arrivals:
     """The same events without the second id where they have both."""
-    found = []
-    for now_ms, event in events:
-        both = event.get("userId") == a and event.get("anonymousId") == b
-        found.append((now_ms, {k: v for k, v in event.items() if k != "anonymousId"} if both else event))
+    return [(at, dropped(event) if (event.get("userId"), event.get("anonymousId")) == (a, b) else event) for at, event in events]
+
+
+def alone(events: Arrivals, b: str) -> Arrivals:
+    """The same events, of which those with a user id do not have the other, but for the first that has it at all."""
+    known, found = False, []
+    for at, event in events:
+        mine = event.get("anonymousId") == b
+        found.append((at, dropped(event) if mine and known and "userId" in event else event))
+        known = known or mine
     return found
+
+
+def dropped(event: dict[str, Any]) -> dict[str, Any]:
+    """The event without its anonymous id."""
+    return {name: value for name, value in event.items() if name != "anonymousId"}
+
+
+class Undone(NamedTuple):
+    """What is undone of the links that a user id and an anonymous id have."""
+
+    a: str
+    b: str
+    loose: bool
+    """All that the latter has joined, not just both."""
+
+    @property
+    def parted(self) -> Parted:
+        """As a recast is told."""
+        one, other = f"user_id:{self.a}", f"anonymous_id:{self.b}"
+        return Parted(loose=frozenset({other})) if self.loose else Parted(frozenset({(one, other), (other, one)}))
+
+
+def rid(events: Arrivals, undone: Iterable[Undone]) -> Arrivals:
+    """The life that there would have been."""
+    for each in sorted(undone, key=lambda one: one.loose):
+        events = alone(events, each.b) if each.loose else without(events, each.a, each.b)
+    return events
 
 
 def sources(world: World, definitions: Definitions, history: MemoryHistory) -> Sources:
@@ -92,11 +131,6 @@ def followed(world: World, history: MemoryHistory) -> MemoryHistory:
         pass
     historian.stop()
     return history
-
-
-def pair(a: str, b: str) -> Parted:
-    """A link that is undone."""
-    return Parted(frozenset({(a, b), (b, a)}))
 
 
 def stored(world: World) -> dict[int, bytes]:
@@ -124,7 +158,7 @@ def linked(events: Arrivals) -> list[tuple[str, str]]:
     return sorted(found)
 
 
-def items(world: World) -> Mapping[str, Any]:
+def leading(world: World) -> Mapping[str, Any]:
     """What leads to people, and what they are in."""
     found: dict[str, Any] = {}
     for part, key, value in world.state.items():
@@ -133,29 +167,65 @@ def items(world: World) -> Mapping[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_people_taken_apart_are_who_they_would_be_without_the_link(seed: int) -> None:
-    """Of random lives under random definitions, one link is undone at the end; then life goes on as if it never was."""
-    seeded, chance = Seeded(seed), random.Random(seed)
-    definitions = seeded.definitions()
-    events = arrivals(seeded)
-    cut = chance.randrange(len(events) // 2, len(events) + 1)
-    if not (links := linked(events[:cut])):
-        pytest.skip("nobody is linked")
-    a, b = chance.choice(links)
-    world, other = World(definitions), World(definitions)
-    lived([world, other], [events[:cut], without(events[:cut], a, b)])
-    owners = world.state.owners([f"user_id:{a}", f"anonymous_id:{b}"])
-    found = prepare(
-        sources(world, definitions, followed(world, MemoryHistory())),
-        set(owners.values()),
-        Wanted(pair(f"user_id:{a}", f"anonymous_id:{b}")),
-    )
-    world.recast(found.body)
+def undo(world: World, definitions: Definitions, history: MemoryHistory, undone: Undone) -> None:
+    """As `onefold identity unmerge` does it."""
+    owners = world.state.owners([f"user_id:{undone.a}", f"anonymous_id:{undone.b}"])
+    read = sources(world, definitions, followed(world, history))
+    world.recast(prepare(read, set(owners.values()), Wanted(undone.parted)).body)
     world.fold()
-    assert stored(world) == stored(other)
-    assert items(world) == items(other)
-    other.scribble(b"as many records as the other")
-    lived([world, other], [events[cut:], without(events[cut:], a, b)])
-    assert stored(world) == stored(other)
-    assert items(world) == items(other)
+    applied = [each.applied for each in world.effects() if isinstance(each, Recast)]
+    assert all(applied)
+
+
+def case(seed: int, times: int, *, identity: Identity = NOTHING, accounts: bool = False) -> bool:
+    """Of a random life some links are undone, one after the other, while it goes on; whether there were any."""
+    seeded, chance = Seeded(seed), random.Random(seed)
+    definitions = seeded.definitions_with_accounts() if accounts else seeded.definitions()
+    definitions = structs.replace(definitions, identity=identity)
+    events = arrivals(seeded, accounts=accounts)
+    cuts = sorted(chance.sample(range(len(events) // 2, len(events) + 1), times))
+    if checked(definitions).problems or not linked(events[: cuts[0]]):
+        return False
+    undone = [Undone(*chance.choice(linked(events[:cut])), loose=chance.random() < 0.4) for cut in cuts]
+    life = rid(events, undone)
+    world, other, history = World(definitions), World(definitions), MemoryHistory()
+    for begin, cut, each in zip([0, *cuts], cuts, undone, strict=False):
+        lived([world, other], [events[begin:cut], life[begin:cut]])
+        undo(world, definitions, history, each)
+        other.scribble(b"as many records as the other")
+    require_the_same(world, other)
+    lived([world, other], [events[cuts[-1] :], life[cuts[-1] :]])
+    require_the_same(world, other)
+    return True
+
+
+def require_the_same(world: World, other: World) -> None:
+    """The same people, byte for byte, whom the same leads to."""
+    other.fold()
+    mine, theirs = stored(world), stored(other)
+    assert {one: profiles.decode(data) for one, data in mine.items()} == {
+        one: profiles.decode(data) for one, data in theirs.items()
+    }
+    assert mine == theirs
+    assert leading(world) == leading(other)
+
+
+@pytest.mark.parametrize("hundred", range(3))
+def test_people_taken_apart_are_who_they_would_be_without_the_link(hundred: int) -> None:
+    """Random lives under random definitions; after an undo life goes on as if the link had never been."""
+    assert sum(case(seed, 1) for seed in range(hundred * 100, hundred * 100 + 100)) > 50
+
+
+def test_what_was_undone_stays_undone_when_more_is() -> None:
+    """Two undoes, one after the other, and events in between: as if neither link had ever been."""
+    assert sum(case(seed, 2) for seed in range(1_000, 1_060)) > 30
+
+
+def test_rules_of_the_workspace_hold_when_people_are_folded_again() -> None:
+    """The same where the workspace has an `identity` section."""
+    assert sum(case(seed, 1, identity=Identity(hot=9)) for seed in range(2_000, 2_060)) > 30
+
+
+def test_whose_account_is_whose_is_undone_too() -> None:
+    """People who came to an account as one are its members each for themselves, or not."""
+    assert sum(case(seed, 1, accounts=True) for seed in range(3_000, 3_060)) > 30

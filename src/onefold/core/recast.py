@@ -7,7 +7,6 @@ they were when that was computed, nothing happens: no event is lost, and none co
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from onefold.core import account_links
 from onefold.core.account_links import accounts_in
 from onefold.core.notes import HOT_MEMBERS
 from onefold.core.renew import bring_to_present, renew
@@ -53,6 +52,8 @@ def apply(run: Run, what: Recasting, coming: list[Profile], said: tuple[str, str
     _go(run, going, coming)
     for profile in coming:
         _come(run, profile, going)
+    for relation, members in what.relations.items():
+        run.members[relation].update(members)
     _lead(run, what, going, coming)
     for profile in coming:
         _tell(run, profile, going.get(profile.id))
@@ -80,10 +81,6 @@ def _come(run: Run, profile: Profile, going: Mapping[int, Profile]) -> None:
         run.returned.append(one)
         run.armed[one] = NEVER_MS
     run.profiles[one] = run.touched[one] = profile
-    if accounts_in(profile.slots):
-        account_links.move(run, profile, frozenset())
-    if profile.notes is not None and profile.notes.hot:
-        run.members[HOT_MEMBERS][one] = min(profile.notes.hot.values())
 
 
 def _lead(run: Run, what: Recasting, going: Mapping[int, Profile], coming: Iterable[Profile]) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from onefold.core import explicit, parting
-from onefold.core.account_links import published
+from onefold.core.account_links import accounts_in, move
 from onefold.core.batch import Incoming
 from onefold.core.fold import fold
 from onefold.core.identifiers import Finder
@@ -25,12 +25,13 @@ from onefold.core.retrace import name_of, read
 from onefold.core.rules import EXPLICIT
 from onefold.core.run import NOTHING, Parted, Run
 from onefold.core.timers import wake
-from onefold.language.keeping.accounts import ACCOUNT, AT, TIE
+from onefold.language.keeping.accounts import AT, TIE, VALUES
 from onefold.language.stream.program import Program, Trigger
 from onefold.language.values import identical
+from onefold.limits import NEVER_MS
 from onefold.model import profile as profiles
 from onefold.model import recast
-from onefold.model.account import LINK, group_of
+from onefold.model.account import LINK, RELATION, group_of, published
 from onefold.model.changes import View
 from onefold.model.past import Past
 from onefold.model.profile import Link, Profile
@@ -78,8 +79,12 @@ class Refolded(NamedTuple):
     """Profile that ended in a merge → who that is."""
     events: dict[int, int]
     """Place of an event → whose it is."""
-    outsiders: set[int]
+    outsiders: dict[int, Profile]
+    """Everybody who stood by, as they are afterwards."""
+    moved: set[int]
     """Outsiders who would have changed: they are to be folded, too."""
+    relations: dict[str, dict[int, int]]
+    """As `Recasting.relations`."""
 
 
 def refold(material: Material) -> Refolded:
@@ -98,8 +103,13 @@ class _Refold:
         for profile in material.outsiders:
             self._view.profiles[profile.id] = profile
             self._view.identifiers.update(dict.fromkeys(profile.identifiers, profile.id))
+        for account in material.accounts.values():
+            self._view.profiles[account.id] = account
+        self._aside = frozenset(self._view.profiles)
+        """Those of the view who are not folded."""
         self._owners: dict[int, int] = {}
         self._absorbed: dict[int, int] = {}
+        self._relations: dict[str, dict[int, int]] = {}
         self._run = self._begin(material.segments[0])
 
     def fold(self) -> Refolded:
@@ -111,15 +121,22 @@ class _Refold:
         while joins:
             self._join(joins.pop())
         self._pass_time(self._material.until_ms)
-        people = {one: profile for one, profile in self._view.profiles.items() if one not in self._outsiders}
+        here = self._view.profiles
+        people = {one: profile for one, profile in here.items() if one not in self._aside}
         parting.note(list(people.values()), self._parted)
         absorbed = {one: self._survivor(one) for one in self._absorbed}
         events = {place: self._survivor(owner) for place, owner in self._owners.items()}
-        return Refolded(people, absorbed, events, self._moved_outsiders())
+        relations = {
+            relation: {one: at_ms for one, at_ms in sorted(members.items()) if at_ms and one in people}
+            for relation, members in sorted(self._relations.items())
+        }
+        outsiders = {one: here[one] for one in self._outsiders if one in here}
+        return Refolded(people, absorbed, events, outsiders, self._moved_outsiders(), relations)
 
     def _begin(self, segment: Segment) -> Run:
         run = Run(0, segment.program, segment.rules)
         run.parted = self._parted if self._parted != Parted() else None
+        run.with_accounts = segment.program.accounts is not None
         run.see(self._view)
         return run
 
@@ -158,10 +175,13 @@ class _Refold:
         link = person.slots.get(LINK)
         if link is not None and (incoming.at_ms, incoming.fingerprint) <= (link[AT], link[TIE]):
             return ()
+        before = accounts_in(person.slots)
         values = published(account, self._run.program.of_account)
         person.slots[LINK] = [incoming.at_ms, incoming.fingerprint, account.id, group_of(account), 0, values]
-        same = link is not None and link[ACCOUNT] == account.id and identical(link[-1], values)
-        return () if same else (LINK,)
+        if before != {account.id}:
+            move(self._run, person, before)
+            return (LINK,)
+        return () if link is not None and identical(values, link[VALUES]) else (LINK,)
 
     def _join(self, said: Link) -> None:
         """Somebody said that two identifiers are one person's."""
@@ -181,12 +201,18 @@ class _Refold:
 
     def _pass_time(self, until_ms: int) -> None:
         """Let timers go off that are due by then, each when it is."""
-        here = self._view.profiles
-        while (due_ms := min((p.due_ms for one, p in here.items() if one not in self._outsiders), default=until_ms + 1)) <= until_ms:
-            self._run.at(0, max(due_ms, self._run.now_ms))
-            for profile in [p for one, p in sorted(here.items()) if p.due_ms <= due_ms and one not in self._outsiders]:
-                self._run.touch(profile)
-                wake(self._run, profile)
+        run, here = self._run, self._view.profiles
+        gone_ms = -1
+        while True:
+            due_ms = min((profile.due_ms for one, profile in here.items() if one not in self._aside), default=NEVER_MS)
+            if due_ms > until_ms or due_ms <= gone_ms:
+                break
+            gone_ms = due_ms
+            run.at(0, max(due_ms, run.now_ms))
+            for one in sorted(here.keys() - self._aside):
+                if here[one].due_ms <= due_ms:
+                    run.touch(here[one])
+                    wake(run, here[one])
         self._settle()
 
     def _switch(self, segment: Segment) -> None:
@@ -199,7 +225,7 @@ class _Refold:
         if fresh:
             self._gather(segment, fresh)
         for _, profile in sorted(self._view.profiles.items()):
-            if profile.id not in self._outsiders:
+            if profile.id not in self._aside:
                 run.touch(profile)
                 renew(run, profile)
         run.quiet = NOTHING
@@ -227,6 +253,10 @@ class _Refold:
         run = self._run
         self._absorbed.update(run.absorbed)
         run.absorbed.clear()
+        for relation, members in run.members.items():
+            if relation.startswith(RELATION):
+                self._relations.setdefault(relation, {}).update(members)
+        run.members.clear()
         run.effects.clear()
         run.bonds.clear()
 
@@ -261,6 +291,7 @@ def recasting(going: Mapping[int, bytes], found: Refolded, pasts: Iterable[Past]
         [profiles.encode(profile) for _, profile in sorted(found.people.items())],
         absorbed,
         events,
+        {relation: members for relation, members in found.relations.items() if members},
     )
 
 

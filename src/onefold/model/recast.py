@@ -20,6 +20,8 @@ class Recasting(Struct, array_like=True):
     events: dict[int, dict[int, list[int]]] = {}
     """Profile → whose events were until now → places (`partition << 56 | position`) of those that are its own from now on,
     where that is not told already by `absorbed`."""
+    relations: dict[str, dict[int, int]] = {}
+    """Relation between people and accounts, or people with hot identifiers → who of those who come is in it, since when."""
 
 
 def stamp(profile: bytes) -> bytes:

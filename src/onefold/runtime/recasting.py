@@ -104,14 +104,18 @@ class _Preparing:
         while True:
             material = self._material(going)
             found = refold(material)
-            more = found.outsiders or self._concerned(going, found)
+            more = found.moved or self._concerned(going, found)
             more = {one for one in self._load(more) if one not in going}
+            if not more:
+                again = self._as_they_are(going)
+                more = _met_otherwise(again.outsiders, found.outsiders)
             if not more:
                 break
             going |= self._load(more)
         if self._load(going) != going:
             return None
-        self._require_the_same(going)
+        self._require_the_same(going, again)
+        _bring_over(_decoded(going).values(), again.people.values(), found.people.values())
         body = recasting(going, found, material.pasts)
         if sum(map(len, body.coming)) > RECAST_MAX_BYTES:
             raise Overloaded(f"these people come to more than {RECAST_MAX_BYTES:,} bytes: too much for one entry")
@@ -192,10 +196,13 @@ class _Preparing:
         program = self._sources.definitions.of(self._cursor.version).program
         return relatives(self._history, self._sources.state, Sought(frozenset(exposed), self._rules, program))
 
-    def _require_the_same(self, going: Mapping[int, bytes]) -> None:
-        """Fold them as they are. Raises `NotInHistory` where that gives others."""
-        material = self._material(going, as_it_is=True)
-        again, people = refold(material), _decoded(going)
+    def _as_they_are(self, going: Mapping[int, bytes]) -> Refolded:
+        """Fold them with nothing otherwise."""
+        return refold(self._material(going, as_it_is=True))
+
+    def _require_the_same(self, going: Mapping[int, bytes], again: Refolded) -> None:
+        """Raises `NotInHistory` where folding them as they are gives others."""
+        people = _decoded(going)
         if _shape(again.people.values()) == _shape(people.values()) and all(
             again.people[one].events == profile.events for one, profile in people.items()
         ):
@@ -209,6 +216,29 @@ class _Preparing:
 
 def _decoded(stored: Mapping[int, bytes]) -> dict[int, Profile]:
     return {one: profiles.decode(data) for one, data in stored.items()}
+
+
+def _met_otherwise(again: Mapping[int, Profile], found: Mapping[int, Profile]) -> set[int]:
+    """Outsiders whose identifiers others of those who are folded have seen than did: that counts with the outsiders."""
+    return {one for one, profile in again.items() if one in found and _met(profile) != _met(found[one])}
+
+
+def _met(profile: Profile) -> dict[str, int]:
+    return {} if profile.notes is None else profile.notes.met
+
+
+def _bring_over(before: Iterable[Profile], again: Iterable[Profile], after: Iterable[Profile]) -> None:
+    """Give identifiers, whosever they are now, what outsiders' events have made of them.
+
+    How many have seen them, and whether they are hot for it: what folding these people alone has not given again.
+    """
+    own = {name: _met(profile).get(name, 0) for profile in again for name in profile.identifiers}
+    mine = {name: profile for profile in after for name in profile.identifiers}
+    for profile in before:
+        for name, met in _met(profile).items():
+            if name in mine and met > own.get(name, 0):
+                now = mine[name].noted()
+                now.met[name] = now.met.get(name, 0) + met - own.get(name, 0)
 
 
 def _exposed(before: Iterable[Profile], after: Iterable[Profile], rules: Rules) -> set[str]:
