@@ -152,7 +152,7 @@ def stored(world: World) -> dict[int, bytes]:
 def forget_undone(profile: Profile) -> None:
     """Take out the notes that alone may differ."""
     if profile.notes is not None:
-        profile.notes.apart, profile.notes.loose = {}, []
+        profile.notes.apart, profile.notes.loose, profile.notes.undone = {}, [], []
         if profile.notes == type(profile.notes)():
             profile.notes = None
 

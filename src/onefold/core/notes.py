@@ -26,7 +26,7 @@ def merge_notes(run: Run, keep: Profile, gone: Profile) -> None:
     mine.never = sorted({*mine.never, *other.never})
     for name, ends in other.ties.items():
         mine.ties[name] = _latest(mine.ties.get(name, {}), ends)
-    if other.apart or other.loose:
+    if other.apart or other.loose or other.undone:
         parting.merge(mine, other)
     for key, parts in other.parts.items():  # Those of rules in force are put together already.
         mine.parts.setdefault(key, parts)

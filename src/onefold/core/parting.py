@@ -13,6 +13,7 @@ from msgspec import structs
 from onefold.core.batch import Incoming
 from onefold.core.identifiers import Who
 from onefold.core.run import Parted, Run
+from onefold.limits import WORDS_MAX
 from onefold.model.profile import Notes, Profile
 
 UNMERGED = "unmerged"
@@ -113,3 +114,4 @@ def merge(mine: Notes, other: Notes) -> None:
     for name, others in other.apart.items():
         mine.apart[name] = sorted({*mine.apart.get(name, ()), *others})
     mine.loose = sorted({*mine.loose, *other.loose})
+    mine.undone = sorted({*mine.undone, *other.undone})[-WORDS_MAX:]

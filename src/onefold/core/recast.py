@@ -12,13 +12,13 @@ from onefold.core.notes import HOT_MEMBERS
 from onefold.core.renew import bring_to_present, renew
 from onefold.core.run import Run
 from onefold.language.values import identical
-from onefold.limits import NEVER_MS
+from onefold.limits import NEVER_MS, WORDS_MAX
 from onefold.model import profile as profiles
 from onefold.model import recast
 from onefold.model.account import members_of
 from onefold.model.changes import View
 from onefold.model.effect import Merged, Recast, Split
-from onefold.model.profile import Profile
+from onefold.model.profile import Profile, Undone
 from onefold.model.recast import Recasting
 
 RECAST = "recast"
@@ -46,6 +46,7 @@ def refuse(run: Run, what: Recasting, by: str, why: str) -> None:
 def apply(run: Run, what: Recasting, coming: list[Profile], said: tuple[str, str]) -> None:
     """Let these come for those who go; `said`: by whom, and why."""
     going = {one: run.profiles[one] for one in sorted(what.going)}
+    _note(run, what, coming, said)
     run.effects.append(Recast(min(going), run.position, run.number(), run.now_ms, *said, applied=True))
     run.count("recasts")
     coming = sorted(coming, key=lambda each: each.id)
@@ -58,6 +59,15 @@ def apply(run: Run, what: Recasting, coming: list[Profile], said: tuple[str, str
     for profile in coming:
         _tell(run, profile, going.get(profile.id))
         _bring_to_present(run, profile)
+
+
+def _note(run: Run, what: Recasting, coming: Iterable[Profile], said: tuple[str, str]) -> None:
+    """Whoever is another one by this remembers it."""
+    undone = Undone(run.now_ms, run.partition, run.position, *said)
+    for profile, data in zip(coming, what.coming, strict=True):
+        if what.going.get(profile.id) != recast.stamp(data):
+            notes = profile.noted()
+            notes.undone = [*notes.undone, undone][-WORDS_MAX:]
 
 
 def _go(run: Run, going: Mapping[int, Profile], coming: Iterable[Profile]) -> None:

@@ -28,13 +28,13 @@ from onefold.core.timers import wake
 from onefold.language.keeping.accounts import AT, TIE, VALUES
 from onefold.language.stream.program import Program, Trigger
 from onefold.language.values import identical
-from onefold.limits import NEVER_MS
+from onefold.limits import NEVER_MS, WORDS_MAX
 from onefold.model import profile as profiles
 from onefold.model import recast
 from onefold.model.account import LINK, RELATION, group_of, published
 from onefold.model.changes import View
 from onefold.model.past import Past
-from onefold.model.profile import Link, Profile
+from onefold.model.profile import Profile, Word
 from onefold.model.recast import Recasting
 from onefold.model.rules import Rules
 
@@ -113,17 +113,18 @@ class _Refold:
         self._run = self._begin(material.segments[0])
 
     def fold(self) -> Refolded:
-        joins = sorted(_joins(self._material.people, self._parted), key=_when, reverse=True)
+        words = sorted(_words(self._material.people, self._parted), reverse=True)
         for segment, pasts in _by_segment(self._material):
             if segment is not self._material.segments[0]:
                 self._switch(segment)
-            self._fold_part(segment, pasts, joins)
-        while joins:
-            self._join(joins.pop())
+            self._fold_part(segment, pasts, words)
+        while words:
+            self._hear(words.pop())
         self._pass_time(self._material.until_ms)
         here = self._view.profiles
         people = {one: profile for one, profile in here.items() if one not in self._aside}
         parting.note(list(people.values()), self._parted)
+        _carry_undone(self._material.people, people.values())
         absorbed = {one: self._survivor(one) for one in self._absorbed}
         events = {place: self._survivor(owner) for place, owner in self._owners.items()}
         relations = {
@@ -140,14 +141,14 @@ class _Refold:
         run.see(self._view)
         return run
 
-    def _fold_part(self, segment: Segment, pasts: Sequence[Past], joins: list[Link]) -> None:
-        """The events of one segment, in their order."""
+    def _fold_part(self, segment: Segment, pasts: Sequence[Past], words: list[Word]) -> None:
+        """The events of one segment, in their order, and what people said in between."""
         finder = Finder(segment.rules)
         of_place = {(past.position, past.tie): past.partition for past in pasts}
         for incoming in read(segment.program, pasts):
             partition = of_place[incoming.position, incoming.fingerprint]
-            while joins and _when(joins[-1]) < (incoming.received_ms, partition, incoming.position):
-                self._join(joins.pop())
+            while words and words[-1][:3] < (incoming.received_ms, partition, incoming.position):
+                self._hear(words.pop())
             self._take(incoming, partition, finder)
 
     def _take(self, incoming: Incoming, partition: int, finder: Finder) -> None:
@@ -183,13 +184,13 @@ class _Refold:
             return (LINK,)
         return () if link is not None and identical(values, link[VALUES]) else (LINK,)
 
-    def _join(self, said: Link) -> None:
-        """Somebody said that two identifiers are one person's."""
+    def _hear(self, said: Word) -> None:
+        """Somebody said of two identifiers that they are one person's, or never are."""
         run = self._run
         self._pass_time(said.at_ms)
         run.partition = said.partition
         run.at(said.position, said.at_ms)
-        explicit.join(run, said.a, said.b)
+        (explicit.forbid if said.never else explicit.join)(run, said.a, said.b, said.by)
         self._settle()
 
     def _say_never(self, name: str) -> None:
@@ -259,6 +260,7 @@ class _Refold:
         run.members.clear()
         run.effects.clear()
         run.bonds.clear()
+        run.refused.clear()
 
     def _survivor(self, one: int) -> int:
         while one in self._absorbed:
@@ -313,15 +315,32 @@ def _by_segment(material: Material) -> Iterator[tuple[Segment, list[Past]]]:
         )
 
 
-def _joins(people: Iterable[Profile], parted: Parted) -> Iterator[Link]:
-    """What people said made identifiers one person's, but for what was undone."""
+def _carry_undone(before: Iterable[Profile], after: Iterable[Profile]) -> None:
+    """What was undone before is known of everybody who has come of those whom it concerned."""
+    people = list(after)
+    for was in before:
+        for each in people if was.notes is not None and was.notes.undone else ():
+            if not was.identifiers.keys().isdisjoint(each.identifiers):
+                notes = each.noted()
+                notes.undone = sorted({*notes.undone, *was.noted().undone})[-WORDS_MAX:]
+
+
+def _words(people: Iterable[Profile], parted: Parted) -> set[Word]:
+    """What was said of these people's identifiers, but for what was undone.
+
+    Links that were said before words were kept are known by what they joined.
+    """
+    found: set[Word] = set()
+    for profile in people:
+        if profile.notes is not None:
+            found.update(profile.notes.words)
+    places = {(word.partition, word.position) for word in found}
     for profile in people:
         for link in profile.links:
-            undone = (link.a, link.b) in parted.pairs or link.a in parted.loose or link.b in parted.loose
-            if link.rule == EXPLICIT and not undone:
-                yield link
+            if link.rule == EXPLICIT and (link.partition, link.position) not in places:
+                found.add(Word(link.at_ms, link.partition, link.position, link.a, link.b, "", never=False))
+    return {word for word in found if word.never or not _is_undone(word, parted)}
 
 
-def _when(link: Link) -> tuple[int, int, int]:
-    return link.at_ms, link.partition, link.position
-
+def _is_undone(word: Word, parted: Parted) -> bool:
+    return (word.a, word.b) in parted.pairs or word.a in parted.loose or word.b in parted.loose

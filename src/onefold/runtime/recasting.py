@@ -135,7 +135,9 @@ class _Preparing:
         segments = self._segments(pasts) if as_it_is or self._wanted.segments is None else self._wanted.segments
         incoming = read(segments[-1].program, pasts)
         mine = {name for profile in people for name in profile.identifiers}
-        others = self._sources.state.owners(naming(incoming, self._finder) - mine)
+        words = (word for profile in people if profile.notes is not None for word in profile.notes.words)
+        named = naming(incoming, self._finder) | {name for word in words for name in (word.a, word.b)}
+        others = self._sources.state.owners(named - mine)
         outsiders = _decoded(self._load(set(others.values()) - going.keys())).values()
         parted = Parted() if as_it_is else self._wanted.parted
         return Material(
@@ -179,10 +181,15 @@ class _Preparing:
         return {name: profiles.decode(stored[one]) for name, one in owners.items() if one in stored}
 
     def _never(self, people: Iterable[Profile]) -> dict[str, list[str]]:
-        """Identifier → those of which somebody has said that they are never its person's: both keep the other's."""
+        """Identifier → others of which it was said, before words were kept, that they are never its person's.
+
+        Both keep the other's.
+        """
         said: dict[str, list[str]] = {}
         for profile in people:
-            never = [] if profile.notes is None else profile.notes.never
+            words = [] if profile.notes is None else profile.notes.words
+            said_so = {name for word in words if word.never for name in (word.a, word.b)}
+            never = [] if profile.notes is None else [name for name in profile.notes.never if name not in said_so]
             for other in _decoded(self._load(set(self._sources.state.owners(never).values()))).values():
                 for mine in (name for name in other.noted().never if name in profile.identifiers):
                     said.setdefault(mine, []).extend(name for name in never if name in other.identifiers)
