@@ -449,7 +449,10 @@ class HistoryReader(Protocol):
         ...
 
     def recasts(self) -> list[PastRecast]:
-        """All recasts, in the order in which they happened; `of_profiles`, `scan` and SQL show what they have changed."""
+        """All recasts, in the order in which they happened.
+
+        `of_profiles`, `scan` and SQL show what they have changed.
+        """
         ...
 
     def moves_since(self) -> int | None:
@@ -464,9 +467,9 @@ class HistoryReader(Protocol):
         ...
 
     def connect(self, spill: str = "") -> Connection:
-        """A DuckDB connection of one's own with the relations `events`, `merges`, `moves` and `recasts` of one snapshot.
+        """A DuckDB connection of one's own with `events`, `merges`, `moves` and `recasts` of one snapshot.
 
-        `events` says whose each is since the last recast; `merges` are those that hold, `told_merges` all (`undone_ms`).
+        `events` says whose each is since the last recast; `merges` are those that hold, `told_merges` all of them.
 
         `spill`: a directory for what does not fit the memory; without it nothing goes to the disk.
 
@@ -502,7 +505,7 @@ class History(HistoryReader, Protocol):
         moves: Sequence[PastMove] = (),
         recasts: Sequence[PastRecast] = (),
     ) -> None:
-        """Write what the state's commits after `cursor()` and up to this number admitted, merged, moved and recast, durably.
+        """Write what the commits after `cursor()` up to this number have admitted, merged, moved and recast, durably.
 
         All of it is there afterwards, once, and the cursor is at `cursor`; after an exception (`StorageError`) or the
         end of the process either all of it is there or the cursor is where it was, and the same or more is to be

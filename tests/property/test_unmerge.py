@@ -8,6 +8,7 @@ import pytest
 from msgspec import structs
 
 from onefold.core.run import Parted
+from onefold.language.reading.check import checked
 from onefold.model import profile as profiles
 from onefold.model.catalog import VersionRow
 from onefold.model.definitions import Definitions
@@ -18,7 +19,6 @@ from onefold.runtime.history import Historian
 from onefold.runtime.history import Sources as Followed
 from onefold.runtime.profile_then import PastDefinitions
 from onefold.runtime.recasting import Sources, Wanted, prepare
-from onefold.language.reading.check import checked
 from onefold.testing.clock import ManualClock
 from onefold.testing.memory_history import MemoryHistory
 from onefold.testing.seeded import START_MS, Seeded
@@ -31,7 +31,7 @@ class Catalog:
     def __init__(self, definitions: Definitions) -> None:
         self._definitions = definitions
 
-    def definitions(self, version: int | None = None) -> Definitions:
+    def definitions(self, version: int | None = None) -> Definitions:  # noqa: ARG002 (the port's)
         """The only one."""
         return self._definitions
 
@@ -47,14 +47,14 @@ def arrivals(seed: Seeded, *, accounts: bool, most: int = 40) -> Arrivals:
     """Events of some people with when they come, as JSON has them."""
     found = []
     for n, (now_ms, occurrence, ids) in enumerate(seed.crowd(most)):
-        event = {
+        event: dict[str, Any] = {
             "type": occurrence.type, "messageId": f"m{n}", "timestamp": rfc3339(occurrence.at_ms),
             "properties": occurrence.properties, "context": occurrence.context, "traits": occurrence.traits, **ids,
         }  # fmt: skip
         if occurrence.type == "track":
             event["event"] = occurrence.name
         if accounts and (group := seed.group()) is not None:
-            event["context"] = {**event["context"], "groupId": group}
+            event["context"] = {**occurrence.context, "groupId": group}
         found.append((now_ms, event))
     return found
 
@@ -83,7 +83,10 @@ def pass_time(worlds: Sequence[World], until_ms: int) -> None:
 
 def without(events: Arrivals, a: str, b: str) -> Arrivals:
     """The same events without the second id where they have both."""
-    return [(at, dropped(event) if (event.get("userId"), event.get("anonymousId")) == (a, b) else event) for at, event in events]
+    return [
+        (at, dropped(event) if (event.get("userId"), event.get("anonymousId")) == (a, b) else event)
+        for at, event in events
+    ]
 
 
 def alone(events: Arrivals, b: str) -> Arrivals:
@@ -214,7 +217,11 @@ def require_the_same_people(world: World, other: World) -> None:
 
 def relations(world: World) -> list[tuple[str, int]]:
     """Who is a member of what."""
-    return sorted((key.split(b"\0")[0].decode(), int.from_bytes(key[-8:])) for part, key, _ in world.state.items() if part == "members")
+    return sorted(
+        (key.split(b"\0")[0].decode(), int.from_bytes(key[-8:]))
+        for part, key, _ in world.state.items()
+        if part == "members"
+    )
 
 
 def require_the_same(world: World, other: World) -> None:

@@ -37,7 +37,8 @@ def unmerge(
     ] = None,
     identifier: Annotated[str | None, typer.Option(metavar="NAMESPACE:VALUE", help="It joins nobody.")] = None,
     after: Annotated[
-        str | None, typer.Option(metavar="TIME", help="What was joined after it, of the person A: 2025-11-23T21:05:00Z.")
+        str | None,
+        typer.Option(metavar="TIME", help="What was joined after it, of the person A: 2025-11-23T21:05:00Z."),
     ] = None,
     why: Annotated[str, typer.Option(metavar="TEXT", help="The reason, which is kept.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", metavar="", help="Only show who there would be.")] = False,

@@ -24,10 +24,10 @@ from onefold.core.run import Run
 from onefold.core.timers import arm
 from onefold.language.stream.program import Program
 from onefold.limits import SWEEP_MAX_PROFILES
-from onefold.model.account import LINK, AccountPast
-from onefold.model.changes import Changes, Cursor, View
 from onefold.model import profile as profiles
 from onefold.model import recast as recasts
+from onefold.model.account import LINK, AccountPast
+from onefold.model.changes import Changes, Cursor, View
 from onefold.model.entry import PROFILE_ID_MAX, Backfilled, Linked, Recast
 from onefold.model.position import position
 from onefold.model.profile import Profile

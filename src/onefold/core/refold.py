@@ -311,7 +311,11 @@ def _by_segment(material: Material) -> Iterator[tuple[Segment, list[Past]]]:
         until_ms = ends[n] if n < len(ends) else None
         yield (
             segment,
-            [p for p in material.pasts if begins_ms <= p.received_ms and (until_ms is None or p.received_ms < until_ms)],
+            [
+                p
+                for p in material.pasts
+                if begins_ms <= p.received_ms and (until_ms is None or p.received_ms < until_ms)
+            ],
         )
 
 

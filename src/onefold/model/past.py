@@ -1,4 +1,4 @@
-"""What history keeps: every admitted event with its place, its time and whose it was, every merge, every move, and every recast.
+"""What history keeps: every admitted event with its place, its time and whose it was, merges, moves and recasts.
 
 A *move* is somebody's entering or leaving an audience.
 """

@@ -18,10 +18,11 @@ class Recasting(Struct, array_like=True):
     absorbed: dict[int, int]
     """Every id by which one of those that go was ever known, and that is nobody's own any more → who that is now."""
     events: dict[int, dict[int, list[int]]] = {}
-    """Profile → whose events were until now → places (`partition << 56 | position`) of those that are its own from now on,
-    where that is not told already by `absorbed`."""
+    """Profile → whose events were until now → places (`partition << 56 | position`) of those that are its own from now
+    on, where that is not told already by `absorbed`."""
     relations: dict[str, dict[int, int]] = {}
-    """Relation between people and accounts, or people with hot identifiers → who of those who come is in it, since when."""
+    """Relation between people and accounts, or people with hot identifiers → who of those who come is in it, and since
+    when."""
 
 
 def stamp(profile: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""The history role: follows the effects with a cursor of its own, and writes every admitted event, merge, move and recast.
+"""The history role: follows the effects with a cursor of its own, and writes events, merges, moves and recasts.
 
 What the commits bring is gathered for a few seconds, or until it is much, and then written in one commit of the tables
 together with the cursor; whatever happens in between, it is gathered again from there. In between it tidies: many small

@@ -1,4 +1,4 @@
-"""Recasts as history keeps them: from effects, which say that people were taken apart, and the log, which has of whom what."""
+"""Recasts as history keeps them: from effects, which tell of them, and the log, which has whose events are whose."""
 
 from collections.abc import Iterator, Sequence
 
@@ -20,12 +20,12 @@ def recasts(log: LogReader, commit: Commit, effects: Sequence[AnyEffect | Skippe
     Raises `Damaged`, and `NotFoundError` where such an entry is no longer in the log.
     """
     for n, effect in enumerate(effects):
-        here = (effect.at_ms, sequence(commit.number, n), commit.partition, effect.position) if _tells(effect) else None
-        if here is None:
+        if not isinstance(effect, Split | Recast) or not _is_done(effect):
             continue
+        here = (effect.at_ms, sequence(commit.number, n), commit.partition, effect.position)
         if isinstance(effect, Split):
             yield PastRecast(effect.profile, effect.profile, -1, -1, *here)
-        elif isinstance(effect, Recast):
+        else:
             body = read(log, commit.partition, effect.position)
             for owner, formers in body.events.items():
                 for former, places in formers.items():
@@ -33,8 +33,8 @@ def recasts(log: LogReader, commit: Commit, effects: Sequence[AnyEffect | Skippe
                         yield PastRecast(owner, former, place >> 56, place & _PLACE, *here)
 
 
-def _tells(effect: AnyEffect | Skipped) -> bool:
-    return isinstance(effect, Split) or (isinstance(effect, Recast) and effect.applied)
+def _is_done(effect: Split | Recast) -> bool:
+    return isinstance(effect, Split) or effect.applied
 
 
 def read(log: LogReader, partition: int, place: int) -> Recasting:

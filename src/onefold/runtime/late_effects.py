@@ -1,12 +1,12 @@
-"""What history does not have yet: the merges, splits and moves of the commits that came after its cursor, from the state."""
+"""What history does not have yet: merges, splits and moves of commits that came after its cursor, from the state."""
 
 from typing import NamedTuple
 
 from onefold.errors import NotInHistory
 from onefold.limits import HISTORY_LAG_MAX_BYTES
 from onefold.model import effect
-from onefold.model.effect import Admitted, Merged, Split
 from onefold.model.delivery import sequence
+from onefold.model.effect import Admitted, Merged, Split
 from onefold.model.past import PastMerge, PastMove, PastRecast
 from onefold.ports import State
 from onefold.runtime.history_moves import MOVING, InForce, moves

@@ -58,7 +58,9 @@ class PersonEvents:
                 if place in found:
                     found[place] = structs.replace(found[place], profile=owner)
             found = {place: past for place, past in found.items() if past.profile in people}
-            since = ((place, late.get(place, (owner, 0))[0]) for place, owner in _admitted_in(commits, people | formers))
+            since = (
+                (place, late.get(place, (owner, 0))[0]) for place, owner in _admitted_in(commits, people | formers)
+            )
             owners.update((place, owner) for place, owner in since if owner in people)
         for past in self._of_log(owners.keys() - found.keys()):
             place = past.partition, past.position

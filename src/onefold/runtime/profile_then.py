@@ -207,7 +207,8 @@ class _Looking:
         mine, at_ms = profile.identifiers, self._at_ms
         profile.id = one
         profile.links = [link for link in self._now.links if link.at_ms <= at_ms and link.a in mine and link.b in mine]
-        profile.merges = [Merge(*merge[0:1], *merge[2:]) for merge in self._into(one)]
+        merges = self._into(one)
+        profile.merges = [Merge(each.absorbed, each.partition, each.position, each.at_ms) for each in merges]
         profile.recent = []
 
     def _into(self, one: int) -> Iterable[PastMerge]:

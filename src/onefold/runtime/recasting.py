@@ -141,7 +141,14 @@ class _Preparing:
         outsiders = _decoded(self._load(set(others.values()) - going.keys())).values()
         parted = Parted() if as_it_is else self._wanted.parted
         return Material(
-            pasts, segments, people, self._now_ms, list(outsiders), self._accounts(incoming), parted, self._never(people)
+            pasts,
+            segments,
+            people,
+            self._now_ms,
+            list(outsiders),
+            self._accounts(incoming),
+            parted,
+            self._never(people),
         )
 
     def _pasts(self, people: Iterable[Profile]) -> list[Past]:
@@ -151,12 +158,15 @@ class _Preparing:
         found: list[Past] = []
         for profile in people:
             if profile.events > RECAST_MAX_EVENTS:
-                raise Overloaded(f"{position.show(profile.id)} has {profile.events:,} events: {RECAST_MAX_EVENTS:,} are folded at most")
+                raise Overloaded(
+                    f"{position.show(profile.id)} has {profile.events:,} events: no more than {RECAST_MAX_EVENTS:,}"
+                    " are folded again"
+                )
             mine = events.of(profile)
             if len(mine) < profile.events:
                 raise NotInHistory(
                     f"{position.show(profile.id)} has had {profile.events:,} events, of which {len(mine):,} are kept "
-                    "(`history_keep_days`, or history was switched on later): who the person would be cannot be computed"
+                    "(`history_keep_days`, or history was switched on later): who they would be cannot be computed"
                 )
             found += mine
         return found
@@ -216,8 +226,8 @@ class _Preparing:
             return
         one = position.show(min(going))
         raise NotInHistory(
-            f"folding what is kept of {one} again does not give the people as they are (rules that were in force at some "
-            "time may not be known any more): who they would be cannot be computed"
+            f"folding what is kept of {one} again does not give the people as they are (rules that were in force then"
+            " may not be known any more): who they would be cannot be computed"
         )
 
 
@@ -260,13 +270,18 @@ def _exposed(before: Iterable[Profile], after: Iterable[Profile], rules: Rules) 
         full = len(profile.identifiers) > PROFILE_IDENTIFIERS_MAX // 2
         for name in profile.identifiers:
             owner = now.get(name)
-            if owner is None or (not alone and owner.identifiers.keys() != profile.identifiers.keys()):
-                found.add(name)
-            elif full or user_ids(owner.identifiers) != user_ids(profile.identifiers) or _never(owner) != _never(profile):
+            if (
+                owner is None
+                or (not alone and owner.identifiers.keys() != profile.identifiers.keys())
+                or (
+                    full
+                    or user_ids(owner.identifiers) != user_ids(profile.identifiers)
+                    or _never(owner) != _never(profile)
+                )
+            ):
                 found.add(name)
     return found
 
 
 def _never(profile: Profile) -> list[str]:
     return [] if profile.notes is None else profile.notes.never
-

@@ -145,7 +145,9 @@ def _applied(sources: Sources, before: int, partition: int, offset: int) -> bool
             for each in _decode(commit.effects) if commit.partition == partition else ():
                 if isinstance(each, Recast) and each.position == place:
                     return each.applied
-    raise NotFoundError("the effects of this recast are no longer kept: `onefold profile show` says what has come of it")
+    raise NotFoundError(
+        "the effects of this recast are no longer kept: `onefold profile show` says what has come of it"
+    )
 
 
 # --- understanding -------------------------------------------------------------------------------------------
@@ -194,7 +196,9 @@ class _Understanding:
         profile = self._profile(who)
         history, state = self._history(), self._sources.state
         pasts = PersonEvents(history, self._sources.log, state, lambda _: self._rules).of(profile)
-        by_then = {pair for each in self._read(p for p in pasts if p.received_ms <= at_ms) for pair in self._pairs(each)}
+        by_then = {
+            pair for each in self._read(p for p in pasts if p.received_ms <= at_ms) for pair in self._pairs(each)
+        }
         later = [pair for each in self._read(p for p in pasts if p.received_ms > at_ms) for pair in self._pairs(each)]
         said = [(link.a, link.b) for link in profile.links if link.rule == EXPLICIT and link.at_ms > at_ms]
         pairs = sorted({*later, *said} - by_then)
@@ -202,7 +206,9 @@ class _Understanding:
         if not pairs:
             raise InvalidRequest(f"{who} was joined by nothing after {show_instant(at_ms)}")
         if len(pairs) > PARTED_MAX:
-            raise Overloaded(f"{len(pairs):,} links came after {show_instant(at_ms)}: {PARTED_MAX:,} are undone at most")
+            raise Overloaded(
+                f"{len(pairs):,} links came after {show_instant(at_ms)}: {PARTED_MAX:,} are undone at most"
+            )
         return Undoing(frozenset({profile.id}), _apart(pairs), shown)
 
     def _pairs(self, incoming: Incoming) -> Iterator[tuple[str, str]]:

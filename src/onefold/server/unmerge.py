@@ -141,4 +141,3 @@ def people(found: Prepared) -> list[PersonAnswer]:
 
 def _looks(profile: Profile) -> tuple[Any, ...]:
     return profile.identifiers, profile.events, profile.declared, profile.computed, profile.audiences
-

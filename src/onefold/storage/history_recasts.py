@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from onefold.limits import NEVER_MS
-from onefold.model.past import Past, PastRecast
+from onefold.model.past import Past, PastRecast, signed
 from onefold.ports import Connection
 from onefold.storage import history_arrow, history_rows
 from onefold.storage.delta_table import Shape, types_of
@@ -54,7 +54,7 @@ def show(connection: Connection, *, recast: bool) -> None:
 
 def of_profiles(connection: Connection, profiles: Collection[int]) -> list[Past]:
     """These profiles' events, as they are owned now; only files that have any of theirs are read."""
-    wanted = {history_rows.signed(profile) for profile in profiles}
+    wanted = {signed(profile) for profile in profiles}
     stored, known = set(wanted), -1
     while len(stored) != known:
         known = len(stored)

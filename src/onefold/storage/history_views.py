@@ -1,4 +1,4 @@
-"""The relations `events`, `merges`, `moves` and `recasts` in DuckDB, as every engine of history shows them, and reading them.
+"""The relations `events`, `merges`, `moves` and `recasts` in DuckDB, as every engine shows them, and reading them.
 
 Which file or table stands behind a relation is the engine's; these statements and what they give are the same.
 """
@@ -110,14 +110,16 @@ def merges(connection: Connection, absorbed: Collection[int] | None = None) -> l
         return []
     where = "" if absorbed is None else f" WHERE absorbed IN ({listed(absorbed)})"
     rows = connection.execute(
-        f"SELECT {_all(MERGES)}, undone_ms FROM told_merges{where} ORDER BY at_ms, partition, position, absorbed"  # noqa: S608
+        f"SELECT {_all(MERGES)}, undone_ms FROM told_merges{where}"  # noqa: S608
+        " ORDER BY at_ms, partition, position, absorbed"
     )
     return [history_rows.past_merge(row) for row in rows.fetchall()]
 
 
 def recasts(connection: Connection) -> list[PastRecast]:
     """All recasts, in the order in which they happened."""
-    rows = connection.execute(f"SELECT {_all(RECASTS)} FROM recasts ORDER BY seq, event_partition, event_position")  # noqa: S608
+    query = f"SELECT {_all(RECASTS)} FROM recasts ORDER BY seq, event_partition, event_position"  # noqa: S608
+    rows = connection.execute(query)
     return [history_rows.past_recast(row) for row in rows.fetchall()]
 
 

@@ -279,12 +279,7 @@ class MemoryState:
             self._profiles[profile] = encoded[profile]
         for absorbed in changes.absorbed:
             self._profiles.pop(absorbed, None)
-        self._redirects.update(changes.absorbed)
-        for profile in changes.returned:
-            self._redirects.pop(profile, None)
-        for identifier in changes.freed:
-            self._identifiers.pop(identifier, None)
-        self._identifiers.update(changes.identifiers)
+        self._write_leads(changes)
         self._write_timers(changes)
         self._write_members(changes)
         for message, at_ms in changes.messages.items():
@@ -300,6 +295,15 @@ class MemoryState:
         if changes.rules is not None:
             self._rules[changes.cursor.rules] = changes.rules
         self._forget()
+
+    def _write_leads(self, changes: Changes) -> None:
+        """What leads to people: ids that they had before, and identifiers."""
+        self._redirects.update(changes.absorbed)
+        for profile in changes.returned:
+            self._redirects.pop(profile, None)
+        for identifier in changes.freed:
+            self._identifiers.pop(identifier, None)
+        self._identifiers.update(changes.identifiers)
 
     def _write_timers(self, changes: Changes) -> None:
         for profile, (before, after) in changes.due.items():
