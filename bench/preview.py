@@ -20,7 +20,7 @@ import duckdb
 from bench.report import Bound, Row, table
 from onefold.limits import DAY_MS
 from onefold.model.definitions import Definitions
-from onefold.model.past import EVERYTHING, Extent, Past, PastMerge, PastMove
+from onefold.model.past import EVERYTHING, Extent, Past, PastMerge, PastMove, PastRecast
 from onefold.ports import Connection
 from onefold.runtime.preview import Question, preview
 from onefold.runtime.workspace import load_workspace
@@ -121,6 +121,10 @@ class Files:
 
     def merges(self, absorbed: Collection[int] | None = None) -> list[PastMerge]:  # noqa: ARG002 (the port's)
         """Nobody was merged."""
+        return []
+
+    def recasts(self) -> list[PastRecast]:
+        """Nobody was taken apart."""
         return []
 
     def moves_since(self) -> int | None:

@@ -137,6 +137,16 @@ BACKFILL_MAX_ACCOUNTS = 10_000
 BACKFILL_AHEAD = 2
 """Such entries that wait to be folded in one partition: live events never wait behind more."""
 
+# --- recasts: people taken apart or put together -----------------------------------------------------------
+RECAST_MAX_PROFILES = 200
+"""People whom one recast folds again."""
+RECAST_MAX_EVENTS = 100_000
+"""Events of one person that a recast folds; it takes about as many times 20 µs."""
+RECAST_MAX_BYTES = 4 * MIB
+"""What one entry brings; as JSON it stays below RECORD_MAX_BYTES."""
+PARTED_MAX = 1_000
+"""Pairs of identifiers that one unmerge takes apart."""
+
 # --- explanations ------------------------------------------------------------------------------------------
 TURNS_MAX = 4_096
 """Instants at which something may change by itself that one explanation looks at, to say when it does."""
@@ -236,6 +246,7 @@ assert EVENT_MAX_BYTES <= BATCH_MAX_BYTES <= IMPORT_MAX_BYTES < RECORD_MAX_BYTES
 assert DEFINITIONS_MAX_BYTES < RECORD_MAX_BYTES
 assert BATCH_MAX_EVENTS < RECORD_EVENTS_MAX
 assert IDENTIFIER_MAX_BYTES < 511
+assert RECAST_MAX_BYTES * 3 // 2 + MIB < RECORD_MAX_BYTES
 assert 2 * BACKFILL_MAX_ACCOUNTS < RECORD_EVENTS_MAX
 assert sum(DELIVERY_RETRY_SCHEDULE_S) < DELIVERY_PENDING_S < DELIVERY_PARKED_S
 assert 3 * BOOK_RENEW_S < BOOK_LEASE_S

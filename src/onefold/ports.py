@@ -14,7 +14,7 @@ from onefold.model.changes import Changed, Changes, Cursor
 from onefold.model.definitions import Definitions
 from onefold.model.delivery import Delivery, Kept, Progress, Request, Standing
 from onefold.model.effect import AnyEffect
-from onefold.model.past import EVERYTHING, Extent, Past, PastMerge, PastMove
+from onefold.model.past import EVERYTHING, Extent, Past, PastMerge, PastMove, PastRecast
 from onefold.model.proposal import Judgement, KeptProposal, Proposal
 from onefold.model.quarantined import Quarantined
 from onefold.model.rules import Rules
@@ -433,7 +433,7 @@ class HistoryReader(Protocol):
         ...
 
     def of_profiles(self, profiles: Collection[int]) -> list[Past]:
-        """Events that were these profiles' when they were admitted, in the order in which they happened.
+        """Events that were these profiles' when they were admitted, or are since a recast, as they happened.
 
         Of a person the caller names the survivor and all that it has absorbed. Cost: what these people have, not what
         history has.
@@ -448,6 +448,13 @@ class HistoryReader(Protocol):
         """All merges, or those by which these profiles ended, in the order of log time."""
         ...
 
+    def recasts(self) -> list[PastRecast]:
+        """All recasts, in the order in which they happened.
+
+        `of_profiles`, `scan` and SQL show what they have changed.
+        """
+        ...
+
     def moves_since(self) -> int | None:
         """The log time from which on all moves are here; what was before it is said by moves that are STANDING.
 
@@ -460,7 +467,9 @@ class HistoryReader(Protocol):
         ...
 
     def connect(self, spill: str = "") -> Connection:
-        """A DuckDB connection of one's own with the relations `events`, `merges` and `moves` of one snapshot.
+        """A DuckDB connection of one's own with `events`, `merges`, `moves` and `recasts` of one snapshot.
+
+        `events` says whose each is since the last recast; `merges` are those that hold, `told_merges` all of them.
 
         `spill`: a directory for what does not fit the memory; without it nothing goes to the disk.
 
@@ -489,9 +498,14 @@ class History(HistoryReader, Protocol):
         ...
 
     def append(
-        self, pasts: Iterable[Past], merges: Sequence[PastMerge], cursor: int, moves: Sequence[PastMove] = ()
+        self,
+        pasts: Iterable[Past],
+        merges: Sequence[PastMerge],
+        cursor: int,
+        moves: Sequence[PastMove] = (),
+        recasts: Sequence[PastRecast] = (),
     ) -> None:
-        """Write what the state's commits after `cursor()` and up to this number admitted, merged and moved, durably.
+        """Write what the commits after `cursor()` up to this number have admitted, merged, moved and recast, durably.
 
         All of it is there afterwards, once, and the cursor is at `cursor`; after an exception (`StorageError`) or the
         end of the process either all of it is there or the cursor is where it was, and the same or more is to be

@@ -14,7 +14,7 @@ from onefold.model import entry as entries
 from onefold.model.delivery import sequence
 from onefold.model.effect import Admitted, Entered, Left, Merged
 from onefold.model.entry import Received
-from onefold.model.past import Past, PastMerge, PastMove
+from onefold.model.past import Past, PastMerge, PastMove, PastRecast
 from onefold.model.position import split
 from onefold.ports import History
 from onefold.runtime.history import Historian, Sources
@@ -125,13 +125,18 @@ class Failing(MemoryHistory):
         self._chance = chance
 
     def append(
-        self, pasts: Iterable[Past], merges: Sequence[PastMerge], cursor: int, moves: Sequence[PastMove] = ()
+        self,
+        pasts: Iterable[Past],
+        merges: Sequence[PastMerge],
+        cursor: int,
+        moves: Sequence[PastMove] = (),
+        recasts: Sequence[PastRecast] = (),
     ) -> None:
         """Append, or not, and fail, or not."""
         when = self._chance.choice(("before", "after", "never", "never"))
         if when == "before":
             raise StorageError("the disk is away")
-        super().append(pasts, merges, cursor, moves)
+        super().append(pasts, merges, cursor, moves, recasts)
         if when == "after":
             raise StorageError("the answer was lost")
 

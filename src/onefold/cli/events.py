@@ -15,7 +15,8 @@ from onefold.server.tail import show as show_effect
 
 POLL_S = 0.1
 _STYLES = {
-    "created": "green", "merged": "bold magenta", "entered": "bold green", "left": "yellow",
+    "created": "green", "merged": "bold magenta", "split": "bold magenta", "recast": "bold", "entered": "bold green",
+    "left": "yellow",
     "rejected": "red", "link_refused": "red", "moved": "magenta", "hot": "bold red", "admitted": "", "changed": "dim",
 }  # fmt: skip
 
@@ -73,6 +74,9 @@ def line(shown: Shown) -> str:
     """An effect for people, in one line."""
     said = {
         "merged": f"{shown.absorbed} is the same person: {shown.a} = {shown.b}",
+        "split": f"{', '.join(shown.identifiers)}: no longer a part of {shown.former}",
+        "recast": f"{shown.by}: {shown.why}"
+        + ("" if shown.applied else " (stale: nothing is done, it is tried again)"),
         "link_refused": f"{shown.a} is not {shown.b} ({shown.rule})",
         "moved": f"{shown.identifier} is no longer {shown.former} ({shown.rule})",
         "hot": f"{shown.identifier} has come with {shown.others} others, and joins nobody any more",

@@ -126,6 +126,9 @@ def _noted(found: IdentityAnswer) -> Iterator[str]:
     for what, seen in (("is hot", found.hot), ("leads here as a former one", found.former), ("was seen", found.seen)):
         yield from (f"{plain(one.identifier)} {what}  [dim]{_when(one.at)}[/]" for one in seen)
     yield from (f"never {plain(identifier)}" for identifier in found.never)
+    yield from (f"{plain(each.identifier)} is not linked to {plain(each.other)} any more" for each in found.apart)
+    yield from (f"{plain(identifier)} joins nobody" for identifier in found.loose)
+    yield from (f"{plain(each.by)}: {plain(each.why)}  [dim]{_when(each.at)}[/]" for each in found.undone)
 
 
 def _head(shown: ProfileAnswer) -> Tree:

@@ -1,6 +1,6 @@
 """Explicit: what people say of two identifiers, which counts for more than what events show."""
 
-from onefold.core import linking
+from onefold.core import linking, parting
 from onefold.core.linking import Evidence
 from onefold.core.policy_newest import clashes
 from onefold.core.rules import EXPLICIT, MOST_IDENTIFIERS, NEVER_LINK, NEWEST_LINK
@@ -30,6 +30,7 @@ def join(run: Run, a: str, b: str, by: str = "") -> None:
     elif run.rulebook is not None and run.rulebook.policy == _PARTS_AGAIN and clashes(both, run.rulebook):
         linking.refuse(run, one, b, why, NEWEST_LINK)
     else:
+        parting.forget((one, other), a, b)
         linking.merge(run, one, other, b, why)
         run.count("links_said")
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
+from onefold.core import parting
 from onefold.core.batch import Incoming
 from onefold.core.merge import absorb
 from onefold.core.notes import HOT_MEMBERS
@@ -209,6 +210,7 @@ def move(run: Run, identifier: str, former: Profile, profile: Profile, why: Evid
     del former.identifiers[identifier]
     see(run, former, identifier)
     former.noted().former.pop(identifier, None)
+    parting.hand_over(former, profile, identifier)
     profile.identifiers[identifier] = run.now_ms
     if profile.notes is not None:
         profile.notes.seen.pop(identifier, None)

@@ -2,6 +2,7 @@
 
 from typing import TypeVar
 
+from onefold.core import parting
 from onefold.core.run import Run
 from onefold.limits import SEEN_MAX, WORDS_MAX
 from onefold.model.profile import Profile
@@ -25,6 +26,8 @@ def merge_notes(run: Run, keep: Profile, gone: Profile) -> None:
     mine.never = sorted({*mine.never, *other.never})
     for name, ends in other.ties.items():
         mine.ties[name] = _latest(mine.ties.get(name, {}), ends)
+    if other.apart or other.loose or other.undone:
+        parting.merge(mine, other)
     for key, parts in other.parts.items():  # Those of rules in force are put together already.
         mine.parts.setdefault(key, parts)
     if other.words:  # Both may have heard the same.

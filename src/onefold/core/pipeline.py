@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from msgspec import structs
 
 from onefold.core import explicit
+from onefold.core import recast as recasting
 from onefold.core.account_links import accounts_in, move
 from onefold.core.accounts import Round, add_pasts, join, named, renew_accounts, tell_members
 from onefold.core.admit import admit, refuse
@@ -23,9 +24,11 @@ from onefold.core.run import Run
 from onefold.core.timers import arm
 from onefold.language.stream.program import Program
 from onefold.limits import SWEEP_MAX_PROFILES
+from onefold.model import profile as profiles
+from onefold.model import recast as recasts
 from onefold.model.account import LINK, AccountPast
 from onefold.model.changes import Changes, Cursor, View
-from onefold.model.entry import PROFILE_ID_MAX, Backfilled, Linked
+from onefold.model.entry import PROFILE_ID_MAX, Backfilled, Linked, Recast
 from onefold.model.position import position
 from onefold.model.profile import Profile
 from onefold.model.rules import Rules, fingerprint
@@ -202,6 +205,24 @@ def link(place: Place, view: View, program: Program, rules: Rules, entry: Linked
     run = _run_at(place, view, program, rules)
     (explicit.forbid if entry.never else explicit.join)(run, entry.a, entry.b, entry.by)
     mark(run)
+    return run.changes(place.after())
+
+
+def recast(place: Place, view: View, program: Program, rules: Rules, entry: Recast) -> Changes:
+    """Let some profiles go and others come instead, where those who go are still as they were read.
+
+    The view has them, whoever has an identifier of those who come, and the accounts of these.
+    """
+    run = _run_at(place, view, program, rules)
+    run.with_accounts = program.accounts is not None
+    what = recasts.decode(entry.body)
+    coming = list(map(profiles.decode, what.coming))
+    said = entry.by, entry.why
+    if place.before.filled >= 0 or not recasting.is_current(view, what, coming):
+        recasting.refuse(run, what, *said)
+    else:
+        recasting.apply(run, what, coming, said)
+        mark(run)
     return run.changes(place.after())
 
 

@@ -9,7 +9,7 @@ That is what holds where a workspace says nothing of identity. Where it does, it
 
 from collections.abc import Collection, Iterable
 
-from onefold.core import linking
+from onefold.core import linking, parting
 from onefold.core.batch import Incoming
 from onefold.core.linking import Evidence, is_never
 from onefold.core.policies import POLICIES
@@ -23,10 +23,18 @@ _UNIQUE_PREFIX = UNIQUE_NAMESPACE + ":"
 
 def resolve(run: Run, incoming: Incoming) -> Profile:
     """The profile that the event belongs to, with every identifier that may be linked."""
-    if run.rulebook is not None:
-        return POLICIES[run.rulebook.policy](run, incoming, run.rulebook)
     profile = run.profiles.get(incoming.who.owner)
-    return _link(run, incoming) if profile is None else linking.take(run, profile)
+    out: list[str] = []
+    if profile is None and len(incoming.who.identifiers) > 1:
+        incoming, out = parting.without(run, incoming)
+    if run.rulebook is not None:
+        profile = POLICIES[run.rulebook.policy](run, incoming, run.rulebook)
+    else:
+        profile = _link(run, incoming) if profile is None else linking.take(run, profile)
+    for identifier in out:
+        if identifier not in profile.identifiers:
+            linking.refuse(run, profile, identifier, linking.evidence(incoming), parting.UNMERGED)
+    return profile
 
 
 def _link(run: Run, incoming: Incoming) -> Profile:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Container, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import structs
 
@@ -28,6 +28,15 @@ OTHER_LIMIT = "most_of_other_types"
 """How limits of types are counted that no rule names: events may bring any number of such types."""
 
 
+class Parted(NamedTuple):
+    """Links that somebody has undone."""
+
+    pairs: frozenset[tuple[str, str]] = frozenset()
+    """Both orders of each: an event that has both says nothing of them."""
+    loose: frozenset[str] = frozenset()
+    """Identifiers that join nobody."""
+
+
 class Run:
     """What the batches of one commit have changed so far, over the view of the batch under way."""
 
@@ -45,6 +54,12 @@ class Run:
         """What was armed for each touched profile before the first batch."""
         self.moved: dict[str, int] = {}
         self.absorbed: dict[int, int] = {}
+        self.freed: list[str] = []
+        """Identifiers that lead to nobody any more."""
+        self.returned: list[int] = []
+        """Profiles that may have ended in a merge before, and are there again."""
+        self.parted: Parted | None = None
+        """What was undone, of people who are folded anew and have no notes of it yet."""
         self.founded: set[int] = set()
         """Accounts that were not known before."""
         self.refused: list[tuple[int, str]] = []
@@ -228,4 +243,6 @@ class Run:
             effects=self.effects,
             quarantined=self.quarantined,
             counts=self._counted(),
+            freed=self.freed,
+            returned=self.returned,
         )

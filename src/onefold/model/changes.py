@@ -74,3 +74,7 @@ class Changes(Struct):
     """What to add to the partition's counts: `received`, `admitted`, `duplicate`, `quarantined.<reason>`, …"""
     rules: Rules | None = None
     """Rules that came into force; the state keeps them under their fingerprint."""
+    freed: list[str] = []
+    """Identifiers that led to somebody and lead to nobody any more."""
+    returned: list[int] = []
+    """Of `profiles` those that may have ended in a merge before, and are people of their own again."""

@@ -58,7 +58,7 @@ class Destination(Struct, frozen=True, omit_defaults=True):
     audiences: tuple[str, ...] = ()
     """Audiences whose enter and leave effects to send (`*`: all)."""
     effects: tuple[str, ...] = ()
-    """Other effects to send: `created`, `merged`, `changed`, `link_refused`, `moved`, `hot`, `rejected` (`*`: all)."""
+    """Other effects to send: `created`, `merged`, `split`, `changed`, `link_refused`, `moved`, `hot`, `rejected`."""
     timeout_s: float = 15.0
     concurrency: int = 16
     enabled: bool = True

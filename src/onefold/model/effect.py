@@ -41,6 +41,24 @@ class Merged(Effect, array_like=True, gc=False, tag="merged"):
     rule: str
 
 
+class Split(Effect, array_like=True, gc=False, tag="split"):
+    """`profile` is a person of its own from here on, with `identifiers`, and was a part of `former` until now."""
+
+    former: int
+    identifiers: list[str]
+
+
+class Recast(Effect, array_like=True, gc=False, tag="recast"):
+    """People were taken apart or put together because `by` said so, for the reason `why`; `profile` is one of them.
+
+    Not `applied`: one of them was not as they had been read any more, so nothing was done.
+    """
+
+    by: str
+    why: str
+    applied: bool
+
+
 class LinkRefused(Effect, array_like=True, gc=False, tag="link_refused"):
     """`a` and `b` came together in one event, but a rule forbids that they be one person."""
 
@@ -77,7 +95,7 @@ class Entered(Effect, array_like=True, gc=False, tag="entered"):
 
 
 class Left(Effect, array_like=True, gc=False, tag="left"):
-    """The profile left an audience. `reason`: `event`, `time`, `merge`, `definition` or `account`."""
+    """The profile left an audience. `reason`: `event`, `time`, `merge`, `definition`, `account` or `split`."""
 
     audience: str
     reason: str
@@ -100,7 +118,21 @@ class RejectedEvent(Effect, array_like=True, gc=False, tag="rejected"):
     reason: str
 
 
-AnyEffect = Admitted | Created | Merged | LinkRefused | Moved | Hot | Changed | Entered | Left | Hushed | RejectedEvent
+AnyEffect = (
+    Admitted
+    | Created
+    | Merged
+    | Split
+    | Recast
+    | LinkRefused
+    | Moved
+    | Hot
+    | Changed
+    | Entered
+    | Left
+    | Hushed
+    | RejectedEvent
+)
 
 
 class Skipped(Struct, array_like=True, gc=False):

@@ -108,6 +108,20 @@ class Backfilled(Struct, tag="backfilled", tag_field="kind", omit_defaults=True)
     """`AccountPasts` as MessagePack: what these profiles' events add to accounts. Empty: nothing."""
 
 
+class Recast(Struct, tag="recast", tag_field="kind", omit_defaults=True):
+    """People taken apart or put together, because somebody has said so: who goes, and who comes instead.
+
+    Nothing where one of those who go is not as it was read: then it is to be computed and written again.
+    """
+
+    at_ms: int
+    by: str
+    why: str
+    """What was asked for, such as `unmerge link user_id:1 anonymous_id:a`, and the reason that was given."""
+    body: bytes
+    """`model.recast.Recasting` as MessagePack."""
+
+
 States = dict[int, dict[str, Any]]
 """Profile id, as it was when the events came → slot → state of the aggregate over them."""
 
@@ -116,10 +130,10 @@ AccountPasts = dict[str, AccountPast]
 
 PROFILE_ID_MAX = (1 << 64) - 1
 
-Entry = Received | Tick | Defined | Ruled | Linked | Sweep | Backfilled
+Entry = Received | Tick | Defined | Ruled | Linked | Sweep | Backfilled | Recast
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Whole | Tick | Defined | Ruled | Linked | Sweep | Backfilled)
+_decoder = msgspec.json.Decoder(Whole | Tick | Defined | Ruled | Linked | Sweep | Backfilled | Recast)
 _states_encoder = msgspec.msgpack.Encoder()
 _states_decoder = msgspec.msgpack.Decoder(States)
 _accounts_decoder = msgspec.msgpack.Decoder(AccountPasts)

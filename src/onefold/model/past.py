@@ -1,9 +1,9 @@
-"""What history keeps: every admitted event with its place, its time and whose it was, every merge, every move.
+"""What history keeps: every admitted event with its place, its time and whose it was, merges, moves and recasts.
 
 A *move* is somebody's entering or leaving an audience.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -46,6 +46,26 @@ class PastMerge(NamedTuple):
     partition: int
     position: int
     at_ms: int
+    undone_ms: int = NEVER_MS
+    """Until which instant (log time) it held, where somebody has undone it, or made `absorbed` another's."""
+
+
+class PastRecast(NamedTuple):
+    """From a recast on (`model.recast`) the event at this place is `profile`'s; of none: `profile` is there again."""
+
+    profile: int
+    former: int
+    """Whose the event was until then."""
+    event_partition: int
+    """-1: of no event."""
+    event_position: int
+    at_ms: int
+    """Log time of the recast."""
+    seq: int
+    """The order of recasts, over all partitions: `model.delivery.sequence` of the effect."""
+    partition: int
+    position: int
+    """Where the recast is in the log."""
 
 
 class PastMove(NamedTuple):
@@ -95,14 +115,39 @@ EVERYTHING = Extent()
 
 
 def survivors(merges: Collection[PastMerge], at_ms: int = NEVER_MS) -> dict[int, int]:
-    """Absorbed profile → who has its events at this instant, through any number of merges."""
-    taken = {merge.absorbed: merge.survivor for merge in merges if merge.at_ms <= at_ms}
+    """Absorbed profile → who has its events at this instant, through any number of merges that hold then."""
+    taken = {merge.absorbed: merge.survivor for merge in merges if merge.at_ms <= at_ms and _holds(merge, at_ms)}
     for absorbed, first in taken.items():
         survivor = first
         while survivor in taken:
             survivor = taken[survivor]
         taken[absorbed] = survivor
     return taken
+
+
+def ended(merges: Sequence[PastMerge], recasts: Sequence[PastRecast]) -> list[PastMerge]:
+    """All merges of some profiles, each with when it was undone: as history's relations have it."""
+    ends: dict[int, list[tuple[int, int, int]]] = {}
+    for recast in recasts:
+        if recast.event_partition < 0:
+            ends.setdefault(recast.profile, []).append((recast.at_ms, recast.partition, recast.position))
+    for merge in merges:
+        ends.setdefault(merge.absorbed, []).append((merge.at_ms, merge.partition, merge.position))
+    return [merge._replace(undone_ms=_end(merge, ends[merge.absorbed])) for merge in merges]
+
+
+def _end(merge: PastMerge, ends: Sequence[tuple[int, int, int]]) -> int:
+    here = merge.partition, merge.position
+    later = (
+        at_ms
+        for at_ms, partition, position in ends
+        if at_ms > merge.at_ms or (at_ms == merge.at_ms and partition == here[0] and position > here[1])
+    )
+    return min(later, default=NEVER_MS)
+
+
+def _holds(merge: PastMerge, at_ms: int) -> bool:
+    return merge.undone_ms > at_ms or merge.undone_ms == NEVER_MS
 
 
 def signed(profile: int) -> int:

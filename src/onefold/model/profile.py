@@ -52,6 +52,16 @@ class Word(NamedTuple):
     """They are never one person's; else they are."""
 
 
+class Undone(NamedTuple):
+    """Somebody has had links of this person's undone, there in the log; who, and why."""
+
+    at_ms: int
+    partition: int
+    position: int
+    by: str
+    why: str
+
+
 class Notes(Struct, omit_defaults=True):
     """What only the rules of identity ask of a profile (`model.identity`); most profiles have none of it."""
 
@@ -69,8 +79,14 @@ class Notes(Struct, omit_defaults=True):
     """Limits that have kept something out → when last."""
     ties: dict[str, dict[str, int]] = {}
     """Identifier → another of lower priority → when an event had both last; where the newest link wins."""
+    apart: dict[str, list[str]] = {}
+    """Identifier of this person → others that no event which has both ties to it, since a link was undone."""
+    loose: list[str] = []
+    """Identifiers of this person that join nobody, since somebody has undone all that they had joined."""
     parts: dict[str, dict[str, Declared]] = {}
     """Trait → whose word → what it said last; of traits of which more than the newest value counts."""
+    undone: list[Undone] = []
+    """What was undone of this person's links, oldest first; the latest `WORDS_MAX`."""
     words: list[Word] = []
     """What people have said of this person's identifiers, oldest first; the latest `WORDS_MAX`."""
 

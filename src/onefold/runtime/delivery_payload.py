@@ -29,6 +29,7 @@ from onefold.model.effect import (
     Merged,
     Moved,
     RejectedEvent,
+    Split,
 )
 from onefold.model.entry import Outgoing
 from onefold.ports import LogReader, State
@@ -38,6 +39,7 @@ TYPES: dict[type[AnyEffect], str] = {
     Admitted: "event",
     Created: "profile.created",
     Merged: "profile.merged",
+    Split: "profile.split",
     Changed: "profile.changed",
     LinkRefused: "link.refused",
     Moved: "identifier.moved",
@@ -149,6 +151,8 @@ def _particulars(effect: AnyEffect) -> dict[str, Any]:
             said = {"traits": traits}
         case Merged(a=a, b=b, rule=rule):
             said = {"absorbed": positions.show(effect.absorbed), "link": [a, b], "rule": rule}
+        case Split(former=former):
+            said = {"former": positions.show(former)}
         case LinkRefused(a=a, b=b, rule=rule):
             said = {"link": [a, b], "rule": rule}
         case Moved(identifier=identifier, rule=rule):

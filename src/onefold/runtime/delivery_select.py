@@ -17,11 +17,13 @@ from onefold.model.effect import (
     Moved,
     RejectedEvent,
     Skipped,
+    Split,
 )
 
 KINDS: dict[type[AnyEffect], str] = {
     Created: "created",
     Merged: "merged",
+    Split: "split",
     Changed: "changed",
     LinkRefused: "link_refused",
     Moved: "moved",

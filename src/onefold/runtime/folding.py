@@ -10,6 +10,7 @@ from functools import partial
 import msgspec
 
 from onefold.core import pipeline
+from onefold.core.account_links import accounts_in
 from onefold.core.accounts import Round
 from onefold.core.batch import Batch, Unreadable, name_accounts, named_by, read
 from onefold.core.identifiers import Finder, Who, finder_of
@@ -21,6 +22,7 @@ from onefold.language.keeping import accounts as links
 from onefold.language.stream.program import Program
 from onefold.limits import STEP_MAX_EVENTS, SWEEP_MAX_PROFILES, TICK_MAX_TIMERS
 from onefold.model import profile as profiles
+from onefold.model import recast
 from onefold.model.account import members_of
 from onefold.model.changes import Changed, Changes, Cursor, View
 from onefold.model.entry import (
@@ -28,6 +30,7 @@ from onefold.model.entry import (
     Defined,
     Entry,
     Linked,
+    Recast,
     Received,
     Ruled,
     Sweep,
@@ -59,7 +62,7 @@ _RECEIVED = b'{"kind":"received"'
 _FINDERS = 4
 """Rules that are remembered: partitions come to new ones one by one."""
 
-Alone = Tick | Defined | Ruled | Linked | Sweep | Backfilled
+Alone = Tick | Defined | Ruled | Linked | Sweep | Backfilled | Recast
 """Entries that carry no events: each makes a commit of its own."""
 
 
@@ -305,6 +308,9 @@ class Folding:
                 case Linked():
                     view = self._load(pending, [Who((entry.a, entry.b))], (), ())
                     changes = pipeline.link(place, view, program, rules, entry)
+                case Recast():
+                    view = self._load_to_recast(pending, entry)
+                    changes = pipeline.recast(place, view, program, rules, entry)
                 case Backfilled() if pipeline.is_next(entry, place.before):
                     found = self._found(entry)
                     survivors = {survivor for survivor, _ in found.people.values()}
@@ -315,6 +321,14 @@ class Folding:
                 case _:
                     changes = pipeline.skip(place, program, rules)
             self._commit(pending, [changes])
+
+    def _load_to_recast(self, pending: "_Pending", entry: Recast) -> View:
+        """Those who go, whoever has an identifier of those who come, and the accounts of these."""
+        what = recast.decode(entry.body)
+        coming = [profiles.decode(data) for data in what.coming]
+        names = tuple(dict.fromkeys(name for profile in coming for name in profile.identifiers))
+        accounts = {account for profile in coming for account in accounts_in(profile.slots)}
+        return self._load(pending, [Who(names)], what.going.keys() | accounts, ())
 
     def _ids(self, partition: int, after: int, limit: int) -> list[int]:
         """Ids > after of the people at home in this partition, and then of its accounts, ascending."""

@@ -1,4 +1,4 @@
-"""The history role: follows the effects with a cursor of its own, and writes every admitted event, merge and move.
+"""The history role: follows the effects with a cursor of its own, and writes events, merges, moves and recasts.
 
 What the commits bring is gathered for a few seconds, or until it is much, and then written in one commit of the tables
 together with the cursor; whatever happens in between, it is gathered again from there. In between it tidies: many small
@@ -16,14 +16,15 @@ import structlog
 from onefold.clock import Clock, SystemClock
 from onefold.errors import NotFoundError, SettingsError, StorageError, Superseded, Unavailable
 from onefold.model import effect
-from onefold.model.effect import Admitted, Merged
-from onefold.model.past import Past, PastMerge, PastMove
+from onefold.model.effect import Admitted, Merged, Recast, Split
+from onefold.model.past import Past, PastMerge, PastMove, PastRecast
 from onefold.ports import Commit, History, LogReader, State
 from onefold.runtime.backfill import Backfill, Engines
 from onefold.runtime.bell import Rest
 from onefold.runtime.heap import seldom_collected
 from onefold.runtime.history_bodies import Bodies
 from onefold.runtime.history_moves import MOVING, InForce, moves, standing
+from onefold.runtime.history_recasts import recasts
 from onefold.runtime.pulse import Pulse, told
 from onefold.runtime.stopping import stop_signals
 from onefold.settings import Settings
@@ -45,7 +46,7 @@ _COMING_S = 0.2
 _RECURSION_LIMIT = 10_000
 """Deeper than any event that collect admits."""
 
-_decode = effect.decoder(frozenset((Admitted, Merged, *MOVING)))
+_decode = effect.decoder(frozenset((Admitted, Merged, Recast, Split, *MOVING)))
 log = structlog.get_logger()
 
 
@@ -73,6 +74,7 @@ class Historian:
         self._partitions = sources.log.partitions
         self._in_force = InForce(sources.state)
         self._moves_begun = history.moves_since() is not None
+        self._log = sources.log
         self._bodies = Bodies(sources.log)
         self._history = history
         self._clock = clock
@@ -110,7 +112,7 @@ class Historian:
     def flush(self) -> None:
         """Write all that was taken. After an error all of it is taken again."""
         try:
-            self._history.append(self._pasts(), self._merges, self._cursor, self._moves)
+            self._history.append(self._pasts(), self._merges, self._cursor, self._moves, self._recasts)
         finally:
             self._begin()
 
@@ -127,6 +129,7 @@ class Historian:
         self._events = 0
         self._merges: list[PastMerge] = []
         self._moves: list[PastMove] = []
+        self._recasts: list[PastRecast] = []
         self._since_s = self._clock.monotonic_s()
 
     def _take(self) -> bool:
@@ -151,6 +154,7 @@ class Historian:
             if type(e) is Merged
         ]
         self._moves += moves(commit, effects, self._in_force)
+        self._recasts += recasts(self._log, commit, effects)
         self._cursor = commit.number
 
     def _pasts(self) -> Iterator[Past]:
@@ -165,11 +169,11 @@ class Historian:
 
     @property
     def _something(self) -> bool:
-        return bool(self._events or self._merges or self._moves)
+        return bool(self._events or self._merges or self._moves or self._recasts)
 
     @property
     def _full(self) -> bool:
-        return self._events + len(self._moves) >= EVENTS_MAX
+        return self._events + len(self._moves) + len(self._recasts) >= EVENTS_MAX
 
 
 def loop(historian: Historian, backfill: Backfill, rest: Rest, pulse: Pulse, stopped: Callable[[], bool]) -> None:

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from onefold.model.definitions import is_shadow
 from onefold.model.delivery import sequence
-from onefold.model.effect import Admitted, AnyEffect, Created, Entered, Hushed, Left, Merged, Skipped
+from onefold.model.effect import Admitted, AnyEffect, Created, Entered, Hushed, Left, Merged, Skipped, Split
 from onefold.model.past import STANDING, PastMove, beginning
 from onefold.model.position import split
 from onefold.ports import Commit, State
 
 MOVING = (Created, Entered, Hushed, Left)
-"""Kinds of effects that tell of moves, or of why; beside `Admitted` and `Merged`."""
+"""Kinds of effects that tell of moves, or of why; beside `Admitted`, `Merged` and `Split`."""
 
 _AT_ONCE = 5_000
 
@@ -42,18 +42,21 @@ class InForce:
 
 def moves(commit: Commit, effects: Sequence[AnyEffect | Skipped], in_force: InForce) -> Iterator[PastMove]:
     """The moves that a commit's effects tell of, in their order."""
-    merged = happened = -1
-    """Positions of the latest merge, and of the latest event that came to its own profile."""
+    merged = happened = parted = -1
+    """Positions of the latest merge, of the latest event that came to its own profile, and of the latest split."""
     for n, effect in enumerate(effects):
         match effect:
             case Admitted(position=position) | Created(position=position):
                 happened = position
             case Merged(position=position):
                 merged, happened = position, -1
+            case Split(position=position):
+                parted = position
             case Left(reason=reason):
                 yield _move(commit, n, effect, reason, in_force)
             case Entered(position=position):
-                reason = "event" if position == happened else "merge" if position == merged else ""
+                reason = "split" if position == parted else "event" if position == happened else ""
+                reason = "merge" if not reason and position == merged else reason
                 yield _move(commit, n, effect, reason, in_force)
             case Hushed():
                 yield _move(commit, n, effect, "definition", in_force)

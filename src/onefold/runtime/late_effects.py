@@ -1,16 +1,17 @@
-"""What history does not have yet: the merges and moves of the commits that came after its cursor, from the state."""
+"""What history does not have yet: merges, splits and moves of commits that came after its cursor, from the state."""
 
 from typing import NamedTuple
 
 from onefold.errors import NotInHistory
 from onefold.limits import HISTORY_LAG_MAX_BYTES
 from onefold.model import effect
-from onefold.model.effect import Admitted, Merged
-from onefold.model.past import PastMerge, PastMove
+from onefold.model.delivery import sequence
+from onefold.model.effect import Admitted, Merged, Split
+from onefold.model.past import PastMerge, PastMove, PastRecast
 from onefold.ports import State
 from onefold.runtime.history_moves import MOVING, InForce, moves
 
-_decode = effect.decoder(frozenset((Admitted, Merged, *MOVING)))
+_decode = effect.decoder(frozenset((Admitted, Merged, Split, *MOVING)))
 
 
 class Late(NamedTuple):
@@ -18,6 +19,13 @@ class Late(NamedTuple):
 
     merges: list[PastMerge]
     moves: list[PastMove]
+    returns: list[PastRecast]
+    """Who is there again, of those whom a merge had ended."""
+
+    def ends(self, at_ms: int) -> frozenset[int]:
+        """Profiles of which merges that history has hold no longer at this instant."""
+        back = {each.profile for each in self.returns if each.at_ms <= at_ms}
+        return frozenset(back | {merge.absorbed for merge in self.merges if merge.at_ms <= at_ms})
 
 
 def late_effects(state: State, cursor: int, at_ms: int) -> Late:
@@ -25,7 +33,7 @@ def late_effects(state: State, cursor: int, at_ms: int) -> Late:
 
     Raises `NotInHistory` where that is more than one question may read.
     """
-    in_force, found = InForce(state), Late([], [])
+    in_force, found = InForce(state), Late([], [], [])
     commits = state.commits(cursor, HISTORY_LAG_MAX_BYTES)
     in_force.look(commit.partition for commit in commits)
     for commit in commits:
@@ -35,8 +43,16 @@ def late_effects(state: State, cursor: int, at_ms: int) -> Late:
             for e in effects
             if isinstance(e, Merged)
         )
+        here = (commit.number, commit.partition)
+        found.returns.extend(_returned(e, here) for e in effects if isinstance(e, Split))
         found.moves.extend(moves(commit, effects, in_force))
     for more in state.commits(commits[-1].number, 1) if commits else ():
         if effect.first(more.effects).at_ms <= at_ms:
             raise NotInHistory("history is too far behind to answer for this instant: `onefold doctor` says why")
     return found
+
+
+def _returned(effect: Split, commit: tuple[int, int]) -> PastRecast:
+    number, partition = commit
+    one = effect.profile
+    return PastRecast(one, one, -1, -1, effect.at_ms, sequence(number, effect.n), partition, effect.position)

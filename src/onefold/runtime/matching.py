@@ -21,7 +21,7 @@ from onefold.matching.record import Record, of_profile
 from onefold.matching.weights import Scorer, Weights
 from onefold.model import effect
 from onefold.model import profile as profiles
-from onefold.model.effect import Admitted, Changed, Merged, Moved
+from onefold.model.effect import Admitted, Changed, Merged, Moved, Split
 from onefold.model.proposal import Proposal
 from onefold.ports import Proposals, State
 from onefold.runtime.bell import Rest
@@ -40,7 +40,7 @@ _AWAY_S = 1.0
 _LOAD = 1_000
 _RESTS_S = 60.0
 
-_decode = effect.decoder(frozenset((Admitted, Changed, Merged, Moved)))
+_decode = effect.decoder(frozenset((Admitted, Changed, Merged, Moved, Split)))
 log = structlog.get_logger()
 
 
@@ -134,7 +134,7 @@ def _changed(effects: list[effect.AnyEffect | effect.Skipped]) -> Iterator[int]:
         if isinstance(each, Merged):
             yield each.profile
             yield each.absorbed
-        elif isinstance(each, Moved):
+        elif isinstance(each, Moved | Split):
             yield each.profile
             yield each.former
         elif isinstance(each, Changed) or (isinstance(each, Admitted) and each.name in _TELLING):

@@ -1,6 +1,6 @@
 """All events of one person that can still be read: what history has, and from the log what it does not have yet."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 import msgspec
 from msgspec import structs
@@ -12,15 +12,17 @@ from onefold.language.stream import excerpt
 from onefold.limits import HISTORY_LAG_MAX_BYTES
 from onefold.model import effect, entry, position
 from onefold.model.changes import Cursor
-from onefold.model.effect import Admitted
+from onefold.model.effect import Admitted, Recast, Split
 from onefold.model.past import Past
 from onefold.model.profile import Profile
 from onefold.model.rules import Rules
-from onefold.ports import HistoryReader, LogReader, State
+from onefold.ports import Commit, HistoryReader, LogReader, State
+from onefold.runtime.history_recasts import recasts
 
 Place = tuple[int, int]
 """Partition, position."""
 
+_recast = effect.decoder(frozenset((Recast, Split)))
 _admitted = effect.decoder(frozenset((Admitted,)))
 _excerpts = excerpt.decoder((), ())
 
@@ -47,22 +49,35 @@ class PersonEvents:
         found: dict[Place, Past] = {}
         if self._history is not None:
             cursor = self._history.cursor()
-            found = {(past.partition, past.position): past for past in self._history.of_profiles(people)}
-            owners.update(self._admitted_since(cursor, people))
+            commits = self._state.commits(cursor, HISTORY_LAG_MAX_BYTES)
+            late = self._recast_in(commits)
+            formers = {former for owner, former in late.values() if owner in people}
+            stored = ((p.partition, p.position, p) for p in self._history.of_profiles(people | formers))
+            found = {(partition, position): past for partition, position, past in stored}
+            for place, (owner, _) in late.items():
+                if place in found:
+                    found[place] = structs.replace(found[place], profile=owner)
+            found = {place: past for place, past in found.items() if past.profile in people}
+            since = (
+                (place, late.get(place, (owner, 0))[0]) for place, owner in _admitted_in(commits, people | formers)
+            )
+            owners.update((place, owner) for place, owner in since if owner in people)
         for past in self._of_log(owners.keys() - found.keys()):
             place = past.partition, past.position
             found[place] = structs.replace(past, profile=owners[place])
         return list(found.values())
 
-    def _admitted_since(self, commit: int, people: set[int]) -> Iterator[tuple[Place, int]]:
-        """Where these people's events are that came after a commit, and whose each was when it came.
-
-        As far as that many bytes of effects say.
-        """
-        for later in self._state.commits(commit, HISTORY_LAG_MAX_BYTES):
-            for each in _admitted(later.effects):
-                if isinstance(each, Admitted) and each.profile in people:
-                    yield (later.partition, each.position), each.profile
+    def _recast_in(self, commits: Iterable[Commit]) -> dict[Place, tuple[int, int]]:
+        """Events that recasts have made another's: whose each is now, and whose it was before all of these."""
+        found: dict[Place, tuple[int, int]] = {}
+        for later in commits:
+            if b"recast" not in later.effects:
+                continue
+            for each in recasts(self._log, later, _recast(later.effects)):
+                place = each.event_partition, each.event_position
+                if each.event_partition >= 0:
+                    found[place] = each.profile, found.get(place, (0, each.former))[1]
+        return found
 
     def _of_log(self, places: Iterable[Place]) -> Iterator[Past]:
         by_record: dict[Place, list[int]] = {}
@@ -101,3 +116,11 @@ class PersonEvents:
                 name=event.event if event.type == "track" and event.event is not None else event.type,
                 event=event,
             )
+
+
+def _admitted_in(commits: Iterable[Commit], people: Collection[int]) -> Iterator[tuple[Place, int]]:
+    """Where events are that came as these people's, and whose each was then."""
+    for later in commits:
+        for each in _admitted(later.effects):
+            if isinstance(each, Admitted) and each.profile in people:
+                yield (later.partition, each.position), each.profile

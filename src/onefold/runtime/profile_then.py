@@ -20,7 +20,7 @@ from onefold.core.retrace import read, retrace_since
 from onefold.errors import NotFoundError, NotInHistory
 from onefold.language.instants import show_instant
 from onefold.language.stream.program import Program
-from onefold.model.past import Past, PastMerge, survivors
+from onefold.model.past import Past, PastMerge, ended, survivors
 from onefold.model.profile import Merge, Profile
 from onefold.model.rules import Rules
 from onefold.ports import HistoryReader, LogReader, State
@@ -54,7 +54,10 @@ class PastDefinitions:
 
     def at(self, at_ms: int) -> InForce:
         """Those that were the latest. Raises `DefinitionError` where checks have become stricter since."""
-        version = version_at(self._catalog, at_ms)
+        return self.of(version_at(self._catalog, at_ms))
+
+    def of(self, version: int) -> InForce:
+        """Those of a version. Raises as `at`."""
         with self._lock:
             counting = self._counting.get(version)
             if counting is None:
@@ -145,8 +148,9 @@ class _Looking:
         if not absorbed:
             return []
         history, state = self._sources.history, self._sources.state
-        late = late_effects(state, history.cursor(), self._at_ms).merges
-        return [*history.merges(absorbed), *(merge for merge in late if merge.absorbed in absorbed)]
+        late = late_effects(state, history.cursor(), self._at_ms)
+        merges = [*history.merges(absorbed), *(merge for merge in late.merges if merge.absorbed in absorbed)]
+        return ended(merges, [*history.recasts(), *late.returns])
 
     def _owner(self, profile: int) -> int:
         """Who had become of a profile by then."""
@@ -203,7 +207,8 @@ class _Looking:
         mine, at_ms = profile.identifiers, self._at_ms
         profile.id = one
         profile.links = [link for link in self._now.links if link.at_ms <= at_ms and link.a in mine and link.b in mine]
-        profile.merges = [Merge(*merge[0:1], *merge[2:]) for merge in self._into(one)]
+        merges = self._into(one)
+        profile.merges = [Merge(each.absorbed, each.partition, each.position, each.at_ms) for each in merges]
         profile.recent = []
 
     def _into(self, one: int) -> Iterable[PastMerge]:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from onefold.errors import NotInHistory
 from onefold.language.instants import show_instant
+from onefold.limits import NEVER_MS
 from onefold.model.past import PastMerge, PastMove, signed, unsigned
 from onefold.ports import Connection, HistoryReader, State
 from onefold.runtime.late_effects import Late, late_effects
@@ -59,9 +60,14 @@ class Audiences:
         merges, moves = history_rows.merge_columns(late.merges), history_rows.move_columns(late.moves)
         history_views.declare(connection, "late_merges", history_rows.MERGES, merges if late.merges else ())
         history_views.declare(connection, "late_moves", history_rows.MOVES, moves if late.moves else ())
-        for kind, name in (("TEMP TABLE", "merges"), ("VIEW", "moves")):
-            both = f"SELECT * FROM {name} UNION ALL SELECT * FROM late_{name}"  # noqa: S608 (names of ours)
-            connection.execute(f"CREATE {kind} then_{name} AS SELECT * FROM ({both}) WHERE at_ms <= {at_ms}")  # noqa: S608
+        both = "SELECT * FROM moves UNION ALL SELECT * FROM late_moves"
+        connection.execute(f"CREATE VIEW then_moves AS SELECT * FROM ({both}) WHERE at_ms <= {at_ms}")  # noqa: S608
+        columns = ", ".join(history_rows.MERGES)
+        held = f"at_ms <= {at_ms} AND (undone_ms > {at_ms} OR undone_ms = {NEVER_MS})"
+        ends = history_views.listed(late.ends(at_ms))
+        known = f"SELECT {columns} FROM told_merges WHERE {held}" + (f" AND absorbed NOT IN ({ends})" if ends else "")  # noqa: S608
+        query = f"{known} UNION ALL SELECT * FROM late_merges WHERE at_ms <= {at_ms}"  # noqa: S608 (names of ours)
+        connection.execute(f"CREATE TEMP TABLE then_merges AS {query}")
 
     def size(self, audience: str) -> int:
         """How many were in it."""

@@ -46,7 +46,7 @@ TIMEZONE = "timezone"
 """Another: where the workspace's days and hours begin."""
 IDENTITY = "identity"
 """Another: which fields identify people, and when identifiers are one person."""
-EFFECTS = ("created", "merged", "changed", "link_refused", "moved", "hot", "rejected")
+EFFECTS = ("created", "merged", "split", "changed", "link_refused", "moved", "hot", "rejected")
 """Effects besides events and audiences that a destination may ask for."""
 _SOURCE_KINDS = ("http",)
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")

@@ -56,6 +56,7 @@ from onefold.server import (
     quarantine,
     refusals,
     sources,
+    unmerge,
     why,
 )
 from onefold.server.arrivals import Arrivals
@@ -97,6 +98,7 @@ ROUTERS = (
     profiles.router,
     quarantine.router,
     sources.router,
+    unmerge.router,
     why.router,
 )
 

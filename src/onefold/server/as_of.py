@@ -63,9 +63,13 @@ def person(engines: Engines, now: Profile, who: str, at_ms: int, *, late: bool =
         namespace, _, value = who.partition(":")
         wanted = identifiers.normalise(namespace, value, engines.rules())
     assert wanted is not None, "somebody was found by it"
-    definitions = _definitions.setdefault(engines.catalog, PastDefinitions(engines.catalog))
-    sources = Sources(_history(engines), engines.log, engines.state, definitions, engines.rules)
+    sources = Sources(_history(engines), engines.log, engines.state, past_definitions(engines), engines.rules)
     return profile_then(sources, now, wanted, at_ms, late=late)
+
+
+def past_definitions(engines: Engines) -> PastDefinitions:
+    """What has been compiled of the catalog's versions, and is remembered as long as it is open."""
+    return _definitions.setdefault(engines.catalog, PastDefinitions(engines.catalog))
 
 
 def shown(then: Then, include: Projection, *, late: bool) -> ProfileAnswer:

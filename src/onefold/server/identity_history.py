@@ -117,6 +117,7 @@ class _Turns:
         yield from self._kept_apart()
         yield from self._became_hot()
         yield from self._said()
+        yield from self._undone()
         yield from self._told()
 
     def _turn(self, at_ms: int, place: Place, kind: str, text: str, **more: str | None) -> _Turn:
@@ -215,6 +216,13 @@ class _Turns:
                 text = f"{word.by or 'somebody'} said that {word.a} and {word.b} are one person, which came to nothing"
             kind = "never" if word.never else "said"
             yield self._turn(word.at_ms, place, kind, text, a=word.a, b=word.b, by=word.by)
+
+    def _undone(self) -> Iterator[_Turn]:
+        """What was taken from this person, or this person from others."""
+        for undone in self._notes.undone:
+            text = f"{undone.by} had people taken apart: {undone.why}"
+            place = undone.partition, undone.position
+            yield self._turn(undone.at_ms, place, "split", text, by=undone.by)
 
     def _told(self) -> Iterator[_Turn]:
         """Effects of another kind where people had their say, such as of splits."""

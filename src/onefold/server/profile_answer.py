@@ -101,6 +101,23 @@ class LimitAnswer(Struct):
     at: Instant
 
 
+class ApartAnswer(Struct):
+    """An identifier of the profile, and one that it is not linked to any more."""
+
+    identifier: str
+    other: str
+
+
+class UndoneAnswer(Struct):
+    """Somebody had links undone."""
+
+    at: Instant
+    by: str
+    why: str
+    entry: str
+    """Where it is in the log."""
+
+
 class IdentityAnswer(Struct):
     """What the rules of identity have noted of the profile; it is judged as any other."""
 
@@ -113,6 +130,12 @@ class IdentityAnswer(Struct):
     at_limit: list[LimitAnswer]
     never: list[str]
     """Identifiers that somebody has said are never this person's."""
+    apart: list[ApartAnswer]
+    """Links that somebody has undone: events that have both identifiers join them no more."""
+    loose: list[str]
+    """Identifiers of it that join nobody, since somebody has undone all that they had joined."""
+    undone: list[UndoneAnswer]
+    """When somebody has had it taken apart, who, and why."""
 
 
 class ProvenanceAnswer(Struct):
@@ -237,6 +260,12 @@ def _identity(notes: Notes) -> IdentityAnswer:
         _seen(notes.hot),
         [LimitAnswer(rule, instants.show(at_ms)) for rule, at_ms in sorted(notes.full.items())],
         notes.never,
+        [ApartAnswer(one, other) for one, others in sorted(notes.apart.items()) for other in others],
+        notes.loose,
+        [
+            UndoneAnswer(instants.show(each.at_ms), each.by, each.why, event_id(each.partition, each.position))
+            for each in notes.undone
+        ],
     )
 
 

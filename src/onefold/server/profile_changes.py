@@ -19,7 +19,7 @@ from onefold.server.projection import DESCRIPTION, Projection, projection
 from onefold.server.route import read, segment
 from onefold.server.tail import Filter, Subscriber, Tail
 
-KINDS = ("merged", "changed", "entered", "left", "link_refused", "moved", "hot")
+KINDS = ("merged", "split", "changed", "entered", "left", "link_refused", "moved", "hot")
 """Effects that change a profile, or tell why it did not change."""
 
 _encode = msgspec.json.Encoder().encode

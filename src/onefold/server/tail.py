@@ -53,6 +53,10 @@ class Shown(Struct, omit_defaults=True):
     former: str = ""
     identifier: str = ""
     others: int = 0
+    identifiers: list[str] = []
+    by: str = ""
+    why: str = ""
+    applied: bool = True
 
 
 class Filter(Struct, frozen=True):
@@ -111,6 +115,8 @@ class Subscriber:
         """Whether this is about one of the profiles; whoever absorbs one of them is one of them from then on."""
         if isinstance(effect, effects.Merged) and effect.absorbed in self._profiles:
             self._profiles.add(effect.profile)
+        if isinstance(effect, effects.Split) and effect.former in self._profiles:
+            return True
         return effect.profile in self._profiles
 
     def close(self) -> None:
@@ -200,18 +206,25 @@ class Tail:
             subscriber.close()
 
 
+_SAME = (
+    "name", "audience", "reason", "source", "traits", "a", "b", "rule", "identifier", "others", "identifiers", "by",
+    "why", "applied",
+)  # fmt: skip
+"""Fields that are shown as they are, of the effects that have them."""
+
+
 def show(partition: int, effect: AnyEffect) -> Shown:
     """An effect of a commit of this partition, as the tail shows it."""
     tag = type(effect).__struct_config__.tag
     shown = Shown(str(tag), effects.key(partition, effect), instants.show(effect.at_ms))
     if effect.profile:
         shown.profile = position.show(effect.profile)
-    for name in ("name", "audience", "reason", "source", "traits", "a", "b", "rule", "identifier", "others"):
+    for name in _SAME:
         if hasattr(effect, name):
             setattr(shown, name, getattr(effect, name))
     if isinstance(effect, effects.Merged):
         shown.absorbed = position.show(effect.absorbed)
-    if isinstance(effect, effects.Moved):
+    if isinstance(effect, effects.Moved | effects.Split):
         shown.former = position.show(effect.former)
     if isinstance(effect, effects.Admitted | effects.RejectedEvent):
         shown.event = f"{partition:02x}-{effect.position:x}"

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from onefold.errors import NotFoundError
-from onefold.storage import history_moves, history_standing
+from onefold.storage import history_moves, history_recasts, history_standing
 from onefold.storage.delta_table import Shape, Table, translated
 from onefold.storage.history_delta import EVENTS, MERGES
 from onefold.storage.history_standing import Standing
@@ -24,6 +24,8 @@ def copy(source: Path, target: Path) -> None:
     with translated(str(source)):
         cursor = _copy_table("events", EVENTS, source, target)
         _copy_table("merges", MERGES, source, target)
+        with suppress(NotFoundError):
+            _copy_table("recasts", history_recasts.SHAPE, source, target)
         with suppress(NotFoundError):  # An older Onefold has written this, and nobody since.
             _copy_table("moves", history_moves.SHAPE, source, target)
         history_standing.write(target, Standing(cursor))

@@ -1,6 +1,7 @@
 """History on Delta tables: Parquet files by day, sorted by person, that any engine of the format reads, too.
 
-`events` holds the admitted events, `merges` who became whom, `moves` who entered and left audiences. Each flush is one
+`events` holds the admitted events, `merges` who became whom, `moves` who entered and left audiences, `recasts`
+whose events are since people were taken apart. Each flush is one
 commit of `merges` and one of `moves`, where there are any, and then one of `events`, which carries the cursor: history
 has what `events` says. What was written before a crash and whose events were not is not written twice: merges are
 recognised by their place, moves by the state's commit.
@@ -23,12 +24,13 @@ from onefold.clock import Clock, SystemClock
 from onefold.errors import NotFoundError, Superseded
 from onefold.limits import DAY_MS, MIB
 from onefold.model.delivery import commit_of
-from onefold.model.past import EVERYTHING, Extent, Past, PastMerge, PastMove
+from onefold.model.past import EVERYTHING, Extent, Past, PastMerge, PastMove, PastRecast
 from onefold.ports import Connection
 from onefold.storage import (
     history_arrow,
     history_compaction,
     history_moves,
+    history_recasts,
     history_rows,
     history_standing,
     history_views,
@@ -39,6 +41,7 @@ from onefold.storage.history_moves import BY_AUDIENCE
 from onefold.storage.history_rows import EVENTS as EVENT_COLUMNS
 from onefold.storage.history_rows import MERGES as MERGE_COLUMNS
 from onefold.storage.history_rows import MOVES as MOVE_COLUMNS
+from onefold.storage.history_rows import RECASTS as RECAST_COLUMNS
 from onefold.storage.history_scratch import Kept, Scratch
 from onefold.storage.history_standing import Standing
 from onefold.storage.history_views import quoted
@@ -122,7 +125,8 @@ class DeltaHistory:
     def of_profiles(self, profiles: Collection[int]) -> list[Past]:
         """Events that were these profiles' when they were admitted, in the order in which they happened."""
         with self._shown() as connection:
-            return history_views.of_profiles(connection, profiles)
+            read = history_recasts.of_profiles if self._newest().recast else history_views.of_profiles
+            return read(connection, profiles) if profiles else []
 
     def scan(self, extent: Extent = EVERYTHING) -> Iterator[list[Past]]:
         """The extent's events, by profile and then in the order in which they happened, some thousand at a time."""
@@ -137,6 +141,11 @@ class DeltaHistory:
         """All merges, or those by which these profiles ended, in the order of log time."""
         with self._shown() as connection:
             return history_views.merges(connection, absorbed)
+
+    def recasts(self) -> list[PastRecast]:
+        """All of them, in the order in which they happened."""
+        with self._shown() as connection:
+            return history_views.recasts(connection)
 
     def moves_since(self) -> int | None:
         """The log time from which on all moves are here; None: none are."""
@@ -206,7 +215,12 @@ class DeltaHistory:
                 begun = True
 
     def append(
-        self, pasts: Iterable[Past], merges: Sequence[PastMerge], cursor: int, moves: Sequence[PastMove] = ()
+        self,
+        pasts: Iterable[Past],
+        merges: Sequence[PastMerge],
+        cursor: int,
+        moves: Sequence[PastMove] = (),
+        recasts: Sequence[PastRecast] = (),
     ) -> None:
         """Write these, exactly once, and go on to `cursor`."""
         with self._lock, translated(self._location):
@@ -214,6 +228,7 @@ class DeltaHistory:
             fresh = history_arrow.joined(_STORED, _runs(pasts, cursor))
             self._append_merges(merges, cursor)
             self._append_moves(moves, cursor)
+            self._append_recasts(recasts, cursor)
             with writing.scratch.sorted(fresh, _BY_PERSON) as rows:
                 tables.events.append(rows, cursor)
             writing.cursor = cursor
@@ -236,6 +251,9 @@ class DeltaHistory:
             if len(tables.merges.files()) > _MERGES_FILES_MAX:
                 tables.merges.replace(history_arrow.table(MERGE_COLUMNS, history_rows.merge_columns(self.merges())))
                 return True
+            if len(tables.recasts_there.files()) > _MERGES_FILES_MAX:
+                tables.recasts_there.replace(history_recasts.rows(self.recasts()))
+                return True
             return self._forget() or self._vacuum()
 
     def _append_merges(self, merges: Sequence[PastMerge], cursor: int) -> None:
@@ -255,6 +273,13 @@ class DeltaHistory:
         if fresh:
             with writing.scratch.sorted(history_moves.rows(fresh, cursor), BY_AUDIENCE) as rows:
                 tables.moves_there.append(rows, cursor)
+
+    def _append_recasts(self, recasts: Sequence[PastRecast], cursor: int) -> None:
+        """As moves: those up to the cursor of their table are there from before a crash."""
+        _, tables = self._held()
+        fresh = [recast for recast in recasts if commit_of(recast.seq) > tables.recasts_there.cursor]
+        if fresh:
+            tables.recasts_there.append(history_recasts.rows(fresh), cursor)
 
     def _rewrite(self, table: Table, piece: Piece, kept: Kept) -> None:
         """Sort the rows of these files into as few as they fit."""
@@ -337,12 +362,16 @@ class _Tables(NamedTuple):
     merges: Table
     moves: Table | None
     """None: an older Onefold has written this, and nobody since."""
+    recasts: Table | None
+    """The same."""
 
     @classmethod
     def open(cls, location: str, options: Mapping[str, str], *, create: bool = False) -> "_Tables":
         events = Table(f"{location}/events", EVENTS, options, create=create)
         merges = Table(f"{location}/merges", MERGES, options, create=create)
-        return cls(location, options, events, merges, _moves(location, options, create=create))
+        moves = _later("moves", history_moves.SHAPE, location, options, create=create)
+        recasts = _later("recasts", history_recasts.SHAPE, location, options, create=create)
+        return cls(location, options, events, merges, moves, recasts)
 
     @property
     def moves_there(self) -> Table:
@@ -351,19 +380,30 @@ class _Tables(NamedTuple):
         return self.moves
 
     @property
+    def recasts_there(self) -> Table:
+        """For who writes."""
+        assert self.recasts is not None
+        return self.recasts
+
+    @property
+    def recast(self) -> bool:
+        """Whether anybody was ever taken apart."""
+        return self.recasts is not None and self.recasts.cursor > 0
+
+    @property
     def versions(self) -> tuple[int, ...]:
         return tuple(table.version for table in self.all())
 
     def all(self) -> list[Table]:
-        return [table for table in (self.events, self.merges, self.moves) if table is not None]
+        return [table for table in (self.events, self.merges, self.moves, self.recasts) if table is not None]
 
     def newest(self) -> "_Tables":
         """The newest snapshot; events first, so that nothing is missing of an event that is there."""
         for table in self.all():
             table.refresh()
-        if self.moves is None and (moves := _moves(self.location, self.options, create=False)) is not None:
-            return self._replace(moves=moves)
-        return self
+        if self.moves is not None and self.recasts is not None:
+            return self
+        return _Tables.open(self.location, self.options)
 
     def shown(self, spill: str = "") -> Connection:
         """A DuckDB that shows them."""
@@ -371,21 +411,25 @@ class _Tables(NamedTuple):
         if "://" in self.location:
             history_views.reach(connection, self.options)
         files: list[str] = []
+        events, merges = history_recasts.names(recast=self.recast)
         for name, columns, table in (
-            ("events", EVENT_COLUMNS, self.events),
-            ("merges", MERGE_COLUMNS, self.merges),
+            (events, EVENT_COLUMNS, self.events),
+            (merges, MERGE_COLUMNS, self.merges),
             ("moves", MOVE_COLUMNS, self.moves),
+            ("recasts", RECAST_COLUMNS, self.recasts),
         ):
             uris = [] if table is None else table.uris()
             history_views.show(connection, name, columns, uris)
             files += uris
+        history_recasts.show(connection, recast=self.recast)
         history_views.seal(connection, files)
         return connection
 
 
-def _moves(location: str, options: Mapping[str, str], *, create: bool) -> Table | None:
+def _later(name: str, shape: Shape, location: str, options: Mapping[str, str], *, create: bool) -> Table | None:
+    """A table that older Onefolds did not have."""
     try:
-        return Table(f"{location}/moves", history_moves.SHAPE, options, create=create)
+        return Table(f"{location}/{name}", shape, options, create=create)
     except NotFoundError:
         return None
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from onefold.model.event import Event
-from onefold.model.past import Past, PastMerge, PastMove, signed, unsigned
+from onefold.model.past import Past, PastMerge, PastMove, PastRecast, signed, unsigned
 
 EVENTS = {
     "partition": "SMALLINT",
@@ -55,6 +55,18 @@ MOVES = {
     "version": "INTEGER",
 }
 """Column → SQL type of the relation `moves`, in the order of `PastMove`."""
+
+RECASTS = {
+    "profile": "BIGINT",
+    "former": "BIGINT",
+    "event_partition": "SMALLINT",
+    "event_position": "BIGINT",
+    "at_ms": "BIGINT",
+    "seq": "BIGINT",
+    "partition": "SMALLINT",
+    "position": "BIGINT",
+}
+"""Column → SQL type of the relation `recasts`, in the order of `PastRecast`."""
 
 _AT = {column: n for n, column in enumerate(EVENTS)}
 _IDS = {"userId": _AT["user_id"], "anonymousId": _AT["anonymous_id"], "groupId": _AT["group_id"]}
@@ -129,6 +141,17 @@ def move_columns(moves: Sequence[PastMove]) -> list[list[Any]]:
 def past_move(values: Sequence[Any]) -> PastMove:
     """The move that is one row of `move_columns`."""
     return PastMove(unsigned(values[0]), *values[1:])
+
+
+def recast_columns(recasts: Sequence[PastRecast]) -> list[list[Any]]:
+    """The recasts as columns of `RECASTS`, in that order."""
+    rows = [(signed(each.profile), signed(each.former), *each[2:]) for each in recasts]
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in RECASTS]
+
+
+def past_recast(values: Sequence[Any]) -> PastRecast:
+    """The recast that is one row of `recast_columns`."""
+    return PastRecast(unsigned(values[0]), unsigned(values[1]), *values[2:])
 
 
 def _text(value: str | int | None) -> str | None:

@@ -1,4 +1,4 @@
-"""The relations `events`, `merges` and `moves` in DuckDB, as every engine of history shows them, and reading them.
+"""The relations `events`, `merges`, `moves` and `recasts` in DuckDB, as every engine shows them, and reading them.
 
 Which file or table stands behind a relation is the engine's; these statements and what they give are the same.
 """
@@ -8,11 +8,11 @@ from typing import Any
 
 import duckdb
 
-from onefold.model.past import Extent, Past, PastMerge, PastMove, signed
+from onefold.model.past import Extent, Past, PastMerge, PastMove, PastRecast, signed
 from onefold.ports import Connection
 from onefold.storage import history_arrow, history_rows
 from onefold.storage.history_arrow import Columns
-from onefold.storage.history_rows import EVENTS, MERGES, MOVES
+from onefold.storage.history_rows import EVENTS, MERGES, MOVES, RECASTS
 
 _BATCH = 2_000
 """Rows that become events at once."""
@@ -110,9 +110,17 @@ def merges(connection: Connection, absorbed: Collection[int] | None = None) -> l
         return []
     where = "" if absorbed is None else f" WHERE absorbed IN ({listed(absorbed)})"
     rows = connection.execute(
-        f"SELECT {_all(MERGES)} FROM merges{where} ORDER BY at_ms, partition, position, absorbed"  # noqa: S608
+        f"SELECT {_all(MERGES)}, undone_ms FROM told_merges{where}"  # noqa: S608
+        " ORDER BY at_ms, partition, position, absorbed"
     )
     return [history_rows.past_merge(row) for row in rows.fetchall()]
+
+
+def recasts(connection: Connection) -> list[PastRecast]:
+    """All recasts, in the order in which they happened."""
+    query = f"SELECT {_all(RECASTS)} FROM recasts ORDER BY seq, event_partition, event_position"  # noqa: S608
+    rows = connection.execute(query)
+    return [history_rows.past_recast(row) for row in rows.fetchall()]
 
 
 def moves_of(connection: Connection, profiles: Collection[int], *, relation: str = "moves") -> list[PastMove]:

@@ -50,6 +50,10 @@ def write(txn: Txn, tables: Tables, batch: tuple[Changes, int], encoded: Mapping
     for profile, survivor in sorted(changes.absorbed.items()):
         txn.delete(U64.pack(profile), db=tables.profiles)
         txn.put(U64.pack(profile), U64.pack(survivor), db=tables.redirects)
+    for profile in changes.returned:
+        txn.delete(U64.pack(profile), db=tables.redirects)
+    for identifier in changes.freed:
+        txn.delete(identifier.encode(), db=tables.identifiers)
     _put(txn, tables.identifiers, sorted((name.encode(), U64.pack(p)) for name, p in changes.identifiers.items()))
     _write_timers(txn, tables, changes)
     _write_members(txn, tables, changes)

@@ -33,6 +33,8 @@ FROM unnest(%b, %b) AS t (profile, data) WHERE p.profile = t.profile"""
 _ABSORB = "DELETE FROM profiles WHERE profile = ANY(%b)"
 _REDIRECT = """INSERT INTO redirects (profile, survivor) SELECT * FROM unnest(%b, %b)
 ON CONFLICT (profile) DO UPDATE SET survivor = excluded.survivor"""
+_RETURN = "DELETE FROM redirects WHERE profile = ANY(%b)"
+_FREE = "DELETE FROM identifiers WHERE identifier = ANY(%b)"
 _IDENTIFY = """INSERT INTO identifiers (identifier, profile) SELECT * FROM unnest(%b, %b)
 ON CONFLICT (identifier) DO UPDATE SET profile = excluded.profile"""
 _DISARM = """DELETE FROM timers AS t USING unnest(%b, %b, %b) AS u (home, due_ms, profile)
@@ -221,6 +223,10 @@ def _writes(changes: Changes) -> Iterable[Write]:
     """Statements that need neither the commit's number nor what others have done."""
     if changes.absorbed:
         yield _REDIRECT, (ids(changes.absorbed), ids(changes.absorbed.values()))
+    if changes.returned:
+        yield _RETURN, (ids(changes.returned),)
+    if changes.freed:
+        yield _FREE, (byteas([name.encode() for name in changes.freed]),)
     if changes.identifiers:
         names = sorted((name.encode(), profile) for name, profile in changes.identifiers.items())
         yield _IDENTIFY, (byteas([name for name, _ in names]), ids(profile for _, profile in names))

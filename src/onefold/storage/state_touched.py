@@ -27,7 +27,8 @@ _encode = msgspec.msgpack.Encoder().encode
 
 def record(changes: Changes) -> bytes:
     """What a commit of these changes touches."""
-    return _encode(Touched(changes.partition, [*changes.profiles, *changes.absorbed], list(changes.identifiers)))
+    identifiers = [*changes.identifiers, *changes.freed]
+    return _encode(Touched(changes.partition, [*changes.profiles, *changes.absorbed], identifiers))
 
 
 def is_told(snapshot: int, newest: int) -> bool:
@@ -48,7 +49,7 @@ def require_untouched(changes: Changes, loaded: Loaded, records: Iterable[tuple[
     """
     profiles = loaded.profiles.keys() | changes.profiles.keys() | changes.absorbed.keys() | changes.due.keys()
     profiles |= set(loaded.identifiers.values())
-    identifiers = loaded.identifiers.keys() | changes.identifiers.keys()
+    identifiers = loaded.identifiers.keys() | changes.identifiers.keys() | set(changes.freed)
     for number, touched in records:
         if touched.partition == changes.partition:
             raise Conflict(f"commit {number} moved the cursor of partition {changes.partition}")

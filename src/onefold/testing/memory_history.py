@@ -2,9 +2,11 @@
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from onefold.model.past import EVERYTHING, Extent, Past, PastMerge, PastMove, signed
+from msgspec import structs
+
+from onefold.model.past import EVERYTHING, Extent, Past, PastMerge, PastMove, PastRecast, ended, signed
 from onefold.ports import Connection
-from onefold.storage import history_rows, history_views
+from onefold.storage import history_recasts, history_rows, history_views
 
 
 class MemoryHistory:
@@ -14,6 +16,7 @@ class MemoryHistory:
         self._pasts = list(pasts)
         self._merges = list(merges)
         self._moves: list[PastMove] = []
+        self._recasts: list[PastRecast] = []
         self._cursor = cursor
 
     def try_hold(self) -> bool:
@@ -33,29 +36,47 @@ class MemoryHistory:
         self._moves = list(standing)
 
     def append(
-        self, pasts: Iterable[Past], merges: Sequence[PastMerge], cursor: int, moves: Sequence[PastMove] = ()
+        self,
+        pasts: Iterable[Past],
+        merges: Sequence[PastMerge],
+        cursor: int,
+        moves: Sequence[PastMove] = (),
+        recasts: Sequence[PastRecast] = (),
     ) -> None:
-        """Keep these events, merges and moves."""
+        """Keep these events, merges, moves and recasts."""
         self._pasts += list(pasts)
         self._merges += merges
         self._moves += moves
+        self._recasts += recasts
         self._cursor = cursor
 
     def of_profiles(self, profiles: Collection[int]) -> list[Past]:
         """Events that were these profiles' when they were admitted, in the order in which they happened."""
         wanted = frozenset(profiles)
-        return sorted((past for past in self._pasts if past.profile in wanted), key=lambda past: past.order)
+        return sorted((past for past in self._owned() if past.profile in wanted), key=lambda past: past.order)
+
+    def _owned(self) -> Iterator[Past]:
+        """All events, each with whose it is since the last recast of it."""
+        recasts = sorted(self._recasts, key=lambda each: each.seq)
+        owners = {(each.event_partition, each.event_position): each.profile for each in recasts}
+        for past in self._pasts:
+            yield structs.replace(past, profile=owners.get((past.partition, past.position), past.profile))
 
     def scan(self, extent: Extent = EVERYTHING) -> Iterator[list[Past]]:
         """The extent's events, by profile and then in the order in which they happened."""
-        found = [past for past in self._pasts if _within(past, extent)]
+        found = [past for past in self._owned() if _within(past, extent)]
         if found:
             yield sorted(found, key=lambda past: (signed(past.profile), *past.order))
 
     def merges(self, absorbed: Collection[int] | None = None) -> list[PastMerge]:
         """All merges, or those by which these profiles ended, in the order of log time."""
         found = [merge for merge in self._merges if absorbed is None or merge.absorbed in absorbed]
+        found = ended(found, self._recasts)
         return sorted(found, key=lambda merge: (merge.at_ms, merge.partition, merge.position, merge.absorbed))
+
+    def recasts(self) -> list[PastRecast]:
+        """All of them, in the order in which they happened."""
+        return sorted(self._recasts, key=lambda each: (each.seq, each.event_partition, each.event_position))
 
     def moves_since(self) -> int | None:
         """The log time from which on all moves are here; None: none are."""
@@ -66,11 +87,16 @@ class MemoryHistory:
         return sorted((move for move in self._moves if move.profile in profiles), key=lambda move: move.seq)
 
     def connect(self, spill: str = "") -> Connection:
-        """A DuckDB in memory with `events`, `merges` and `moves` as of now."""
+        """A DuckDB in memory with all relations as of now."""
+        recast = bool(self._recasts)
+        events, merges = history_recasts.names(recast=recast)
         connection = history_views.opened(spill)
-        history_views.declare(connection, "events", history_rows.EVENTS, history_rows.columns(self._pasts))
-        history_views.declare(connection, "merges", history_rows.MERGES, history_rows.merge_columns(self._merges))
+        history_views.declare(connection, events, history_rows.EVENTS, history_rows.columns(self._pasts))
+        history_views.declare(connection, merges, history_rows.MERGES, history_rows.merge_columns(self._merges))
         history_views.declare(connection, "moves", history_rows.MOVES, history_rows.move_columns(self._moves))
+        rows = history_rows.recast_columns(self._recasts)
+        history_views.declare(connection, "recasts", history_rows.RECASTS, rows if recast else ())
+        history_recasts.show(connection, recast=recast)
         history_views.seal(connection, ())
         return connection
 

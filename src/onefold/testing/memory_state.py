@@ -105,7 +105,7 @@ class MemoryState:
         for number, changes in enumerate(parts, start=self._number + 1):
             self._write(changes, encoded, number)
             profiles = {*changes.profiles, *changes.absorbed}
-            self._touched[number] = (changes.partition, profiles, set(changes.identifiers))
+            self._touched[number] = (changes.partition, profiles, {*changes.identifiers, *changes.freed})
             self._own.add(number)
         if failure := self._failure("commit", after=True):
             raise failure
@@ -265,7 +265,7 @@ class MemoryState:
         if not self._number - RECORDS_KEPT <= loaded.snapshot <= self._number:
             raise Conflict("the snapshot is too old")
         profiles = {*loaded.profiles, *loaded.identifiers.values(), *changes.profiles, *changes.absorbed, *changes.due}
-        identifiers = {*loaded.identifiers, *changes.identifiers}
+        identifiers = {*loaded.identifiers, *changes.identifiers, *changes.freed}
         for message in {*loaded.seen, *changes.messages} & self._messages.keys():
             if loaded.snapshot < self._number and self._messages[message] != loaded.seen.get(message):
                 raise Conflict("another commit admitted a message of this batch")
@@ -279,8 +279,7 @@ class MemoryState:
             self._profiles[profile] = encoded[profile]
         for absorbed in changes.absorbed:
             self._profiles.pop(absorbed, None)
-        self._redirects.update(changes.absorbed)
-        self._identifiers.update(changes.identifiers)
+        self._write_leads(changes)
         self._write_timers(changes)
         self._write_members(changes)
         for message, at_ms in changes.messages.items():
@@ -296,6 +295,15 @@ class MemoryState:
         if changes.rules is not None:
             self._rules[changes.cursor.rules] = changes.rules
         self._forget()
+
+    def _write_leads(self, changes: Changes) -> None:
+        """What leads to people: ids that they had before, and identifiers."""
+        self._redirects.update(changes.absorbed)
+        for profile in changes.returned:
+            self._redirects.pop(profile, None)
+        for identifier in changes.freed:
+            self._identifiers.pop(identifier, None)
+        self._identifiers.update(changes.identifiers)
 
     def _write_timers(self, changes: Changes) -> None:
         for profile, (before, after) in changes.due.items():

@@ -6,7 +6,7 @@ What was appended stays when the process dies; what it had gathered does not.
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from onefold.clock import Clock
-from onefold.model.past import EVERYTHING, Extent, Past, PastMerge, PastMove
+from onefold.model.past import EVERYTHING, Extent, Past, PastMerge, PastMove, PastRecast
 from onefold.ports import Connection
 from onefold.runtime.backfill import Backfill, Engines, Versions
 from onefold.runtime.history import Historian, Sources
@@ -48,14 +48,19 @@ class FaultyHistory:
         self._fate.disturb(where + " done")
 
     def append(
-        self, pasts: Iterable[Past], merges: Sequence[PastMerge], cursor: int, moves: Sequence[PastMove] = ()
+        self,
+        pasts: Iterable[Past],
+        merges: Sequence[PastMerge],
+        cursor: int,
+        moves: Sequence[PastMove] = (),
+        recasts: Sequence[PastRecast] = (),
     ) -> None:
         """As `History.append`: all of it and the cursor, or nothing."""
         where = f"{self._who}: append to history"
         gathered = list(pasts)
         self._fate.disturb(where)
         self._fate.before_write(where)
-        self._tables.append(gathered, merges, cursor, moves)
+        self._tables.append(gathered, merges, cursor, moves, recasts)
         self._fate.disturb(where + " done")
 
     def of_profiles(self, profiles: Collection[int]) -> list[Past]:
@@ -69,6 +74,10 @@ class FaultyHistory:
     def merges(self, absorbed: Collection[int] | None = None) -> list[PastMerge]:
         """As `HistoryReader.merges`."""
         return self._tables.merges(absorbed)
+
+    def recasts(self) -> list[PastRecast]:
+        """As `HistoryReader.recasts`."""
+        return self._tables.recasts()
 
     def moves_since(self) -> int | None:
         """As `HistoryReader.moves_since`."""

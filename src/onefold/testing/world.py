@@ -12,9 +12,11 @@ import msgspec
 from onefold.limits import STEP_MAX_EVENTS
 from onefold.model import entry as entries
 from onefold.model import profile as profiles
+from onefold.model import recast as recasts
 from onefold.model.definitions import Audience, Definitions, Trait
-from onefold.model.entry import Defined, Linked, Outgoing, Rejected, Ruled, Sweep, Tick
+from onefold.model.entry import Defined, Linked, Outgoing, Recast, Rejected, Ruled, Sweep, Tick
 from onefold.model.profile import Profile
+from onefold.model.recast import Recasting
 from onefold.model.rules import Rules
 from onefold.ports import LogReader, LogWriter, State
 from onefold.runtime.folding import CACHED_PROFILES, Folding
@@ -104,18 +106,26 @@ class World:
         """Somebody says that two identifiers are one person's, or never are."""
         self._append(partition, Linked(self.now_ms, a, b, by, never))
 
+    def recast(self, body: Recasting, *, why: str = "to be taken apart", partition: int = 0) -> None:
+        """Somebody has had people taken apart or put together."""
+        self._append(partition, Recast(self.now_ms, "ann", why, recasts.encode(body)))
+
     def pass_time(self, ms: int) -> None:
         """Let time pass, waking on the way everyone who is due, just when they are due."""
         until_ms = self.now_ms + ms
         self.fold()
         while (due_ms := min(self.state.next_due_ms(p) for p in range(self.partitions))) <= until_ms:
             self.now_ms = max(self.now_ms, due_ms)
-            for partition in range(self.partitions):
-                self._append(partition, Tick(self.now_ms))
+            self.tick()
             self.fold()
         self.now_ms = until_ms
 
-    def _append(self, partition: int, entry: Outgoing | Tick | Defined | Ruled | Linked | Sweep) -> None:
+    def tick(self) -> None:
+        """Say in every partition what time it is."""
+        for partition in range(self.partitions):
+            self._append(partition, Tick(self.now_ms))
+
+    def _append(self, partition: int, entry: Outgoing | Tick | Defined | Ruled | Linked | Sweep | Recast) -> None:
         self.writer.append({partition: [entries.encode(entry)]})
 
     # --- folding ---------------------------------------------------------------------------------------------

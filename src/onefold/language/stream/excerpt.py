@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from onefold.model.entry import Backfilled, Defined, Entry, Linked, Received, Ruled, Sweep, Tick
+from onefold.model.entry import Backfilled, Defined, Entry, Linked, Recast, Received, Ruled, Sweep, Tick
 from onefold.model.event import Context, Excerpt, Properties
 
 
@@ -41,7 +41,7 @@ def decoder(properties: Iterable[str], context: Iterable[str]) -> Callable[[byte
         tag_field="kind",
         kw_only=True,
     )
-    kinds: Any = received | Tick | Defined | Ruled | Linked | Sweep | Backfilled
+    kinds: Any = received | Tick | Defined | Ruled | Linked | Sweep | Backfilled | Recast
     return msgspec.json.Decoder(kinds).decode
 
 

@@ -15,9 +15,9 @@ import pytest
 from onefold.limits import DAY_MS
 from onefold.model.delivery import sequence
 from onefold.model.event import Event
-from onefold.model.past import EVERYTHING, STANDING, Extent, Past, PastMerge, PastMove, beginning, signed
+from onefold.model.past import EVERYTHING, STANDING, Extent, Past, PastMerge, PastMove, PastRecast, beginning, signed
 from onefold.ports import History, HistoryReader
-from onefold.storage.history_rows import EVENTS, MERGES, MOVES
+from onefold.storage.history_rows import EVENTS, MERGES, MOVES, RECASTS
 
 OpenHistory = Callable[[], History]
 
@@ -39,6 +39,11 @@ def move(seq: int, profile: int = 1, at_ms: int = T0, audience: str = "buyers", 
     """Somebody's entering an audience, by the commit and effect of that `seq`."""
     row = PastMove(profile, audience, True, at_ms, seq, 0, seq & 0xFFFF, "event", True, 3)
     return row._replace(**more)
+
+
+def recast(seq: int, profile: int, former: int, position: int) -> PastRecast:
+    """The event at this place is another's from then on."""
+    return PastRecast(profile, former, 0, position, T0 + 50, seq, 0, 900)
 
 
 def odd() -> list[Past]:
@@ -161,6 +166,49 @@ class HistoryConformance:
         assert history.of_profiles([FAR]) == [mine[3]]
         assert history.of_profiles([]) == history.of_profiles([99]) == []
 
+    def test_events_are_whose_a_recast_says(self, history: History, open_history: OpenHistory) -> None:
+        """People's events, scans and SQL show whose each is since the last recast of it, wherever it lies."""
+        history.append([past(1, 1), past(2, FAR), past(3, 1), past(4, 5)], [PastMerge(FAR, 1, 0, 2, T0 + 2)], 1)
+        history.append([], [], 2, recasts=[recast(sequence(2, 0), 6, 1, 1), recast(sequence(2, 0), 6, 1, 3)])
+        history.append(
+            [past(7, 6)], [], 3, recasts=[recast(sequence(3, 0), FAR, 6, 3), recast(sequence(3, 0), 1, 5, 4)]
+        )
+        for each in (history, open_history()):
+            assert {one.position: one.profile for one in contents(each)} == {1: 6, 2: FAR, 3: FAR, 4: 1, 7: 6}
+            assert [one.position for one in each.of_profiles([6])] == [1, 7]
+            assert [one.position for one in each.of_profiles([FAR, 1])] == [2, 3, 4]
+            assert each.of_profiles([5]) == each.of_profiles([]) == []
+            assert [one.seq for one in each.recasts()] == [sequence(2, 0)] * 2 + [sequence(3, 0)] * 2
+            connection = each.connect()
+            rows = connection.execute("SELECT position, profile FROM events ORDER BY position").fetchall()
+            assert dict(rows) == {1: 6, 2: signed(FAR), 3: signed(FAR), 4: 1, 7: 6}
+            connection.close()
+
+    def test_merges_that_were_undone_say_since_when(self, history: History, open_history: OpenHistory) -> None:
+        """A merge holds until the profile is there again, or is another's; SQL shows those that hold, and all."""
+        merges = [PastMerge(4, 1, 0, 10, T0), PastMerge(FAR, 1, 0, 11, T0 + 1), PastMerge(6, 1, 0, 12, T0 + 2)]
+        history.append([past(1)], merges, 1)
+        again = [PastMerge(FAR, 2, 0, 30, T0 + 9), PastMerge(6, FAR, 0, 20, T0 + 5)]
+        back = PastRecast(FAR, FAR, -1, -1, T0 + 5, sequence(2, 1), 0, 20)
+        history.append([], again, 2, recasts=[back])
+        told = [
+            merges[0],
+            merges[1]._replace(undone_ms=T0 + 5),
+            merges[2]._replace(undone_ms=T0 + 5),
+            again[1],
+            again[0],
+        ]
+        for each in (history, open_history()):
+            assert each.merges() == told
+            assert each.merges([6]) == [told[2], told[3]]
+            assert each.recasts() == [back]
+            connection = each.connect()
+            rows = connection.execute("SELECT absorbed, survivor FROM merges ORDER BY at_ms").fetchall()
+            assert rows == [(4, 1), (6, signed(FAR)), (signed(FAR), 2)]
+            rows = connection.execute("SELECT absorbed FROM told_merges WHERE undone_ms = ?", [T0 + 5]).fetchall()
+            assert sorted(rows) == [(signed(FAR),), (6,)]
+            connection.close()
+
     def test_an_extent_is_scanned(self, history: History) -> None:
         """Names, times and places limit a scan; people come one after the other, each in order."""
         page = Event(type="page", userId="u")
@@ -178,10 +226,10 @@ class HistoryConformance:
         assert found(Extent(before={1: 3})) == []
 
     def test_sql_sees_the_agreed_columns(self, history: History) -> None:
-        """`events`, `merges` and `moves` have their columns and types, empty and full; ids are signed."""
+        """`events`, `merges`, `moves` and `recasts` have their columns and types, empty and full; ids are signed."""
         for cursor in (1, 2):
             connection = history.connect()
-            for relation, columns in (("events", EVENTS), ("merges", MERGES), ("moves", MOVES)):
+            for relation, columns in (("events", EVENTS), ("merges", MERGES), ("moves", MOVES), ("recasts", RECASTS)):
                 described = connection.execute(f"DESCRIBE {relation}").fetchall()
                 assert {row[0]: row[1] for row in described} == columns
             connection.close()

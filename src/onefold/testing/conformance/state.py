@@ -284,6 +284,26 @@ class StateConformance:
         commit(state, offset=2, absorbed={C: A})
         assert state.digest()["redirects"] == expected
 
+    def test_an_absorbed_profile_may_return_and_an_identifier_may_lead_to_nobody(self, open_state: OpenState) -> None:
+        """Whoever returns has their own bytes again; others may be another's from then on; all that is touched."""
+        state, other = open_state(), open_state()
+        commit(state, profiles=[A, B], identifiers={"x:1": A, "x:2": B, "x:3": B})
+        commit(state, offset=2, profiles=[A], absorbed={B: A, C: B}, identifiers={"x:2": A, "x:3": A})
+        start = commit(other, partition=1, offset=1)
+        loaded = other.load(["x:3"], (), ())
+        end = commit(
+            state, offset=3, data=b"again", profiles=[A, B], returned=[B], absorbed={C: A}, identifiers={"x:2": B},
+            freed=["x:3"],
+        )  # fmt: skip
+        assert [state.profile(p) for p in (A, B, C)] == [b"again"] * 3
+        assert state.load((), [B, C], ()).profiles == {B: b"again"}
+        assert state.owners(["x:1", "x:2", "x:3"]) == {"x:1": A, "x:2": B}
+        assert (state.lookup("x:3"), state.profile_ids(0, 0, 9), state.counts()) == (None, [A, B], {"profiles": 2})
+        assert other.touched_since(start) == (end, ({A, B, C}, {"x:2", "x:3"}))
+        assert [key for part, key, _ in state.items() if part == "redirects"] == [C.to_bytes(8)]
+        with pytest.raises(Conflict):
+            commit(other, loaded, partition=1, offset=2)
+
     def test_owners_are_found_for_many_identifiers(self, open_state: OpenState) -> None:
         """Each identifier that somebody has, whoever asks twice; none that is unknown, or too long to be one."""
         state = open_state()

@@ -1,0 +1,45 @@
+"""Recasts as history keeps them: from effects, which tell of them, and the log, which has whose events are whose."""
+
+from collections.abc import Iterator, Sequence
+
+from onefold.model import entry as entries
+from onefold.model import recast as bodies
+from onefold.model.delivery import sequence
+from onefold.model.effect import AnyEffect, Recast, Skipped, Split
+from onefold.model.past import PastRecast
+from onefold.model.position import split
+from onefold.model.recast import Recasting
+from onefold.ports import Commit, LogReader
+
+_PLACE = (1 << 56) - 1
+
+
+def recasts(log: LogReader, commit: Commit, effects: Sequence[AnyEffect | Skipped]) -> Iterator[PastRecast]:
+    """What a commit's effects, and the entries that they come from, tell of whose events are whose.
+
+    Raises `Damaged`, and `NotFoundError` where such an entry is no longer in the log.
+    """
+    for n, effect in enumerate(effects):
+        if not isinstance(effect, Split | Recast) or not _is_done(effect):
+            continue
+        here = (effect.at_ms, sequence(commit.number, n), commit.partition, effect.position)
+        if isinstance(effect, Split):
+            yield PastRecast(effect.profile, effect.profile, -1, -1, *here)
+        else:
+            body = read(log, commit.partition, effect.position)
+            for owner, formers in body.events.items():
+                for former, places in formers.items():
+                    for place in places:
+                        yield PastRecast(owner, former, place >> 56, place & _PLACE, *here)
+
+
+def _is_done(effect: Split | Recast) -> bool:
+    return isinstance(effect, Split) or effect.applied
+
+
+def read(log: LogReader, partition: int, place: int) -> Recasting:
+    """What the entry at this position of the log has brought."""
+    record = log.read(partition, split(place)[0], 1)[0]
+    entry = entries.decode(record.data)
+    assert isinstance(entry, entries.Recast)
+    return bodies.decode(entry.body)

@@ -1,0 +1,256 @@
+"""Undo is exact: people who are taken apart are, byte for byte, who they would be had the link never been."""
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pytest
+from msgspec import structs
+
+from onefold.core.run import Parted
+from onefold.language.reading.check import checked
+from onefold.model import profile as profiles
+from onefold.model.catalog import VersionRow
+from onefold.model.definitions import Definitions
+from onefold.model.effect import Recast
+from onefold.model.identity import NOTHING, Identity
+from onefold.model.profile import Profile
+from onefold.runtime.history import Historian
+from onefold.runtime.history import Sources as Followed
+from onefold.runtime.profile_then import PastDefinitions
+from onefold.runtime.recasting import Sources, Wanted, prepare
+from onefold.testing.clock import ManualClock
+from onefold.testing.memory_history import MemoryHistory
+from onefold.testing.seeded import START_MS, Seeded
+from onefold.testing.world import World, rfc3339
+
+
+class Catalog:
+    """One version of the definitions, from the beginning."""
+
+    def __init__(self, definitions: Definitions) -> None:
+        self._definitions = definitions
+
+    def definitions(self, version: int | None = None) -> Definitions:  # noqa: ARG002 (the port's)
+        """The only one."""
+        return self._definitions
+
+    def versions(self) -> list[VersionRow]:
+        """The only one."""
+        return [VersionRow(1, "ann", START_MS)]
+
+
+Arrivals = list[tuple[int, dict[str, Any]]]
+
+
+def arrivals(seed: Seeded, *, accounts: bool, most: int = 40) -> Arrivals:
+    """Events of some people with when they come, as JSON has them."""
+    found = []
+    for n, (now_ms, occurrence, ids) in enumerate(seed.crowd(most)):
+        event: dict[str, Any] = {
+            "type": occurrence.type, "messageId": f"m{n}", "timestamp": rfc3339(occurrence.at_ms),
+            "properties": occurrence.properties, "context": occurrence.context, "traits": occurrence.traits, **ids,
+        }  # fmt: skip
+        if occurrence.type == "track":
+            event["event"] = occurrence.name
+        if accounts and (group := seed.group()) is not None:
+            event["context"] = {**occurrence.context, "groupId": group}
+        found.append((now_ms, event))
+    return found
+
+
+def lived(worlds: Sequence[World], lives: Sequence[Arrivals]) -> None:
+    """Let all this arrive, each at its time, in worlds whose timers go off together: so places in their logs agree."""
+    for each in zip(*lives, strict=True):
+        pass_time(worlds, max(each[0][0], worlds[0].now_ms))
+        for world, (_, event) in zip(worlds, each, strict=True):
+            world.send(event)
+            world.fold()
+
+
+def pass_time(worlds: Sequence[World], until_ms: int) -> None:
+    """Let time pass in all of them."""
+    for world in worlds:
+        world.fold()
+    while (due_ms := min(world.state.next_due_ms(0) for world in worlds)) <= until_ms:
+        for world in worlds:
+            world.now_ms = max(world.now_ms, due_ms)
+            world.tick()
+            world.fold()
+    for world in worlds:
+        world.now_ms = until_ms
+
+
+def without(events: Arrivals, a: str, b: str) -> Arrivals:
+    """The same events without the second id where they have both."""
+    return [
+        (at, dropped(event) if (event.get("userId"), event.get("anonymousId")) == (a, b) else event)
+        for at, event in events
+    ]
+
+
+def alone(events: Arrivals, b: str) -> Arrivals:
+    """The same events, of which those with a user id do not have the other, but for the first that has it at all."""
+    known, found = False, []
+    for at, event in events:
+        mine = event.get("anonymousId") == b
+        found.append((at, dropped(event) if mine and known and "userId" in event else event))
+        known = known or mine
+    return found
+
+
+def dropped(event: dict[str, Any]) -> dict[str, Any]:
+    """The event without its anonymous id."""
+    return {name: value for name, value in event.items() if name != "anonymousId"}
+
+
+class Undone(NamedTuple):
+    """What is undone of the links that a user id and an anonymous id have."""
+
+    a: str
+    b: str
+    loose: bool
+    """All that the latter has joined, not just both."""
+
+    @property
+    def parted(self) -> Parted:
+        """As a recast is told."""
+        one, other = f"user_id:{self.a}", f"anonymous_id:{self.b}"
+        return Parted(loose=frozenset({other})) if self.loose else Parted(frozenset({(one, other), (other, one)}))
+
+
+def rid(events: Arrivals, undone: Iterable[Undone]) -> Arrivals:
+    """The life that there would have been."""
+    for each in sorted(undone, key=lambda one: one.loose):
+        events = alone(events, each.b) if each.loose else without(events, each.a, each.b)
+    return events
+
+
+def sources(world: World, definitions: Definitions, history: MemoryHistory) -> Sources:
+    """What a recast reads of a world."""
+    catalog = Catalog(definitions)
+    return Sources(history, world.reader, world.state, catalog, PastDefinitions(catalog))
+
+
+def followed(world: World, history: MemoryHistory) -> MemoryHistory:
+    """The history of all that the world has done so far."""
+    historian = Historian(Followed(world.state, world.reader), history, ManualClock(), 0)
+    while historian.turn(world.state.newest()):
+        pass
+    historian.stop()
+    return history
+
+
+def stored(world: World) -> dict[int, bytes]:
+    """Everybody, without the notes of what was undone."""
+    found = {}
+    for partition in range(world.partitions):
+        for one in world.state.profile_ids(partition, 0, 1 << 30):
+            profile = world.profile_of(one)
+            forget_undone(profile)
+            found[one] = profiles.encode(profile)
+    return found
+
+
+def forget_undone(profile: Profile) -> None:
+    """Take out the notes that alone may differ."""
+    if profile.notes is not None:
+        profile.notes.apart, profile.notes.loose, profile.notes.undone = {}, [], []
+        if profile.notes == type(profile.notes)():
+            profile.notes = None
+
+
+def linked(events: Arrivals) -> list[tuple[str, str]]:
+    """User ids and anonymous ids that share an event."""
+    found = {(e["userId"], e["anonymousId"]) for _, e in events if "userId" in e and "anonymousId" in e}
+    return sorted(found)
+
+
+def leading(world: World) -> Mapping[str, Any]:
+    """What leads to people, and what they are in."""
+    found: dict[str, Any] = {}
+    for part, key, value in world.state.items():
+        if part in ("identifiers", "timers", "members"):
+            found[f"{part} {key!r}"] = value
+    return found
+
+
+def undo(world: World, definitions: Definitions, history: MemoryHistory, undone: Undone) -> None:
+    """As `onefold identity unmerge` does it."""
+    owners = world.state.owners([f"user_id:{undone.a}", f"anonymous_id:{undone.b}"])
+    read = sources(world, definitions, followed(world, history))
+    world.recast(prepare(read, set(owners.values()), Wanted(undone.parted)).body)
+    world.fold()
+    applied = [each.applied for each in world.effects() if isinstance(each, Recast)]
+    assert all(applied)
+
+
+def case(seed: int, times: int, *, identity: Identity = NOTHING, accounts: bool = False) -> bool:
+    """Of a random life some links are undone, one after the other, while it goes on; whether there were any."""
+    seeded, chance = Seeded(seed), random.Random(seed)
+    definitions = seeded.definitions_with_accounts() if accounts else seeded.definitions()
+    definitions = structs.replace(definitions, identity=identity)
+    events = arrivals(seeded, accounts=accounts)
+    cuts = sorted(chance.sample(range(len(events) // 2, len(events) + 1), times))
+    if checked(definitions).problems or not linked(events[: cuts[0]]):
+        return False
+    undone = [Undone(*chance.choice(linked(events[:cut])), loose=chance.random() < 0.4) for cut in cuts]
+    life = rid(events, undone)
+    world, other, history = World(definitions), World(definitions), MemoryHistory()
+    for begin, cut, each in zip([0, *cuts], cuts, undone, strict=False):
+        lived([world, other], [events[begin:cut], life[begin:cut]])
+        undo(world, definitions, history, each)
+        other.scribble(b"as many records as the other")
+    require = require_the_same_people if accounts else require_the_same
+    require(world, other)
+    lived([world, other], [events[cuts[-1] :], life[cuts[-1] :]])
+    require(world, other)
+    return True
+
+
+def require_the_same_people(world: World, other: World) -> None:
+    """The same but for bytes: an account has the values of now when its members are folded again."""
+    pass_time([world, other], world.now_ms + 1)
+    assert world.people() == other.people()
+    assert relations(world) == relations(other)
+
+
+def relations(world: World) -> list[tuple[str, int]]:
+    """Who is a member of what."""
+    return sorted(
+        (key.split(b"\0")[0].decode(), int.from_bytes(key[-8:]))
+        for part, key, _ in world.state.items()
+        if part == "members"
+    )
+
+
+def require_the_same(world: World, other: World) -> None:
+    """The same people, byte for byte, whom the same leads to."""
+    other.fold()
+    mine, theirs = stored(world), stored(other)
+    assert {one: profiles.decode(data) for one, data in mine.items()} == {
+        one: profiles.decode(data) for one, data in theirs.items()
+    }
+    assert mine == theirs
+    assert leading(world) == leading(other)
+
+
+@pytest.mark.parametrize("hundred", range(3))
+def test_people_taken_apart_are_who_they_would_be_without_the_link(hundred: int) -> None:
+    """Random lives under random definitions; after an undo life goes on as if the link had never been."""
+    assert sum(case(seed, 1) for seed in range(hundred * 100, hundred * 100 + 100)) > 50
+
+
+def test_what_was_undone_stays_undone_when_more_is() -> None:
+    """Two undoes, one after the other, and events in between: as if neither link had ever been."""
+    assert sum(case(seed, 2) for seed in range(1_000, 1_060)) > 30
+
+
+def test_rules_of_the_workspace_hold_when_people_are_folded_again() -> None:
+    """The same where the workspace has an `identity` section."""
+    assert sum(case(seed, 1, identity=Identity(hot=9)) for seed in range(2_000, 2_060)) > 30
+
+
+def test_whose_account_is_whose_is_undone_too() -> None:
+    """People who came to an account as one are its members each for themselves, or not."""
+    assert sum(case(seed, 1, accounts=True) for seed in range(3_000, 3_060)) > 30
