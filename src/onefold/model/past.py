@@ -116,7 +116,7 @@ EVERYTHING = Extent()
 
 def survivors(merges: Collection[PastMerge], at_ms: int = NEVER_MS) -> dict[int, int]:
     """Absorbed profile → who has its events at this instant, through any number of merges that hold then."""
-    taken = {merge.absorbed: merge.survivor for merge in merges if merge.at_ms <= at_ms and _holds(merge, at_ms)}
+    taken = {merge.absorbed: merge.survivor for merge in merges if holds(merge, at_ms)}
     for absorbed, first in taken.items():
         survivor = first
         while survivor in taken:
@@ -146,8 +146,9 @@ def _end(merge: PastMerge, ends: Sequence[tuple[int, int, int]]) -> int:
     return min(later, default=NEVER_MS)
 
 
-def _holds(merge: PastMerge, at_ms: int) -> bool:
-    return merge.undone_ms > at_ms or merge.undone_ms == NEVER_MS
+def holds(merge: PastMerge, at_ms: int) -> bool:
+    """Whether it holds at this instant."""
+    return merge.at_ms <= at_ms and (merge.undone_ms > at_ms or merge.undone_ms == NEVER_MS)
 
 
 def signed(profile: int) -> int:

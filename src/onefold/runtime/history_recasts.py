@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+from onefold.limits import HISTORY_LAG_MAX_BYTES
+from onefold.model import effect as kinds
 from onefold.model import entry as entries
 from onefold.model import recast as bodies
 from onefold.model.delivery import sequence
@@ -9,9 +11,11 @@ from onefold.model.effect import AnyEffect, Recast, Skipped, Split
 from onefold.model.past import PastRecast
 from onefold.model.position import split
 from onefold.model.recast import Recasting
-from onefold.ports import Commit, LogReader
+from onefold.ports import Commit, LogReader, State
 
 _PLACE = (1 << 56) - 1
+_TAG = b"recast"
+_decode = kinds.decoder(frozenset((Recast, Split)))
 
 
 def recasts(log: LogReader, commit: Commit, effects: Sequence[AnyEffect | Skipped]) -> Iterator[PastRecast]:
@@ -43,3 +47,12 @@ def read(log: LogReader, partition: int, place: int) -> Recasting:
     entry = entries.decode(record.data)
     assert isinstance(entry, entries.Recast)
     return bodies.decode(entry.body)
+
+
+def since(state: State, log: LogReader, cursor: int) -> list[PastRecast]:
+    """What commits after this one tell, as far as one question may read."""
+    found: list[PastRecast] = []
+    for commit in state.commits(cursor, HISTORY_LAG_MAX_BYTES):
+        if _TAG in commit.effects:  # Most have none, and are not decoded for it.
+            found += recasts(log, commit, _decode(commit.effects))
+    return found

@@ -12,17 +12,16 @@ from onefold.language.stream import excerpt
 from onefold.limits import HISTORY_LAG_MAX_BYTES
 from onefold.model import effect, entry, position
 from onefold.model.changes import Cursor
-from onefold.model.effect import Admitted, Recast, Split
-from onefold.model.past import Past
+from onefold.model.effect import Admitted
+from onefold.model.past import Past, PastRecast
 from onefold.model.profile import Profile
 from onefold.model.rules import Rules
 from onefold.ports import Commit, HistoryReader, LogReader, State
-from onefold.runtime.history_recasts import recasts
+from onefold.runtime.history_recasts import since
 
 Place = tuple[int, int]
 """Partition, position."""
 
-_recast = effect.decoder(frozenset((Recast, Split)))
 _admitted = effect.decoder(frozenset((Admitted,)))
 _excerpts = excerpt.decoder((), ())
 
@@ -50,7 +49,7 @@ class PersonEvents:
         if self._history is not None:
             cursor = self._history.cursor()
             commits = self._state.commits(cursor, HISTORY_LAG_MAX_BYTES)
-            late = self._recast_in(commits)
+            late = _recast(since(self._state, self._log, cursor))
             formers = {former for owner, former in late.values() if owner in people}
             stored = ((p.partition, p.position, p) for p in self._history.of_profiles(people | formers))
             found = {(partition, position): past for partition, position, past in stored}
@@ -58,26 +57,12 @@ class PersonEvents:
                 if place in found:
                     found[place] = structs.replace(found[place], profile=owner)
             found = {place: past for place, past in found.items() if past.profile in people}
-            since = (
-                (place, late.get(place, (owner, 0))[0]) for place, owner in _admitted_in(commits, people | formers)
-            )
-            owners.update((place, owner) for place, owner in since if owner in people)
+            came = ((place, late.get(place, (owner, 0))[0]) for place, owner in _admitted_in(commits, people | formers))
+            owners.update((place, owner) for place, owner in came if owner in people)
         for past in self._of_log(owners.keys() - found.keys()):
             place = past.partition, past.position
             found[place] = structs.replace(past, profile=owners[place])
         return list(found.values())
-
-    def _recast_in(self, commits: Iterable[Commit]) -> dict[Place, tuple[int, int]]:
-        """Events that recasts have made another's: whose each is now, and whose it was before all of these."""
-        found: dict[Place, tuple[int, int]] = {}
-        for later in commits:
-            if b"recast" not in later.effects:
-                continue
-            for each in recasts(self._log, later, _recast(later.effects)):
-                place = each.event_partition, each.event_position
-                if each.event_partition >= 0:
-                    found[place] = each.profile, found.get(place, (0, each.former))[1]
-        return found
 
     def _of_log(self, places: Iterable[Place]) -> Iterator[Past]:
         by_record: dict[Place, list[int]] = {}
@@ -116,6 +101,16 @@ class PersonEvents:
                 name=event.event if event.type == "track" and event.event is not None else event.type,
                 event=event,
             )
+
+
+def _recast(recasts: Iterable[PastRecast]) -> dict[Place, tuple[int, int]]:
+    """Events that recasts have made another's: whose each is now, and whose it was before all of these."""
+    found: dict[Place, tuple[int, int]] = {}
+    for each in recasts:
+        place = each.event_partition, each.event_position
+        if each.event_partition >= 0:
+            found[place] = each.profile, found.get(place, (0, each.former))[1]
+    return found
 
 
 def _admitted_in(commits: Iterable[Commit], people: Collection[int]) -> Iterator[tuple[Place, int]]:

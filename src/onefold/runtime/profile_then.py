@@ -20,16 +20,16 @@ from onefold.core.retrace import read, retrace_since
 from onefold.errors import NotFoundError, NotInHistory
 from onefold.language.instants import show_instant
 from onefold.language.stream.program import Program
-from onefold.model.past import Past, PastMerge, ended, survivors
+from onefold.model.past import Past, PastMerge, holds, survivors
 from onefold.model.profile import Merge, Profile
 from onefold.model.rules import Rules
 from onefold.ports import HistoryReader, LogReader, State
 from onefold.runtime import told
 from onefold.runtime.counting_since import Versions, counting_from_now
-from onefold.runtime.late_effects import late_effects
 from onefold.runtime.person_events import PersonEvents
 from onefold.runtime.programs import Programs
 from onefold.runtime.recent import Recent
+from onefold.runtime.together_then import Engines, together
 
 _VERSIONS = 8
 """Of which is remembered since when they count."""
@@ -112,11 +112,16 @@ class _Looking:
         self._now = now
         self._at_ms = at_ms
         self._late = late
-        self._merges = self._all_merges()
+        found = together(Engines(sources.history, sources.log, sources.state), now, at_ms)
+        self._people, self._merges = found.people, found.merges
+        """With those who were one with them then and are not any more."""
         self._owners = survivors(self._merges, at_ms)
-        self._one = all(merge.at_ms <= at_ms for merge in now.merges)
-        """Whether all that is the person's now was one profile's then."""
-        self._kept = PersonEvents(sources.history, sources.log, sources.state, sources.rules).of(now)
+        self._one = len({self._owner(one) for one in found.ids()}) == 1
+        """Whether all that is these people's now was one profile's then."""
+        self._given = _given(found.people)
+        events = PersonEvents(sources.history, sources.log, sources.state, sources.rules)
+        kept = [past for profile in found.people for past in events.of(profile)]
+        self._kept = [_owned(past, found.owners) for past in kept] if found.owners else kept
         self._known = [past for past in self._kept if self._is_known(past)]
 
     def then(self, wanted: int | str) -> Then:
@@ -129,7 +134,7 @@ class _Looking:
             self._refuse()
         identifiers = {
             name: since_ms
-            for name, since_ms in self._now.identifiers.items()
+            for name, since_ms in self._given.items()
             if since_ms <= at_ms and (self._one or said.get(name) == one)
         }
         incoming = self._incoming(program, pasts)
@@ -138,27 +143,17 @@ class _Looking:
         profile = retrace_since(program, incoming, at_ms, identifiers, in_force.counting)
         self._complete(profile, one)
         is_told = self._tell(profile, one)
-        forgotten = max(0, self._now.events - len(self._kept))
+        forgotten = max(0, sum(each.events for each in self._people) - len(self._kept))
         return Then(profile, at_ms, self._now.id, pasts, in_force, forgotten, is_told)
 
     # --- who it was ------------------------------------------------------------------------------------------
-    def _all_merges(self) -> list[PastMerge]:
-        """By which the person has become one, also those that history does not have yet."""
-        absorbed = {merge.absorbed for merge in self._now.merges}
-        if not absorbed:
-            return []
-        history, state = self._sources.history, self._sources.state
-        late = late_effects(state, history.cursor(), self._at_ms)
-        merges = [*history.merges(absorbed), *(merge for merge in late.merges if merge.absorbed in absorbed)]
-        return ended(merges, [*history.recasts(), *late.returns])
-
     def _owner(self, profile: int) -> int:
         """Who had become of a profile by then."""
         return self._owners.get(profile, profile)
 
     def _said(self, program: Program) -> dict[str, int]:
         """Identifier → whose it was then: an identifier is given to the profile of the event that first has it."""
-        given = self._now.identifiers
+        given = self._given
         finders: dict[int, Finder] = {}
         said: dict[str, int] = {}
         ordered = sorted(self._known, key=_arrival)
@@ -171,11 +166,11 @@ class _Looking:
         return said
 
     def _had(self, identifier: str, said: dict[str, int]) -> int:
-        since_ms = self._now.identifiers.get(identifier)
+        since_ms = self._given.get(identifier)
         if since_ms is not None and since_ms > self._at_ms:
             raise NotFoundError(f"nobody had this identifier then: it was first seen at {show_instant(since_ms)}")
         if self._one:
-            return self._now.id
+            return self._owner(self._now.id)
         if identifier not in said:
             raise NotInHistory("whose this identifier was then cannot be told: the events that said it are not kept")
         return said[identifier]
@@ -206,13 +201,15 @@ class _Looking:
         """What a retraced profile has from elsewhere."""
         mine, at_ms = profile.identifiers, self._at_ms
         profile.id = one
-        profile.links = [link for link in self._now.links if link.at_ms <= at_ms and link.a in mine and link.b in mine]
+        links = [link for each in self._people for link in each.links]
+        profile.links = [link for link in links if link.at_ms <= at_ms and link.a in mine and link.b in mine]
         merges = self._into(one)
         profile.merges = [Merge(each.absorbed, each.partition, each.position, each.at_ms) for each in merges]
         profile.recent = []
 
     def _into(self, one: int) -> Iterable[PastMerge]:
-        return (merge for merge in self._merges if merge.at_ms <= self._at_ms and self._owner(merge.absorbed) == one)
+        held = (merge for merge in self._merges if holds(merge, self._at_ms))
+        return (merge for merge in held if self._owner(merge.absorbed) == one)
 
     def _tell(self, profile: Profile, one: int) -> bool:
         """Put in the memberships that were told, where that is known and asked for."""
@@ -224,6 +221,20 @@ class _Looking:
         except NotInHistory:
             return False
         return True
+
+
+def _given(people: Iterable[Profile]) -> dict[str, int]:
+    """Identifier → since when one of these has it."""
+    found: dict[str, int] = {}
+    for profile in people:
+        for name, since_ms in profile.identifiers.items():
+            found[name] = min(since_ms, found.get(name, since_ms))
+    return found
+
+
+def _owned(past: Past, owners: Mapping[tuple[int, int], int]) -> Past:
+    """The event with whose it was then."""
+    return structs.replace(past, profile=owners.get((past.partition, past.position), past.profile))
 
 
 def _arrival(past: Past) -> tuple[int, int, int]:
