@@ -138,7 +138,7 @@ BACKFILL_AHEAD = 2
 """Such entries that wait to be folded in one partition: live events never wait behind more."""
 
 # --- recasts: people taken apart or put together -----------------------------------------------------------
-RECAST_MAX_PROFILES = 200
+RECAST_MAX_PROFILES = 1_000
 """People whom one recast folds again."""
 RECAST_MAX_EVENTS = 100_000
 """Events of one person that a recast folds; it takes about as many times 20 µs."""

@@ -21,7 +21,7 @@ from onefold.runtime.profile_then import PastDefinitions
 from onefold.runtime.recasting import Sources, Wanted, prepare
 from onefold.testing.clock import ManualClock
 from onefold.testing.memory_history import MemoryHistory
-from onefold.testing.seeded import START_MS, Seeded
+from onefold.testing.seeded import Seeded
 from onefold.testing.world import World, rfc3339
 
 
@@ -37,7 +37,7 @@ class Catalog:
 
     def versions(self) -> list[VersionRow]:
         """The only one."""
-        return [VersionRow(1, "ann", START_MS)]
+        return [VersionRow(1, "ann", 0)]
 
 
 Arrivals = list[tuple[int, dict[str, Any]]]

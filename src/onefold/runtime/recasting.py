@@ -7,18 +7,21 @@ and as they are to be. The entry that brings them holds only while nobody has to
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from onefold.core.account_links import accounts_in
 from onefold.core.batch import Incoming
 from onefold.core.identifiers import Finder
 from onefold.core.refold import Material, Refolded, Segment, recasting, refold
 from onefold.core.resolve import user_ids
 from onefold.core.retrace import read
 from onefold.core.run import Parted
-from onefold.errors import NotInHistory, Overloaded, Unavailable
+from onefold.errors import NotFoundError, NotInHistory, Overloaded, Unavailable
 from onefold.limits import PROFILE_IDENTIFIERS_MAX, RECAST_MAX_BYTES, RECAST_MAX_EVENTS, RECAST_MAX_PROFILES
+from onefold.model import entry as entries
 from onefold.model import position
 from onefold.model import profile as profiles
+from onefold.model.catalog import VersionRow
 from onefold.model.past import Past
 from onefold.model.profile import Profile
 from onefold.model.recast import Recasting
@@ -177,7 +180,18 @@ class _Preparing:
         rows = [row for row in self._sources.catalog.versions() if row.version <= self._cursor.version]
         later = [row for row in rows if row.created_at_ms > first_ms]
         before = max((row.version for row in rows if row.created_at_ms <= first_ms), default=0)
-        return [self._segment(before, 0), *(self._segment(row.version, row.created_at_ms) for row in later)]
+        return [self._segment(before, 0), *(self._segment(row.version, self._since_ms(row)) for row in later)]
+
+    def _since_ms(self, row: VersionRow) -> int:
+        """From when on a version was in force: of the latest as the log says, else when it was saved."""
+        if row.version != self._cursor.version:
+            return row.created_at_ms
+        try:
+            records = self._sources.log.read(0, self._cursor.since, 1)
+        except NotFoundError:
+            return row.created_at_ms
+        entry = entries.decode(records[0].data) if records else None
+        return entry.at_ms if isinstance(entry, entries.Defined) else row.created_at_ms
 
     def _segment(self, version: int, since_ms: int) -> Segment:
         in_force = self._sources.definitions.of(version)
@@ -217,11 +231,17 @@ class _Preparing:
         """Fold them with nothing otherwise."""
         return refold(self._material(going, as_it_is=True))
 
+    def _is_same(self, again: Profile, profile: Profile) -> bool:
+        """Whether folding gave what there is; of whom a timer is due, or who has an account, by events alone."""
+        if profile.due_ms <= self._now_ms or accounts_in(profile.slots):
+            return again.events == profile.events
+        return _values(again) == _values(profile)
+
     def _require_the_same(self, going: Mapping[int, bytes], again: Refolded) -> None:
         """Raises `NotInHistory` where folding them as they are gives others."""
         people = _decoded(going)
         if _shape(again.people.values()) == _shape(people.values()) and all(
-            again.people[one].events == profile.events for one, profile in people.items()
+            self._is_same(again.people[one], profile) for one, profile in people.items()
         ):
             return
         one = position.show(min(going))
@@ -229,6 +249,11 @@ class _Preparing:
             f"folding what is kept of {one} again does not give the people as they are (rules that were in force then"
             " may not be known any more): who they would be cannot be computed"
         )
+
+
+def _values(profile: Profile) -> tuple[Any, ...]:
+    declared = {name: said.value for name, said in profile.declared.items()}
+    return profile.events, declared, profile.computed, profile.audiences.keys()
 
 
 def _decoded(stored: Mapping[int, bytes]) -> dict[int, Profile]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from onefold.clock import Clock
+from onefold.core import parting
 from onefold.core.batch import Incoming
 from onefold.core.identifiers import Finder, normalise
 from onefold.core.retrace import read
@@ -201,7 +202,7 @@ class _Understanding:
         }
         later = [pair for each in self._read(p for p in pasts if p.received_ms > at_ms) for pair in self._pairs(each)]
         said = [(link.a, link.b) for link in profile.links if link.rule == EXPLICIT and link.at_ms > at_ms]
-        pairs = sorted({*later, *said} - by_then)
+        pairs = sorted({*later, *said} - by_then - parting.parted_in([profile]).pairs)
         shown = f"unmerge {position.show(profile.id)} after {show_instant(at_ms)}"
         if not pairs:
             raise InvalidRequest(f"{who} was joined by nothing after {show_instant(at_ms)}")
