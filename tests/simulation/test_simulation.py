@@ -44,9 +44,11 @@ def kept() -> list[int]:
     return [int(line.split()[0]) for line in lines if line[:1].isdigit()]
 
 
-def lived(seed: int, parts: Parts | None = None, *, past: bool = False) -> tuple[Simulation, list[str]]:
+def lived(
+    seed: int, parts: Parts | None = None, *, past: bool = False, undoing: bool = False
+) -> tuple[Simulation, list[str]]:
     """The run of a seed, and what does not hold after it."""
-    run = Simulation(seed, parts, past=past)
+    run = Simulation(seed, parts, past=past, undoing=undoing)
     try:
         run.run()
         return run, check(run)
@@ -54,9 +56,9 @@ def lived(seed: int, parts: Parts | None = None, *, past: bool = False) -> tuple
         return run, ["".join(traceback.format_exception(error))]
 
 
-def assert_holds(seed: int, *, past: bool = False) -> Simulation:
+def assert_holds(seed: int, *, past: bool = False, undoing: bool = False) -> Simulation:
     """Run a seed; where something does not hold, say what, how it came to it, and how to run it again."""
-    run, problems = lived(seed, past=past)
+    run, problems = lived(seed, past=past, undoing=undoing)
     if problems:
         again = f"ONEFOLD_SEED={seed} pytest {Path(__file__).relative_to(Path.cwd())}"
         raise AssertionError("\n".join([*problems, f"{run.plan}", *run.trace, f"again: {again}"]))
@@ -77,6 +79,16 @@ def test_versions_computed_over_history_meet_the_stream(seeds: range) -> None:
     """Whoever crashes wherever, in the end people are as if the last version had been in force from the first event."""
     for seed in seeds:
         assert_holds(seed, past=True)
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("seeds", wanted(), ids=lambda seeds: f"{seeds[0]}-{seeds[-1]}")
+def test_links_are_undone_through_misfortune(seeds: range) -> None:
+    """Whoever crashes or is faster while people are taken apart, in the end they are as if the links had never been."""
+    applied = 0
+    for seed in seeds:
+        applied += assert_holds(seed, undoing=True).state.counts().get("recasts", 0)
+    assert applied or len(seeds) < GROUP
 
 
 @pytest.mark.parametrize("seed", kept())

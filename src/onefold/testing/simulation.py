@@ -31,6 +31,7 @@ from onefold.testing.simulation_delivery import Deliver, Reached, Shelf
 from onefold.testing.simulation_faults import Crash, Fate, FaultyLog, FaultyState, Hazards
 from onefold.testing.simulation_history import Chronicle, FaultyHistory
 from onefold.testing.simulation_people import BLOCKED, Crowd
+from onefold.testing.simulation_undo import Undoer
 from onefold.testing.world import define
 
 SETTINGS = Settings(blocked_identifiers=(BLOCKED,))
@@ -38,7 +39,7 @@ RULINGS: tuple[Rules, ...] = tuple(
     rules_of(replace(SETTINGS, dedupe_window_s=window_s)) for window_s in (24 * 3600, 60, 36 * 3600)
 )
 """Each start of a worker is with one of them, so that windows shrink and grow."""
-Process = Collect | Worker | Deliver | Chronicle
+Process = Collect | Worker | Deliver | Chronicle | Undoer
 _TRACE = 60
 _REST_TURNS = 3_000
 """Turns within which a healed world must have come to rest."""
@@ -170,11 +171,15 @@ def plan(seed: int) -> Plan:
 class Simulation:
     """One run of one seed. `run` it, then look at what is left."""
 
-    def __init__(self, seed: int, parts: Parts | None = None, *, past: bool = False) -> None:
-        """`past`: with the history role, and every version is computed over history before it comes into force."""
+    def __init__(self, seed: int, parts: Parts | None = None, *, past: bool = False, undoing: bool = False) -> None:
+        """`past`: with the history role, and every version is computed over history before it comes into force.
+
+        `undoing`: with the history role and one version, while somebody has links undone.
+        """
         parts = parts or Parts()
         self.seed = seed
         self.past = past
+        self.undoing = undoing
         self.plan = plan(seed)
         self.chance = Random(f"run {seed}")  # noqa: S311 - to be replayed, not to be secret
         self.clock = ManualClock(seed=seed)
@@ -189,24 +194,29 @@ class Simulation:
         self.trace: list[str] = []
         self.failing = self.plan.failing
         self._parts = parts
+        self._open = False
+        """Whether it is the hour in which links are undone."""
         self._busy: set[str] = set()
         self._processes: dict[str, Process] = {}
         self._starts: dict[str, Callable[[], Process]] = {
             **{f"collect-{n}": self._collect(f"collect-{n}") for n in range(self.plan.collectors)},
             **{f"worker-{n}": self._worker(f"worker-{n}", list(own)) for n, own in enumerate(self.plan.workers)},
             "deliver": self._deliver,
-            **({"history": self._history} if past else {}),
+            **({"history": self._history} if past or undoing else {}),
+            **({"undoer": self._undoer} if undoing else {}),
         }
 
     def run(self) -> None:
         """Live through misfortune, heal, come to rest, and let every window pass."""
         begin(self.log, self.log, RULINGS[0], self.clock)
         self.catalog.save(self._definitions()[0])
-        if self.past or not self.plan.alone:
+        if self.past or self.undoing or not self.plan.alone:
             self._rest()
         self.fate.strike(self.plan.hazards)
+        self._open = True
         for _ in range(self.plan.steps):
             self._step()
+        self._open = False
         self.fate.heal()
         self.failing = 0.0
         self.catalog.paused = False
@@ -235,7 +245,7 @@ class Simulation:
 
     def _define(self) -> None:
         """Definitions that are in force at once."""
-        if not self.past:
+        if not self.past and not self.undoing:
             self.catalog.save(self.chance.choice(self._definitions()))
             self._note("new definitions")
 
@@ -296,6 +306,8 @@ class Simulation:
                 return process.turn() > 0
             case Chronicle():
                 return process.turn()
+            case Undoer():
+                return process.turn(open_=self._open)
             case Deliver():
                 return process.turn(self.reached, self.clock, self.chance, self.failing)
 
@@ -359,6 +371,11 @@ class Simulation:
     def _deliver(self) -> Deliver:
         log = FaultyLog(self.log, self.fate, "deliver")
         return self._parts.deliver(self.state.handle(self.fate, "deliver"), log, self.shelf, self.fate)
+
+    def _undoer(self) -> Undoer:
+        log, state = FaultyLog(self.log, self.fate, "undoer"), self.state.handle(self.fate, "undoer")
+        history = FaultyHistory(self.tables, self.fate, "undoer")
+        return Undoer(log, state, self.catalog, history, (self.clock, self.chance))
 
     def _history(self) -> Chronicle:
         log = FaultyLog(self.log, self.fate, "history")

@@ -29,6 +29,7 @@ from onefold.testing.memory_state import MemoryState
 from onefold.testing.simulation import RULINGS, Simulation
 from onefold.testing.simulation_delivery import DESTINATION, Reached
 from onefold.testing.simulation_people import marks
+from onefold.testing.simulation_undo import undone, without
 from onefold.testing.world import World, person_of, rfc3339
 
 _EVERYTHING = 1 << 40
@@ -161,7 +162,8 @@ def _once(run: Simulation, fact: Fact) -> Iterator[str]:
 
 def _folded(run: Simulation, fact: Fact) -> Iterator[str]:
     """The people are those of a fold without faults, in which each distinct message came once."""
-    world = _same_time(run, fact) if run.plan.alone and not run.past else _any_order(run, fact)
+    as_it_was = run.plan.alone and not run.past and not run.undoing
+    world = _same_time(run, fact) if as_it_was else _any_order(run, fact)
     told = {person.identifiers: person for person in world.people()}
     found = _people(run.state)
     if told != found:
@@ -190,12 +192,17 @@ def _any_order(run: Simulation, fact: Fact) -> World:
     """Several partitions: their events in one, by time, each with the time that it had; definitions at both ends.
 
     What was admitted is, by whatever rules: none of it is a duplicate here. What was computed over history is as if
-    it had been in force from the beginning.
+    it had been in force from the beginning. What was undone has never been.
     """
     first = run.catalog.definitions(None if run.past else 1)
     world = World(replace(first, version=1), rules=replace(RULINGS[0], dedupe_window_ms=-1))
+    parted = undone(run.state)
     for heard in sorted(fact.admitted, key=lambda heard: (heard.now_ms, heard.partition, heard.position)):
-        event = {**heard.event, "messageId": _message(heard), "timestamp": rfc3339(_happened_ms(heard))}
+        event = {
+            **without(heard.event, parted),
+            "messageId": _message(heard),
+            "timestamp": rfc3339(_happened_ms(heard)),
+        }
         outgoing = Outgoing(heard.entry.source, heard.now_ms, [Raw(msgspec.json.encode(event))])
         world.writer.append({0: [entries.encode(outgoing)]})
         world.now_ms = heard.now_ms
@@ -267,7 +274,7 @@ def _facts(reached: Reached) -> tuple[Any, ...]:
 # --- history ---------------------------------------------------------------------------------------------------
 def _remembered(run: Simulation, fact: Fact) -> Iterator[str]:
     """History has what was admitted, once, and nothing is to come any more."""
-    if not run.past:
+    if not run.past and not run.undoing:
         return
     told = sorted((heard.partition, heard.position) for heard in fact.admitted)
     found = sorted((past.partition, past.position) for batch in run.tables.scan() for past in batch)

@@ -22,7 +22,7 @@ from onefold.runtime.delivery_select import Subscription
 from onefold.runtime.delivery_tail import Commit, Tail
 from onefold.testing.simulation_faults import Fate
 
-DESTINATION = Destination("shop", events=("Order Completed",), audiences=("*",), effects=("created", "merged"))
+DESTINATION = Destination("shop", events=("Order Completed",), audiences=("*",), effects=("created", "merged", "split"))
 OK = Outcome(delivered=True, status=200)
 FAILURES = (
     Outcome(delivered=False, status=500, reason="http_500"),
