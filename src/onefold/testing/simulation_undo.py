@@ -20,7 +20,7 @@ from onefold.testing.simulation_faults import FaultyLog, FaultyState
 from onefold.testing.simulation_history import FaultyHistory
 
 _EVERYTHING = 1 << 40
-_SELDOM = 0.15
+_OFTEN = 0.6
 _USER, _DEVICE = "user_id:", "anonymous_id:"
 
 
@@ -37,7 +37,7 @@ class Undoer:
 
     def turn(self, *, open_: bool) -> bool:
         """Have something undone, or not; nothing waits for it. `open_`: it is the hour for it."""
-        if not open_ or self._chance.random() > _SELDOM or not (links := sorted(self._links())):
+        if not open_ or self._chance.random() > _OFTEN or not (links := sorted(self._links())):
             return False
         wish = Link(*self._chance.choice(links))
         try:
