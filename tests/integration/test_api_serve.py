@@ -158,7 +158,7 @@ def test_identity_is_explained(platform: Platform) -> None:
     status, said = platform.ask("POST", "/v1/identity/links", {"a": "user_id:ann", "b": "user_id:bob", "by": "eve"})
     assert status == 201
     platform.until(f"/v1/profiles/user_id:ann?after={said['receipt']}")
-    assert platform.until("/v1/identity/why?a=user_id:bob&b=anonymous_id:a-1")["path"][0]["by"] == "eve"
+    assert platform.until("/v1/identity/why?a=user_id:bob&b=anonymous_id:a-1")["path"][0]["by"] == "eve (key admin)"
     kinds = [turn["kind"] for turn in platform.until("/v1/profiles/user_id:ann/identity")["turns"]]
     assert kinds == ["created", "created", "linked", "linked", "merged"]
     status, named, picture = platform.fetch("/v1/profiles/user_id:ann/graph.svg")
