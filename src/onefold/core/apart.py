@@ -20,7 +20,7 @@ from onefold.core.run import Run
 from onefold.language.reading.check import checked
 from onefold.language.stream.compile import compile_definitions
 from onefold.language.stream.program import Program
-from onefold.limits import NEVER_MS
+from onefold.limits import MEETINGS_MAX, NEVER_MS
 from onefold.model.changes import View
 from onefold.model.definitions import Definitions
 from onefold.model.effect import AnyEffect, LinkRefused, Merged, Moved
@@ -111,14 +111,15 @@ def _undone(asked: Asked) -> Iterator[Hindrance]:
 
 
 def _met(asked: Asked) -> Iterator[Hindrance]:
-    """Events that have identifiers of both, by the first identifier that each has in them."""
+    """Events that have identifiers of both, by the first identifier that each has in them, MEETINGS_MAX of these."""
     meetings: dict[tuple[str, str], list[Sighting]] = {}
     for seen in sorted(asked.sightings, key=lambda each: (each.received_ms, each.place)):
         ones = [each for each in seen.identifiers if each in asked.a.identifiers]
         others = [each for each in seen.identifiers if each in asked.b.identifiers]
         if ones and others:
             meetings.setdefault((ones[0], others[0]), []).append(seen)
-    for (one, other), events in meetings.items():
+    oftenest = sorted(meetings.items(), key=lambda each: -len(each[1]))
+    for (one, other), events in oftenest[:MEETINGS_MAX]:
         yield _meeting(asked, one, other, events)
 
 
