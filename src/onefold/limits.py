@@ -164,7 +164,9 @@ GRAPH_REFUSED_MAX = 20
 """Links that were refused, and words, of such a picture."""
 HISTORY_SHOWN = 1_000
 """Turns of somebody's history that one answer shows, the latest."""
-EFFECT_PROBES_MAX = 200
+MEETINGS_MAX = 200
+"""Pairs of two people's identifiers of whose coming together the rules are asked; of more, the commonest."""
+EFFECT_PROBES_MAX = 1_000
 """Commits that are looked at to find the effects of one place in the log."""
 
 # --- delivery ----------------------------------------------------------------------------------------------

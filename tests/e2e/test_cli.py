@@ -141,6 +141,22 @@ def test_reads_and_backups_work_beside_a_running_platform(platform: Platform, tm
     onefold("backup", "--verify", str(tmp_path / "backup"), code=3)
 
 
+def test_identity_is_explained_beside_a_running_platform(platform: Platform, tmp_path: Path) -> None:
+    """Why two are one, how that came to be, and its picture, by events that history has or the log alone."""
+    place = ("--data", str(platform.data))
+    platform.send(anonymousId="phone", traits={"plan": "pro"})
+    platform.send(userId="42", anonymousId="laptop", traits={"email": "ann@example.org"})
+    until(lambda: has_profile(platform, "user_id:42"))
+    platform.send(anonymousId="phone", traits={"email": "ann@example.org"})
+    until(lambda: len(onefold("identity", "graph", "user_id:42", *place)["nodes"]) == 4)
+    found = onefold("identity", "why", "anonymous_id:phone", "anonymous_id:laptop", *place)
+    assert [link["event"]["type"] for link in found["path"]] == ["identify"] * 3
+    assert [turn["kind"] for turn in onefold("identity", "history", "user_id:42", *place)["turns"]].count("merged") == 1
+    picture = tmp_path / "ann.svg"
+    subprocess.run([*COMMAND, "identity", "graph", "user_id:42", *place, "-o", str(picture)], check=True)
+    assert picture.read_text().startswith("<svg ")
+
+
 def test_new_definitions_know_the_past(platform: Platform, tmp_path: Path) -> None:
     """What happened before counts, once, though the role that computes is paused and killed; the log says it all."""
     place = ("--data", str(platform.data))

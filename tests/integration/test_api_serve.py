@@ -79,6 +79,10 @@ class Platform:
         status, headers, content = self._ask("POST", "/v1/track", json.dumps(event), key)
         return status, headers, json.loads(content)
 
+    def fetch(self, path: str) -> tuple[int, dict[str, str], bytes]:
+        """What a route answers that is not JSON."""
+        return self._ask("GET", path, None, self.secret)
+
     def metrics(self) -> str:
         """The page of metrics."""
         return self._ask("GET", "/metrics", None, self.secret)[2].decode()
@@ -139,6 +143,28 @@ def test_an_event_becomes_a_profile(platform: Platform) -> None:
     assert {one["event"].get("messageId") for one in events} >= {"m-1"}
     assert platform.until("/v1/audiences/buyers")["size"] == 1
     assert platform.until("/v1/audiences/buyers/members")["members"][0]["id"] == found["id"]
+
+
+def test_identity_is_explained(platform: Platform) -> None:
+    """A person is drawn, told and explained by the running role, by the events that it took itself."""
+    platform.fold()
+    platform.send({"event": "Viewed", "anonymousId": "a-1"})
+    platform.send({"event": "Viewed", "userId": "bob", "anonymousId": "b-1"})
+    _, headers, _ = platform.send({"event": "Bought", "userId": "ann", "anonymousId": "a-1", "messageId": "m-1"})
+    platform.until(f"/v1/profiles/user_id:ann?after={headers['onefold-receipt']}")
+    found = platform.until("/v1/identity/why?a=user_id:ann&b=anonymous_id:a-1")
+    assert [link["event"]["message_id"] for link in found["path"]] == ["m-1"]
+    assert platform.until("/v1/identity/why?a=user_id:ann&b=user_id:bob")["hindrances"] == []
+    status, said = platform.ask("POST", "/v1/identity/links", {"a": "user_id:ann", "b": "user_id:bob", "by": "eve"})
+    assert status == 201
+    platform.until(f"/v1/profiles/user_id:ann?after={said['receipt']}")
+    assert platform.until("/v1/identity/why?a=user_id:bob&b=anonymous_id:a-1")["path"][0]["by"] == "eve (key admin)"
+    kinds = [turn["kind"] for turn in platform.until("/v1/profiles/user_id:ann/identity")["turns"]]
+    assert kinds == ["created", "created", "linked", "linked", "merged"]
+    status, named, picture = platform.fetch("/v1/profiles/user_id:ann/graph.svg")
+    assert (status, named["content-type"].partition(";")[0]) == (200, "image/svg+xml")
+    assert picture.startswith(b"<svg ")
+    assert "onefold_merges_total 1.0" in platform.metrics()
 
 
 def test_what_was_sent_is_read(platform: Platform) -> None:

@@ -17,11 +17,11 @@ from onefold.model.effect import LinkRefused
 from onefold.model.entry import Linked, Received
 from onefold.model.identity import POLICIES, Policy
 from onefold.model.profile import Profile
-from onefold.model.sighting import Bond
+from onefold.model.sighting import Bond, Place
 from onefold.runtime.sightings import Seen, Sightings
 from onefold.testing.memory_history import MemoryHistory
 from onefold.testing.world import World
-from tests.property.test_policies import crowd, lived
+from tests.property.test_policies import crowd, defined, lived
 
 MERGING = ("merge-any", "segment")
 PAIRS = 40
@@ -35,25 +35,27 @@ class Looked:
         self.world = world
         self.rules = world.state.rules(world.state.cursor(0).rules)
         self.sightings = Sightings(MemoryHistory(), world.reader, world.state, lambda _: self.rules)
-        ids = world.state.profile_ids(0, 0, 1 << 20)
+        ids = [each for p in range(world.partitions) for each in world.state.profile_ids(p, 0, 1 << 20)]
         self.people = [world.profile_of(number) for number in ids]
         self.seen: dict[int, Seen] = {each.id: self.sightings.of(each) for each in self.people}
         self.log = dict(self._log())
 
-    def _log(self) -> Iterator[tuple[int, frozenset[str]]]:
-        """Position → identifiers of the event there, or those of which somebody has said something."""
-        finder = finder_of(self.rules)
-        first, end = self.world.reader.ends(0)
-        for record in self.world.reader.read(0, first, 1 << 30):
-            found = entry.decode(record.data)
-            if isinstance(found, Linked):
-                yield position.position(record.offset, 0), frozenset((found.a, found.b))
-            elif isinstance(found, Received):
-                received = _excerpts(record.data)
-                assert isinstance(received, Received)
-                for index, event in enumerate(received.events):
-                    yield position.position(record.offset, index), frozenset(finder.find(event).identifiers)
-        assert first < end
+    def _log(self) -> Iterator[tuple[Place, frozenset[str]]]:
+        """Place → identifiers of the event there, or those of which somebody has said something."""
+        for partition in range(self.world.partitions):
+            for record in self.world.reader.read(partition, 0, 1 << 30):
+                for index, names in enumerate(self._names(record.data)):
+                    yield (partition, position.position(record.offset, index)), names
+
+    def _names(self, data: bytes) -> Iterator[frozenset[str]]:
+        finder, found = finder_of(self.rules), entry.decode(data)
+        if isinstance(found, Linked):
+            yield frozenset((found.a, found.b))
+        elif isinstance(found, Received):
+            received = _excerpts(data)
+            assert isinstance(received, Received)
+            for event in received.events:
+                yield frozenset(finder.find(event).identifiers)
 
     def bonds(self, person: Profile) -> list[Bond]:
         """What ties a person together."""
@@ -66,13 +68,24 @@ class Looked:
 
 
 def told(policy: Policy, seed: int) -> Looked:
-    """Lives in which somebody has also said who is one person, and who never is."""
-    world = lived(policy, crowd(seed))
+    """Lives in one partition or two, in which somebody has also said who is one person, and who never is."""
     chance = random.Random(seed)
+    world = lived(policy, crowd(seed)) if seed % 2 else parted(policy, seed)
     world.link(f"user_id:u{chance.randrange(4)}", f"anonymous_id:a{chance.randrange(5)}", never=chance.random() < 0.5)
     world.link("user_id:u0", "user_id:u1")
     world.fold()
     return Looked(world)
+
+
+def parted(policy: Policy, seed: int) -> World:
+    """A life whose events lie in two partitions, folded as they come."""
+    chance = random.Random(seed)
+    world = World(defined(policy), partitions=2)
+    for now_ms, event in crowd(seed):
+        world.now_ms = max(world.now_ms, now_ms)
+        world.send(event, partition=chance.randrange(2))
+        world.fold()
+    return world
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -99,7 +112,7 @@ def test_a_path_joins_both_ends_by_links_that_are_in_the_log(policy: Policy, see
                 here = link.b if here == link.a else link.a
                 if link.position != NOWHERE:
                     ends = {link.a, link.b} if link.rule != NEWEST_LINK else {link.a}
-                    assert ends <= looked.log[link.position]
+                    assert ends <= looked.log[link.place]
             assert here == b
             assert len({each for link in path for each in (link.a, link.b)}) == len(path) + 1, "nothing comes twice"
     assert asked
@@ -128,7 +141,7 @@ def test_two_people_share_what_the_log_says_and_are_apart_by_what_was_told(polic
             place
             for place, names in looked.log.items()
             if names & a.identifiers.keys() and names & b.identifiers.keys()
-            if any(place == seen.position for one in (a, b) for seen in looked.seen[one.id].sightings)
+            if any(place == seen.place for one in (a, b) for seen in looked.seen[one.id].sightings)
         ]
         meetings = [each for each in found if each.kind in ("refused", "hot", "moved") and each.events]
         assert sum(each.events for each in meetings) == len(events)

@@ -13,13 +13,14 @@ from msgspec import structs
 from onefold.core.batch import Incoming
 from onefold.core.identifiers import Who
 from onefold.core.linking import HOT_IDENTIFIER
+from onefold.core.parting import UNMERGED
 from onefold.core.resolve import resolve
 from onefold.core.rules import LOGIN, NEVER_LINK, NEWEST_LINK, UNIQUE_NAMESPACE
 from onefold.core.run import Run
 from onefold.language.reading.check import checked
 from onefold.language.stream.compile import compile_definitions
 from onefold.language.stream.program import Program
-from onefold.limits import NEVER_MS
+from onefold.limits import MEETINGS_MAX, NEVER_MS
 from onefold.model.changes import View
 from onefold.model.definitions import Definitions
 from onefold.model.effect import AnyEffect, LinkRefused, Merged, Moved
@@ -32,7 +33,7 @@ from onefold.model.sighting import Hindrance, Place, Sighting
 Told = Callable[[Place], Iterable[AnyEffect]]
 """The effects that an entry of the log had, as far as they are kept."""
 
-_ORDER = ("never", "refused", "hot", "moved", "alias", "third", "blocked")
+_ORDER = ("never", "undone", "refused", "hot", "moved", "alias", "third", "blocked")
 _HANDED_ON = (NEWEST_LINK, LOGIN)
 """Rules of links by which an identifier may have come from somebody else."""
 
@@ -52,7 +53,15 @@ class Asked(NamedTuple):
 
 def hindrances(asked: Asked) -> list[Hindrance]:
     """All that keeps two people apart though it might have joined them; none: they share nothing."""
-    found = [*_never(asked), *_met(asked), *_seen(asked), *_alias(asked), *_third(asked), *_blocked(asked)]
+    found = [
+        *_never(asked),
+        *_undone(asked),
+        *_met(asked),
+        *_seen(asked),
+        *_alias(asked),
+        *_third(asked),
+        *_blocked(asked),
+    ]
     return sorted(found, key=_weight)
 
 
@@ -85,18 +94,32 @@ def _never_of(profile: Profile) -> list[str]:
     return profile.notes.never if profile.notes else []
 
 
+def _undone(asked: Asked) -> Iterator[Hindrance]:
+    """Links between the two that somebody has undone, by whoever has undone something of both last."""
+    if asked.a.notes is None or asked.b.notes is None:
+        return
+    common = sorted({*asked.a.notes.undone} & {*asked.b.notes.undone})
+    at_ms, by = (common[-1].at_ms, common[-1].by) if common else (0, "")
+    pairs = {(one, other) for one, others in asked.a.notes.apart.items() for other in others}
+    pairs |= {(one, other) for other, others in asked.b.notes.apart.items() for one in others}
+    for one, other in sorted(pairs):
+        if one in asked.a.identifiers and other in asked.b.identifiers:
+            yield Hindrance("undone", UNMERGED, one, other, told=True, by=by, at_ms=at_ms)
+
+
 # --- events that both have a part in -----------------------------------------------------------------------------
 
 
 def _met(asked: Asked) -> Iterator[Hindrance]:
-    """Events that have identifiers of both, by the first identifier that each has in them."""
+    """Events that have identifiers of both, by the first identifier that each has in them, MEETINGS_MAX of these."""
     meetings: dict[tuple[str, str], list[Sighting]] = {}
     for seen in sorted(asked.sightings, key=lambda each: (each.received_ms, each.place)):
         ones = [each for each in seen.identifiers if each in asked.a.identifiers]
         others = [each for each in seen.identifiers if each in asked.b.identifiers]
         if ones and others:
             meetings.setdefault((ones[0], others[0]), []).append(seen)
-    for (one, other), events in meetings.items():
+    oftenest = sorted(meetings.items(), key=lambda each: -len(each[1]))
+    for (one, other), events in oftenest[:MEETINGS_MAX]:
         yield _meeting(asked, one, other, events)
 
 

@@ -57,11 +57,16 @@ class Bond(Struct, frozen=True):
         return self.partition, self.position
 
 
-Kind = Literal["never", "refused", "hot", "moved", "alias", "third", "blocked"]
-"""`never`: somebody has said so. `refused`: an event had identifiers of both, and a rule kept them apart. `hot`: the
-same, and one of them joins nobody any more. `moved`: what they shared has changed hands. `alias`: an alias named a user
-id as the previous id, which is that of an anonymous visitor. `third`: both have been seen with what is somebody else's,
-or nobody's. `blocked`: both have a value that identifies nobody."""
+Kind = Literal["never", "undone", "refused", "hot", "moved", "alias", "third", "blocked"]
+"""Why two are two:
+
+- `never`: somebody has said so. `undone`: somebody has undone the link.
+- `refused`: an event had identifiers of both, and a rule kept them apart. `hot`: the same, and one of them joins nobody
+  any more. `moved`: what they shared has changed hands.
+- `alias`: an alias named a user id as the previous id, which is that of an anonymous visitor.
+- `third`: both have been seen with what is somebody else's, or nobody's. `blocked`: both have a value that identifies
+  nobody.
+"""
 
 
 class Hindrance(Struct, frozen=True):

@@ -27,7 +27,7 @@ def say(state: State, writer: LogWriter, rules: Rules, clock: Clock, said: Linke
         if each not in owners:
             raise NotFoundError(f"nobody has {each}")
     if owners[a] == owners[b]:
-        wanted = "to take them apart is not possible yet" if said.never else "there is nothing to do"
+        wanted = "`onefold identity unmerge` takes them apart" if said.never else "there is nothing to do"
         raise InvalidRequest(f"{a} and {b} are one person already, {position.show(owners[a])}: {wanted}")
     home = position.home(min(owners.values())) % writer.partitions
     record = entries.encode(Linked(clock.now_ms(), a, b, said.by[:BY_MAX_CHARS], said.never))

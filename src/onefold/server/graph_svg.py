@@ -287,11 +287,8 @@ def _words(child: Placed) -> tuple[str, str, str]:
     """What stands above a link and below it, and the ink of the former."""
     if child.refused is not None:
         one = child.refused
-        above = (
-            f"never: said by {shortened(one.by, 20) or 'somebody'}"
-            if one.kind == "never"
-            else _rule(one.rule) or one.kind
-        )
+        said = {"never": "never: said by", "undone": "undone by"}.get(one.kind)
+        above = f"{said} {shortened(one.by, 20) or 'somebody'}" if said else _rule(one.rule) or one.kind
         return above, _counted(one.events, one.at or one.latest), "tr"
     link = child.link
     if link is None:

@@ -1,6 +1,8 @@
 """Identity: the rules in force, values that join too many, and what people say of two identifiers."""
 
-from litestar import Router
+from typing import Any
+
+from litestar import Request, Router
 from litestar.params import JSONBody
 from msgspec import Struct
 
@@ -14,6 +16,7 @@ from onefold.ports import State
 from onefold.runtime.difference import said_of
 from onefold.runtime.saying import say
 from onefold.server import instants
+from onefold.server.applying import author
 from onefold.server.engines import Given
 from onefold.server.instants import Instant
 from onefold.server.route import DEFAULT_LIMIT, After, Limit, page_after, page_next, read, write
@@ -61,6 +64,7 @@ class Said(Struct, forbid_unknown_fields=True):
     a: str
     b: str
     by: str = ""
+    """On whose behalf; the key's name is kept in any case."""
     never: bool = False
 
 
@@ -85,11 +89,11 @@ def get_hot(engines: Given, limit: Limit = DEFAULT_LIMIT, after: After = "") -> 
 
 
 @write("/links", "identity:write", "Say of two identifiers", refusals=[404, 503], sync_to_thread=True)
-def post_link(engines: Given, data: JSONBody[Said]) -> SaidAnswer:
+def post_link(engines: Given, request: Request[Any, Any, Any], data: JSONBody[Said]) -> SaidAnswer:
     """Write into the log that both are one person's, or never are."""
     if engines.writer is None:
         raise StorageError("this process does not write the log")
-    linked = Linked(0, data.a, data.b, data.by, data.never)
+    linked = Linked(0, data.a, data.b, author(engines, request, data.by), data.never)
     home, offset = say(engines.state, engines.writer, engines.rules(), engines.clock, linked)
     return SaidAnswer(receipt.issue([home], {home: offset}).decode())
 

@@ -189,7 +189,7 @@ class _Turns:
 
     def _kept_apart(self) -> Iterator[_Turn]:
         for found, owner in self._refused:
-            if found.kind == "never":
+            if found.kind in ("never", "undone"):  # They are told as what was said, and by whom.
                 continue
             place = found.sighting.place if found.sighting else (0, NOWHERE)
             kind = "moved" if found.kind == "moved" else "refused"

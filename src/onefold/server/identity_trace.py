@@ -1,8 +1,9 @@
 """What the routes about identity look at: a profile, what its events show, and what ties its identifiers together."""
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from onefold.core.apart import Asked, hindrances
 from onefold.core.evidence import NOWHERE, bonds
@@ -90,7 +91,8 @@ def refusals(engines: Engines, sightings: Sightings, traced: Traced, most: int) 
     """
     mine = traced.profile.identifiers
     notes = traced.profile.notes or Notes()
-    latest = dict.fromkeys(notes.never, 0) | dict(notes.seen)
+    latest = dict.fromkeys((*notes.never, *(each for others in notes.apart.values() for each in others)), 0)
+    latest |= notes.seen
     for seen in traced.sightings:
         latest |= {each: max(latest.get(each, 0), seen.received_ms) for each in seen.identifiers if each not in mine}
     others = sorted(latest, key=lambda each: (-latest[each], each))
@@ -108,8 +110,23 @@ def refusals(engines: Engines, sightings: Sightings, traced: Traced, most: int) 
         else:
             continue
         asked = Asked(traced.profile, other, traced.sightings, engines.rules(), engines.clock.now_ms(), sightings.told)
-        found += [Refusal(one, other.id) for one in hindrances(asked) if one.kind not in ("third", "blocked")]
+        found += [Refusal(one, other.id) for one in _each_once(hindrances(asked))]
     return found, len(people) - len(shown) + beyond
+
+
+def _each_once(found: Iterable[Hindrance]) -> Iterable[Hindrance]:
+    """What keeps two identifiers apart, by the first that is told of them, with the events of all."""
+    pairs: dict[tuple[str, str], Hindrance] = {}
+    for one in found:
+        if one.kind in ("third", "blocked"):
+            continue
+        pair = one.a, one.b or one.shared
+        first = pairs.get(pair)
+        if first is None:
+            pairs[pair] = one
+        elif not first.events:
+            pairs[pair] = structs.replace(first, events=one.events, latest_ms=one.latest_ms, sighting=one.sighting)
+    return pairs.values()
 
 
 _REFUSED_LOOKED_AT = 1_000

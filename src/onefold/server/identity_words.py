@@ -45,6 +45,7 @@ def of_hindrance(found: Hindrance) -> str:
 
 _OTHERS: dict[str, Callable[[Hindrance], str]] = {
     "never": lambda found: f"{found.by or 'somebody'} has said that {_both(found)} are never one person",
+    "undone": lambda found: f"{found.by or 'somebody'} has undone the link between {_both(found)}",
     "hot": lambda found: f"{_both(found)} came together, but {found.shared} is hot: {of_rule(found.rule)}",
     "moved": lambda found: f"{found.shared} was shared and has changed hands: {of_rule(found.rule)}",
     "alias": lambda found: (

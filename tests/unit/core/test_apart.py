@@ -3,6 +3,8 @@
 import os
 import time
 
+import pytest
+
 from onefold.core.apart import Asked, hindrances
 from onefold.core.evidence import bonds, chain
 from onefold.limits import PROFILE_IDENTIFIERS_MAX, SECOND_MS
@@ -13,6 +15,7 @@ from onefold.model.sighting import Hindrance
 from onefold.runtime.sightings import Sightings
 from onefold.testing.memory_history import MemoryHistory
 from onefold.testing.world import World, define, identify, track
+from tests.property.test_unmerge import Undone, undo
 from tests.unit.core.identities import tell, world_of
 
 
@@ -91,6 +94,20 @@ def test_what_people_say_is_kept_with_who_said_it_through_merges() -> None:
     assert all(link.absorbed for link in path)
 
 
+def test_a_link_that_was_undone_is_told_with_who_undid_it() -> None:
+    """The event that had made it is still there, and joins them no more; nor do they seem to share anything else."""
+    definitions = Definitions(version=1)
+    world = World(definitions)
+    world.send(track("A", user="a"), track("A", anonymous="t"), track("A", user="a", anonymous="t", message="m"))
+    world.fold()
+    assert world.profile("user_id:a").id == world.profile("anonymous_id:t").id
+    undo(world, definitions, MemoryHistory(), Undone("a", "t", loose=False))
+    undone, refused = apart(world, "user_id:a", "anonymous_id:t")
+    assert (undone.kind, undone.a, undone.b, undone.by) == ("undone", "user_id:a", "anonymous_id:t", "ann")
+    assert undone.at_ms == world.now_ms
+    assert (refused.rule, refused.told, refused.sighting and refused.sighting.message) == ("unmerged", False, "m")
+
+
 def test_a_profile_at_the_cap_is_judged_and_says_so() -> None:
     """Without any rules, too: what is beyond a thousand identifiers is refused, told, counted, and noted."""
     world = World(define({"n": 'count("A")'}))
@@ -112,6 +129,7 @@ OTHERS = int(os.environ.get("ONEFOLD_OTHERS", "12000"))
 """Identifiers on one value: a million with ONEFOLD_OTHERS=1000000, which takes minutes."""
 
 
+@pytest.mark.timeout(120 + OTHERS // 1_000)
 def test_very_many_identifiers_on_one_value() -> None:
     """With rules or without, all of them are admitted, nothing is lost, and the last cost about what the first did."""
     for identity in (Identity(), Identity(types=(IdentifierType("user_id"), IdentifierType("email")), hot=250)):
