@@ -221,8 +221,8 @@ def test_where_an_identifier_leads_does_not_depend_on_batches(at_once: int) -> N
     """Whose it was in the same batch is no reason to look no further: it leads on to where it led as a former one."""
     types = (IdentifierType("user_id", unique=True), IdentifierType("anonymous_id", unique=True))
     world = world_of("adobe-graph-linking", types)
-    for ids in (("", "1"), ("A", "1"), ("B", "1"), ("B", "2"), ("", "1")):
-        world.send(track("E", **{key: value for key, value in zip(("user", "anonymous"), ids, strict=True) if value}))
+    for user, anonymous in (("", "1"), ("A", "1"), ("B", "1"), ("B", "2"), ("", "1")):
+        world.send(track("E", user=user, anonymous=anonymous) if user else track("E", anonymous=anonymous))
         world.now_ms += 1
     world.fold(at_once)
     assert world.profile("anonymous_id:1").id == world.profile("user_id:B").id
