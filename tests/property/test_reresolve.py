@@ -114,7 +114,7 @@ def both(seed: int, cut: int, events: Events) -> tuple[Platform, Platform, Ident
     return old, fresh, after
 
 
-@pytest.mark.parametrize("seed", range(100))
+@pytest.mark.parametrize("seed", range(40))
 def test_the_past_is_as_if_the_rules_had_held_from_the_start(seed: int) -> None:
     """Of random lives under random rules before and after: all people, what leads to them, and what they are in."""
     events = told(seed)
@@ -127,7 +127,7 @@ def test_the_past_is_as_if_the_rules_had_held_from_the_start(seed: int) -> None:
     assert old.items() == fresh.items()
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(24))
 def test_life_goes_on_as_if_the_rules_had_held_from_the_start(seed: int) -> None:
     """What comes after it goes to the people who there are then, and another run finds nobody who differs."""
     events = told(seed)
@@ -149,7 +149,7 @@ def test_life_goes_on_as_if_the_rules_had_held_from_the_start(seed: int) -> None
     assert (again.outcome.entries, again.outcome.left) == (0, {})
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(24))
 def test_events_that_come_meanwhile_are_neither_lost_nor_counted_twice(seed: int) -> None:
     """Before each entry is folded events come, also of those who are recast; somebody crashes and begins again."""
     chance = random.Random(seed)
@@ -180,9 +180,13 @@ def test_events_that_come_meanwhile_are_neither_lost_nor_counted_twice(seed: int
         except InterruptedError:
             old.follow()
             continue
-        old.follow()
         if not left and not made.outcome.done:
             break
+        while left and not made.outcome.done:
+            old.world.now_ms += 1
+            old.world.send(left.pop()[1])
+            old.world.fold()
+        old.follow()
     assert (left, made.outcome.left) == ([], {})
     for _, event in sent:
         fresh.world.now_ms += 1
@@ -194,7 +198,7 @@ def test_events_that_come_meanwhile_are_neither_lost_nor_counted_twice(seed: int
 
 def who(platform: Platform) -> list[Any]:
     """Everybody's identifiers, links, notes, number of events and declared traits; not where in the log they come from."""
-    return sorted(
+    people = [
         (
             sorted(one.identifiers),
             sorted((link.a, link.b, link.rule) for link in one.links),
@@ -204,10 +208,11 @@ def who(platform: Platform) -> list[Any]:
             sorted(one.audiences),
         )
         for one in map(profiles.decode, platform.stored().values())
-    )
+    ]
+    return sorted(people, key=repr)
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(24))
 def test_values_that_identify_nobody_any_more_join_nobody(seed: int) -> None:
     """Events of which nothing identifies anybody are nobody's; all others are as if the values had always been blocked."""
     events = told(seed)
