@@ -148,6 +148,8 @@ PARTED_MAX = 1_000
 """Pairs of identifiers that one unmerge takes apart."""
 
 # --- people of the past under other rules --------------------------------------------------------------------------------
+RERESOLVE_ROUNDS_MAX = 10
+"""Times that a re-resolve goes through the past, while others change people; mostly two are enough."""
 RERESOLVE_MAX_GROUPS = 200
 """Groups of people that one entry brings, none of whom may have changed meanwhile."""
 RERESOLVE_MAX_BYTES = MIB

@@ -197,7 +197,7 @@ def test_events_that_come_meanwhile_are_neither_lost_nor_counted_twice(seed: int
 
 
 def who(platform: Platform) -> list[Any]:
-    """Everybody's identifiers, links, notes, number of events and declared traits; not where in the log they come from."""
+    """Everybody, but for where in the log they come from."""
     people = [
         (
             sorted(one.identifiers),
@@ -214,7 +214,7 @@ def who(platform: Platform) -> list[Any]:
 
 @pytest.mark.parametrize("seed", range(24))
 def test_values_that_identify_nobody_any_more_join_nobody(seed: int) -> None:
-    """Events of which nothing identifies anybody are nobody's; all others are as if the values had always been blocked."""
+    """What has nothing else is nobody's; all other events are as if the values had always been blocked."""
     events = told(seed)
     after = random_identity(seed, blocking=True)
     before = random_identity(seed + 1_000, blocking=False)
