@@ -147,6 +147,28 @@ RECAST_MAX_BYTES = 4 * MIB
 PARTED_MAX = 1_000
 """Pairs of identifiers that one unmerge takes apart."""
 
+# --- people of the past under other rules --------------------------------------------------------------------------------
+RERESOLVE_ROUNDS_MAX = 10
+"""Times that a re-resolve goes through the past, while others change people; mostly two are enough."""
+RERESOLVE_MAX_GROUPS = 200
+"""Groups of people that one entry brings, none of whom may have changed meanwhile."""
+RERESOLVE_MAX_BYTES = MIB
+"""What comes by such an entry, but for the last group."""
+RERESOLVE_MAX_EVENTS = 50_000
+"""Events that are folded for it, but for the last group."""
+REFUSALS_KEPT_MAX = 10_000
+"""Refused links that trying other rules remembers one by one; the others are counted."""
+WHAT_IF_SAMPLES_MAX = 100
+"""People whom it shows of each kind of change."""
+WHAT_IF_API_S = 600.0
+"""For so long it may take over the API; the command has no bound but Ctrl-C."""
+WHAT_IF_IDENTIFIERS_SHOWN = 10
+"""Identifiers that it shows of each of them."""
+SUSPECT_DEVICES = 50
+"""Devices and browsers of one profile beyond which it is probably several people."""
+SUSPECT_CONTACTS = 10
+"""E-mails and phones of one profile beyond which it is probably several people."""
+
 # --- explanations ------------------------------------------------------------------------------------------
 TURNS_MAX = 4_096
 """Instants at which something may change by itself that one explanation looks at, to say when it does."""

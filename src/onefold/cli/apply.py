@@ -9,11 +9,12 @@ from typing import Annotated, NamedTuple
 import typer
 from rich.markup import escape
 
-from onefold.cli import opening
+from onefold.cli import identity_reresolve, opening
 from onefold.cli.backfill import wait
 from onefold.cli.check import Workspace, summary
 from onefold.cli.options import AsJson, Data, Yes, settings
 from onefold.cli.printing import agree, out, print_json
+from onefold.errors import SettingsError
 from onefold.model.definitions import Definitions
 from onefold.ports import Catalog
 from onefold.runtime.backfill_plan import has_past, planned
@@ -33,6 +34,10 @@ Quiet = Annotated[
     bool, typer.Option("--quiet", metavar="", help="No effect tells who is moved by the new definitions alone.")
 ]
 Detach = Annotated[bool, typer.Option("--detach", metavar="", help="Do not wait for what is computed over history.")]
+
+Reresolve = Annotated[
+    bool, typer.Option("--reresolve", metavar="", help="Its rules of identity hold for the past, too.")
+]
 
 
 class How(NamedTuple):
@@ -61,6 +66,7 @@ def apply(
     backfill: Backfill = True,
     quiet: Quiet = False,
     detach: Detach = False,
+    reresolve: Reresolve = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what a workspace directory changes, and make it the next version of the definitions.
@@ -80,13 +86,23 @@ def apply(
         onefold apply . --quiet --detach
 
         onefold apply . --shadow
+
+        onefold apply . --reresolve
     """
     wanted = load_workspace(workspace)
 
     def make(catalog: Catalog) -> Definitions:
         return in_shadow(catalog.definitions(), wanted) if shadow else wanted
 
+    if reresolve and (shadow or detach):
+        raise SettingsError("--reresolve waits until the rules are in force: not with --shadow or --detach")
     put_into_force(data, make, How(yes, as_json, backfill, quiet, detach))
+    if reresolve:
+        found = identity_reresolve.run(data)
+        if as_json:
+            print_json(found)
+        else:
+            identity_reresolve.show(found)
 
 
 def put_into_force(data: Path | None, make: Callable[[Catalog], Definitions], how: How) -> None:

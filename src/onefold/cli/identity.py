@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from onefold.cli import identity_explained, identity_review, identity_unmerge, opening
+from onefold.cli import identity_explained, identity_reresolve, identity_review, identity_unmerge, identity_whatif, opening
 from onefold.cli.options import AsJson, Data, settings
 from onefold.cli.printing import out, plain, print_json, table
 from onefold.clock import SystemClock
@@ -27,6 +27,8 @@ def register(app: typer.Typer) -> None:
     identity_explained.add_to(_app)
     identity_review.add_to(_app)
     identity_unmerge.add_to(_app)
+    identity_whatif.add_to(_app)
+    identity_reresolve.add_to(_app)
     app.add_typer(_app, name="identity")
 
 

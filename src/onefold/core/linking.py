@@ -86,9 +86,11 @@ def create(run: Run, incoming: Incoming) -> Profile:
 def home_of(run: Run, incoming: Incoming) -> Profile | None:
     """The profile that has every identifier of the event; None: there is none."""
     who = incoming.who
-    profile = run.profiles.get(who.owner or run.owners.get(who.identifiers[0], 0))
-    if profile is None or not who.settle(profile):
-        return None
+    profile = run.profiles.get(who.owner)
+    if profile is None or not who.settle(profile):  # Nobody has looked, or what was seen then has moved since.
+        profile = run.profiles.get(run.owners.get(who.identifiers[0], 0))
+        if profile is None or not who.settle(profile):
+            return None
     for each in who.identifiers:  # Found by a hint, they have not been looked up.
         run.owners[each] = profile.id
     return profile

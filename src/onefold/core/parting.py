@@ -14,7 +14,7 @@ from onefold.core.batch import Incoming
 from onefold.core.identifiers import Who
 from onefold.core.run import Parted, Run
 from onefold.limits import WORDS_MAX
-from onefold.model.profile import Notes, Profile
+from onefold.model.profile import Known, Notes, Profile
 
 UNMERGED = "unmerged"
 """The rule by which an event's identifier is left out."""
@@ -62,7 +62,7 @@ def _are_apart(run: Run, notes: Mapping[str, Notes], one: str, other: str) -> bo
     return any(a in notes and b in notes[a].apart.get(a, ()) for a, b in ((one, other), (other, one)))
 
 
-def parted_in(people: Iterable[Profile]) -> Parted:
+def parted_in(people: Iterable[Profile | Known]) -> Parted:
     """What these people's notes say was undone."""
     pairs: set[tuple[str, str]] = set()
     loose: set[str] = set()

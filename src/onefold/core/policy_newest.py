@@ -164,6 +164,7 @@ def _lay_down_again(run: Run, incoming: Incoming, rulebook: Rulebook, people: li
     ties = [tie for person in people for tie in _ties_of(person)]
     ties += [Tie(incoming.at_ms, found[0], each, new=True) for each in found[1:]]
     identifiers = dict.fromkeys([*found, *(each for person in people for each in active(person))])
+    ties = [tie for tie in ties if tie.a in identifiers and tie.b in identifiers]  # Others' ends have gone elsewhere.
     of, kept = settled(_newest(ties), identifiers, rulebook)
     owners = _owners_of(people, of, rulebook)
     mine = owners.get(of[found[0]])
@@ -171,7 +172,11 @@ def _lay_down_again(run: Run, incoming: Incoming, rulebook: Rulebook, people: li
         mine = owners[of[found[0]]] = linking.create(run, incoming)
     why = Evidence(found[0], incoming.position, NEWEST_LINK)
     for identifier in identifiers:
-        _settle(run, identifier, owners.get(of[identifier]), why)
+        owner = owners.get(of[identifier])
+        if owner is None and identifier not in run.owners:
+            linking.keep_out(run, mine, identifier, why, NEWEST_LINK)  # The event has two values of a unique type.
+        else:
+            _settle(run, identifier, owner, why)
     for person in (*people, mine):
         person.noted().ties = {}
     for tie in kept:
@@ -212,7 +217,7 @@ def _settle(run: Run, identifier: str, owner: Profile | None, why: Evidence) -> 
     """Let the identifier lead to its person; one that is nobody's any more stays where it is, as a former one."""
     holder = run.owners.get(identifier)
     if owner is None:
-        assert holder is not None, "what nobody has is new, and tied to the event's first identifier"
+        assert holder is not None, "what nobody has, and nothing ties to anybody, was kept out"
         run.profiles[holder].noted().former.setdefault(identifier, run.now_ms)
     elif holder is None:
         linking.give(run, owner, identifier, why._replace(rule=linking.SHARED_EVENT))

@@ -11,13 +11,13 @@ An account has the values that it has now, all along: what an account was is not
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from onefold.core import explicit, parting
 from onefold.core.account_links import accounts_in, move
 from onefold.core.batch import Incoming
 from onefold.core.fold import fold
-from onefold.core.identifiers import Finder
+from onefold.core.identifiers import Finder, finder_of
 from onefold.core.merge import add_state
 from onefold.core.renew import renew
 from onefold.core.resolve import resolve
@@ -50,6 +50,27 @@ class Segment(NamedTuple):
     """Slots that count from an instant on, and not from ever."""
 
 
+class Told(Protocol):
+    """Whose events are, where that was found elsewhere (`core.foretold`): nothing is resolved then."""
+
+    @property
+    def words(self) -> list[Word]:
+        """Where somebody's word has made people one."""
+        ...
+
+    def join(self, run: Run, said: Word) -> None:
+        """Let one of these happen."""
+        ...
+
+    def resolve(self, run: Run, incoming: Incoming) -> Profile:
+        """The profile that an event is of."""
+        ...
+
+    def finish(self, run: Run) -> None:
+        """Everything is folded."""
+        ...
+
+
 class Material(NamedTuple):
     """What is folded, and what is to be otherwise."""
 
@@ -69,6 +90,7 @@ class Material(NamedTuple):
     """What was undone; what the people's notes say of it comes to it."""
     never: Mapping[str, Collection[str]] = {}
     """Identifier → others that somebody has said are never its person's."""
+    told: Told | None = None
 
 
 class Refolded(NamedTuple):
@@ -113,13 +135,18 @@ class _Refold:
         self._run = self._begin(material.segments[0])
 
     def fold(self) -> Refolded:
-        words = sorted(_words(self._material.people, self._parted), reverse=True)
+        told = self._material.told
+        said = _words(self._material.people, self._parted) if told is None else told.words
+        words = sorted(said, reverse=True)
         for segment, pasts in _by_segment(self._material):
             if segment is not self._material.segments[0]:
                 self._switch(segment)
             self._fold_part(segment, pasts, words)
         while words:
             self._hear(words.pop())
+        if told is not None:
+            told.finish(self._run)
+            self._settle()
         self._pass_time(self._material.until_ms)
         here = self._view.profiles
         people = {one: profile for one, profile in here.items() if one not in self._aside}
@@ -143,7 +170,7 @@ class _Refold:
 
     def _fold_part(self, segment: Segment, pasts: Sequence[Past], words: list[Word]) -> None:
         """The events of one segment, in their order, and what people said in between."""
-        finder = Finder(segment.rules)
+        finder = finder_of(segment.rules)
         of_place = {(past.position, past.tie): past.partition for past in pasts}
         for incoming in read(segment.program, pasts):
             partition = of_place[incoming.position, incoming.fingerprint]
@@ -159,7 +186,8 @@ class _Refold:
         who = finder.find(incoming.event)
         who.owner = 0  # It may be remembered from the event before, and others have joined them since.
         incoming.who = who
-        person = resolve(run, incoming)
+        told = self._material.told
+        person = resolve(run, incoming) if told is None else told.resolve(run, incoming)
         fold(run, person, incoming, self._account(person, incoming, finder))
         for name in incoming.who.identifiers if self._material.never else ():
             self._say_never(name)
@@ -190,7 +218,10 @@ class _Refold:
         self._pass_time(said.at_ms)
         run.partition = said.partition
         run.at(said.position, said.at_ms)
-        (explicit.forbid if said.never else explicit.join)(run, said.a, said.b, said.by)
+        if self._material.told is None:
+            (explicit.forbid if said.never else explicit.join)(run, said.a, said.b, said.by)
+        else:
+            self._material.told.join(run, said)
         self._settle()
 
     def _say_never(self, name: str) -> None:
@@ -283,10 +314,12 @@ def recasting(going: Mapping[int, bytes], found: Refolded, pasts: Iterable[Past]
         ids.update(merge.absorbed for merge in profiles.decode(data).merges)
     absorbed = {one: _heir(one, found) for one in sorted(ids - found.people.keys())}
     events: dict[int, dict[int, list[int]]] = {}
+    names = {one: {one, *(merge.absorbed for merge in profile.merges)} for one, profile in found.people.items()}
     for past in sorted(pasts, key=lambda each: (each.partition, each.position)):
         place = past.partition << 56 | past.position
         owner = found.events[place]
-        if absorbed.get(past.profile, past.profile) != owner:
+        # Whoever looks for somebody's events asks for these ids alone.
+        if past.profile not in names.get(owner, ()) or absorbed.get(past.profile, past.profile) != owner:
             events.setdefault(owner, {}).setdefault(past.profile, []).append(place)
     return Recasting(
         {one: recast.stamp(data) for one, data in sorted(going.items())},

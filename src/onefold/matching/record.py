@@ -2,9 +2,10 @@
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from onefold.model.profile import Profile
 
@@ -39,12 +40,22 @@ class Record(Struct, frozen=True, gc=False):
 
 
 def of_profile(profile: Profile) -> Record:
-    """The record of a profile: the Segment spec's reserved traits, and e-mails and phones among its identifiers.
+    """The record of a profile: its traits (`of_traits`), and e-mails and phones among its identifiers."""
+    return structs.replace(
+        of_traits({name: declared.value for name, declared in profile.declared.items()}),
+        phones=_contacts(profile, "phone:"),
+        emails=_contacts(profile, "email:"),
+        accounts=tuple(sorted(one for one in profile.identifiers if one.startswith("user_id:"))),
+    )
+
+
+def of_traits(traits: Mapping[str, Any]) -> Record:
+    """The record of what was said of a person: the Segment spec's reserved traits.
 
     Also read are the usual other spellings (`first_name`, `birth_date`, `postal_code`, …), and addresses that are
     not nested.
     """
-    said = {_plain(name): declared.value for name, declared in profile.declared.items()}
+    said = {_plain(name): value for name, value in traits.items()}
     nested = said.get("address")
     address = {_plain(k): v for k, v in nested.items()} if isinstance(nested, dict) else said
     given, family = _names(said)
@@ -55,9 +66,6 @@ def of_profile(profile: Profile) -> Record:
         street=_first(address, _STREET, fold),
         place=_first(address, _PLACE, fold),
         postcode=_first(address, _POSTCODE, fold).replace(" ", ""),
-        phones=_contacts(profile, "phone:"),
-        emails=_contacts(profile, "email:"),
-        accounts=tuple(sorted(one for one in profile.identifiers if one.startswith("user_id:"))),
     )
 
 

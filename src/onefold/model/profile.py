@@ -128,6 +128,30 @@ class Profile(Struct, array_like=True):
         return self.notes
 
 
+class Known(Struct, array_like=True, gc=False):
+    """A profile's identifiers, and why they are one person's: of the same bytes nothing else is read."""
+
+    id: int
+    created_at_ms: int
+    first_seen_ms: int
+    last_seen_ms: int
+    now_ms: int
+    due_ms: int
+    version: int
+    events: int
+    identifiers: dict[str, int]
+    declared: msgspec.Raw
+    computed: msgspec.Raw
+    slots: msgspec.Raw
+    audiences: dict[str, int]
+    links: list[Link]
+    merges: list[Merge]
+    recent: msgspec.Raw
+    notes: Notes | None = None
+
+
+assert Known.__struct_fields__ == Profile.__struct_fields__
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Profile)
 _FIELDS = len(Profile.__struct_fields__)
@@ -144,3 +168,6 @@ def encode(profile: Profile) -> bytes:
 
 decode = _decoder.decode
 """The profile in these bytes."""
+
+decode_known = msgspec.msgpack.Decoder(Known).decode
+"""Of the profile in these bytes what `Known` has: a third of the cost, or less."""

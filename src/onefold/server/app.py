@@ -57,6 +57,7 @@ from onefold.server import (
     refusals,
     sources,
     unmerge,
+    what_if,
     why,
 )
 from onefold.server.arrivals import Arrivals
@@ -99,6 +100,7 @@ ROUTERS = (
     quarantine.router,
     sources.router,
     unmerge.router,
+    what_if.router,
     why.router,
 )
 

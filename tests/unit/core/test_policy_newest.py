@@ -9,9 +9,9 @@ import pytest
 from onefold.core.policy_newest import Tie, settled
 from onefold.core.rulebook import rulebook_of
 from onefold.model.definitions import Definitions
-from onefold.model.effect import Moved
+from onefold.model.effect import LinkRefused, Moved
 from onefold.model.identity import IdentifierType, Identity
-from onefold.testing.world import World, rfc3339
+from onefold.testing.world import World, rfc3339, track
 from tests.unit.core.identities import groups, people, tell, world_of
 
 CRM = IdentifierType("crmid", unique=True)
@@ -193,3 +193,37 @@ def test_links_are_laid_down_by_priority_and_then_by_time() -> None:
     of, kept = settled(ties, {each for tie in ties for each in (tie.a, tie.b)}, rulebook)
     assert of["ecid:1"] == of["crmid:s"] != of["crmid:t"] == of["loginid:a"]
     assert len(kept) == 3
+
+
+def test_an_event_with_two_values_of_a_unique_type_is_of_the_first() -> None:
+    """The other value is kept out, and told: such an event had stopped the partition."""
+    world = world_of("adobe-graph-linking", (CRM, IdentifierType("email", unique=True)))
+    tell(world, "crmid: Tom, email: a@acme.com, email: b@acme.com", "crmid: Tom", "crmid: Eve, email: b@acme.com")
+    assert people(world) == groups("crmid: Tom, email: a@acme.com", "crmid: Eve, email: b@acme.com")
+    refused = [effect for effect in world.effects() if isinstance(effect, LinkRefused)]
+    assert [(effect.a, effect.b, effect.rule) for effect in refused] == [
+        ("crmid:Tom", "email:b@acme.com", "newest_link")
+    ]
+
+
+def test_a_link_whose_end_has_gone_elsewhere_ties_nothing_any_more() -> None:
+    """A former identifier that somebody else has claimed leaves a link behind, which had stopped the partition."""
+    world = world_of("adobe-graph-linking", (CRM, IdentifierType("phone_sha", unique=True), IdentifierType("ecid")))
+    tell(
+        world, "crmid: Summer, phone_sha: 1", "phone_sha: 1, ecid: 5", "crmid: Summer, phone_sha: 2",
+        "crmid: Tom, phone_sha: 1", "crmid: Summer, phone_sha: 3",
+    )  # fmt: skip
+    assert frozenset({"crmid:Tom", "phone_sha:1"}) <= next(each for each in people(world) if "crmid:Tom" in each)
+
+
+@pytest.mark.parametrize("at_once", [1, 100])
+def test_where_an_identifier_leads_does_not_depend_on_batches(at_once: int) -> None:
+    """Whose it was in the same batch is no reason to look no further: it leads on to where it led as a former one."""
+    types = (IdentifierType("user_id", unique=True), IdentifierType("anonymous_id", unique=True))
+    world = world_of("adobe-graph-linking", types)
+    for user, anonymous in (("", "1"), ("A", "1"), ("B", "1"), ("B", "2"), ("", "1")):
+        world.send(track("E", user=user, anonymous=anonymous) if user else track("E", anonymous=anonymous))
+        world.now_ms += 1
+    world.fold(at_once)
+    assert world.profile("anonymous_id:1").id == world.profile("user_id:B").id
+    assert world.profile("user_id:B").events == 3

@@ -1,0 +1,234 @@
+"""People of the past become, byte for byte, what the log folded anew under the rules in force would have made."""
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from onefold.core.regroup import NOBODY
+from onefold.limits import HOUR_MS
+from onefold.model import profile as profiles
+from onefold.model.catalog import VersionRow
+from onefold.model.definitions import Definitions
+from onefold.model.identity import NOTHING, Identity
+from onefold.runtime.history import Historian
+from onefold.runtime.history import Sources as Followed
+from onefold.runtime.identity_past import Sources
+from onefold.runtime.reresolving import OF_NOBODY, Engines, Outcome, Reresolving
+from onefold.testing.clock import ManualClock
+from onefold.testing.memory_history import MemoryHistory
+from onefold.testing.rules import random_identity
+from onefold.testing.world import World
+from tests.property.test_step import DEFINITIONS
+from tests.property.test_unmerge import lived, pass_time
+from tests.property.test_whatif import Events, told
+
+
+class Catalog:
+    """Versions of definitions, each with when it was saved."""
+
+    def __init__(self) -> None:
+        self._saved: list[tuple[int, Definitions]] = []
+
+    def save(self, definitions: Definitions, at_ms: int) -> Definitions:
+        """The next version."""
+        self._saved.append((at_ms, structs.replace(definitions, version=len(self._saved) + 1)))
+        return self._saved[-1][1]
+
+    def definitions(self, version: int | None = None) -> Definitions:
+        """That version, or the latest."""
+        return self._saved[-1 if version is None else version - 1][1]
+
+    def versions(self) -> list[VersionRow]:
+        """All of them."""
+        return [VersionRow(definitions.version, "ann", at_ms) for at_ms, definitions in self._saved]
+
+
+class Platform:
+    """A world with its catalog and its history."""
+
+    def __init__(self, identity: Identity, partitions: int = 1) -> None:
+        self.world = World(partitions=partitions)
+        self.catalog = Catalog()
+        self.history = MemoryHistory()
+        self.apply(identity)
+
+    def apply(self, identity: Identity) -> None:
+        """These rules from here on."""
+        made = self.catalog.save(structs.replace(DEFINITIONS, identity=identity), self.world.now_ms)
+        self.world.define(made)
+        self.world.fold()
+
+    def follow(self) -> None:
+        """Let history have everything."""
+        world = self.world
+        historian = Historian(Followed(world.state, world.reader), self.history, ManualClock(), 0)
+        while historian.turn(world.state.newest()):
+            pass
+        historian.stop()
+
+    def reresolving(self) -> Reresolving:
+        """Who differs from what the rules in force make of the past."""
+        world = self.world
+        sources = Sources(self.history, world.reader, world.state)
+        rules = world.state.rules(world.folding.cursor(0).rules)
+        return Reresolving(Engines(sources, world.writer, self.catalog), rules, "ann", lambda *_: None)
+
+    def reresolve(self) -> Outcome:
+        """Let the rules in force hold for the past, until nobody differs."""
+        for _ in range(5):
+            made = self.reresolving()
+            found = made.run(lambda *_: self.world.fold(), lambda _: None, lambda: self.world.now_ms)
+            self.follow()
+            if found.done == 0:
+                return found
+        raise AssertionError("somebody differs again and again")
+
+    def stored(self) -> dict[int, bytes]:
+        """Everybody."""
+        ids = [one for home in range(self.world.partitions) for one in self.world.state.profile_ids(home, 0, 1 << 30)]
+        found = {one: self.world.profile_of(one) for one in ids}
+        for profile in found.values():
+            if profile.notes is not None:
+                profile.notes.undone = []  # What every recast leaves, and a fresh fold has not.
+                profile.notes = None if profile.notes == type(profile.notes)() else profile.notes
+        return {one: profiles.encode(profile) for one, profile in found.items()}
+
+    def items(self) -> Mapping[str, Any]:
+        """What leads to people, and what they are in."""
+        parts = ("identifiers", "timers", "members")
+        return {f"{part} {key!r}": value for part, key, value in self.world.state.items() if part in parts}
+
+
+def both(seed: int, cut: int, events: Events) -> tuple[Platform, Platform, Identity]:
+    """A platform whose rules change after some of the events, and one that has had the later rules from the start."""
+    before = NOTHING if seed % 3 == 0 else random_identity(seed + 1_000, blocking=False, traits=seed % 2 == 0)
+    after = random_identity(seed, blocking=False, traits=seed % 2 == 0)
+    old, fresh = Platform(before), Platform(after)
+    lived([old.world, fresh.world], [events[:cut], events[:cut]])
+    pass_time([old.world, fresh.world], old.world.now_ms + HOUR_MS)
+    for each in (old, fresh):
+        each.apply(after)
+    return old, fresh, after
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_past_is_as_if_the_rules_had_held_from_the_start(seed: int) -> None:
+    """Of random lives under random rules before and after: all people, what leads to them, and what they are in."""
+    events = told(seed)
+    cut = random.Random(seed).randrange(len(events) // 2, len(events) + 1)
+    old, fresh, _ = both(seed, cut, events)
+    old.follow()
+    found = old.reresolve()
+    assert found.left == {}
+    assert old.stored() == fresh.stored()
+    assert old.items() == fresh.items()
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_life_goes_on_as_if_the_rules_had_held_from_the_start(seed: int) -> None:
+    """What comes after it goes to the people who there are then, and another run finds nobody who differs."""
+    events = told(seed)
+    cut = random.Random(seed).randrange(len(events) // 2, len(events))
+    old, fresh, _ = both(seed, cut, events)
+    old.follow()
+    old.reresolve()
+    while fresh.world.reader.ends(0)[1] < old.world.reader.ends(0)[1]:
+        fresh.world.scribble(b"as many records as the other")
+    fresh.world.fold()
+    later = old.world.now_ms + HOUR_MS
+    rest = [(max(at_ms, later), event) for at_ms, event in events[cut:]]
+    lived([old.world, fresh.world], [rest, rest])
+    assert old.stored() == fresh.stored()
+    assert old.items() == fresh.items()
+    old.follow()
+    again = old.reresolving()
+    again.run(lambda *_: old.world.fold(), lambda _: None, lambda: old.world.now_ms)
+    assert (again.outcome.entries, again.outcome.left) == (0, {})
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_events_that_come_meanwhile_are_neither_lost_nor_counted_twice(seed: int) -> None:
+    """Before each entry is folded events come, also of those who are recast; somebody crashes and begins again."""
+    chance = random.Random(seed)
+    events = told(seed)
+    old, fresh, _ = both(seed, len(events) // 2, events)
+    left = [(0, event) for _, event in events[len(events) // 2 :]]
+    sent = list(left)
+    left.reverse()
+
+    def fold(_partition: int, _offset: int) -> None:
+        old.world.fold()
+
+    def now_ms() -> int:
+        """Just before an entry is written, somebody else is faster."""
+        while left and chance.random() < 0.6:
+            old.world.now_ms += 1
+            old.world.send(left.pop()[1])
+            old.world.fold()
+        if chance.random() < 0.2:
+            raise InterruptedError
+        return old.world.now_ms
+
+    old.follow()
+    for _ in range(50):
+        made = old.reresolving()
+        try:
+            made.run(fold, lambda _: None, now_ms)
+        except InterruptedError:
+            old.follow()
+            continue
+        if not left and not made.outcome.done:
+            break
+        while left and not made.outcome.done:
+            old.world.now_ms += 1
+            old.world.send(left.pop()[1])
+            old.world.fold()
+        old.follow()
+    assert (left, made.outcome.left) == ([], {})
+    for _, event in sent:
+        fresh.world.now_ms += 1
+        fresh.world.send(event)
+    fresh.world.fold()
+    assert who(old) == who(fresh)
+    assert old.world.state.counts()["admitted"] == fresh.world.state.counts()["admitted"]
+
+
+def who(platform: Platform) -> list[Any]:
+    """Everybody, but for where in the log they come from."""
+    people = [
+        (
+            sorted(one.identifiers),
+            sorted((link.a, link.b, link.rule) for link in one.links),
+            one.events,
+            {name: said.value for name, said in sorted(one.declared.items())},
+            one.computed,
+            sorted(one.audiences),
+        )
+        for one in map(profiles.decode, platform.stored().values())
+    ]
+    return sorted(people, key=repr)
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_values_that_identify_nobody_any_more_join_nobody(seed: int) -> None:
+    """What has nothing else is nobody's; all other events are as if the values had always been blocked."""
+    events = told(seed)
+    after = random_identity(seed, blocking=True)
+    before = random_identity(seed + 1_000, blocking=False)
+    old, fresh = Platform(before), Platform(after)
+    lived([old.world, fresh.world], [events, events])
+    pass_time([old.world, fresh.world], old.world.now_ms + HOUR_MS)
+    for each in (old, fresh):
+        each.apply(after)
+    old.follow()
+    left = old.reresolve().left
+    assert left.keys() <= {OF_NOBODY}
+    if not left:
+        assert old.stored() == fresh.stored()
+        assert old.items() == fresh.items()
+    quarantined = fresh.world.state.counts().get("quarantined.no_identifier", 0)
+    nobody = sum(each.profile == NOBODY for batch in old.history.scan() for each in batch)
+    assert left or nobody == quarantined
