@@ -147,7 +147,7 @@ RECAST_MAX_BYTES = 4 * MIB
 PARTED_MAX = 1_000
 """Pairs of identifiers that one unmerge takes apart."""
 
-# --- people of the past under other rules --------------------------------------------------------------------------------
+# --- people of the past under other rules -------------------------------------------------------------------
 RERESOLVE_ROUNDS_MAX = 10
 """Times that a re-resolve goes through the past, while others change people; mostly two are enough."""
 RERESOLVE_MAX_GROUPS = 200

@@ -6,7 +6,14 @@ from typing import Annotated
 
 import typer
 
-from onefold.cli import identity_explained, identity_reresolve, identity_review, identity_unmerge, identity_whatif, opening
+from onefold.cli import (
+    identity_explained,
+    identity_reresolve,
+    identity_review,
+    identity_unmerge,
+    identity_whatif,
+    opening,
+)
 from onefold.cli.options import AsJson, Data, settings
 from onefold.cli.printing import out, plain, print_json, table
 from onefold.clock import SystemClock

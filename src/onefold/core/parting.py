@@ -6,7 +6,7 @@ others, and stays with whom the first event names that has it. Whoever has an id
 where people are folded anew, the run knows it before they have any (`Run.parted`).
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from msgspec import structs
 
@@ -20,12 +20,12 @@ UNMERGED = "unmerged"
 """The rule by which an event's identifier is left out."""
 
 
-def without(run: Run, incoming: Incoming) -> tuple[Incoming, list[str]]:
+def without(run: Run, incoming: Incoming) -> tuple[Incoming, Sequence[str]]:
     """The event with those of its identifiers that count, and the others; mostly just as it came."""
     found = incoming.who.identifiers
+    if len(found) < 2 or (run.parted is None and not _is_noted(run, found)):
+        return incoming, ()
     notes = _notes_of(run, found)
-    if (run.parted is None and not notes) or len(found) == 1:
-        return incoming, []
     left: list[str] = []
     out: list[str] = []
     for each in found:
@@ -34,18 +34,28 @@ def without(run: Run, incoming: Incoming) -> tuple[Incoming, list[str]]:
     if not left:
         left.append(out.pop(0))
     if not out:
-        return incoming, []
+        return incoming, ()
     people = [owner for each in found if (owner := run.owners.get(each)) is not None]
     run.bonds += [(people[0], other) for other in people[1:]]
     return structs.replace(incoming, who=Who(tuple(left))), out
 
 
+def _is_noted(run: Run, found: Iterable[str]) -> bool:
+    """Whether any of their owners has something undone: what every event is asked whose people are to be looked up."""
+    owners, profiles = run.owners, run.profiles
+    for each in found:
+        owner = owners.get(each)
+        if owner is not None and (notes := profiles[owner].notes) is not None and (notes.apart or notes.loose):
+            return True
+    return False
+
+
 def _notes_of(run: Run, found: Iterable[str]) -> dict[str, Notes]:
-    """Of these identifiers those whose owners have something undone in their notes."""
+    """Of these identifiers those whose owners have notes."""
     notes: dict[str, Notes] = {}
     for each in found:
         owner = run.owners.get(each)
-        if owner is not None and (mine := run.profiles[owner].notes) is not None and (mine.apart or mine.loose):
+        if owner is not None and (mine := run.profiles[owner].notes) is not None:
             notes[each] = mine
     return notes
 

@@ -7,7 +7,7 @@ effect. The tie rule: an identifier stays with the person who had it first in th
 That is what holds where a workspace says nothing of identity. Where it does, its policy resolves (`core.policies`).
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from onefold.core import linking, parting
 from onefold.core.batch import Incoming
@@ -24,7 +24,7 @@ _UNIQUE_PREFIX = UNIQUE_NAMESPACE + ":"
 def resolve(run: Run, incoming: Incoming) -> Profile:
     """The profile that the event belongs to, with every identifier that may be linked."""
     profile = run.profiles.get(incoming.who.owner)
-    out: list[str] = []
+    out: Sequence[str] = ()
     if profile is None and len(incoming.who.identifiers) > 1:
         incoming, out = parting.without(run, incoming)
     if run.rulebook is not None:
