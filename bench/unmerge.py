@@ -60,9 +60,11 @@ def _share(running: Running) -> None:
     bodies = []
     for n in range(_UNDONE):
         tablet, user = {"anonymousId": f"unmerge-tablet-{n}"}, {"userId": f"unmerge-user-{n}"}
-        each = [{"type": "track", "event": "Order Completed", "properties": {"revenue": 1}} | tablet] * _EVENTS_EACH
+        each: list[dict[str, Any]] = [
+            {"type": "track", "event": "Order Completed", "properties": {"revenue": 1}} | tablet
+        ] * _EVENTS_EACH
         each += [{"type": "track", "event": "Order Completed", "properties": {"revenue": 2}} | user] * _EVENTS_EACH
-        batch = [event | {"messageId": f"unmerge-{n}-{m}"} for m, event in enumerate(each)]
+        batch: list[dict[str, Any]] = [event | {"messageId": f"unmerge-{n}-{m}"} for m, event in enumerate(each)]
         batch.append({"type": "page", "messageId": f"unmerge-{n}-both"} | tablet | user)
         bodies.append(json.dumps({"batch": batch}).encode())
     asyncio.run(send_all([running.request("/v1/batch", body) for body in bodies], running.port))
