@@ -11,7 +11,7 @@ from onefold.errors import SettingsError
 
 CLAIMS = (
     "machine", "path", "collect", "latency", "step", "windows", "audiences", "timers", "peers", "scale", "api",
-    "million", "rebuild", "history", "backfill", "unmerge", "preview", "as_of", "identity", "cluster",
+    "million", "rebuild", "history", "backfill", "unmerge", "whatif", "preview", "as_of", "identity", "cluster",
 )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from onefold.limits import REFUSALS_KEPT_MAX
 from onefold.model.changes import View
 from onefold.model.effect import Created, LinkRefused, Merged, Moved
 from onefold.model.event import Excerpt
+from onefold.model.identity import Policy
 from onefold.model.profile import Profile, Word
 from onefold.model.rules import Rules
 
@@ -54,6 +55,8 @@ class Regrouping:
         """`parted`: what was undone, and stays so. `remembering`: whose every event was, 16 bytes each, and merges."""
         self._run = Run(0, compile_definitions(Checked({}, {}, {}, []), 0), rules)
         self._run.parted = parted if parted != Parted() else None
+        self._is_settled = rules.identity.policy in _SETTLED
+        """Whether an event changes nothing of which one person has all identifiers."""
         self._remembering = remembering
         self._places: defaultdict[int, array[int]] = defaultdict(lambda: array("Q"))
         self._whose: defaultdict[int, array[int]] = defaultdict(lambda: array("Q"))
@@ -91,6 +94,10 @@ class Regrouping:
         return one
 
     def _resolve(self, partition: int, place: int, received_ms: int, at_ms: int, who: Who) -> int:
+        if self._is_settled:
+            at_home = self.people.get(who.owner)
+            if at_home is not None and who.settle(at_home):
+                return at_home.id
         run = self._run
         run.partition = partition
         run.at(place, received_ms)
@@ -157,6 +164,7 @@ class Regrouping:
             kept.clear()
 
 
+_SETTLED: tuple[Policy, ...] = ("merge-any", "segment")
 _EVENT = Excerpt("track")
 """Rules of identity ask nothing of an event but its identifiers and times."""
 _NOTHING: dict[str, object] = {}

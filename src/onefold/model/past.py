@@ -51,7 +51,10 @@ class PastMerge(NamedTuple):
 
 
 class PastRecast(NamedTuple):
-    """From a recast on (`model.recast`) the event at this place is `profile`'s; of none: `profile` is there again."""
+    """From a recast on (`model.recast`) the event at this place is `profile`'s; of none: `profile` is there again.
+
+    Where `profile` is 0 the event is nobody's, and for ever: no reader shows it.
+    """
 
     profile: int
     former: int

@@ -248,7 +248,11 @@ def everything(sources: Sources, past: IdentityPast, said: Iterable[Said], reach
     with bounded(sources.history, _MEMORY, _THREADS) as connection:
         timed = sorted(_timed(connection, each) for each in said)
         # DuckDB has one result at a time, so what was said comes first.
-        runs: list[Iterable[Seen | Said]] = [past.of_history(connection, reached.in_history()), late, timed]
+        events = past.of_history(connection, reached.in_history())
+        if not late and not timed:
+            yield from events
+            return
+        runs: list[Iterable[Seen | Said]] = [events, late, timed]
         yield from merge(*runs, key=_AT)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from onefold.core import parting
-from onefold.core.regroup import Regrouping
+from onefold.core.regroup import NOBODY, Regrouping
 from onefold.core.rules import EXPLICIT
 from onefold.core.run import Parted
 from onefold.model import profile as profiles
@@ -84,8 +84,10 @@ class Regrouped:
         if isinstance(each, Said):
             self.people.say(Word(at_ms, partition, place, each.a, each.b, each.by, each.never))
             return
-        one = self.people.take(partition, place, at_ms, each.at_ms, each.who)
         profile = self.reached.owners.get((partition, place), each.profile)
+        if profile == NOBODY:
+            return  # It has become nobody's, and stays so.
+        one = self.people.take(partition, place, at_ms, each.at_ms, each.who)
         key = (profile, one)
         self._pairs[key] = self._pairs.get(key, 0) + 1
         if each.traits:

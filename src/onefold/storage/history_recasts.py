@@ -1,7 +1,8 @@
 """The table of recasts: which events of the past are whose since people were taken apart, and who is there again.
 
 Rows of events and merges are never changed for it. A reader sees `events` with whose each is now, and `merges` without
-those that were undone; `told_merges` has all of them, each with the instant at which it was undone. Where nobody was
+those that were undone; `told_merges` has all of them, each with the instant at which it was undone. Events that a recast
+has made nobody's are not among the events: rows of theirs stay, and nobody asks for them. Where nobody was
 ever taken apart there is no join, and reading costs what it cost before.
 """
 
@@ -49,7 +50,7 @@ def show(connection: Connection, *, recast: bool) -> None:
     for statement in (_ENDS, _OWNED, _TOLD):
         connection.execute(statement)
     connection.execute(f"CREATE VIEW merges AS SELECT {_ALL_MERGES} FROM told_merges WHERE undone_ms = {NEVER_MS}")  # noqa: S608
-    connection.execute(f"CREATE VIEW events AS SELECT {_columns()} FROM stored_events {_JOINED}")  # noqa: S608
+    connection.execute(f"CREATE VIEW events AS SELECT {_columns()} FROM stored_events {_JOINED} WHERE {_OWNER} <> 0")  # noqa: S608
 
 
 def of_profiles(connection: Connection, profiles: Collection[int]) -> list[Past]:

@@ -60,7 +60,9 @@ class MemoryHistory:
         recasts = sorted(self._recasts, key=lambda each: each.seq)
         owners = {(each.event_partition, each.event_position): each.profile for each in recasts}
         for past in self._pasts:
-            yield structs.replace(past, profile=owners.get((past.partition, past.position), past.profile))
+            owner = owners.get((past.partition, past.position), past.profile)
+            if owner:  # Others have become nobody's.
+                yield structs.replace(past, profile=owner)
 
     def scan(self, extent: Extent = EVERYTHING) -> Iterator[list[Past]]:
         """The extent's events, by profile and then in the order in which they happened."""

@@ -225,6 +225,17 @@ class HistoryConformance:
         assert found(Extent(before={0: 3})) == [2, 1]
         assert found(Extent(before={1: 3})) == []
 
+    def test_what_a_recast_makes_nobodys_is_shown_nowhere(self, history: History, open_history: OpenHistory) -> None:
+        """Neither by person, nor in scans, nor in SQL; the other events of whose it was stay."""
+        history.append([past(1, 1), past(2, 1)], [], 1)
+        history.append([], [], 2, recasts=[recast(sequence(2, 0), 0, 1, 1)])
+        for each in (history, open_history()):
+            assert [one.position for one in each.of_profiles([1])] == [2]
+            assert [one.position for one in contents(each)] == [2]
+            connection = each.connect()
+            assert connection.execute("SELECT position FROM events").fetchall() == [(2,)]
+            connection.close()
+
     def test_sql_sees_the_agreed_columns(self, history: History) -> None:
         """`events`, `merges`, `moves` and `recasts` have their columns and types, empty and full; ids are signed."""
         for cursor in (1, 2):
