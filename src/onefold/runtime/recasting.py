@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from onefold.core.account_links import accounts_in
 from onefold.core.batch import Incoming
-from onefold.core.identifiers import Finder
+from onefold.core.identifiers import finder_of
 from onefold.core.refold import Material, Refolded, Segment, recasting, refold
 from onefold.core.resolve import user_ids
 from onefold.core.retrace import read
@@ -92,7 +92,7 @@ class _Preparing:
         self._cursor = sources.state.cursor(0)
         self._rules = sources.state.rules(self._cursor.rules)
         self._now_ms = max(sources.state.cursor(n).now_ms for n in range(sources.log.partitions))
-        self._finder = Finder(self._rules)
+        self._finder = finder_of(self._rules)
         self._sought: set[str] = set()
         """Identifiers whose relatives are known."""
         if sources.history is None:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from onefold.core.identifiers import Finder
+from onefold.core.identifiers import Finder, finder_of
 from onefold.core.retrace import read
 from onefold.core.rulebook import namespace
 from onefold.errors import NotInHistory, Overloaded
@@ -66,7 +66,7 @@ def _read(rows: Collection[Any], sought: Sought) -> Iterator[int]:
     if len(rows) > _ROWS_MAX:
         raise Overloaded(f"more than {_ROWS_MAX:,} events seem to have one of these identifiers: too many to tell")
     pasts = {(past.position, past.tie): past for past in map(history_rows.past, rows)}
-    finder = Finder(sought.rules)
+    finder = finder_of(sought.rules)
     for incoming in read(sought.program, pasts.values()):
         if not sought.names.isdisjoint(finder.find(incoming.event).identifiers):
             yield pasts[incoming.position, incoming.fingerprint].profile

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from onefold.clock import Clock
 from onefold.core import parting
 from onefold.core.batch import Incoming
-from onefold.core.identifiers import Finder, normalise
+from onefold.core.identifiers import finder_of, normalise
 from onefold.core.retrace import read
 from onefold.core.rules import EXPLICIT
 from onefold.core.run import Parted
@@ -158,7 +158,7 @@ class _Understanding:
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
         self._rules = sources.state.rules(sources.state.cursor(0).rules)
-        self._finder = Finder(self._rules)
+        self._finder = finder_of(self._rules)
 
     def of(self, wish: Wish) -> Undoing:
         """What is to be undone for it."""

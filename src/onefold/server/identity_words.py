@@ -16,6 +16,7 @@ _RULES = {
     "never_link": "somebody has said that they are never one person",
     "hot_identifier": "a value that has come with so many others joins nobody any more",
     "unmerged": "somebody has undone the link between them",
+    "recast": "people were put together anew",
     "blocked": "the value identifies nobody",
 }
 

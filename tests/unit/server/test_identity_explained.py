@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from onefold.model.definitions import Definitions
 from onefold.ports import Retention
 from onefold.testing import identity_stories as stories
 from onefold.testing.clock import ManualClock
 from onefold.testing.identity_stories import KIOSK, LAPTOP, PHONE, TABLET
 from onefold.testing.memory_history import MemoryHistory
 from onefold.testing.world import World
+from tests.property.test_unmerge import Undone, undo
 from tests.unit.server import fakes
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -238,6 +240,22 @@ def forget(world: World) -> None:
     """Retention lets go of the whole log."""
     writer: Any = world.writer
     writer.trim(0, world.reader.ends(0)[1], Retention(size_bytes=0))
+
+
+def test_a_link_that_was_undone_is_explained_told_and_drawn(tmp_path: Path) -> None:
+    """Who undid it stands in the answer, in the history of both, and in the picture; with it goes what hung on it."""
+    world, definitions = stories.told(), Definitions(version=1, identity=stories.RULES)
+    undo(world, definitions, MemoryHistory(), Undone("42", LAPTOP, loose=False))
+    with client_of(world, tmp_path) as client:
+        found = why(client, "user_id:42", f"anonymous_id:{LAPTOP}")
+        assert (found["one"], found["hindrances"][0]["kind"]) == (False, "undone")
+        assert found["text"].endswith(f"ann has undone the link between user_id:42 and anonymous_id:{LAPTOP}")
+        assert why(client, "user_id:42", f"anonymous_id:{PHONE}")["one"]
+        for who in ("user_id:42", f"anonymous_id:{LAPTOP}"):
+            turns = client.get(f"/v1/profiles/{who}/identity").json()["turns"]
+            assert [turn["by"] for turn in turns if turn["kind"] == "split"] == ["ann"]
+            assert not [turn for turn in turns if turn["kind"] == "refused"]
+            assert "undone by ann" in client.get(f"/v1/profiles/{who}/graph.svg").text
 
 
 def test_metrics_count_merges_and_what_was_refused(client: fakes.Client) -> None:
