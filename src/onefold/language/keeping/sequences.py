@@ -375,7 +375,7 @@ class Lone(Chain):
 
 def chain_of(sequence: n.Sequence, *, counted: bool = True) -> Chain:
     """How the state of a sequence is kept; see `Chain`."""
-    lone = len(plan_of(sequence).stages) == 1
+    lone = sequence.same is None and len(plan_of(sequence).stages) == 1
     return (Lone if lone else Chain)(sequence, counted=counted)
 
 
