@@ -1,5 +1,6 @@
-"""What all tests have in common: in a place that promises to have everything, a test that would be skipped fails."""
+"""What all tests have in common: promised places skip nothing, and a run tells how many cases it has generated."""
 
+from collections import Counter
 from collections.abc import Generator
 
 import pytest
@@ -20,3 +21,12 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} would be skipped: {call.excinfo.value}"
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell how many cases tests have counted (`record_property`, under names with `cases` in them), in all processes."""
+    counted = Counter[str]()
+    for report in terminalreporter.getreports("passed"):
+        counted.update({name: int(str(value)) for name, value in report.user_properties if "cases" in name})
+    for name, cases in sorted(counted.items()):
+        terminalreporter.write_line(f"{name}: {cases:,}")

@@ -6,6 +6,7 @@ takes long to plan a statement and hardly any time to run it over so little: so 
 """
 
 import os
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -30,6 +31,8 @@ from onefold.testing.reference_calls import Instant, kind
 from onefold.testing.seeded import Seeded
 from onefold.testing.world import World, rfc3339
 
+COUNTED = "parity cases: stream, SQL and reference"
+"""What the test tells its cases under (tests/conftest.py)."""
 SETS = 20
 CASES = 1_000
 """Of each test."""
@@ -39,12 +42,16 @@ Values = tuple[dict[str, Any], set[str]]
 
 
 @pytest.mark.parametrize("thousand", range(TESTS))
-def test_three_ways_are_one(thousand: int) -> None:
-    """At every instant every person has the same traits and audiences in the stream, in SQL and in the reference."""
+def test_three_ways_are_one(thousand: int, record_property: Callable[[str, object], None]) -> None:
+    """At every instant every person has the same traits and audiences in the stream, in SQL and in the reference.
+
+    How many cases there were, the end of the run tells.
+    """
     cases, seed = 0, thousand * CASES
     while cases < CASES:
         cases += _hold(seed, Seeded(seed))
         seed += 1
+    record_property(COUNTED, cases)
 
 
 @pytest.mark.parametrize("night", range(12))

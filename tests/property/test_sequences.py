@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onefold.language import nodes as n
-from onefold.language.keeping.sequences import Chain
-from onefold.limits import NEVER_MS, SEQUENCE_EVENTS_MAX
+from onefold.language.keeping.sequences import Chain, chain_of
+from onefold.limits import DAY_MS, NEVER_MS, SEQUENCE_EVENTS_MAX
 from onefold.testing.generate_behaviour import sequence
 from onefold.testing.reference import Occurrence
 from onefold.testing.reference_behaviour import completions
@@ -58,7 +58,7 @@ def _fed(node: n.Sequence, happened: Sequence[Happened], now_ms: int) -> dict[st
     for event, same in happened:
         in_window = node.during_ms is None or event.at_ms > now_ms - node.during_ms
         if (bits := _bits(node, event.name)) and in_window:
-            Chain(node).put(slots, "k", event.at_ms, bits, same if node.same else 0)
+            chain_of(node).put(slots, "k", event.at_ms, bits, same if node.same else 0)
             slots = msgspec.msgpack.decode(msgspec.msgpack.encode(slots))
     return slots
 
@@ -76,7 +76,7 @@ def test_in_any_order_a_sequence_is_what_every_choice_of_events_says(
     happened = _happened(steps)
     now_ms = max((event.at_ms for event, _ in happened), default=START_MS)
     slots = _fed(node, data.draw(st.permutations(happened)), now_ms)
-    chain, state = Chain(node), slots.get("k")
+    chain, state = chain_of(node), slots.get("k")
     for _ in range(12):
         if state is not None and chain.expires:
             chain.expire(state, now_ms)
@@ -104,7 +104,7 @@ def test_two_people_who_turn_out_to_be_one_have_done_it_all(
         _fed(node, [each for each, mine in zip(happened, whose, strict=True) if mine is who], now_ms).get("k")
         for who in (True, False)
     )
-    chain = Chain(node)
+    chain = chain_of(node)
     merged = chain.merge(a, b) if a is not None and b is not None else a if b is None else b
     assert chain.count(merged, now_ms, Profile()) == _expected(node, happened, now_ms)
 
@@ -143,7 +143,7 @@ def test_late_events_leave_what_they_would_have_left_in_order(
     node: n.Sequence, crowd: list[Step], late_ms: int, seed: int
 ) -> None:
     """Every record with its completion, and how far the walk has come; so do two people who become one."""
-    events, rng, chain = _steps_of(node, crowd), random.Random(seed), Chain(node)
+    events, rng, chain = _steps_of(node, crowd), random.Random(seed), chain_of(node)
     mixed = sorted(events, key=lambda event: event[0] + rng.randint(0, late_ms))
     in_order, as_they_came = _put(chain, sorted(events)), _put(chain, mixed)
     assert _content(as_they_came) == _content(in_order)
@@ -152,6 +152,36 @@ def test_late_events_leave_what_they_would_have_left_in_order(
     if len(mixed) > 1:
         merged = chain.merge(_put(chain, mixed[::2]), _put(chain, mixed[1::2]))
         assert _content(merged) == _content(in_order)
+
+
+@settings(max_examples=300, deadline=None)
+@given(node=sequences(), crowd=crowded, late_ms=st.sampled_from((1, 10, 200)), seed=st.integers(0, 1_000))
+def test_where_nobody_asks_how_often_only_what_changes_whether_is_told(
+    node: n.Sequence, crowd: list[Step], late_ms: int, seed: int
+) -> None:
+    """An event that is said to change nothing leaves whether it was ever completed, and when that changes by itself."""
+    rng, chain, slots = random.Random(seed), chain_of(node, counted=False), dict[str, Any]()
+    for event in sorted(_steps_of(node, crowd), key=lambda event: event[0] + rng.randint(0, late_ms)):
+        before = [_whether(chain, slots, now_ms) for now_ms in (event[0], event[0] + 5_000, event[0] + DAY_MS)]
+        if not chain.put(slots, "k", *event):
+            after = [_whether(chain, slots, now_ms) for now_ms in (event[0], event[0] + 5_000, event[0] + DAY_MS)]
+            assert before == after
+
+
+def _whether(chain: Chain, slots: dict[str, Any], now_ms: int) -> tuple[bool, int]:
+    profile = Profile()
+    return chain.happened(slots.get("k"), now_ms, profile), profile.due_ms
+
+
+def test_silence_is_broken_by_what_has_the_same_value_alone() -> None:
+    """Where a value must be the same in all steps, an event with another one breaks nothing."""
+    steps = n.Step(0, "A"), n.Step(0, "B", negated=True, within_ms=1_000)
+    chain, slots = chain_of(n.Sequence(0, steps, same=n.Field(0, ("properties", "p")), counted=True)), dict[str, Any]()
+    chain.put(slots, "k", START_MS, 1, 7)
+    chain.put(slots, "k", START_MS + 1, 2, 8)
+    assert chain.count(slots["k"], START_MS + 1_000, Profile()) == 1
+    chain.put(slots, "k", START_MS + 2, 2, 7)
+    assert chain.count(slots["k"], START_MS + 1_000, Profile()) == 0
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -163,7 +193,7 @@ def test_late_events_among_far_more_than_are_kept(seed: int) -> None:
         0, (n.Step(0, "A"), negated, n.Step(0, "B", within_ms=40), n.Step(0, "C")), within_ms=90, counted=True
     )
     events = [(START_MS + 2 * at, rng.choice((1, 2, 4, 8)), 0) for at in range(4 * SEQUENCE_EVENTS_MAX)]
-    chain = Chain(node)
+    chain = chain_of(node)
     mixed = sorted(events, key=lambda event: event[0] + (rng.randint(0, 200) if rng.random() < 0.1 else 0))
     counts = [chain.count(_put(chain, each), START_MS + 10_000, Profile()) for each in (events, mixed)]
     assert counts[0] == counts[1] > 0
@@ -174,7 +204,7 @@ SIGNED_UP = n.Sequence(0, (n.Step(0, "Signed Up"), n.Step(0, "Order Completed"))
 
 def test_what_was_completed_stays_counted_when_its_events_are_let_go_of() -> None:
     """A chain goes on from an event that is no longer kept, and nothing is counted twice."""
-    chain = Chain(SIGNED_UP)
+    chain = chain_of(SIGNED_UP)
     slots: dict[str, Any] = {}
     many = 3 * SEQUENCE_EVENTS_MAX
     chain.put(slots, "k", START_MS, 1)
@@ -190,7 +220,7 @@ def test_what_was_completed_stays_counted_when_its_events_are_let_go_of() -> Non
 def test_far_more_events_than_are_kept_in_order(bits: list[int]) -> None:
     """In order of time a sequence of adjacent steps is exact, however many events there are."""
     node = n.Sequence(0, (n.Step(0, "A"), n.Step(0, "X", negated=True), n.Step(0, "B", within_ms=4)), counted=True)
-    chain = Chain(node)
+    chain = chain_of(node)
     slots: dict[str, Any] = {}
     wanted, begun, unwanted = 0, -10, -10
     for at, each in enumerate(bits):

@@ -14,7 +14,7 @@ from onefold.language.keeping.quantiles import percentile
 from onefold.language.keeping.sessions import sessions
 from onefold.language.keeping.spread import STDDEV
 from onefold.language.zones import zone
-from onefold.limits import DAY_MS, NEVER_MS
+from onefold.limits import DAY_MS
 
 DAY = "day"
 """What `days_active` counts, and the period of a streak that names none."""
@@ -56,9 +56,11 @@ def _time_since(unit_ms: int) -> Monoid:
         if at_ms is None:
             return None
         passed = (now_ms - at_ms) // unit_ms
-        turns = (passed + 1,) if level is None else (ceil(level), floor(level) + 1)
-        due_ms = min((at_ms + turn * unit_ms for turn in turns if turn > passed), default=NEVER_MS)
-        profile.due_ms = min(profile.due_ms, due_ms)
+        turn = passed + 1
+        if level is not None and (turn := ceil(level)) <= passed and (turn := floor(level) + 1) <= passed:
+            return passed
+        if (due_ms := at_ms + turn * unit_ms) < profile.due_ms:
+            profile.due_ms = due_ms
         return passed
 
     return Monoid(_when, max, _itself, _latest, at=since)

@@ -15,6 +15,8 @@ from onefold.language.zones import local, midnight_ms
 _DAY_0 = date(1970, 1, 1)
 _MONDAY = 3
 """1970-01-01 was three days after a Monday."""
+_STARTS_MAX = 1_024
+"""Beginnings that are remembered: a few years of days."""
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
 
 
@@ -25,6 +27,7 @@ class Periods:
         self._kind = kind
         self._zone = in_zone
         self._bounds = (0, 0, 0)
+        self._starts: dict[int, int] = {}
 
     def index(self, at_ms: int) -> int:
         """The period that the instant lies in; beyond all calendars, that of their first or last day."""
@@ -48,6 +51,14 @@ class Periods:
 
     def start_ms(self, index: int) -> int:
         """When a period begins; of those before the first date or after the last, that date."""
+        found = self._starts.get(index)
+        if found is None:
+            if len(self._starts) >= _STARTS_MAX:
+                self._starts.clear()
+            found = self._starts[index] = self._start_ms(index)
+        return found
+
+    def _start_ms(self, index: int) -> int:
         try:
             return midnight_ms(self._date(index), self._zone)
         except (OverflowError, ValueError):

@@ -91,16 +91,23 @@ def _total(states: Sequence[State]) -> State | None:
 
 def nearest_rank(n: int, percentage: float) -> int:
     """Which of n numbers in order, counted from 1, is the percentile: the first that so many percent do not exceed."""
-    share = Fraction(str(percentage)) / 100
+    return _rank(n, Fraction(str(percentage)) / 100)
+
+
+def _rank(n: int, share: Fraction) -> int:
     return max(1, -(-n * share.numerator // share.denominator))
 
 
 def _result(percentage: float) -> Callable[[State | None], Any]:
+    share = Fraction(str(percentage)) / 100
+
     def result(state: State | None) -> Any:
         if state is None:
             return None
         level, keys = state
-        left = nearest_rank(sum(keys.values()), percentage)
+        if level == _EXACT and len(keys) == 1:
+            return next(iter(keys))
+        left = _rank(sum(keys.values()), share)
         for key in sorted(keys):
             left -= keys[key]
             if left <= 0:

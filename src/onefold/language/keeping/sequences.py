@@ -80,8 +80,11 @@ class Chain:
         at = at_ms + _BIAS
         state = slots.get(key)
         if state is None:
-            state = slots[key] = [b"", 0, 0, None, None]
-        elif state[3] is not None and at <= state[3][0]:
+            front = list(self._walk.start) if self._carries else None
+            completes = self._advance(front, at, bits) if front is not None else self._completes_alone(bits)
+            slots[key] = [_pack(at, same, bits, completes), 0, int(completes), None, front]
+            return completes
+        if state[3] is not None and at <= state[3][0]:
             return False
         front = state[4]
         if front is not None and at >= front[0] and not bits & self._silent:  # most events, at no more cost than this
@@ -98,6 +101,10 @@ class Chain:
             self._evict(state)
             return True
         return changed
+
+    def _completes_alone(self, bits: int) -> bool:
+        """Whether an event completes a chain that has no other."""
+        return len(self._plan.stages) == 1 and bits & self._last != 0
 
     def _append(self, state: State, at: int, bits: int, same: int) -> bool:
         """An event that no other is later than; True where completions have changed."""
@@ -368,7 +375,7 @@ class Lone(Chain):
 
 def chain_of(sequence: n.Sequence, *, counted: bool = True) -> Chain:
     """How the state of a sequence is kept; see `Chain`."""
-    lone = len(plan_of(sequence).stages) == 1
+    lone = sequence.same is None and len(plan_of(sequence).stages) == 1
     return (Lone if lone else Chain)(sequence, counted=counted)
 
 

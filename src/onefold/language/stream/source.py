@@ -14,6 +14,7 @@ from onefold.language.keeping.calendars import PERSON_ZONE, spans_of
 from onefold.language.keeping.monoids import monoid_of
 from onefold.language.scalars import dates, shares
 from onefold.language.stream.excerpt import attribute
+from onefold.language.stream.inputs import tells_time, walk
 from onefold.language.values import NUMBERS as _NUMBERS
 from onefold.language.values import arithmetic, compare, dig, instant, negate, same
 from onefold.language.zones import zone
@@ -118,9 +119,9 @@ class Scope:
         """Source of a real boolean: anything but True is false."""
         match node:
             case n.And(parts=parts):
-                return "(" + " and ".join(map(self.boolean, parts)) + ")"
+                return "(" + " and ".join(map(self.boolean, sorted(parts, key=_is_dear))) + ")"
             case n.Or(parts=parts):
-                return "(" + " or ".join(map(self.boolean, parts)) + ")"
+                return "(" + " or ".join(map(self.boolean, sorted(parts, key=_is_dear))) + ")"
             case n.Not(part=part):
                 return f"(not {self.boolean(part)})"
             case n.Compare():
@@ -242,6 +243,11 @@ class Scope:
             return f"(type({temporary} := {source}) is str and {temporary} in {options!r})"
         tests = " or ".join(f"same({temporary}, {option!r})" for option in options)
         return f"(({temporary} := {source}) is not None and ({tests}))"
+
+
+def _is_dear(node: n.Node) -> bool:
+    """Whether a part comes after the others: nothing is to be computed, nor anybody woken, where these decide."""
+    return any(n.moves(part) or tells_time(part) for part in walk(node))
 
 
 class EventScope(Scope):
