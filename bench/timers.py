@@ -114,7 +114,8 @@ def measure(*, quick: bool, people: int = 0) -> list[Row]:
         found = _observed(data, asked)
         timer_bytes = _timer_bytes(data)
     about = {
-        "armed": plan.people, "event_folded_us": fill_us, "filled_s": filled_s, "worker_pss_mb": [each.memory_bytes >> 20 for each in found],
+        "armed": plan.people, "event_folded_us": fill_us, "filled_s": filled_s,
+        "worker_pss_mb": [each.memory_bytes >> 20 for each in found],
     }  # fmt: skip
     return [*(_row(each, about) for each in found[:-1]), *_costs(found, about), _size(timer_bytes, about)]
 

@@ -24,7 +24,7 @@ def pytest_runtest_makereport(
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Tell how many cases tests have counted (`record_property`, under names with `cases` in them), in all processes."""
+    """Tell how many cases tests have counted, in all processes: `record_property`, under names with `cases` in them."""
     counted = Counter[str]()
     for report in terminalreporter.getreports("passed"):
         counted.update({name: int(str(value)) for name, value in report.user_properties if "cases" in name})

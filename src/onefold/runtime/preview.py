@@ -193,7 +193,7 @@ class Previewing:
 
     def _conditions(self, people: Mapping[tuple[str, str], int]) -> dict[str, int]:
         """Condition → how many meet it, of two columns of `members` → who are in both."""
-        found = {}
+        found: dict[str, int] = {}
         for name in self._names:
             after, before = self._in("after", name), self._in("before", name)
             of_after, of_before, stay = (

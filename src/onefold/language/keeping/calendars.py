@@ -94,7 +94,7 @@ class FixedCalendar:
         first_ms, _, this_ms, turn_ms = self._window
         if not this_ms <= now_ms < turn_ms:
             first_ms, _, _, turn_ms = self._at(now_ms)
-        if turn_ms < profile.due_ms:
+        if turn_ms < profile.due_ms:  # noqa: PLR1730 - a call less for each event
             profile.due_ms = turn_ms
         if window[-2] == first_ms:
             return window[-1]
@@ -135,7 +135,7 @@ class PersonCalendar:
         if not window or not window[3]:
             return None
         start_ms, end_ms, _, turn_ms = span
-        if turn_ms < profile.due_ms:
+        if turn_ms < profile.due_ms:  # noqa: PLR1730 - a call less for each event
             profile.due_ms = turn_ms
         asked = window[TOTAL]
         if asked is not None and asked[0] == start_ms and asked[1] == end_ms:
@@ -182,7 +182,7 @@ class Spans:
         index, start_ms, turn_ms = of_zone.around(now_ms)
         if not self._ago:
             return Span(start_ms, turn_ms, start_ms, turn_ms)
-        return Span(*(of_zone.start_ms(index - ago) for ago in (self._ago, self._ago - 1)), start_ms, turn_ms)
+        return Span(of_zone.start_ms(index - self._ago), of_zone.start_ms(index - self._ago + 1), start_ms, turn_ms)
 
     def oldest_ms(self, now_ms: int) -> int:
         """No event that is older is in the window at this instant or later, in whatever zone."""

@@ -326,7 +326,7 @@ class Chain:
         over_ms: int = _time_at(records, first * _SIZE)[0] - _BIAS + self._silent_ms
         if over_ms <= now_ms:
             return True
-        if over_ms < profile.due_ms:
+        if over_ms < profile.due_ms:  # noqa: PLR1730 - a call less for each event
             profile.due_ms = over_ms
         return False
 
@@ -363,7 +363,7 @@ class Lone(Chain):
         return changed
 
     def _broken_by(self, records: bytes, at: int) -> list[int]:
-        """Where the flags of the completions lie that an event which must not come, the latest, comes too soon after."""
+        """Where the flags of those completions lie that an event which must not come comes too soon after."""
         flags, since, found = records[_FLAG_AT::_SIZE], at - self._silent_ms, []
         i = flags.rfind(1)
         while i >= 0 and (before := _time_at(records, i * _SIZE)[0]) > since:

@@ -11,7 +11,6 @@ to know of each event that they mention, and over it `values`, one row for each 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-import msgspec
 from msgspec import Struct
 
 from onefold.errors import NotInSql
@@ -35,6 +34,7 @@ from onefold.language.sql.columns import (
     path,
     quoted,
 )
+from onefold.language.sql.declared import DECLARES, declaration, said, saying, there
 from onefold.language.sql.expressions import Among, EventScope, ProfileScope
 from onefold.language.sql.functions import SqlFunction
 from onefold.language.sql.moments import as_of, times
@@ -46,13 +46,6 @@ from onefold.limits import NEVER_MS
 from onefold.model.account import ID
 
 _OBJECTS = ("properties", "context", "traits")
-_DECLARES = {"identify": "type = 'identify'", "group": "type IN ('identify', 'group')"}
-_GROUP_ID = "coalesce(json_extract(rest, '$.groupId')::VARCHAR, to_json(group_id)::VARCHAR, 'null')"
-_GROUP = (
-    "CASE WHEN coalesce(json_exists(traits, '$.id'), false) THEN traits "
-    f"WHEN coalesce(traits, '{{}}') = '{{}}' THEN '{{\"id\":' || {_GROUP_ID} || '}}' "
-    f"ELSE '{{\"id\":' || {_GROUP_ID} || ',' || substr(traits, 2) END"
-)
 
 
 class Output(Struct, frozen=True):
@@ -314,7 +307,7 @@ class _Compiler:
         kinds = ("group",) if self._of_accounts else ("identify", "group") if root == "group" else ("identify",)
         self._mention(kinds)
         column = self._declared.setdefault(root, f"d{len(self._declared)}")
-        declares = accounts.DECLARES if self._of_accounts else _DECLARES[kinds[-1]]
+        declares = accounts.DECLARES if self._of_accounts else DECLARES[kinds[-1]]
         condition = self._pick(Sql("boolean", f"({declares} AND {column} IS NOT NULL)"))
         value = aggregates.storable(self._events, Sql("json", column))
         return Slot(name, "last", kinds[-1], condition, self._pick(value))
@@ -357,9 +350,9 @@ class _Compiler:
             columns += [f"{accounts.declaration(root)} AS {column}" for root, column in self._declared.items()]
         else:
             listed = [root for root in self._declared if len(path(["traits", root])) == 1]
-            objects += _saying(listed)
-            said = {root: _said(at) for at, root in enumerate(listed, start=1)}
-            columns += [f"{_declaration(root, said.get(root))} AS {column}" for root, column in self._declared.items()]
+            objects += saying(listed)
+            known = {root: said(at) for at, root in enumerate(listed, start=1)}
+            columns += [f"{declaration(root, known.get(root))} AS {column}" for root, column in self._declared.items()]
         where = [f"received_ms <= {until_ms}"]
         reach = list(_reach(self.slots.values()).values())
         lasting = [lasts_ms for lasts_ms in reach if lasts_ms is not None]
@@ -379,7 +372,7 @@ class _Compiler:
             return found if readers == self._names else f"CASE WHEN {_named(readers)} THEN {found} END"
         if len(firsts) > _LOOKED_FOR_MAX:
             return found
-        return f"CASE WHEN {_there(root, firsts)} THEN {found} END"
+        return f"CASE WHEN {there(root, firsts)} THEN {found} END"
 
     # --- people ----------------------------------------------------------------------------------------------
     def values(self, instants: Sequence[int], given: Given) -> str:
@@ -401,8 +394,8 @@ class _Compiler:
         joined += "".join(f" LEFT JOIN {each} USING ({KEYS})" for each in grouped)
         if self.slots.get(accounts.LINK) in slots:
             for i, each in enumerate(self._accounts.values()):
-                there = Given(_ACCOUNTS_PICKED.format(i), _ACCOUNTS_SEEN) if given.accounts else _OF_ACCOUNTS
-                parts[f"a{i}"] = each.values(instants, there)
+                known = Given(_ACCOUNTS_PICKED.format(i), _ACCOUNTS_SEEN) if given.accounts else _OF_ACCOUNTS
+                parts[f"a{i}"] = each.values(instants, known)
             joined = self._with_accounts(joined)
         elif self._accounts:
             joined = f"SELECT *, {', '.join(self._no_accounts())} FROM ({joined})"
@@ -554,37 +547,6 @@ def _grouped(slots: Sequence[Slot]) -> dict[str, str]:
 
 def _named(names: Collection[str]) -> str:
     return f"name IN ({', '.join(map(quoted, sorted(names)))})"
-
-
-def _there(root: str, keys: Iterable[str]) -> str:
-    """Whether an object may have any of these keys: a look that parses nothing."""
-    return " OR ".join(f"contains({root}, {quoted(msgspec.json.encode(key).decode())})" for key in keys)
-
-
-def _saying(roots: Collection[str]) -> list[str]:
-    """What an event that declares traits says of these, as lists: its own traits, and those of its context."""
-    if not roots:
-        return []
-    own, around = (", ".join(quoted(path([*before, root])[0]) for root in roots) for before in ((), ("traits",)))
-    return [
-        f"CASE WHEN type = 'identify' THEN json_extract(traits, [{own}]) END AS said_own",
-        f"CASE WHEN type = 'identify' AND {_there('context', ['traits'])} THEN json_extract(context, [{around}]) END "
-        "AS said_around",
-    ]
-
-
-def _said(at: int) -> str:
-    """What an event says of the trait at this place of the lists: its own traits win over its context's."""
-    return f"nullif(coalesce(said_own[{at}], said_around[{at}])::VARCHAR, 'null')"
-
-
-def _declaration(root: str, said: str | None) -> str:
-    """What an event says of a declared trait, where no list has it (None), of its objects; a group is a trait."""
-    if said is None:
-        own = path([root])[0]
-        said = f"CASE WHEN coalesce(json_exists(traits, {quoted(own)}), false) THEN {dig('traits', [root])}"
-        said = f"CASE WHEN type = 'identify' THEN {said} ELSE {dig('context', ['traits', root])} END END"
-    return f"CASE WHEN type = 'group' THEN {_GROUP} ELSE {said} END" if root == "group" else said
 
 
 def roots(as_of_ms: int) -> str:
