@@ -107,7 +107,7 @@ class _Preparing:
         while True:
             material = self._material(going)
             found = refold(material)
-            more = found.moved or self._concerned(going, found)
+            more = found.moved or (found.outsiders.keys() if self._hands_over else ()) or self._concerned(going, found)
             more = {one for one in self._load(more) if one not in going}
             if not more:
                 again = self._as_they_are(going)
@@ -123,6 +123,11 @@ class _Preparing:
         if sum(map(len, body.coming)) > RECAST_MAX_BYTES:
             raise Overloaded(f"these people come to more than {RECAST_MAX_BYTES:,} bytes: too much for one entry")
         return Prepared(_decoded(going), found.people, body, len(material.pasts))
+
+    @property
+    def _hands_over(self) -> bool:
+        """Whether identifiers change hands by the rules in force: who stands by now may have had others then."""
+        return self._rules.identity.policy not in ("merge-any", "segment")
 
     def _load(self, people: Collection[int]) -> dict[int, bytes]:
         """Those who these are by now, as they are stored."""
@@ -221,8 +226,14 @@ class _Preparing:
 
     # --- who is concerned ------------------------------------------------------------------------------------
     def _concerned(self, going: Mapping[int, bytes], found: Refolded) -> set[int]:
-        """Whoever may have been kept out by what somebody was who is another one now."""
-        exposed = _exposed(_decoded(going).values(), found.people.values(), self._rules) - self._sought
+        """Whoever may have been kept out by what somebody was who is another one now.
+
+        Where identifiers change hands, whoever else has had one of theirs.
+        """
+        exposed = _exposed(_decoded(going).values(), found.people.values(), self._rules)
+        if self._hands_over:
+            exposed |= {name for profile in found.people.values() for name in profile.identifiers}
+        exposed -= self._sought
         self._sought |= exposed
         program = self._sources.definitions.of(self._cursor.version).program
         return relatives(self._history, self._sources.state, Sought(frozenset(exposed), self._rules, program))
