@@ -13,9 +13,9 @@ from onefold.core.run import Parted
 from onefold.language.reading.check import checked
 from onefold.model import profile as profiles
 from onefold.model.catalog import VersionRow
-from onefold.model.definitions import Definitions
+from onefold.model.definitions import Audience, Definitions, Trait
 from onefold.model.effect import Recast
-from onefold.model.identity import NOTHING, Identity
+from onefold.model.identity import NOTHING, POLICIES, Identity, Policy
 from onefold.model.profile import Profile
 from onefold.ports import History, State
 from onefold.runtime.history import Historian
@@ -32,18 +32,23 @@ from onefold.testing.world import World, rfc3339
 
 
 class Catalog:
-    """One version of the definitions, from the beginning."""
+    """Versions of the definitions, the first of them from the beginning."""
 
     def __init__(self, definitions: Definitions) -> None:
-        self._definitions = definitions
+        self._versions = [(definitions, 0)]
 
-    def definitions(self, version: int | None = None) -> Definitions:  # noqa: ARG002 (the port's)
-        """The only one."""
-        return self._definitions
+    def save(self, definitions: Definitions, at_ms: int) -> Definitions:
+        """The next version."""
+        self._versions.append((structs.replace(definitions, version=len(self._versions) + 1), at_ms))
+        return self._versions[-1][0]
+
+    def definitions(self, version: int | None = None) -> Definitions:
+        """One of them."""
+        return self._versions[(version or 0) - 1][0]
 
     def versions(self) -> list[VersionRow]:
-        """The only one."""
-        return [VersionRow(1, "ann", 0)]
+        """All of them."""
+        return [VersionRow(each.version, "ann", at_ms) for each, at_ms in self._versions]
 
 
 Following = TypeVar("Following", bound=History)
@@ -134,9 +139,8 @@ def rid(events: Arrivals, undone: Iterable[Undone]) -> Arrivals:
     return events
 
 
-def sources(world: World, definitions: Definitions, history: History) -> Sources:
+def sources(world: World, catalog: Catalog, history: History) -> Sources:
     """What a recast reads of a world."""
-    catalog = Catalog(definitions)
     return Sources(history, world.reader, world.state, catalog, PastDefinitions(catalog))
 
 
@@ -183,10 +187,10 @@ def leading(world: World) -> Mapping[str, Any]:
     return found
 
 
-def undo(world: World, definitions: Definitions, history: History, undone: Undone) -> None:
+def undo(world: World, catalog: Catalog, history: History, undone: Undone) -> None:
     """As `onefold identity unmerge` does it."""
     owners = world.state.owners([f"user_id:{undone.a}", f"anonymous_id:{undone.b}"])
-    read = sources(world, definitions, followed(world, history))
+    read = sources(world, catalog, followed(world, history))
     world.recast(prepare(read, set(owners.values()), Wanted(undone.parted)).body)
     world.fold()
     applied = [each.applied for each in world.effects() if isinstance(each, Recast)]
@@ -201,6 +205,8 @@ class How(NamedTuple):
     partitions: int = 1
     state: Callable[[], State] = MemoryState
     history: Callable[[], History] = MemoryHistory
+    redefined: bool = False
+    """Other definitions come into force on the way."""
 
 
 PLAIN = How()
@@ -208,7 +214,7 @@ PLAIN = How()
 
 def case(seed: int, times: int, how: How = PLAIN) -> bool:
     """Of a random life some links are undone, one after the other, while it goes on; whether there were any."""
-    identity, accounts, partitions, _, _ = how
+    identity, accounts, partitions, *_ = how
     seeded, chance = Seeded(seed), random.Random(seed)
     definitions = seeded.definitions_with_accounts() if accounts else seeded.definitions()
     definitions = structs.replace(definitions, identity=identity)
@@ -221,15 +227,35 @@ def case(seed: int, times: int, how: How = PLAIN) -> bool:
     world, other = (World(definitions, partitions=partitions, state=how.state()) for _ in range(2))
     history = how.history()
     assert history.try_hold()
-    for begin, cut, each in zip([0, *cuts], cuts, undone, strict=False):
+    catalog = Catalog(definitions)
+    early = cuts[0] // 3 if how.redefined else 0
+    lived([world, other], [events[:early], life[:early]])
+    if how.redefined:
+        redefine([world, other], catalog, definitions)
+    for begin, cut, each in zip([early, *cuts], cuts, undone, strict=False):
         lived([world, other], [events[begin:cut], life[begin:cut]])
-        undo(world, definitions, history, each)
+        undo(world, catalog, history, each)
         other.scribble(b"as many records as the other")
     require = require_the_same_people if accounts or partitions > 1 else require_the_same
     require(world, other)
     lived([world, other], [events[cuts[-1] :], life[cuts[-1] :]])
     require(world, other)
     return True
+
+
+def redefine(worlds: Sequence[World], catalog: Catalog, definitions: Definitions) -> None:
+    """More definitions come into force, and one that was there goes; nothing is computed over history."""
+    more = Trait("counted", 'count("*")'), Trait("kinds", 'unique("*", type)')
+    audiences = (*definitions.audiences[1:], Audience("busy", "counted > 2"))
+    pass_time(worlds, worlds[0].now_ms + 1)
+    wanted = structs.replace(definitions, traits=(*definitions.traits, *more), audiences=audiences)
+    if checked(wanted).problems:  # Another audience asks for the one that has gone.
+        wanted = structs.replace(wanted, audiences=(*definitions.audiences, audiences[-1]))
+    saved = catalog.save(wanted, worlds[0].now_ms)
+    for world in worlds:
+        world.define(saved)
+        world.fold()
+    pass_time(worlds, worlds[0].now_ms + 1)
 
 
 def require_the_same_people(world: World, other: World) -> None:
@@ -290,3 +316,14 @@ def test_the_engines_on_the_disk_have_them_taken_apart(tmp_path: Path) -> None:
     fresh = (tmp_path / f"{n}" for n in count())
     how = How(state=lambda: LmdbState(next(fresh)), history=lambda: DeltaHistory(next(fresh)))
     assert sum(case(seed, 2, how) for seed in range(5_000, 5_008)) > 3
+
+
+def test_definitions_of_then_count_as_they_did() -> None:
+    """What came into force on the way has counted from then on, as it has for everybody."""
+    assert sum(case(seed, 1, How(redefined=True)) for seed in range(8_000, 8_040)) > 12
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_every_policy_is_undone_exactly(policy: Policy) -> None:
+    """Whether people merge, or identifiers change hands: the same people as if the link had never been."""
+    assert sum(case(seed, 1, How(Identity(policy, hot=0))) for seed in range(7_000, 7_016)) > 6

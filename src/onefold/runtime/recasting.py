@@ -93,6 +93,9 @@ class _Preparing:
         self._rules = sources.state.rules(self._cursor.rules)
         self._now_ms = max(sources.state.cursor(n).now_ms for n in range(sources.log.partitions))
         self._finder = finder_of(self._rules)
+        self._always = False
+        """The rules in force have been so all along."""
+        self._kept: dict[int, list[Past]] = {}
         self._sought: set[str] = set()
         """Identifiers whose relatives are known."""
         if sources.history is None:
@@ -104,10 +107,11 @@ class _Preparing:
     def prepare(self, people: Collection[int]) -> Prepared | None:
         """None: they have changed meanwhile."""
         going = self._load(people)
+        self._choose_rules(going)
         while True:
             material = self._material(going)
             found = refold(material)
-            more = found.moved or self._concerned(going, found)
+            more = found.moved or (found.outsiders.keys() if self._hands_over else ()) or self._concerned(going, found)
             more = {one for one in self._load(more) if one not in going}
             if not more:
                 again = self._as_they_are(going)
@@ -123,6 +127,18 @@ class _Preparing:
         if sum(map(len, body.coming)) > RECAST_MAX_BYTES:
             raise Overloaded(f"these people come to more than {RECAST_MAX_BYTES:,} bytes: too much for one entry")
         return Prepared(_decoded(going), found.people, body, len(material.pasts))
+
+    def _choose_rules(self, going: Mapping[int, bytes]) -> None:
+        """Who was resolved anew under the rules in force has been so all along; else rules are those of each time."""
+        segments = self._segments(self._pasts(_decoded(going).values()))
+        if all(segment.rules == self._rules for segment in segments):
+            return
+        self._always = not self._are_the_same(going, self._as_they_are(going))
+
+    @property
+    def _hands_over(self) -> bool:
+        """Whether identifiers change hands by the rules in force: who stands by now may have had others then."""
+        return self._rules.identity.policy not in ("merge-any", "segment")
 
     def _load(self, people: Collection[int]) -> dict[int, bytes]:
         """Those who these are by now, as they are stored."""
@@ -165,7 +181,9 @@ class _Preparing:
                     f"{position.show(profile.id)} has {profile.events:,} events: no more than {RECAST_MAX_EVENTS:,}"
                     " are folded again"
                 )
-            mine = events.of(profile)
+            mine = self._kept.get(profile.id)
+            if mine is None:
+                mine = self._kept[profile.id] = events.of(profile)
             if len(mine) < profile.events:
                 raise NotInHistory(
                     f"{position.show(profile.id)} has had {profile.events:,} events, of which {len(mine):,} are kept "
@@ -195,7 +213,7 @@ class _Preparing:
 
     def _segment(self, version: int, since_ms: int) -> Segment:
         in_force = self._sources.definitions.of(version)
-        rules = self._rules.with_identity(in_force.program.identity)
+        rules = self._rules if self._always else self._rules.with_identity(in_force.program.identity)
         return Segment(since_ms, in_force.program, rules, in_force.counting)
 
     def _accounts(self, incoming: Iterable[Incoming]) -> dict[str, Profile]:
@@ -221,8 +239,14 @@ class _Preparing:
 
     # --- who is concerned ------------------------------------------------------------------------------------
     def _concerned(self, going: Mapping[int, bytes], found: Refolded) -> set[int]:
-        """Whoever may have been kept out by what somebody was who is another one now."""
-        exposed = _exposed(_decoded(going).values(), found.people.values(), self._rules) - self._sought
+        """Whoever may have been kept out by what somebody was who is another one now.
+
+        Where identifiers change hands, whoever else has had one of theirs.
+        """
+        exposed = _exposed(_decoded(going).values(), found.people.values(), self._rules)
+        if self._hands_over:
+            exposed |= {name for profile in found.people.values() for name in profile.identifiers}
+        exposed -= self._sought
         self._sought |= exposed
         program = self._sources.definitions.of(self._cursor.version).program
         return relatives(self._history, self._sources.state, Sought(frozenset(exposed), self._rules, program))
@@ -237,12 +261,15 @@ class _Preparing:
             return again.events == profile.events
         return _values(again) == _values(profile)
 
+    def _are_the_same(self, going: Mapping[int, bytes], again: Refolded) -> bool:
+        people = _decoded(going)
+        return _shape(again.people.values()) == _shape(people.values()) and all(
+            self._is_same(again.people[one], profile) for one, profile in people.items()
+        )
+
     def _require_the_same(self, going: Mapping[int, bytes], again: Refolded) -> None:
         """Raises `NotInHistory` where folding them as they are gives others."""
-        people = _decoded(going)
-        if _shape(again.people.values()) == _shape(people.values()) and all(
-            self._is_same(again.people[one], profile) for one, profile in people.items()
-        ):
+        if self._are_the_same(going, again):
             return
         one = position.show(min(going))
         raise NotInHistory(

@@ -240,6 +240,8 @@ class _Understanding:
     def _find_event(self, name: str) -> Past:
         """The one event of this message id, or at this place."""
         place = _place(name)
+        if place is not None and (latest := self._in_the_log(*place)):
+            return latest[0]
         condition = "message_id = ?" if place is None else "partition = ? AND position = ?"
         columns = ", ".join(history_rows.EVENTS)
         query = f"SELECT {columns} FROM events WHERE {condition} LIMIT 3"  # noqa: S608 (columns of ours)
@@ -252,6 +254,20 @@ class _Understanding:
             places = ", ".join(f"{each.partition:02x}-{each.position:x}" for each in found)
             raise InvalidRequest(f"several events have the message id {name}: say which by its place, one of {places}")
         return found[0]
+
+    def _in_the_log(self, partition: int, place: int) -> list[Past]:
+        """The event at this place, where the log still has it, and somebody's it is."""
+        if partition >= self._sources.log.partitions or not 0 <= place < 1 << 55:
+            return []
+        offset, index = position.split(place)
+        first, end = self._sources.log.ends(partition)
+        if not first <= offset < end:
+            return []
+        entry = entries.decode(self._sources.log.read(partition, offset, 1)[0].data)
+        if not isinstance(entry, entries.Received) or index >= len(entry.events):
+            return []
+        events = PersonEvents(None, self._sources.log, self._sources.state, lambda _: self._rules)
+        return events.of(Profile(0, 0, 0, 0, 0, recent=[partition << 56 | place]))
 
     def _history(self) -> HistoryReader:
         history = self._sources.history

@@ -5,15 +5,16 @@ from collections.abc import Callable, Mapping, Sequence
 import pytest
 from msgspec import structs
 
+from onefold.core.refold import Segment
 from onefold.errors import InvalidRequest, NotFoundError, NotInHistory, Overloaded
 from onefold.limits import DAY_MS, RECAST_MAX_PROFILES
 from onefold.model.effect import AnyEffect, Changed, Entered, Left, LinkRefused, Merged, Recast, Split
-from onefold.model.identity import Identity
+from onefold.model.identity import IdentifierType, Identity
 from onefold.model.past import survivors
 from onefold.runtime.person_events import PersonEvents
 from onefold.runtime.profile_then import PastDefinitions, profile_then
 from onefold.runtime.profile_then import Sources as Then
-from onefold.runtime.recasting import Sources
+from onefold.runtime.recasting import Sources, Wanted, prepare
 from onefold.runtime.unmerge import After, Done, Event, Identifier, Link, Wish, planned, unmerge
 from onefold.testing.clock import ManualClock
 from onefold.testing.memory_history import MemoryHistory
@@ -312,3 +313,37 @@ def test_too_much_at_once_is_refused() -> None:
         shop.world.send(track("A", user=f"u{n}", anonymous="kiosk", message=f"m{n}"))
     with pytest.raises(Overloaded, match="more than 1,000 people would be concerned"):
         shop.undo(Link("user_id:u0", "anonymous_id:kiosk"))
+
+
+def test_whoever_was_resolved_anew_is_undone_under_the_rules_that_made_them_so() -> None:
+    """Under rules of then two users were never one; by those in force they were made one, and are undone so."""
+    shop = Shop()
+    shop.world.send(track("A", user="ann", anonymous="tablet", message="m0"))
+    shop.world.send(track("A", user="bob", anonymous="tablet", message="m1"))
+    shop.world.pass_time(DAY_MS)
+    many = Identity(types=(IdentifierType("user_id", unique=False),))
+    catalog = Catalog(DEFINITIONS)
+    shop.world.define(catalog.save(structs.replace(DEFINITIONS, identity=many), shop.world.now_ms))
+    shop.world.fold()
+    shop.sources = shop.sources._replace(catalog=catalog, definitions=PastDefinitions(catalog))
+    shop.follow()
+    people = set(shop.ids("user_id:ann", "user_id:bob"))
+    always = [
+        Segment(0, shop.sources.definitions.of(2).program, shop.world.state.rules(shop.world.state.cursor(0).rules))
+    ]
+    shop.world.recast(prepare(shop.sources, people, Wanted(segments=always)).body)
+    shop.world.fold()
+    assert len(set(shop.ids("user_id:ann", "user_id:bob"))) == 1
+    shop.undo(Link("user_id:bob", TABLET))
+    assert len(set(shop.ids("user_id:ann", "user_id:bob"))) == 2
+    assert shop.ids(TABLET) == shop.ids("user_id:ann")
+
+
+def test_an_event_that_history_does_not_have_yet_is_found_by_its_place() -> None:
+    """In the log; what is no event there, or lies beyond its end, is not found."""
+    shop = joined()
+    for name in ("00-0", "00-10000", "00-90000", "07-10000", "00-zz", "00-10005"):
+        with pytest.raises((NotFoundError, InvalidRequest)):
+            planned(shop.sources, Event(name))
+    undoing, found = planned(shop.sources, Event(f"00-{3 << 16:x}"))
+    assert (undoing.said, len(found.after)) == ("unmerge event 00-30000", 2)
