@@ -1,20 +1,24 @@
 """People of the past become, byte for byte, what the log folded anew under the rules in force would have made."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 from msgspec import structs
 
+from onefold.core.run import Parted
+from onefold.errors import OnefoldError
 from onefold.limits import HOUR_MS
 from onefold.model import profile as profiles
 from onefold.model.catalog import VersionRow
 from onefold.model.definitions import Definitions
 from onefold.model.identity import NOTHING, Identity
+from onefold.runtime import recasting
 from onefold.runtime.history import Historian
 from onefold.runtime.history import Sources as Followed
 from onefold.runtime.identity_past import Sources
+from onefold.runtime.profile_then import PastDefinitions
 from onefold.runtime.reresolving import OF_NOBODY, Engines, Outcome, Reresolving
 from onefold.testing.clock import ManualClock
 from onefold.testing.memory_history import MemoryHistory
@@ -173,29 +177,32 @@ def test_events_that_come_meanwhile_are_neither_lost_nor_counted_twice(seed: int
             raise InterruptedError
         return old.world.now_ms
 
-    old.follow()
     for _ in range(50):
-        made = old.reresolving()
-        try:
-            made.run(fold, lambda _: None, now_ms)
-        except InterruptedError:
-            old.world.fold()
-            old.follow()
-            continue
-        if not left and not made.outcome.done:
+        old.follow()
+        outcome = attempted(old, fold, now_ms)
+        if not left and outcome is not None and not outcome.done:
             break
-        while left and not made.outcome.done:
+        while left and outcome is not None and not outcome.done:
             old.world.now_ms += 1
             old.world.send(left.pop()[1])
             old.world.fold()
-        old.follow()
-    assert (left, made.outcome.left) == ([], {})
+    assert outcome is not None
+    assert (left, outcome.left) == ([], {})
     for _, event in sent:
         fresh.world.now_ms += 1
         fresh.world.send(event)
     fresh.world.fold()
     assert who(old) == who(fresh)
     assert old.world.state.counts()["admitted"] == fresh.world.state.counts()["admitted"]
+
+
+def attempted(platform: Platform, fold: Callable[[int, int], None], now_ms: Callable[[], int]) -> Outcome | None:
+    """What has come of one run; None: it has crashed, and what it had written is folded after all."""
+    try:
+        return platform.reresolving().run(fold, lambda _: None, now_ms)
+    except InterruptedError:
+        platform.world.fold()
+        return None
 
 
 def who(platform: Platform) -> list[Any]:
@@ -234,3 +241,39 @@ def test_values_that_identify_nobody_any_more_join_nobody(seed: int) -> None:
     quarantined = fresh.world.state.counts().get("quarantined.no_identifier", 0)
     shown = sum(len(batch) for batch in old.history.scan())
     assert left or shown == len(events) - quarantined
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_what_was_brought_under_other_rules_can_be_undone(seed: int) -> None:
+    """Whoever is taken apart afterwards is who they are where the rules have held from the start."""
+    events = told(seed)
+    old, fresh, _ = both(seed, len(events), events)
+    for each in (old, fresh):
+        each.follow()
+    old.reresolve()
+    links = {
+        (link.a, link.b)
+        for data in fresh.stored().values()
+        for link in profiles.decode(data).links
+        if link.rule == "shared_event"
+    }
+    a, b = random.Random(seed).choice(sorted(links))
+    found = [taken_apart(each, a, b) for each in (old, fresh)]
+    assert found[0] == found[1]
+
+
+def taken_apart(platform: Platform, a: str, b: str) -> Any:
+    """Who there would be without this link, or why that cannot be told."""
+    world = platform.world
+    sources = recasting.Sources(
+        platform.history, world.reader, world.state, platform.catalog, PastDefinitions(platform.catalog)
+    )
+    owners = set(world.state.owners((a, b)).values())
+    try:
+        made = recasting.prepare(sources, owners, recasting.Wanted(Parted(frozenset({(a, b), (b, a)}))))
+    except OnefoldError as error:
+        return type(error)
+    people = [profiles.decode(data) for data in made.body.coming]
+    for one in people:
+        one.noted().undone = []
+    return people

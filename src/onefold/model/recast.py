@@ -25,6 +25,20 @@ class Recasting(Struct, array_like=True):
     when."""
 
 
+_RERESOLVED = "reresolve under version "
+
+
+def reresolve_under(version: int) -> str:
+    """Why people are recast whose past is brought under the rules of this version."""
+    return f"{_RERESOLVED}{version}"
+
+
+def reresolved_under(why: str) -> int:
+    """That version; 0: it was for something else."""
+    number = why.removeprefix(_RERESOLVED)
+    return int(number) if number != why and number.isdecimal() else 0
+
+
 def stamp(profile: bytes) -> bytes:
     """Sixteen bytes that tell a stored profile from what it was before and will be later."""
     return xxhash.xxh3_128_digest(profile)

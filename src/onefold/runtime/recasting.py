@@ -9,6 +9,8 @@ and as they are to be. The entry that brings them holds only while nobody has to
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from msgspec import structs
+
 from onefold.core.account_links import accounts_in
 from onefold.core.batch import Incoming
 from onefold.core.identifiers import finder_of
@@ -22,14 +24,16 @@ from onefold.model import entry as entries
 from onefold.model import position
 from onefold.model import profile as profiles
 from onefold.model.catalog import VersionRow
+from onefold.model.changes import Cursor
 from onefold.model.past import Past
 from onefold.model.profile import Profile
-from onefold.model.recast import Recasting
+from onefold.model.recast import Recasting, reresolved_under
 from onefold.model.rules import Rules
 from onefold.ports import HistoryReader, LogReader, State
 from onefold.runtime.counting_since import Versions
 from onefold.runtime.person_events import PersonEvents
 from onefold.runtime.profile_then import PastDefinitions
+from onefold.runtime.programs import Programs
 from onefold.runtime.relatives import Sought, naming, relatives
 
 _TRIES = 20
@@ -93,8 +97,6 @@ class _Preparing:
         self._rules = sources.state.rules(self._cursor.rules)
         self._now_ms = max(sources.state.cursor(n).now_ms for n in range(sources.log.partitions))
         self._finder = finder_of(self._rules)
-        self._always = False
-        """The rules in force have been so all along."""
         self._kept: dict[int, list[Past]] = {}
         self._sought: set[str] = set()
         """Identifiers whose relatives are known."""
@@ -107,7 +109,6 @@ class _Preparing:
     def prepare(self, people: Collection[int]) -> Prepared | None:
         """None: they have changed meanwhile."""
         going = self._load(people)
-        self._choose_rules(going)
         while True:
             material = self._material(going)
             found = refold(material)
@@ -128,13 +129,6 @@ class _Preparing:
             raise Overloaded(f"these people come to more than {RECAST_MAX_BYTES:,} bytes: too much for one entry")
         return Prepared(_decoded(going), found.people, body, len(material.pasts))
 
-    def _choose_rules(self, going: Mapping[int, bytes]) -> None:
-        """Who was resolved anew under the rules in force has been so all along; else rules are those of each time."""
-        segments = self._segments(self._pasts(_decoded(going).values()))
-        if all(segment.rules == self._rules for segment in segments):
-            return
-        self._always = not self._are_the_same(going, self._as_they_are(going))
-
     @property
     def _hands_over(self) -> bool:
         """Whether identifiers change hands by the rules in force: who stands by now may have had others then."""
@@ -151,7 +145,8 @@ class _Preparing:
     def _material(self, going: Mapping[int, bytes], *, as_it_is: bool = False) -> Material:
         people = list(_decoded(going).values())
         pasts = self._pasts(people)
-        segments = self._segments(pasts) if as_it_is or self._wanted.segments is None else self._wanted.segments
+        wanted = None if as_it_is else self._wanted.segments
+        segments = self._segments(people, pasts) if wanted is None else wanted
         incoming = read(segments[-1].program, pasts)
         mine = {name for profile in people for name in profile.identifiers}
         words = (word for profile in people if profile.notes is not None for word in profile.notes.words)
@@ -192,29 +187,22 @@ class _Preparing:
             found += mine
         return found
 
-    def _segments(self, pasts: Sequence[Past]) -> list[Segment]:
-        """What was in force from the first event on."""
+    def _segments(self, people: Iterable[Profile], pasts: Sequence[Past]) -> list[Segment]:
+        """What was in force from the first event on, with the rules that the people's past was brought under."""
+        under = max((reresolved_under(undone.why) for each in people for undone in each.noted().undone), default=0)
         first_ms = min((past.received_ms for past in pasts), default=0)
         rows = [row for row in self._sources.catalog.versions() if row.version <= self._cursor.version]
         later = [row for row in rows if row.created_at_ms > first_ms]
         before = max((row.version for row in rows if row.created_at_ms <= first_ms), default=0)
-        return [self._segment(before, 0), *(self._segment(row.version, self._since_ms(row)) for row in later)]
+        begun = [(row.version, in_force_since(self._sources.log, self._cursor, row)) for row in later]
+        return [self._segment(version, since_ms, under) for version, since_ms in [(before, 0), *begun]]
 
-    def _since_ms(self, row: VersionRow) -> int:
-        """From when on a version was in force: of the latest as the log says, else when it was saved."""
-        if row.version != self._cursor.version:
-            return row.created_at_ms
-        try:
-            records = self._sources.log.read(0, self._cursor.since, 1)
-        except NotFoundError:
-            return row.created_at_ms
-        entry = entries.decode(records[0].data) if records else None
-        return entry.at_ms if isinstance(entry, entries.Defined) else row.created_at_ms
-
-    def _segment(self, version: int, since_ms: int) -> Segment:
+    def _segment(self, version: int, since_ms: int, under: int) -> Segment:
         in_force = self._sources.definitions.of(version)
-        rules = self._rules if self._always else self._rules.with_identity(in_force.program.identity)
-        return Segment(since_ms, in_force.program, rules, in_force.counting)
+        program = in_force.program
+        if under > version:
+            program = under_rules_of(self._sources.catalog, under).get(version)
+        return Segment(since_ms, program, self._rules.with_identity(program.identity), in_force.counting)
 
     def _accounts(self, incoming: Iterable[Incoming]) -> dict[str, Profile]:
         found = (self._finder.find_account(each.event) for each in incoming)
@@ -281,6 +269,24 @@ class _Preparing:
 def _values(profile: Profile) -> tuple[Any, ...]:
     declared = {name: said.value for name, said in profile.declared.items()}
     return profile.events, declared, profile.computed, profile.audiences.keys()
+
+
+def in_force_since(log: LogReader, cursor: Cursor, row: VersionRow) -> int:
+    """From when on a version was in force: of the latest as the log says, else when it was saved."""
+    if row.version != cursor.version:
+        return row.created_at_ms
+    try:
+        records = log.read(0, cursor.since, 1)
+    except NotFoundError:
+        return row.created_at_ms
+    entry = entries.decode(records[0].data) if records else None
+    return entry.at_ms if isinstance(entry, entries.Defined) else row.created_at_ms
+
+
+def under_rules_of(catalog: Versions, version: int) -> Programs:
+    """Programs of all versions, each with the rules of identity of this one."""
+    identity = catalog.definitions(version).identity if version else Rules().identity
+    return Programs(lambda each: structs.replace(catalog.definitions(each), identity=identity))
 
 
 def _decoded(stored: Mapping[int, bytes]) -> dict[int, Profile]:

@@ -35,7 +35,7 @@ from onefold.ports import LogWriter
 from onefold.runtime.counting_since import Versions, counting_from_now
 from onefold.runtime.history_bodies import Bodies
 from onefold.runtime.identity_past import Sources
-from onefold.runtime.programs import Programs
+from onefold.runtime.recasting import in_force_since, under_rules_of
 from onefold.runtime.regrouping import Progress, Regrouped, known
 
 WITHOUT_PAST = "events are no longer kept"
@@ -251,7 +251,7 @@ class Reresolving:
     def _write(self, body: Recasting, folded: Folded, now_ms: int) -> bool:
         """Whether it was done."""
         sources, writer = self._engines.sources, self._engines.writer
-        entry = entries.Recast(now_ms, self._by, f"reresolve under version {self._version}", bodies.encode(body))
+        entry = entries.Recast(now_ms, self._by, bodies.reresolve_under(self._version), bodies.encode(body))
         partition, before = home(min(body.going)) % writer.partitions, sources.state.newest()
         offset = writer.append({partition: [entries.encode(entry)]})[partition]
         folded(partition, offset)
@@ -295,13 +295,13 @@ class Reresolving:
 
     def _all_segments(self) -> Iterator[Segment]:
         """What was in force from when on, under the rules of now; before the first version there was nothing."""
-        catalog, identity = self._engines.catalog, self._rules.identity
-        programs = Programs(lambda version: structs.replace(catalog.definitions(version), identity=identity))
+        catalog, sources = self._engines.catalog, self._engines.sources
+        programs, cursor = under_rules_of(catalog, self._version), sources.state.cursor(0)
         yield Segment(0, programs.get(0), self._rules)
         for row in catalog.versions():
             if row.version <= self._version:
-                counting = counting_from_now(catalog, row.version)
-                yield Segment(row.created_at_ms, programs.get(row.version), self._rules, counting)
+                counting, since_ms = counting_from_now(catalog, row.version), in_force_since(sources.log, cursor, row)
+                yield Segment(since_ms, programs.get(row.version), self._rules, counting)
 
 
 def _formers(one: Profile) -> Iterator[int]:

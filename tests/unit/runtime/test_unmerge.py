@@ -11,6 +11,7 @@ from onefold.limits import DAY_MS, RECAST_MAX_PROFILES
 from onefold.model.effect import AnyEffect, Changed, Entered, Left, LinkRefused, Merged, Recast, Split
 from onefold.model.identity import IdentifierType, Identity
 from onefold.model.past import survivors
+from onefold.model.recast import reresolve_under
 from onefold.runtime.person_events import PersonEvents
 from onefold.runtime.profile_then import PastDefinitions, profile_then
 from onefold.runtime.profile_then import Sources as Then
@@ -331,7 +332,7 @@ def test_whoever_was_resolved_anew_is_undone_under_the_rules_that_made_them_so()
     always = [
         Segment(0, shop.sources.definitions.of(2).program, shop.world.state.rules(shop.world.state.cursor(0).rules))
     ]
-    shop.world.recast(prepare(shop.sources, people, Wanted(segments=always)).body)
+    shop.world.recast(prepare(shop.sources, people, Wanted(segments=always)).body, why=reresolve_under(2))
     shop.world.fold()
     assert len(set(shop.ids("user_id:ann", "user_id:bob"))) == 1
     shop.undo(Link("user_id:bob", TABLET))
