@@ -76,6 +76,8 @@ def _link(link: BondAnswer) -> Iterator[str]:
     elif link.rule == "explicit":
         by = plain(link.by) or "who said it is no longer kept"
         yield f"│ [dim]{_when(link.at)}  {by}  {link.place or ''}[/]"
+    elif link.rule.startswith("matched:"):
+        yield f"│ [dim]{_when(link.at)}  {link.place or ''}[/]"
     else:
         yield f"│ [dim]{_when(link.at)}  {link.place or ''}  the event is no longer kept[/]"
     if link.events > 1:

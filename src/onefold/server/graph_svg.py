@@ -33,17 +33,18 @@ _UNSEEN = re.compile(
 
 _STYLE = """\
 svg{--bg:#fff;--ink:#1c1c22;--soft:#62626e;--line:#8a8a96;--box:#f6f6f9;--rim:#d5d5de;--merge:#2f5fd0;--said:#8338b8;\
---no:#c2352b;--nobox:#fdf1f0;--hot:#d97a06}
+--no:#c2352b;--nobox:#fdf1f0;--hot:#d97a06;--like:#0b8583}
 @media (prefers-color-scheme:dark){svg{--bg:#17171b;--ink:#ececf1;--soft:#a2a2ae;--line:#7d7d8a;--box:#232329;\
---rim:#3d3d47;--merge:#7fa4ff;--said:#cf8df5;--no:#ff8a80;--nobox:#2d1f20;--hot:#ffb454}}
+--rim:#3d3d47;--merge:#7fa4ff;--said:#cf8df5;--no:#ff8a80;--nobox:#2d1f20;--hot:#ffb454;--like:#4fd1cb}}
 text{font-family:system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;fill:var(--ink);font-size:12px}
 .a{font-size:17px;font-weight:600}.s{fill:var(--soft);font-size:11.5px}.t{fill:var(--soft);font-size:11px}
 .v{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;font-size:12px}
 .b{fill:var(--box);stroke:var(--rim)}.n{fill:var(--nobox);stroke:var(--no);stroke-dasharray:5 4}
 .f{stroke-dasharray:5 4}.w{stroke:var(--hot);stroke-width:2}
 .l{fill:none;stroke:var(--line);stroke-width:1.6}.m{stroke:var(--merge);stroke-width:3}
-.e{stroke:var(--said);stroke-width:3}.r{stroke:var(--no);stroke-dasharray:6 5}.h{stroke:var(--hot);stroke-width:4}
-.tm{fill:var(--merge)}.te{fill:var(--said)}.tr{fill:var(--no)}.tw{fill:var(--hot);font-weight:600}"""
+.e{stroke:var(--said);stroke-width:3}.k{stroke:var(--like);stroke-width:3}
+.r{stroke:var(--no);stroke-dasharray:6 5}.h{stroke:var(--hot);stroke-width:4}
+.tm{fill:var(--merge)}.te{fill:var(--said)}.tk{fill:var(--like)}.tr{fill:var(--no)}.tw{fill:var(--hot);font-weight:600}"""
 
 _HUES = {"user_id": 25, "email": 275, "phone": 340, "device_id": 185, "anonymous_id": 215}
 """Of the strips by which types are told apart."""
@@ -218,6 +219,7 @@ _LEGENDS = (
     ("l", "came together in an event"),
     ("l m", "joined two profiles"),
     ("l e", "said by somebody"),
+    ("l k", "alike: linked by matching"),
     ("l r", "refused: not this person"),
     (_HOT, "hot: joins nobody any more"),
 )
@@ -278,8 +280,8 @@ def _look_of_link(child: Placed) -> str:
         return "l r"
     if child.link is None:
         return "l"
-    if child.link.rule == "explicit":
-        return "l e"
+    if (look := _SAID.get(_name(child.link.rule))) is not None:
+        return look
     return "l m" if child.link.merged else "l"
 
 
@@ -296,7 +298,17 @@ def _words(child: Placed) -> tuple[str, str, str]:
     if link.rule == "explicit":
         said = f"said by {shortened(link.by, 20) or 'somebody'}"
         return said + _ended(link), _day(link.at), "te"
-    return _rule(link.rule) + _ended(link), _counted(link.events, link.at), "tm" if link.merged else ""
+    ink = "tk" if _name(link.rule) in _SAID else "tm" if link.merged else ""
+    return _rule(link.rule) + _ended(link), _counted(link.events, link.at), ink
+
+
+_SAID = {"explicit": "l e", "matched": "l k"}
+"""How links look that no event has made."""
+
+
+def _name(rule: str) -> str:
+    """A rule's name, without the score behind it."""
+    return rule.partition(":")[0]
 
 
 def _rule(rule: str) -> str:

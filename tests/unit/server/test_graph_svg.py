@@ -179,6 +179,16 @@ def test_the_same_graph_is_the_same_picture() -> None:
     assert drawn(a_tree(3)) == drawn(a_tree(3))
 
 
+def test_a_link_by_matching_is_told_from_others() -> None:
+    """It has a colour and a word of its own, with the score that it was made by."""
+    alike = link("user_id:1", "email:a@b.c")
+    alike.rule = "matched:0.9876:w1"
+    picture = drawn(made([node("user_id:1"), node("email:a@b.c")], [alike]))
+    assert 'class="l k"' in picture
+    assert "matched 0.9876" in picture
+    assert "alike: linked by matching" in picture
+
+
 def test_a_picture_says_what_it_shows() -> None:
     """Who cannot see it reads a title and a description; every box tells in full what stands for it."""
     picture = stories.pictures()["ben"]

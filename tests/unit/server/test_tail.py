@@ -8,7 +8,7 @@ from onefold.errors import Overloaded
 from onefold.limits import TAIL_SUBSCRIBERS_MAX
 from onefold.model import effect as effects
 from onefold.model import position
-from onefold.model.effect import Changed, Created, Hot, Left, LinkRefused, Merged, Moved, RejectedEvent
+from onefold.model.effect import Changed, Created, Hot, Left, LinkRefused, Merged, Moved, Recast, RejectedEvent, Split
 from onefold.server import events
 from onefold.server.tail import KINDS, Filter, Subscriber, Tail, show
 from onefold.testing.memory_state import MemoryState
@@ -132,6 +132,8 @@ def test_every_kind_is_shown_whole() -> None:
                 RejectedEvent(0, 65_537, 6, fakes.T0, "shop", "not an object"),
                 Moved(ann, 65_537, 7, fakes.T0, ann + 1, "anonymous_id:a", "newest_link"),
                 Hot(ann, 65_537, 8, fakes.T0, "email:team@b.c", 250),
+                Split(ann, 65_537, 9, fakes.T0, ann + 1, ["anonymous_id:a"]),
+                Recast(ann, 65_537, 10, fakes.T0, "eve", "unmerge link", applied=True),
             )
         )
     }
@@ -144,6 +146,8 @@ def test_every_kind_is_shown_whole() -> None:
     assert (shown["left"].audience, shown["left"].reason) == ("buyers", "time")
     assert (shown["moved"].former, shown["moved"].identifier) == (position.show(ann + 1), "anonymous_id:a")
     assert (shown["hot"].identifier, shown["hot"].others) == ("email:team@b.c", 250)
+    assert (shown["split"].former, shown["split"].identifiers) == (position.show(ann + 1), ["anonymous_id:a"])
+    assert (shown["recast"].by, shown["recast"].why, shown["recast"].applied) == ("eve", "unmerge link", True)
     assert (shown["rejected"].profile, shown["rejected"].source) == ("", "shop")
 
 
