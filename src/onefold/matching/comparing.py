@@ -13,7 +13,7 @@ from typing import NamedTuple
 from rapidfuzz.distance import OSA, JaroWinkler
 
 from onefold.matching.nicknames import are_nicknames
-from onefold.matching.record import Record
+from onefold.matching.record import Known, Record
 
 Pattern = tuple[int, ...]
 
@@ -60,6 +60,19 @@ def compare(a: Record, b: Record) -> Pattern:
         _handle(a, b),
         _contact(a.numbers, b.numbers),
     )
+
+
+def differ(a: Known, b: Known) -> tuple[bool, bool]:
+    """Whether two are surely not called alike, and surely not born on one day.
+
+    Who is born on the same day may be called by a name that no list knows; a day or a month alone is often wrong, and
+    the first of January stands for one that nobody knows. What is not known of one of them tells nobody apart.
+    """
+    given = _given(a.given, b.given) == len(COMPARISONS[0].levels) - 1
+    swapped = given and _are_swapped(Record(a.given, a.family), Record(b.given, b.family))
+    born = bool(a.born and b.born) and _born(a.born, b.born) == len(COMPARISONS[2].levels) - 1
+    born = born and a.born[:4] != b.born[:4]
+    return given and not swapped and not (a.born and a.born == b.born), born
 
 
 def similar(a: str, b: str, least: float = _CLOSE) -> bool:

@@ -31,10 +31,14 @@ Keep = Literal[
 ]
 """How several values of one declared trait become one."""
 
+Difference = Literal["name", "birthday"]
+"""By what two people are told apart who share a phone or an address of mail."""
+
 POLICIES: tuple[Policy, ...] = get_args(Policy)
 PERS: tuple[Per, ...] = get_args(Per)
 NORMALISERS: tuple[Normaliser, ...] = get_args(Normaliser)[1:]
 KEEPS: tuple[Keep, ...] = get_args(Keep)
+DIFFERENCES: tuple[Difference, ...] = get_args(Difference)
 
 BUILT_IN = ("user_id", "email", "phone", "device_id", "anonymous_id")
 """Types that events carry without anybody saying where, in the order of their priority."""
@@ -72,6 +76,8 @@ class IdentifierType(Struct, frozen=True, omit_defaults=True):
     """A person who has one is known, and is found by such a one alone (policies of mParticle)."""
     soft: bool = False
     """What may be shared: it never makes one person of two who both have something that is not soft."""
+    unless: tuple[Difference, ...] = ()
+    """It joins nobody with somebody who is known by another name, or to be born on another day."""
 
 
 class TraitRule(Struct, frozen=True, omit_defaults=True):

@@ -17,12 +17,14 @@ from onefold.limits import (
 )
 from onefold.model.identity import (
     BUILT_IN,
+    DIFFERENCES,
     KEEPS,
     NORMALISERS,
     PERS,
     POLICIES,
     SHIPPED_BLOCKED,
     SHIPPED_PATTERNS,
+    Difference,
     IdentifierType,
     Identity,
     Keep,
@@ -34,7 +36,7 @@ from onefold.model.identity import (
 from onefold.runtime.yaml_tree import Items, Pairs, Text, Tree
 
 _PARTS = ("policy", "types", "blocked", "shipped", "hot", "traits")
-_OF_TYPE = ("from", "normalise", "blocked", "limit", "unique", "login", "soft")
+_OF_TYPE = ("from", "normalise", "blocked", "limit", "unique", "login", "soft", "unless")
 _OF_TRAIT = ("keep", "sources")
 _ROOTS = ("userId", "anonymousId", "groupId", "traits", "context", "properties")
 _SINGLE = ("userId", "anonymousId", "groupId")
@@ -118,6 +120,7 @@ class IdentityReader:
             "unique": ("unique", self._yes_no),
             "login": ("login", self._yes_no),
             "soft": ("soft", self._yes_no),
+            "unless": ("unless", self._differences),
         }
         for field, value in self._reading.pairs(tree, f"`{key.value}`"):
             if field.value == "blocked":
@@ -139,7 +142,7 @@ class IdentityReader:
 
     def _fits(self, field: Text, policy: Policy) -> None:
         """Whether the policy knows what is said of a type: nothing that is said may be without effect."""
-        if field.value in ("limit", "soft") and policy in _WITHOUT_LIMITS:
+        if field.value in ("limit", "soft", "unless") and policy in _WITHOUT_LIMITS:
             message = f"the policy `{policy}` has no `{field.value}` of types; it has `unique`"
             self._reading.wrong("value", message, field)
         elif field.value == "login" and not policy.startswith("mparticle-"):
@@ -147,6 +150,11 @@ class IdentityReader:
         elif field.value in ("unique", "login") and policy in ("mparticle-default", "mparticle-best-match"):
             message = f"the policy `{policy}` says itself what is `{field.value}`"
             self._reading.wrong("value", message, field, "policy: mparticle-profile-conversion")
+
+    def _differences(self, tree: Tree) -> tuple[Difference, ...]:
+        texts = self._texts(tree, f"differences that tell people apart: {', '.join(DIFFERENCES)}")
+        found = [self._one_of(text, DIFFERENCES, "difference", None) for text in texts]
+        return tuple(each for each in DIFFERENCES if each in found)
 
     def _fields(self, tree: Tree) -> tuple[str, ...]:
         texts = self._texts(tree, "fields of events, such as `properties.card`")

@@ -114,7 +114,7 @@ class _Texts:
         said: list[tuple[str, object]] = [
             ("from", one.fields), ("normalise", one.normalise), ("blocked", _values(one.blocked, one.patterns)),
             ("limit", None if one.limit is None else f"{one.limit} {one.per}"), ("unique", one.unique),
-            ("login", one.login), ("soft", one.soft or None),
+            ("login", one.login), ("soft", one.soft or None), ("unless", one.unless),
         ]  # fmt: skip
         return self._pairs(path, [(name, value) for name, value in said if value not in (None, "", ())])
 
