@@ -1,11 +1,17 @@
-"""Explicit: what people say of two identifiers, which counts for more than what events show."""
+"""Explicit: what is said of two identifiers by itself, and not shown by an event they share.
+
+What people say counts for more than the rules. What matching says does not: it joins nobody whom the rules keep apart,
+or of whom somebody has said so (as whoever undoes a link does).
+"""
 
 from onefold.core import linking, parting
 from onefold.core.linking import Evidence
 from onefold.core.policy_newest import clashes
-from onefold.core.rules import EXPLICIT, MOST_IDENTIFIERS, NEVER_LINK, NEWEST_LINK
+from onefold.core.resolve import forbids
+from onefold.core.rules import EXPLICIT, MATCHED, MOST_IDENTIFIERS, NEVER_LINK, NEWEST_LINK
 from onefold.core.run import Run
 from onefold.limits import NEVER_MAX, PROFILE_IDENTIFIERS_MAX, WORDS_MAX
+from onefold.model.entry import Matched
 from onefold.model.profile import Profile, Word
 
 _PARTS_AGAIN = "adobe-graph-linking"
@@ -33,6 +39,38 @@ def join(run: Run, a: str, b: str, by: str = "") -> None:
         parting.forget((one, other), a, b)
         linking.merge(run, one, other, b, why)
         run.count("links_said")
+
+
+def match(run: Run, a: str, b: str, found: Matched) -> None:
+    """Both are one person's, since they are alike, and nothing speaks against it; the evidence keeps how sure it is."""
+    people = _people(run, a, b)
+    if people is None:
+        return
+    one, other = people
+    if {one.id, other.id} != {found.one, found.other}:
+        run.count("links_idle")
+        return
+    why = Evidence(a, run.position, f"{MATCHED}:{found.score:.4f}:{found.model}")
+    rule = _keeps_apart(run, one, other)
+    if rule is not None:
+        linking.refuse(run, one, b, why, rule)
+        return
+    linking.merge(run, one, other, b, why)
+    run.count("links_matched")
+
+
+def _keeps_apart(run: Run, one: Profile, other: Profile) -> str | None:
+    """The rule by which two people stay two."""
+    mine, its, rulebook = one.identifiers, other.identifiers, run.rulebook
+    if linking.is_never(one, its) or linking.is_never(other, mine):
+        return NEVER_LINK
+    if rulebook is None:
+        return forbids(one, its)
+    if len(mine) + len(its) > PROFILE_IDENTIFIERS_MAX:
+        return MOST_IDENTIFIERS
+    if rulebook.policy == _PARTS_AGAIN and clashes({**mine, **its}, rulebook):
+        return NEWEST_LINK
+    return rulebook.excess({**mine, **its}, (mine, its), run.now_ms)
 
 
 def forbid(run: Run, a: str, b: str, by: str = "") -> None:

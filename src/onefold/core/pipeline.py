@@ -201,9 +201,12 @@ def rule(place: Place, program: Program, rules: Rules, new: Rules) -> Changes:
 
 
 def link(place: Place, view: View, program: Program, rules: Rules, entry: Linked) -> Changes:
-    """Make two identifiers one person's, or never so, because somebody has said it."""
+    """Make two identifiers one person's, or never so, because somebody has said it; or because matching is sure."""
     run = _run_at(place, view, program, rules)
-    (explicit.forbid if entry.never else explicit.join)(run, entry.a, entry.b, entry.by)
+    if entry.matched is not None:
+        explicit.match(run, entry.a, entry.b, entry.matched)
+    else:
+        (explicit.forbid if entry.never else explicit.join)(run, entry.a, entry.b, entry.by)
     mark(run)
     return run.changes(place.after())
 

@@ -43,6 +43,8 @@ LOCAL_MIN_CHARS = 5
 """Shorter names before the @ are had by many."""
 _LONG_CHARS = 9
 """One wrong character in so long a name before the @ is a slip, in a shorter one it may be another person's."""
+_PART_MIN_CHARS = 3
+"""A name of fewer letters is in an e-mail by chance."""
 _NAME_MIN_CHARS = 4
 """Shorter names are found in many words."""
 
@@ -50,13 +52,14 @@ _NAME_MIN_CHARS = 4
 def compare(a: Record, b: Record) -> Pattern:
     """The levels of two records. Symmetric; some 5 to 15 microseconds."""
     given, family = _names(a, b)
+    email = _email(a.emails, b.emails)
     return (
         given,
         family,
         _born(a.born, b.born),
         _address(a, b),
         _contact(a.phones, b.phones),
-        _email(a.emails, b.emails),
+        0 if email == _SAME_LOCAL and _says_the_name(a, b) else email,
         _handle(a, b),
         _contact(a.numbers, b.numbers),
     )
@@ -162,6 +165,17 @@ def _email(a: tuple[str, ...], b: tuple[str, ...]) -> int:
     if not set(a).isdisjoint(b):
         return 1
     return min(_emails(x, y) for x in a for y in b)
+
+
+_SAME_LOCAL = 4
+"""The level of the same name before the @, at different providers."""
+
+
+def _says_the_name(a: Record, b: Record) -> bool:
+    """Whether e-mails alike before the @ say no more than that both are called alike: they are made of the name."""
+    names = [name for name in (a.given.replace(" ", ""), a.family.replace(" ", "")) if len(name) >= _PART_MIN_CHARS]
+    alike = similar(a.family, b.family) if a.family and b.family else False
+    return alike and any(name in handle(email) for email in a.emails for name in names)
 
 
 def _emails(a: str, b: str) -> int:

@@ -89,6 +89,15 @@ class TraitRule(Struct, frozen=True, omit_defaults=True):
     """For `source-order`: whose word counts first; sources that are not named come last, the newest value first."""
 
 
+class Matching(Struct, frozen=True, omit_defaults=True):
+    """What becomes of two profiles that are alike though they share no identifier (`matching`)."""
+
+    link: float = 0.0
+    """From this probability on they are linked; 0: nobody is without somebody's word."""
+    review: float = 0.0
+    """From this on somebody is asked; 0: as the settings have it."""
+
+
 class Identity(Struct, frozen=True, omit_defaults=True):
     """All of it. The defaults are what a workspace has that says nothing."""
 
@@ -101,6 +110,7 @@ class Identity(Struct, frozen=True, omit_defaults=True):
     hot: int = 0
     """A value that so many others have shared events with joins nobody any more; 0: it goes on."""
     traits: tuple[TraitRule, ...] = ()
+    matching: Matching = Matching()
 
 
 NOTHING = Identity()

@@ -108,6 +108,9 @@ class _Texts:
             ("hot", rules.hot or "never"), ("types", self._pairs(f"{IDENTITY}.types", types)),
             ("traits", self._pairs(f"{IDENTITY}.traits", traits)),
         ]  # fmt: skip
+        matching = [(name, value) for name in ("link", "review") if (value := getattr(rules.matching, name))]
+        if matching:
+            said.append(("matching", self._pairs(f"{IDENTITY}.matching", matching)))
         return self._pairs(IDENTITY, said)
 
     def _type(self, path: str, one: IdentifierType) -> Pairs:

@@ -37,7 +37,7 @@ identity:
       normalise: digits
       limit: 3 per year
       blocked: [N/A, "/^9+$/"]
-    email: {limit: 2}
+    email: {limit: 2, unless: [birthday, name]}
     anonymous_id: {soft: true}
     crm_id:
   blocked: ["Demo", "/^0+$/"]
@@ -53,7 +53,7 @@ identity:
         (
             IdentifierType("user_id", unique=True),
             IdentifierType("card", CARD, "digits", ("n/a",), ("^9+$",), 3, "year"),
-            IdentifierType("email", limit=2),
+            IdentifierType("email", limit=2, unless=("name", "birthday")),
             IdentifierType("anonymous_id", soft=True),
             IdentifierType("crm_id"),
         ),
@@ -89,6 +89,7 @@ def test_the_shipped_list_is_there_unless_it_is_refused(tmp_path: Path) -> None:
         ("types: {card: {unique: true, limit: 3}}", (2, 11), "value", ""),
         ("types: {card: {login: true}}", (2, 18), "value", ""),
         ("types: {card: {blocked: ['/(/']}}", (2, 28), "value", ""),
+        ("types: {phone: {unless: [nmae]}}", (2, 28), "value", "name"),
         ("types: {My Card: {soft: true}}", (2, 11), "name", "my_card"),
         ("hot: 1", (2, 8), "value", ""),
         ("shipped: no", (2, 12), "value", ""),
@@ -111,6 +112,7 @@ def test_mistakes_are_found_where_they_stand(
     [
         "policy: adobe-graph-linking\n  types: {email: {limit: 3}}",
         "policy: mparticle-link\n  types: {email: {soft: true}}",
+        "policy: mparticle-link\n  types: {email: {unless: [name]}}",
         "policy: mparticle-default\n  types: {email: {login: true}}",
         "policy: mparticle-best-match\n  types: {email: {unique: true}}",
     ],
