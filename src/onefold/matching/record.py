@@ -152,5 +152,7 @@ def _first(said: dict[str, Any], names: tuple[str, ...], read: Any) -> str:
 
 
 def _contacts(profile: Profile, prefix: str) -> tuple[str, ...]:
-    found = sorted(one.removeprefix(prefix) for one in profile.identifiers if one.startswith(prefix))
-    return tuple(found[:CONTACTS_MAX])
+    """Also those that came with the person's events and lead to somebody else, such as the landline of both."""
+    seen = () if profile.notes is None else profile.notes.seen
+    found = {one.removeprefix(prefix) for one in (*profile.identifiers, *seen) if one.startswith(prefix)}
+    return tuple(sorted(found)[:CONTACTS_MAX])
