@@ -65,9 +65,7 @@ def known_of(profile: Profile) -> Known:
     return known_by({name: declared.value for name, declared in profile.declared.items()})
 
 
-def _whose(
-    found: Sequence[str], people: Mapping[str, Profile], known: Mapping[int, Known], told: Known
-) -> int | None:
+def _whose(found: Sequence[str], people: Mapping[str, Profile], known: Mapping[int, Known], told: Known) -> int | None:
     """Whose event it seems to be: who shows most of its identifiers, of those who are not told apart from it.
 
     Of several whoever has the first. None: all are.

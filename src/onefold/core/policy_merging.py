@@ -9,8 +9,8 @@ one person for ever, unless that person is merged.
 from collections.abc import Mapping, Sequence
 
 from onefold.core import linking
-from onefold.core.differing import part
 from onefold.core.batch import Incoming
+from onefold.core.differing import part
 from onefold.core.linking import Evidence
 from onefold.core.rulebook import Rulebook, namespace
 from onefold.core.rules import MOST_IDENTIFIERS, NEVER_LINK, SOFT_IDENTIFIER

@@ -5,8 +5,8 @@ is tied to each other, directly or over others, is one household. It is a groupi
 a merge: whatever is done to it, nobody's profile changes.
 """
 
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from onefold.matching.index import Index
@@ -74,6 +74,12 @@ def grouped(pairs: Iterable[Tie]) -> dict[int, int]:
     for home in homes.values():
         sizes[home] = sizes.get(home, 0) + 1
     return {one: home if sizes[home] <= HOUSEHOLD_MAX else one for one, home in homes.items()}
+
+
+def sizes_of(homes: Mapping[int, int]) -> dict[int, int]:
+    """How many households there are of each size from two on, ascending; of what `grouped` or `households` found."""
+    counts = Counter(Counter(homes.values()).values())
+    return {size: counts[size] for size in sorted(counts) if size > 1}
 
 
 def households(index: Index, scorer: Scorer, least: float = LEAST) -> dict[int, int]:

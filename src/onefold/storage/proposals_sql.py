@@ -116,7 +116,9 @@ class SqlProposals:
         pair = _is(a, b)
         values = {"standing": standing, "by": by, "at_ms": self._clock.now_ms()}
         with self._database.changing() as connection:
-            if not connection.execute(proposals.update().where(pair).values(by=_COLUMNS.by)).rowcount:  # keeps others out
+            if not connection.execute(
+                proposals.update().where(pair).values(by=_COLUMNS.by)
+            ).rowcount:  # keeps others out
                 raise NotFoundError(f"it is not proposed that profiles {a:x} and {b:x} are one person")
             before = _kept(connection.execute(sa.select(proposals).where(pair)).one())
             if tag and tag != before.tag:
