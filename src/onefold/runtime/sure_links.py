@@ -1,7 +1,7 @@
 """Sure links: pairs that matching is sure of, written into the log, where the fold finds them.
 
-Written first and marked then: who dies in between writes again, which changes nothing, for whoever is one person by then
-is not linked anew, and whoever was taken apart stays apart (`core.explicit.match`).
+Written first and marked then: who dies in between writes again, which changes nothing, for whoever is one person by
+then is not linked anew, and whoever was taken apart stays apart (`core.explicit.match`).
 """
 
 from collections.abc import Mapping

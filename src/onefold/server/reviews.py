@@ -90,7 +90,6 @@ class DecidedAnswer(Struct):
 
 Standing = Annotated[Judgement, Parameter(description="Those that stand so.")]
 Least = Annotated[float, Parameter(ge=0, le=1, description="With a score of at least this.")]
-Most = Annotated[float, Parameter(ge=0, le=1, description="With a score of at most this.")]
 IfMatch = Annotated[
     str, HeaderParameter(name="if-match", description="The `tag` that was read; 412 where it is another by now.")
 ]
@@ -101,14 +100,13 @@ def get_reviews(
     engines: Given,
     standing: Standing = "asked",
     least: Least = 0.0,
-    most: Most = 1.0,
     limit: Limit = DEFAULT_LIMIT,
     after: After = "",
 ) -> ReviewPageAnswer:
     """Answer with a page of proposals, each with what speaks for and against it."""
     proposals = engines.proposed()
     scorer = scorer_of(proposals)
-    found = [each for each in proposals.page(standing, _after(after, most), limit) if each.score >= least]
+    found = [each for each in proposals.page(standing, _after(after), limit) if each.score >= least]
     shown = [_shown(reviewed(engines.state, scorer, each)) for each in found]
     last = found[-1] if len(found) == limit else None
     return ReviewPageAnswer(
@@ -135,11 +133,11 @@ def post_review(
 router = Router("/v1/identity/reviews", route_handlers=[get_reviews, post_review], tags=["profiles"])
 
 
-def _after(text: str, most: float) -> tuple[float, int, int] | None:
-    if text:
-        whole, a, b = page_after(text, 1 << 64, PROFILE_ID_MAX + 1, PROFILE_ID_MAX + 1)
-        return float(struct.unpack(">d", whole.to_bytes(8))[0]), a, b
-    return (most, 0, 0) if most < 1 else None
+def _after(text: str) -> tuple[float, int, int] | None:
+    if not text:
+        return None
+    whole, a, b = page_after(text, 1 << 64, PROFILE_ID_MAX + 1, PROFILE_ID_MAX + 1)
+    return float(struct.unpack(">d", whole.to_bytes(8))[0]), a, b
 
 
 def _whole(score: float) -> int:

@@ -106,7 +106,7 @@ def test_reasons_add_up() -> None:
 
 
 def test_the_whole_name_in_an_email_is_no_sign_of_a_household() -> None:
-    """Of whom only an e-mail is known that bears somebody's whole name, is likelier that one than one of their family."""
+    """Of whom only an e-mail with somebody's whole name is known, is likelier that one than one of their family."""
     records, _ = town(400)
     records += [Record(emails=(f"{each.given}.{each.family}@mail.example",)) for each in records[:40]]
     scorer = Scorer(learn(records))

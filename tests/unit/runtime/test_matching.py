@@ -194,7 +194,7 @@ def linking() -> Roles:
 
 
 def test_a_pair_that_is_sure_is_linked_with_its_evidence(linking: Roles) -> None:
-    """Two profiles become one by an entry of the log that says how sure it was, and by which weights; nobody is asked."""
+    """Two profiles become one by an entry of the log that says how sure it was, and by which weights."""
     linking.tell("a", ANN | {"email": "ann@mail.example"})
     linking.tell("b", ANN, partition=1)
     linking.settle()

@@ -82,8 +82,7 @@ def test_what_is_asked_comes_in_pages_with_its_reasons(client: fakes.Client) -> 
         ("standing=sure", [0.99]),
         ("standing=refused", []),
         ("least=0.75", [0.8]),
-        ("most=0.75", [0.7]),
-        ("least=0.75&most=0.78", []),
+        ("least=0.81", []),
     ],
 )
 def test_pages_can_be_of_some_only(client: fakes.Client, query: str, scores: list[float]) -> None:
