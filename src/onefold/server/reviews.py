@@ -62,7 +62,7 @@ class ReviewAnswer(Struct):
 
 
 class ReviewPageAnswer(Struct):
-    """A page, the highest score first; `next` is empty on the last one. `counts`: how many there are of each standing."""
+    """A page, the highest score first; `next` is empty on the last one. `counts`: how many stand how."""
 
     reviews: list[ReviewAnswer]
     next: str
