@@ -4,6 +4,7 @@ Blocking, comparisons and training follow Splink's own examples for such data. W
 """
 
 import logging
+import sys
 import time
 from collections.abc import Mapping
 from contextlib import closing
@@ -29,6 +30,15 @@ class Splinked(NamedTuple):
     linked: Linked
     learning_s: float
     scoring_s: float
+
+
+def attempt(records: Mapping[int, Record], threshold: float) -> Splinked | None:
+    """The same; None, and a line that says so, where Splink is missing or cannot learn of these records."""
+    try:
+        return match(records, threshold)
+    except SettingsError as error:
+        sys.stderr.write(f"left out: {error}\n")
+        return None
 
 
 def match(records: Mapping[int, Record], threshold: float) -> Splinked:
