@@ -6,7 +6,7 @@ than the person whom its other identifiers lead to. What is not known tells nobo
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from onefold.core.batch import Incoming
 from onefold.core.rulebook import Rulebook, namespace
@@ -52,12 +52,18 @@ def part(run: Run, incoming: Incoming, found: list[str], rulebook: Rulebook) -> 
 
 def told_by(event: Excerpt) -> Known:
     """Who somebody is by the event's own words."""
+    traits = said_by(event)
+    return known_by(traits) if traits else NOTHING_KNOWN
+
+
+def said_by(event: Excerpt) -> dict[str, Any] | None:
+    """What an identify says of the person; None: it is none, or says nothing."""
     if event.type != "identify":
-        return NOTHING_KNOWN
-    traits = event.traits or {}
-    if event.context is not None and type(event.context.traits) is dict:
-        traits = {**event.context.traits, **traits}
-    return known_by(traits)
+        return None
+    context = event.context
+    if context is not None and type(context.traits) is dict:
+        return {**context.traits, **(event.traits or {})}
+    return event.traits
 
 
 def known_of(profile: Profile) -> Known:

@@ -8,10 +8,10 @@ from onefold.core import linking, parting
 from onefold.core.linking import Evidence
 from onefold.core.policy_newest import clashes
 from onefold.core.resolve import forbids
-from onefold.core.rules import EXPLICIT, MATCHED, MOST_IDENTIFIERS, NEVER_LINK, NEWEST_LINK
+from onefold.core.rules import EXPLICIT, MOST_IDENTIFIERS, NEVER_LINK, NEWEST_LINK
 from onefold.core.run import Run
 from onefold.limits import NEVER_MAX, PROFILE_IDENTIFIERS_MAX, WORDS_MAX
-from onefold.model.entry import Matched
+from onefold.model.entry import MATCHED
 from onefold.model.profile import Profile, Word
 
 _PARTS_AGAIN = "adobe-graph-linking"
@@ -41,22 +41,52 @@ def join(run: Run, a: str, b: str, by: str = "") -> None:
         run.count("links_said")
 
 
-def match(run: Run, a: str, b: str, found: Matched) -> None:
-    """Both are one person's, since they are alike, and nothing speaks against it; the evidence keeps how sure it is."""
+def match(run: Run, a: str, b: str, rule: str) -> None:
+    """Both are one person's, since they are alike, and nothing speaks against it: no rule, and nobody's word.
+
+    Nor that somebody has undone a link between the two before. `rule`: as `Matched` has it.
+    """
     people = _people(run, a, b)
     if people is None:
         return
-    one, other = people
-    if {one.id, other.id} != {found.one, found.other}:
-        run.count("links_idle")
+    if _are_undone(people):
+        linking.refuse(run, people[0], b, Evidence(a, run.position, rule), parting.UNMERGED)
         return
-    why = Evidence(a, run.position, f"{MATCHED}:{found.score:.4f}:{found.model}")
-    rule = _keeps_apart(run, one, other)
-    if rule is not None:
-        linking.refuse(run, one, b, why, rule)
-        return
-    linking.merge(run, one, other, b, why)
+    _match(run, people, (a, b), rule)
     run.count("links_matched")
+
+
+def hear(run: Run, said: Word) -> None:
+    """What was said once, where people are folded again; a link by matching is one whose `by` is its rule."""
+    if said.never:
+        forbid(run, said.a, said.b, said.by)
+    elif is_matched(said.by):
+        if (people := _people(run, said.a, said.b)) is not None:
+            _match(run, people, (said.a, said.b), said.by)
+    else:
+        join(run, said.a, said.b, said.by)
+
+
+def is_matched(rule: str) -> bool:
+    """Whether a link of this rule was made by matching."""
+    return rule.startswith(f"{MATCHED}:")
+
+
+def _match(run: Run, people: tuple[Profile, Profile], both: tuple[str, str], rule: str) -> None:
+    one, other = people
+    why = Evidence(both[0], run.position, rule)
+    against = _keeps_apart(run, one, other)
+    if against is None:
+        linking.merge(run, one, other, both[1], why)
+    else:
+        linking.refuse(run, one, both[1], why, against)
+
+
+def _are_undone(people: tuple[Profile, Profile]) -> bool:
+    """Whether somebody has undone a link between the two, or said of an identifier that it joins nobody."""
+    mine, its = (each.identifiers for each in people)
+    undone = parting.parted_in(people)
+    return any(a in mine and b in its for a, b in undone.pairs) or bool(undone.loose)
 
 
 def _keeps_apart(run: Run, one: Profile, other: Profile) -> str | None:

@@ -56,6 +56,11 @@ def known_by(traits: Mapping[str, Any]) -> Known:
     return Known(*_names(said), _first(said, _BORN, date)) if said else NOTHING_KNOWN
 
 
+def tells_apart(name: str) -> bool:
+    """Whether a trait of this name says who somebody is."""
+    return _plain(name) in _TELLING
+
+
 def of_profile(profile: Profile) -> Record:
     """The record of a profile: its traits (`of_traits`), and the e-mails and phones that came with its events."""
     return structs.replace(

@@ -71,16 +71,22 @@ class Ruled(Struct, tag="ruled", tag_field="kind"):
     rules: Rules
 
 
+MATCHED = "matched"
+"""How the rule begins by which two are one person who are alike in what is known of them."""
+
+
 class Matched(Struct, omit_defaults=True):
     """Why two profiles were linked without anybody's word: they are alike in what is known of them."""
 
-    one: int
-    other: int
-    """The profiles that were compared: nothing is linked where their identifiers are somebody else's by now."""
     score: float
     """How probable it is that they are one person, 0 to 1."""
     model: str
     """By which weights (`matching.weights.version_of`)."""
+
+    @property
+    def rule(self) -> str:
+        """The rule of the link, which keeps how sure it was for whoever asks why."""
+        return f"{MATCHED}:{self.score:.4f}:{self.model}"
 
 
 class Linked(Struct, tag="linked", tag_field="kind", omit_defaults=True):

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from onefold.core.differing import said_by
 from onefold.core.identifiers import Finder, Who, finder_of
 from onefold.errors import NotFoundError
 from onefold.language.stream.excerpt import reader
@@ -56,6 +57,8 @@ class Seen(NamedTuple):
     who: Who
     traits: dict[str, Any] | None
     """What an identify said of the person."""
+    tie: bytes
+    """Of an identify, that decides between equal times."""
 
 
 class Said(NamedTuple):
@@ -168,7 +171,7 @@ class IdentityPast:
         connection.execute(self._query(before))
         plain = self._plain
         while rows := connection.fetchmany(_ROWS):
-            for received_ms, partition, place, profile, at_ms, user, anonymous, group, kind, *parts in rows:
+            for received_ms, partition, place, profile, at_ms, tie, user, anonymous, group, kind, *parts in rows:
                 if kind is None:
                     traits = None
                     key = (user, anonymous, group)
@@ -176,13 +179,16 @@ class IdentityPast:
                         who = self._remember(key)
                 else:
                     found = self._excerpt(kind, user, anonymous, group, parts)
-                    traits, who = found.traits, self._finder.find(found)
-                yield Seen((received_ms, partition, place), unsigned(profile), at_ms, who, traits)
+                    traits, who = said_by(found), self._finder.find(found)
+                yield Seen((received_ms, partition, place), unsigned(profile), at_ms, who, traits, tie or b"")
 
     def of_log(self, bodies: Bodies, admitted: Mapping[int, Sequence[Admitted]]) -> list[Seen]:
         """The events of these effects, in order; those that are no longer in the log are left out, and counted."""
         found = [
-            Seen((past.received_ms, partition, past.position), past.profile, past.at_ms, *self._of_event(past.event))
+            Seen(
+                (past.received_ms, partition, past.position), past.profile, past.at_ms,
+                *self._of_event(past.event), past.tie,
+            )  # fmt: skip
             for partition, each in admitted.items()
             for past in bodies.pasts(partition, each)
         ]
@@ -196,7 +202,8 @@ class IdentityPast:
         properties = _mentions("properties", self._of_properties)
         telling = f"type IN ('identify', 'alias') OR {context} OR {properties}"
         columns = [
-            "received_ms", "partition", "position", "profile", "at_ms", "user_id", "anonymous_id",
+            "received_ms", "partition", "position", "profile", "at_ms",
+            "CASE WHEN type = 'identify' THEN tie END", "user_id", "anonymous_id",
             "group_id" if self._groups else "NULL",
             f"CASE WHEN {telling} THEN type END",
             f"CASE WHEN {properties} THEN properties END",
@@ -229,7 +236,7 @@ class IdentityPast:
         found = self._excerpt(event.type, None, None, None, [*parts, None])
         found.userId, found.anonymousId = event.userId, event.anonymousId
         found.groupId, found.previousId = event.groupId, event.previousId
-        return self._finder.find(found), found.traits
+        return self._finder.find(found), said_by(found)
 
 
 def _parts(event: Event) -> tuple[Any, ...]:
@@ -292,5 +299,6 @@ def _said_in(log: LogReader, partition: int, offset: int, end: int) -> Iterator[
                 entry = entries.decode(record.data)
                 assert isinstance(entry, Linked)
                 place = entry.at_ms, partition, position(record.offset, 0)
-                yield Said(place, entry.a, entry.b, entry.by, entry.never)
+                by = entry.by if entry.matched is None else entry.matched.rule
+                yield Said(place, entry.a, entry.b, by, entry.never)
         offset = records[-1].offset + 1

@@ -52,7 +52,7 @@ class SureLinks:
         return {one: profile for one, profile in decoded.items() if profile.id == one and profile.identifiers}
 
     def _record(self, pair: KeptProposal, people: Mapping[int, Profile], model: str) -> bytes:
-        matched = Matched(pair.a, pair.b, round(pair.score, 6), model)
+        matched = Matched(round(pair.score, 6), model)
         a, b = (name_of(people[one]) for one in (pair.a, pair.b))
         return entries.encode(Linked(self._clock.now_ms(), a, b, BY, matched=matched))
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from onefold.core.rules import MATCHED
 from onefold.limits import PROFILE_IDENTIFIERS_MAX
+from onefold.model.entry import MATCHED
 from onefold.model.sighting import Bond, Hindrance
 
 _RULES = {
