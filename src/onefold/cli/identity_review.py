@@ -1,7 +1,7 @@
 """`onefold identity review` and `learn`: who is one person though no identifier says so."""
 
 import getpass
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -15,13 +15,14 @@ from onefold.clock import SystemClock
 from onefold.errors import InvalidRequest, NotFoundError
 from onefold.matching import weights as models
 from onefold.matching.comparing import COMPARISONS
+from onefold.matching.index import Thresholds, match_everybody
 from onefold.matching.learning import learn
 from onefold.matching.record import Record
 from onefold.matching.weights import SAME, STRANGER, Scorer
 from onefold.model.position import parse, show
-from onefold.model.proposal import JUDGEMENTS, Judgement, KeptProposal
+from onefold.model.proposal import JUDGEMENTS, Judgement, KeptProposal, Proposal
 from onefold.ports import Proposals, State
-from onefold.runtime.matching import LEARN_FROM, LEARN_MAX, people
+from onefold.runtime.matching import LEARN_FROM, LEARN_MAX, in_force, people
 from onefold.runtime.reviewing import Verdict, decide, reviewed, scorer_of
 from onefold.server.household import households
 
@@ -44,6 +45,7 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(_review, name="review")
     app.command("learn")(relearn)
     app.command("households")(count_households)
+    app.command("match")(match_all)
 
 
 @_review.command("list")
@@ -121,6 +123,59 @@ def count_households(data: Data = None, *, as_json: AsJson = False) -> None:
         return
     table(("profiles", "households"), [(each.profiles, each.households) for each in found.sizes], "no households")
     out.print(f"[dim]{many(found.profiles, 'profile')} in {many(found.households, 'household')}[/]")
+
+
+def match_all(
+    data: Data = None,
+    *,
+    engine: Annotated[str, typer.Option(help="What scores: own, as the match role does; or splink, an extra.")] = "own",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Propose nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare everybody with everybody at once, and propose links, beside a match role or without one.
+
+    Proposals go to the queue of `onefold identity review`; what somebody has decided stays. Splink learns by itself of
+    these people; it knows no households, and takes memory and minutes for many.
+
+    Examples:
+
+        onefold identity match
+
+        onefold identity match --engine splink --dry-run
+    """
+    if engine not in ENGINES:
+        raise InvalidRequest(f"there is no engine {engine!r}; there are {', '.join(ENGINES)}")
+    with _opened(data) as opened:
+        chosen = settings(data)
+        said = opened.state.rules(opened.state.cursor(0).rules).identity.matching
+        thresholds = in_force(said, Thresholds(chosen.matching_link, chosen.matching_review))
+        records = {one: record for one, record in people(opened.state, opened.partitions) if record.tells()}
+        found = ENGINES[engine](records, opened.proposals, thresholds)
+        if not dry_run:
+            opened.proposals.put(found, (), opened.proposals.cursor())
+    asked = sum(each.ask for each in found)
+    if as_json:
+        print_json({"engine": engine, "records": len(records), "sure": len(found) - asked, "asked": asked})
+        return
+    out.print(
+        f"{many(len(records), 'profile')} compared by {engine}: {len(found) - asked:,} sure, {asked:,} to be asked"
+    )
+
+
+def _by_own(records: dict[int, Record], proposals: Proposals, thresholds: Thresholds) -> list[Proposal]:
+    return match_everybody(records, scorer_of(proposals), thresholds)
+
+
+def _by_splink(records: dict[int, Record], _: Proposals, thresholds: Thresholds) -> list[Proposal]:
+    from onefold.runtime import splinked
+
+    return splinked.match(records, thresholds).proposals
+
+
+ENGINES: dict[str, Callable[[dict[int, Record], Proposals, Thresholds], list[Proposal]]] = {
+    "own": _by_own,
+    "splink": _by_splink,
+}
 
 
 def relearn(data: Data = None, *, as_json: AsJson = False) -> None:

@@ -95,29 +95,24 @@ class Regrouping:
         """Events."""
         self._begin()
 
-    def take(
-        self,
-        partition: int,
-        place: int,
-        received_ms: int,
-        at_ms: int,
-        who: Who,
-        said: Said = NOTHING_SAID,
-    ) -> int:
-        """Resolve the next event; the profile that it is of, which may be absorbed later, or NOBODY."""
+    def take(self, at: tuple[int, int, int], at_ms: int, who: Who, said: Said = NOTHING_SAID) -> int:
+        """Resolve the next event; the profile that it is of, which may be absorbed later, or NOBODY.
+
+        `at`: log time, partition, position.
+        """
+        _, partition, place = at
         self.taken += 1
         if self.taken % _FORGET_EVERY == 0:
             self._begin()
-        one = self._resolve(partition, place, received_ms, at_ms, who, said) if who.identifiers else NOBODY
+        one = self._resolve(at, at_ms, who, said) if who.identifiers else NOBODY
         if self._remembering:
             self._places[partition].append(place)
             self._whose[partition].append(one)
             self.events[one] += 1
         return one
 
-    def _resolve(
-        self, partition: int, place: int, received_ms: int, at_ms: int, who: Who, said: Said
-    ) -> int:
+    def _resolve(self, at: tuple[int, int, int], at_ms: int, who: Who, said: Said) -> int:
+        received_ms, partition, place = at
         telling = said.traits if self._run.rulebook is not None and self._run.rulebook.unless else None
         if self._is_settled and not telling:
             at_home = self.people.get(who.owner)

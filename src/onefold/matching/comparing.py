@@ -191,8 +191,9 @@ def _emails(x: str, y: str, a: Record, b: Record) -> int:
 
 
 def _is_made_of(email: str, its: Record, other: Record) -> bool:
-    """Whether the letters before the @ are the name of whose it is, as people make addresses; or of the other, where
-    theirs is not known.
+    """Whether the letters before the @ are a name as people make addresses of it.
+
+    That of whose the address is, or where theirs is not known the other's.
     """
     named = its if its.given or its.family else other
     given, family = named.given.replace(" ", ""), named.family.replace(" ", "")

@@ -4,7 +4,7 @@ An index is a set of records under the ids of their profiles, found by their key
 keeps one follows the effects (a profile that changed is put again, one that was absorbed is dropped).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from onefold.matching.blocking import keys
@@ -98,6 +98,16 @@ class Index:
             if scored.same >= thresholds.review:
                 ask = scored.same < thresholds.link or are_parted(self._records[profile], self._records[other])
                 yield _proposal(profile, other, scored, ask=ask)
+
+
+def match_everybody(records: Mapping[int, Record], scorer: Scorer, thresholds: Thresholds) -> list[Proposal]:
+    """The proposals of all these records at once: those that a role has made of them in the end."""
+    index = Index()
+    found: list[Proposal] = []
+    for profile, record in records.items():
+        index.put(profile, record)
+        found += index.propose(profile, scorer, thresholds)
+    return found
 
 
 def are_parted(a: Record, b: Record) -> bool:

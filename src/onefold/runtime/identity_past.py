@@ -21,7 +21,7 @@ from onefold.model import entry as entries
 from onefold.model.effect import Admitted, Merged, Recast, Skipped, Split
 from onefold.model.entry import Linked
 from onefold.model.event import Event, Excerpt
-from onefold.model.past import PastMerge, PastRecast, ended, unsigned
+from onefold.model.past import Past, PastMerge, PastRecast, ended, unsigned
 from onefold.model.position import position, split
 from onefold.model.rules import Rules
 from onefold.ports import Connection, HistoryReader, LogReader, State
@@ -185,10 +185,7 @@ class IdentityPast:
     def of_log(self, bodies: Bodies, admitted: Mapping[int, Sequence[Admitted]]) -> list[Seen]:
         """The events of these effects, in order; those that are no longer in the log are left out, and counted."""
         found = [
-            Seen(
-                (past.received_ms, partition, past.position), past.profile, past.at_ms,
-                *self._of_event(past.event), past.tie,
-            )  # fmt: skip
+            self._of_past(partition, past)
             for partition, each in admitted.items()
             for past in bodies.pasts(partition, each)
         ]
@@ -231,12 +228,14 @@ class IdentityPast:
             found.previousId = _read_rest(rest).get("previousId")
         return found
 
-    def _of_event(self, event: Event) -> tuple[Who, dict[str, Any] | None]:
+    def _of_past(self, partition: int, past: Past) -> Seen:
+        event = past.event
         parts = [None if each is None else msgspec.json.encode(each).decode() for each in _parts(event)]
         found = self._excerpt(event.type, None, None, None, [*parts, None])
         found.userId, found.anonymousId = event.userId, event.anonymousId
         found.groupId, found.previousId = event.groupId, event.previousId
-        return self._finder.find(found), said_by(found)
+        at = past.received_ms, partition, past.position
+        return Seen(at, past.profile, past.at_ms, self._finder.find(found), said_by(found), past.tie)
 
 
 def _parts(event: Event) -> tuple[Any, ...]:

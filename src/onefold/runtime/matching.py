@@ -85,8 +85,7 @@ class Matcher:
     @property
     def _thresholds(self) -> Thresholds:
         """Those in force."""
-        link = self._said.link or self._set.link
-        return Thresholds(link, min(link, self._said.review or self._set.review))
+        return in_force(self._said, self._set)
 
     def _rules(self) -> Matching:
         return self._state.rules(self._state.cursor(0).rules).identity.matching
@@ -157,6 +156,12 @@ class Matcher:
             tied += ties(profile, pairs)
         self._proposals.put(found, scored, cursor, tied)
         self._cursor = cursor
+
+
+def in_force(said: Matching, given: Thresholds) -> Thresholds:
+    """The thresholds of the rules of identity, or where these say none those of the settings."""
+    link = said.link or given.link
+    return Thresholds(link, min(link, said.review or given.review))
 
 
 def people(state: State, partitions: int) -> Iterator[tuple[int, Record]]:

@@ -88,7 +88,7 @@ class Regrouped:
         profile = self.reached.owners.get((partition, place), each.profile)
         if profile == NOBODY:
             return  # It has become nobody's, and stays so.
-        one = self.people.take(partition, place, at_ms, each.at_ms, each.who, regroup.Said(each.traits, each.tie))
+        one = self.people.take(each.at, each.at_ms, each.who, regroup.Said(each.traits, each.tie))
         key = (profile, one)
         self._pairs[key] = self._pairs.get(key, 0) + 1
         if each.traits:
@@ -139,7 +139,9 @@ class _Heard:
         """
         more = self._older or "links_idle" in sources.state.counts()
         heard_of = said_in(sources.log, self._ends, {}) if more else []
-        found = {each.at[1:]: each for each in heard_of if not is_matched(each.by)}  # what those did, people's links say
+        found = {
+            each.at[1:]: each for each in heard_of if not is_matched(each.by)
+        }  # what those did, people's links say
         begins = any(sources.log.ends(partition)[0] > 0 for partition in self._ends)
         pairs, loose = self.parted.pairs, self.parted.loose
         heard = [

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from onefold.core.run import Parted
 from onefold.matching import weights as models
 from onefold.matching.index import Thresholds
 from onefold.matching.learning import PRIOR
@@ -14,10 +15,13 @@ from onefold.model.identity import IdentifierType, Identity, Matching
 from onefold.model.proposal import KeptProposal
 from onefold.runtime import matching
 from onefold.runtime.matching import Matcher
+from onefold.runtime.recasting import Wanted, prepare
 from onefold.runtime.sure_links import SureLinks
 from onefold.testing.clock import ManualClock
+from onefold.testing.memory_history import MemoryHistory
 from onefold.testing.memory_proposals import MemoryProposals
 from onefold.testing.world import World, identify, track
+from tests.property.test_unmerge import followed, sources
 
 ANN: dict[str, Any] = {
     "firstName": "Ann", "lastName": "Lindgren", "birthday": "1980-02-03",
@@ -294,3 +298,44 @@ def test_who_lives_together_is_kept() -> None:
     (tie,) = roles.proposals.tie_page((0, 0), 9)
     assert (tie.a, tie.b) == roles.ids("a", "b")
     assert roles.found() == []
+
+
+def test_a_link_by_matching_is_undone_and_does_not_come_back(linking: Roles) -> None:
+    """Whoever takes the two apart has the last word, though they go on being alike; other links stay."""
+    linking.tell("a", ANN)
+    linking.tell("a", ANN, user="1")
+    linking.tell("b", ANN)
+    linking.settle()
+    world = linking.world
+    (link,) = [link for link in world.profile("user_id:1").links if link.rule.startswith("matched")]
+    undone = Parted(frozenset({(link.a, link.b), (link.b, link.a)}))
+    read = sources(world, LINKING, followed(world, MemoryHistory()))
+    world.recast(prepare(read, {world.profile("user_id:1").id}, Wanted(undone)).body)
+    linking.settle()
+    assert len(set(linking.ids("a", "b"))) == 2
+    assert world.profile("user_id:1").id == world.profile("anonymous_id:a").id
+    linking.tell("b", {"phone": "+12125550100"})
+    linking.start()
+    linking.settle()
+    linking.tell("b", ANN | {"city": "Springfield"})
+    linking.settle()
+    assert len(set(linking.ids("a", "b"))) == 2
+    assert not [each for each in world.profile("anonymous_id:b").links if each.rule.startswith("matched")]
+
+
+def test_other_links_by_matching_outlive_an_undo(linking: Roles) -> None:
+    """Of three that were linked one is taken out: the two others are folded again as they were, with their evidence."""
+    for each in "abc":
+        linking.tell(each, ANN)
+    linking.settle()
+    world = linking.world
+    links = [link for link in world.profile("anonymous_id:a").links if link.rule.startswith("matched")]
+    out = links[-1]
+    undone = Parted(frozenset({(out.a, out.b), (out.b, out.a)}))
+    read = sources(world, LINKING, followed(world, MemoryHistory()))
+    world.recast(prepare(read, {world.profile("anonymous_id:a").id}, Wanted(undone)).body)
+    world.fold()
+    left = [world.profile_of(one) for one in set(linking.ids(*"abc"))]
+    assert len(left) == 2
+    kept = [link for profile in left for link in profile.links if link.rule.startswith("matched")]
+    assert [each.rule for each in kept] == [links[0].rule]

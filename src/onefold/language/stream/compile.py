@@ -181,9 +181,7 @@ class _Compiler:
             for part in walk(definition.node)
             if isinstance(part, n.Sequence) and part.counted
         }
-        self.slots = {
-            key: keeping_of(kept, among.timezone, counted=key in counted) for key, kept in self.kept.items()
-        }
+        self.slots = {key: keeping_of(kept, among.timezone, counted=key in counted) for key, kept in self.kept.items()}
         self.accounts: _Compiler | None = None
         self.lines: list[str] = []
         self.parts_left = HANDLERS_MAX_PARTS

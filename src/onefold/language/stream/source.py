@@ -50,7 +50,6 @@ class Surroundings:
         self.constants[name] = value
         return name
 
-
     def spans(self, calendar: str) -> str:
         """Source of the spans of a calendar window in people's own zones."""
         in_zone = zone(self.timezone)
