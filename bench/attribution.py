@@ -23,6 +23,7 @@ from onefold.core.identifiers import normalise
 from onefold.matching.measures import Clustering, measure
 from onefold.matching.record import Record, of_profile
 from onefold.model import profile as profiles
+from onefold.model.definitions import Definitions
 from onefold.model.effect import Admitted, Merged
 from onefold.model.rules import Rules
 from onefold.storage.state_lmdb import LmdbState
@@ -90,7 +91,8 @@ def run(happenings: Iterable[Happening], rules: Rules) -> Outcome:
         tempfile.TemporaryDirectory(prefix="onefold-bench-") as scratch,
         closing(LmdbState(Path(scratch) / "state")) as state,
     ):
-        return _Course(Platform(rules=rules, state=state), rules).run(happenings)
+        definitions = Definitions(version=1, identity=rules.identity)
+        return _Course(Platform(definitions, rules=rules, state=state), rules).run(happenings)
 
 
 def quality(outcome: Outcome, people: dict[int, int] | None = None) -> Quality:

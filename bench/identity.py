@@ -5,38 +5,36 @@ and by which rules; `DEFINITIONS` says what the words mean. Whatever is reached 
 
 Deterministic: the platform's own rules, through the real step and the embedded state (`bench.attribution`). With
 probabilistic: besides, the profiles that it left are compared with each other (`bench.matched`), by weights learnt of
-them alone, and the proposals above the threshold of linking are taken. Nothing is tuned to the truth.
+them alone, and the proposals above the threshold of linking are taken. Nothing is tuned to the truth of the seeds that
+are promised by: rules and comparisons were made by looking at others (`DEVELOPED_ON`), which are printed, too.
+
+What costs time is measured first, alone; then each world is a process of its own, as many at once as there are cores.
 """
 
 import argparse
+import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
-from random import Random
-from typing import Any, NamedTuple
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import NamedTuple
 
-import msgspec
-from msgspec import structs
-
-from bench import febrl, pseudopeople_data, resolving, splinked
-from bench.attribution import Outcome, Quality, quality, run
-from bench.matched import THRESHOLDS, Matched, housed, match
-from bench.report import Bound, Row, table
-from bench.world.parameters import INDUSTRIES, Parameters, apart, load, noisier, sharing
-from bench.world.simulator import World
-from bench.world.truth import Happening
+from bench import identity_pairs as pairs
+from bench import identity_worlds as worlds
+from bench import resolving
+from bench.identity_worlds import Case, by_policy, by_shop, sized, without_limits
+from bench.report import Row, table
+from bench.world.parameters import INDUSTRIES, apart, load, noisier, sharing
 from onefold.errors import SettingsError
-from onefold.matching.learning import learn
-from onefold.matching.linking import Linked
-from onefold.matching.measures import Score
-from onefold.matching.measures import measure as measured
-from onefold.matching.record import Record
-from onefold.model.rules import Rules
+from onefold.model.identity import POLICIES
 
-SEED = 1
 PEOPLE = 4_000
-"""Of a world; those that are changed have a fourth of them."""
-RULES = Rules(phone_region="US")
+"""Of a world; all but those that are promised by have a fourth of them."""
+ANOTHER_SEED = 2
+DEVELOPED_ON = 11
+"""A seed whose truth was looked at when rules and comparisons were made; so were 12 to 14."""
+DAYS = (10, 30, 60, 90)
 DEFINITIONS = """\
 record: what a source keeps its events under (an account, a browser, a card, a receipt, a call). Its owner is whose
   account it is, or the one person who has used it; those that several have used (a family's tablet, a laptop that was
@@ -53,245 +51,67 @@ attributed: an event whose profile is known as the person who did it, that is, m
 households: profiles with an address, grouped by who lives together; of a profile, B-cubed over its household.
 FEBRL: pairs of records of one person among all pairs, without a hint which file a record is of."""
 
-UNIFIED = Bound(0.925, 0.97, most=False)
-PRECISION = Bound(0.995, 0.999, most=False)
-OVER_MERGED = Bound(0.005, 0.001)
-CONTROL = Bound(0.1, 0.01)
-FEBRL4 = Bound(0.97, 0.99, most=False)
-A_SECOND = Bound(500, 500, most=False)
 
+class Job(NamedTuple):
+    """What a process of its own measures."""
 
-class Case(NamedTuple):
-    """A world, and the rules that it is folded under."""
-
-    parameters: Parameters
-    seed: int = SEED
-    rules: Rules = RULES
-    policy: str = "default rules"
-    changed: str = ""
-    """How the world is another than its parameter file says."""
-
-    @property
-    def name(self) -> str:
-        """What stands beside each number."""
-        world = self.parameters
-        return f"{world.industry}{self.changed}, {world.people:,} people, seed {self.seed}, {self.policy}"
-
-
-class Found(NamedTuple):
-    """What came of a case."""
-
-    outcome: Outcome
-    matched: Matched
-    deterministic: Quality
-    probabilistic: Quality
-
-
-def find(case: Case, happenings: Iterable[Happening] | None = None) -> Found:
-    """Fold the world (or these happenings of it) and match what is left."""
-    outcome = run(World(case.parameters, case.seed).happenings() if happenings is None else happenings, case.rules)
-    matched = match(outcome.records)
-    return Found(outcome, matched, quality(outcome), quality(outcome, matched.linked.people))
+    measure: Callable[..., list[Row]]
+    given: tuple[object, ...]
 
 
 def measure(*, quick: bool) -> list[Row]:
     """The proof table."""
-    people = PEOPLE // 4 if quick else PEOPLE
     rows = resolving.measure(quick=quick)
-    for industry in INDUSTRIES:
-        case = Case(_sized(load(industry), people))
-        found = find(case)
-        rows += world_rows(case, found) if industry == "retail" else _short_rows(case, found)
-        if industry == "retail":
-            rows += _household_rows(case, found)
-            rows += _optional(partial(_splink_rows, case, found))
-    rows += _varied_rows(_sized(load("retail"), people // 4))
-    rows += _control_rows(_sized(load("retail"), people // 4))
-    rows += _optional(febrl_rows)
-    rows += _optional(_pseudopeople_rows)
+    rows += worlds.scoring(by_shop(sized(load("retail"), PEOPLE // 4)))
+    context = get_context("spawn")
+    with ProcessPoolExecutor(max_workers=min(2, os.cpu_count() or 1), mp_context=context) as pool:
+        running = [pool.submit(_done, job) for job in jobs(PEOPLE // 4 if quick else PEOPLE)]
+        for each in running:
+            rows += each.result()
     return rows
 
 
-def _optional(rows: Callable[[], Iterable[Row]]) -> list[Row]:
-    """These rows, or none where a package is missing that they need."""
+def _done(job: Job) -> list[Row]:
+    """The rows of a job; what it was and cost is said meanwhile, as the whole takes minutes."""
+    began_s = time.process_time()
     try:
-        return list(rows())
+        rows = job.measure(*job.given)
     except SettingsError as error:
         sys.stderr.write(f"left out: {error}\n")
         return []
-
-
-def _sized(parameters: Parameters, people: int) -> Parameters:
-    return msgspec.structs.replace(parameters, people=people)
-
-
-def world_rows(case: Case, found: Found) -> list[Row]:
-    """Everything that is measured of one world."""
-    rows = []
-    for rules, its in (("deterministic", found.deterministic), ("with probabilistic", found.probabilistic)):
-        where, bound = f"{case.name}, {rules}", rules != "deterministic"
-        everything, named = its.everything, its.named
-        rows += [
-            _row(f"unified: {where}", named.unified, UNIFIED if bound else None, _details(case, found)),
-            _row(f"exact: {where}", named.exact),
-            _row(f"pairwise precision: {where}", everything.pairwise.precision, PRECISION),
-            _row(f"pairwise recall: {where}", everything.pairwise.recall),
-            _row(f"pairwise F1: {where}", everything.pairwise.f1),
-            _row(f"B-cubed precision: {where}", everything.bcubed.precision),
-            _row(f"B-cubed recall: {where}", everything.bcubed.recall),
-            _row(f"B-cubed F1: {where}", everything.bcubed.f1),
-            _row(f"over-merged profiles: {where}", everything.over_merged),
-            _row(f"events in over-merged profiles: {where}", everything.over_merged_mass, OVER_MERGED),
-            _row(f"attributed to the right person at the end: {where}", its.attribution.right),
-            _row(f"attributed to a wrong person at the end: {where}", its.attribution.wrong),
-        ]
-    for n, tenth in enumerate(found.outcome.in_time, start=1):
-        if n in (1, 5, 10):
-            what = f"attributed to the right person in time, tenth {n} of 10 of the events: {case.name}, deterministic"
-            rows.append(_row(what, tenth.right, None, tenth._asdict()))
-    rows.append(
-        Row(f"profiles put and scored one by one: {case.name}", "a second of CPU", [found.matched.a_second], A_SECOND)
-    )
+    sys.stderr.write(f"{time.process_time() - began_s:6.1f} s of CPU  {rows[0].what}\n")
     return rows
 
 
-def _household_rows(case: Case, found: Found) -> Iterator[Row]:
-    """Households, as a graph over the profiles that have an address."""
-    people = World(case.parameters, case.seed).households
-    homes = {person.number: household.number for household in people for person in household.people}
-    owners = found.outcome.persons()
-    records = {profile: record for profile, record in found.outcome.records.items() if profile in owners}
-    truth = {profile: homes[person] for profile, person in owners.items()}
-    yield _households_row(case.name, truth, housed(records, found.matched.weights))
+def jobs(people: int) -> Iterator[Job]:
+    """All that is measured, the longest first within what belongs together; `people`: of the worlds promised by."""
+    for industry in INDUSTRIES:
+        case = by_shop(sized(load(industry), people))
+        yield Job(worlds.everything if industry == "retail" else worlds.promised, (case,))
+    few = {industry: sized(load(industry), PEOPLE // 4) for industry in INDUSTRIES}
+    for its in few.values():
+        yield Job(worlds.promised, (by_shop(its, ANOTHER_SEED),))
+        yield Job(_unbound, (by_shop(its, DEVELOPED_ON),))
+        yield Job(_unbound, (Case(its),))
+    retail = few["retail"]
+    yield from (Job(worlds.one_policy, (by_policy(retail, policy),)) for policy in POLICIES)
+    yield Job(worlds.one_policy, (without_limits(retail),))
+    yield Job(worlds.one_policy, (by_shop(retail),))
+    yield from (Job(worlds.by_days, (by_shop(retail), days)) for days in DAYS)
+    for label, change in (("errors", noisier), ("shared devices", sharing)):
+        for factor in (0, 3):
+            changed = f" with {factor} times the {label}"
+            yield Job(_unbound, (by_shop(change(retail, factor), changed=changed),))
+    yield Job(_unbound, (by_shop(apart(retail), changed=" with no contacts of two people"),))
+    yield Job(worlds.control, (Case(retail), "anonymous ids"))
+    yield Job(worlds.control, (Case(retail), "e-mails"))
+    yield from (Job(pairs.febrl_rows, (number,)) for number in (1, 2, 3, 4))
+    yield Job(pairs.pseudopeople_rows, ())
 
 
-def _households_row(where: str, truth: Mapping[int, Any], found: dict[int, int]) -> Row:
-    score = measured({profile: truth[profile] for profile in found}, found).bcubed
-    details = {"precision": score.precision, "recall": score.recall, "profiles": len(found)}
-    return _row(f"households, B-cubed F1: {where}", score.f1, None, details)
-
-
-def _short_rows(case: Case, found: Found) -> Iterator[Row]:
-    """The four figures of a world that are promised."""
-    for rules, its in (("deterministic", found.deterministic), ("with probabilistic", found.probabilistic)):
-        where, bound = f"{case.name}, {rules}", rules != "deterministic"
-        yield _row(f"unified: {where}", its.named.unified, UNIFIED if bound else None, _details(case, found))
-        yield _row(f"pairwise precision: {where}", its.everything.pairwise.precision, PRECISION)
-        yield _row(f"events in over-merged profiles: {where}", its.everything.over_merged_mass, OVER_MERGED)
-
-
-def _varied_rows(parameters: Parameters) -> Iterator[Row]:
-    """By errors, by how much is done on devices of several people, and without contacts of several."""
-    worlds = {
-        f" with {factor} times the {label}": change(parameters, factor)
-        for label, change in (("errors", noisier), ("shared devices", sharing))
-        for factor in (0, 3)
-    }
-    for changed, its in {**worlds, " with no contacts of two people": apart(parameters)}.items():
-        case = Case(its, changed=changed)
-        for row in _short_rows(case, find(case)):
-            row.bound = None  # what is promised, is promised of the world as it is
-            yield row
-
-
-def _control_rows(parameters: Parameters) -> Iterator[Row]:
-    """The negative control: the same world with its anonymous ids dealt out anew has to fail visibly."""
-    case = Case(parameters, changed=" with shuffled identifiers")
-    found = find(case, shuffled(World(parameters).happenings(), SEED))
-    its = found.deterministic.everything
-    yield _row(f"control, to fail visibly: pairwise precision: {case.name}", its.pairwise.precision, CONTROL)
-    yield _row(f"control, to fail visibly: events in over-merged profiles: {case.name}", its.over_merged_mass)
-
-
-def shuffled(happenings: Iterable[Happening], seed: int) -> list[Happening]:
-    """The same events with their anonymous ids dealt out anew."""
-    found = list(happenings)
-    ids = [each.event.get("anonymousId") for each in found]
-    Random(seed).shuffle(ids)
-    return [
-        each if anonymous is None or "anonymousId" not in each.event
-        else Happening(each.at_ms, each.event | {"anonymousId": anonymous}, each.truth)
-        for each, anonymous in zip(found, ids, strict=True)
-    ]  # fmt: skip
-
-
-def _splink_rows(case: Case, found: Found) -> Iterator[Row]:
-    """Splink on the profiles that the deterministic rules left, linked from the same score on, as ours are."""
-    records = {profile: record for profile, record in found.outcome.records.items() if record.tells()}
-    splink = splinked.match(records, THRESHOLDS.link)
-    its, where = quality(found.outcome, splink.linked.people), f"{case.name}, Splink instead of ours"
-    details = {
-        "records": len(records), "linked": splink.linked.taken, "refused": splink.linked.refused,
-        "learning_s": splink.learning_s, "scoring_s": splink.scoring_s, "our_learning_s": found.matched.learning_s,
-    }  # fmt: skip
-    yield _row(f"unified: {where}", its.named.unified, None, details)
-    yield _row(f"pairwise precision: {where}", its.everything.pairwise.precision)
-    yield _row(f"events in over-merged profiles: {where}", its.everything.over_merged_mass)
-
-
-def febrl_rows() -> Iterator[Row]:
-    """FEBRL's four data sets, as one heap of records each."""
-    for number in (1, 2, 3, 4):
-        data = febrl.load(number)
-        records = dict(enumerate(data.records))
-        bound = FEBRL4 if number == 4 else None
-        yield _pairs_row(f"FEBRL{number}, F1", data.entities, records, bound)
-        if number == 4:
-            bare = {n: structs.replace(record, numbers=()) for n, record in records.items()}
-            yield _pairs_row("FEBRL4 without its number of social security, F1", data.entities, bare)
-            splink = partial(_splink_pairs_row, "FEBRL4, F1", data.entities, records)
-            yield from _optional(splink)
-
-
-def _pseudopeople_rows() -> Iterator[Row]:
-    """A census and a year's tax forms of one town, as one heap of records."""
-    sample = pseudopeople_data.load()
-    records = dict(enumerate(sample.records))
-    what = f"pseudopeople, census and tax forms, seed {pseudopeople_data.SEED}, F1"
-    yield _pairs_row(what, sample.people, records)
-    yield from _optional(partial(_splink_pairs_row, what, sample.people, records))
-    found = housed(records, learn(list(records.values())))
-    yield _households_row("pseudopeople, group quarters included", dict(enumerate(sample.households)), found)
-
-
-def _pairs_row(what: str, people: Sequence[str], records: dict[int, Record], bound: Bound | None = None) -> Row:
-    found = match(records)
-    score = score_of(people, found.linked)
-    details = {
-        "precision": score.precision, "recall": score.recall, "records": len(records),
-        "learning_s": found.learning_s, "profiles_a_second_of_cpu": found.a_second,
-    }  # fmt: skip
-    return _row(f"{what}: weights learnt of its records alone", score.f1, bound, details)
-
-
-def _splink_pairs_row(what: str, people: Sequence[str], records: dict[int, Record]) -> Iterator[Row]:
-    found = splinked.match(records, THRESHOLDS.link)
-    score = score_of(people, found.linked)
-    details = {
-        "precision": score.precision, "recall": score.recall, "records": len(records),
-        "learning_s": found.learning_s, "scoring_s": found.scoring_s,
-    }  # fmt: skip
-    yield _row(f"{what}: Splink", score.f1, None, details)
-
-
-def score_of(people: Sequence[str], linked: Linked) -> Score:
-    """Pairwise precision and recall of what was linked."""
-    truth = dict(enumerate(people))
-    return measured(truth, {n: linked.people.get(n, n) for n in truth}).pairwise
-
-
-def _row(what: str, value: float, bound: Bound | None = None, details: Mapping[str, Any] | None = None) -> Row:
-    return Row(what, "share", [value], bound, "", dict(details or {}))
-
-
-def _details(case: Case, found: Found) -> dict[str, object]:
-    outcome, linked = found.outcome, found.matched.linked
-    return {
-        "people": case.parameters.people, "days": case.parameters.days, "events": len(outcome.done),
-        "records": len(outcome.owners), "records_that_name": len(outcome.naming), "profiles": len(outcome.events),
-        "proposals": len(found.matched.proposals), "linked": linked.taken, "refused": linked.refused,
-        "asked": sum(each.ask for each in found.matched.proposals), "learning_s": found.matched.learning_s,
-    }  # fmt: skip
+def _unbound(case: Case) -> list[Row]:
+    """What is promised, is promised of worlds as they are, of seeds that nobody looked at, by the rules that say so."""
+    return worlds.promised(case, bounds=False)
 
 
 if __name__ == "__main__":

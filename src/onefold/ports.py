@@ -15,7 +15,7 @@ from onefold.model.definitions import Definitions
 from onefold.model.delivery import Delivery, Kept, Progress, Request, Standing
 from onefold.model.effect import AnyEffect
 from onefold.model.past import EVERYTHING, Extent, Past, PastMerge, PastMove, PastRecast
-from onefold.model.proposal import Judgement, KeptProposal, Proposal
+from onefold.model.proposal import Judgement, KeptProposal, Proposal, Tie
 from onefold.model.quarantined import Quarantined
 from onefold.model.rules import Rules
 from onefold.model.signing import SigningSecret
@@ -541,11 +541,22 @@ class Proposals(Protocol):
         """Keep these weights, instead of those that were there."""
         ...
 
-    def put(self, proposals: Iterable[Proposal], scored: Collection[int], cursor: int) -> None:
+    def put(
+        self, proposals: Iterable[Proposal], scored: Collection[int], cursor: int, ties: Iterable[Tie] = ()
+    ) -> None:
         """In one transaction: keep all that is now proposed of the profiles that were scored, and move the cursor.
 
         What else was proposed of them is forgotten. What somebody has decided of a pair stays, whatever it scores now.
+        The same with ties, of which nobody decides.
         """
+        ...
+
+    def ties(self, profiles: Collection[int]) -> list[Tie]:
+        """The ties of any of these profiles, the surest first, then by ids."""
+        ...
+
+    def tie_page(self, after: tuple[int, int], limit: int) -> list[Tie]:
+        """All ties, by ids; `after`: those of the last one seen."""
         ...
 
     def page(self, standing: Judgement, after: tuple[float, int, int] | None, limit: int) -> list[KeptProposal]:
@@ -556,8 +567,20 @@ class Proposals(Protocol):
         """How many stand how; those of which there are none are left out."""
         ...
 
-    def decide(self, a: int, b: int, standing: Judgement, by: str) -> KeptProposal:
-        """Accept or refuse, also what was decided before. Raises `NotFoundError` where the pair is not proposed."""
+    def find(self, a: int, b: int) -> KeptProposal | None:
+        """What is kept of this pair; None: nothing is proposed of it."""
+        ...
+
+    def decide(self, a: int, b: int, standing: Judgement, by: str, tag: str = "") -> KeptProposal:
+        """Accept or refuse, also what was decided before. Raises `NotFoundError` where the pair is not proposed.
+
+        `tag`: that of the proposal which the decision was made from; raises `PreconditionFailed` where it is another
+        by now, as somebody has decided meanwhile, or the two score otherwise. Empty: whatever it is.
+        """
+        ...
+
+    def mark(self, pairs: Collection[tuple[int, int]], by: str) -> None:
+        """Those of these pairs that stand `sure` are linked."""
         ...
 
     def close(self) -> None:

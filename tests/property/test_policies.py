@@ -13,7 +13,7 @@ from onefold.core.rulebook import namespace, rulebook_of
 from onefold.limits import HOUR_MS
 from onefold.model.changes import Changes
 from onefold.model.definitions import Definitions
-from onefold.model.identity import POLICIES, IdentifierType, Identity, Policy, TraitRule
+from onefold.model.identity import DIFFERENCES, POLICIES, IdentifierType, Identity, Policy, TraitRule
 from onefold.ports import Loaded
 from onefold.runtime.folding import Folding
 from onefold.runtime.programs import Programs
@@ -23,16 +23,18 @@ from onefold.testing.seeded import START_MS
 from onefold.testing.world import World, rfc3339
 from tests.property.test_step import DEFINITIONS, life, until
 
+NAMES = ("Ann", "Bob", "Carla", "Dieter")
 TRAITS = (TraitRule("plan", "most-frequent"), TraitRule("points", "sum"), TraitRule("email", "verified-first"))
 
 
 def identity(policy: Policy) -> Identity:
     """Rules that meet each other: limits, soft types and hot values where the policy has them."""
     merging = policy in ("merge-any", "segment")
+    told = DIFFERENCES if merging else ()
     types = (
         IdentifierType("user_id"),
-        IdentifierType("email", limit=2 if merging else None, per="day" if merging else "ever"),
-        IdentifierType("anonymous_id", limit=3 if merging else None, soft=merging),
+        IdentifierType("email", limit=2 if merging else None, per="day" if merging else "ever", unless=told),
+        IdentifierType("anonymous_id", limit=3 if merging else None, soft=merging, unless=told),
     )
     return Identity(policy, types, hot=6 if merging else 0, traits=TRAITS)
 
@@ -59,6 +61,7 @@ def crowd(seed: int, length: int = 60) -> list[tuple[int, dict[str, Any]]]:
         if chance.random() < 0.4:
             event |= {"type": "identify", "traits": {"plan": chance.choice(("pro", "free")), "points": number}}
             if chance.random() < 0.6:
+                event["traits"]["firstName"] = chance.choice((NAMES[person], NAMES[person], chance.choice(NAMES)))
                 event["traits"]["email"] = chance.choice((f"p{person}@acme.com", "family@acme.com"))
         else:
             event |= {"type": "track", "event": chance.choice(("Order Completed", "Product Viewed"))}

@@ -1,7 +1,7 @@
 """`onefold identity review` and `learn`: who is one person though no identifier says so."""
 
 import getpass
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -10,21 +10,21 @@ import typer
 
 from onefold.cli import opening
 from onefold.cli.options import AsJson, Data, Limit, settings
-from onefold.cli.printing import instant, out, plain, print_json, table
+from onefold.cli.printing import instant, many, out, plain, print_json, table
 from onefold.clock import SystemClock
 from onefold.errors import InvalidRequest, NotFoundError
 from onefold.matching import weights as models
 from onefold.matching.comparing import COMPARISONS
-from onefold.matching.learning import PRIOR, learn
-from onefold.matching.record import Record, of_profile
-from onefold.matching.weights import SAME, STRANGER, Scorer, Weights
-from onefold.model import profile as profiles
-from onefold.model.entry import Linked
+from onefold.matching.index import Thresholds, match_everybody
+from onefold.matching.learning import learn
+from onefold.matching.record import Record
+from onefold.matching.weights import SAME, STRANGER, Scorer
 from onefold.model.position import parse, show
-from onefold.model.proposal import JUDGEMENTS, Judgement, KeptProposal
+from onefold.model.proposal import JUDGEMENTS, Judgement, KeptProposal, Proposal
 from onefold.ports import Proposals, State
-from onefold.runtime.matching import LEARN_FROM, LEARN_MAX, people
-from onefold.runtime.saying import say
+from onefold.runtime.matching import LEARN_FROM, LEARN_MAX, in_force, people
+from onefold.runtime.reviewing import Verdict, decide, reviewed, scorer_of
+from onefold.server.household import households
 
 _review = typer.Typer(help="Proposed links: list, accept, refuse.", no_args_is_help=True)
 
@@ -44,13 +44,17 @@ def add_to(app: typer.Typer) -> None:
     """Add the commands to `onefold identity`."""
     app.add_typer(_review, name="review")
     app.command("learn")(relearn)
+    app.command("households")(count_households)
+    app.command("match")(match_all)
 
 
 @_review.command("list")
 def list_proposals(
     data: Data = None,
     *,
-    standing: Annotated[str, typer.Option(help="Those that stand so: asked, sure, accepted or refused.")] = "asked",
+    standing: Annotated[
+        str, typer.Option(help="Those that stand so: asked, sure, linked, accepted or refused.")
+    ] = "asked",
     limit: Limit = 20,
     as_json: AsJson = False,
 ) -> None:
@@ -67,7 +71,7 @@ def list_proposals(
     """
     wanted = _judgement(standing)
     with _opened(data) as opened:
-        scorer = Scorer(_weights(opened.proposals))
+        scorer = scorer_of(opened.proposals)
         found = [_shown(opened.state, scorer, each) for each in opened.proposals.page(wanted, None, limit)]
         counts = opened.proposals.counts()
     if as_json:
@@ -105,6 +109,75 @@ def refuse(a: First, b: Second, data: Data = None, *, as_json: AsJson = False) -
     _decide(data, a, b, "refused", as_json=as_json)
 
 
+def count_households(data: Data = None, *, as_json: AsJson = False) -> None:
+    """Count the households that matching knows, by size; `onefold profile show` names who is in one.
+
+    Examples:
+
+        onefold identity households
+    """
+    with _opened(data) as opened:
+        found = households(opened.proposals)
+    if as_json:
+        print_json(found)
+        return
+    table(("profiles", "households"), [(each.profiles, each.households) for each in found.sizes], "no households")
+    out.print(f"[dim]{many(found.profiles, 'profile')} in {many(found.households, 'household')}[/]")
+
+
+def match_all(
+    data: Data = None,
+    *,
+    engine: Annotated[str, typer.Option(help="What scores: own, as the match role does; or splink, an extra.")] = "own",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Propose nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare everybody with everybody at once, and propose links, beside a match role or without one.
+
+    Proposals go to the queue of `onefold identity review`; what somebody has decided stays. Splink learns by itself of
+    these people; it knows no households, and takes memory and minutes for many.
+
+    Examples:
+
+        onefold identity match
+
+        onefold identity match --engine splink --dry-run
+    """
+    if engine not in ENGINES:
+        raise InvalidRequest(f"there is no engine {engine!r}; there are {', '.join(ENGINES)}")
+    with _opened(data) as opened:
+        chosen = settings(data)
+        said = opened.state.rules(opened.state.cursor(0).rules).identity.matching
+        thresholds = in_force(said, Thresholds(chosen.matching_link, chosen.matching_review))
+        records = {one: record for one, record in people(opened.state, opened.partitions) if record.tells()}
+        found = ENGINES[engine](records, opened.proposals, thresholds)
+        if not dry_run:
+            opened.proposals.put(found, (), opened.proposals.cursor())
+    asked = sum(each.ask for each in found)
+    if as_json:
+        print_json({"engine": engine, "records": len(records), "sure": len(found) - asked, "asked": asked})
+        return
+    out.print(
+        f"{many(len(records), 'profile')} compared by {engine}: {len(found) - asked:,} sure, {asked:,} to be asked"
+    )
+
+
+def _by_own(records: dict[int, Record], proposals: Proposals, thresholds: Thresholds) -> list[Proposal]:
+    return match_everybody(records, scorer_of(proposals), thresholds)
+
+
+def _by_splink(records: dict[int, Record], _: Proposals, thresholds: Thresholds) -> list[Proposal]:
+    from onefold.runtime import splinked
+
+    return splinked.match(records, thresholds).proposals
+
+
+ENGINES: dict[str, Callable[[dict[int, Record], Proposals, Thresholds], list[Proposal]]] = {
+    "own": _by_own,
+    "splink": _by_splink,
+}
+
+
 def relearn(data: Data = None, *, as_json: AsJson = False) -> None:
     """Learn anew, from the profiles as they are, what being alike is worth; shows the weights. Takes minutes for many.
 
@@ -135,25 +208,14 @@ def relearn(data: Data = None, *, as_json: AsJson = False) -> None:
 
 
 def _decide(data: Path | None, a: str, b: str, judgement: Judgement, *, as_json: bool) -> None:
-    """Keep the decision, then write it into the log; done again, it is written again."""
-    one, other, by, clock = _number(a), _number(b), getpass.getuser(), SystemClock()
+    clock = SystemClock()
+    verdict = Verdict(_number(a), _number(b), judgement, getpass.getuser())
     with _opened(data) as opened, closing(opening.place(settings(data)).log_writer(clock)) as writer:
-        decided = opened.proposals.decide(one, other, judgement, by)
-        said = Linked(0, _name(opened.state, one), _name(opened.state, other), by, judgement == "refused")
-        say(opened.state, writer, opened.state.rules(opened.state.cursor(0).rules), clock, said)
+        decided, _ = decide(opened.proposals, opened.state, writer, clock, verdict)
     if as_json:
         print_json(decided)
     else:
         out.print(f"[green]✓[/] {judgement}: {show(decided.a)} and {show(decided.b)}, {instant(decided.at_ms)}")
-
-
-def _name(state: State, profile: int) -> str:
-    """An identifier of a profile. Raises `NotFoundError` where there is none any more."""
-    data = state.profile(profile)
-    identifiers = {} if data is None else profiles.decode(data).identifiers
-    if not identifiers:
-        raise NotFoundError(f"there is no profile {show(profile)} any more")
-    return next(iter(identifiers))
 
 
 @contextmanager
@@ -165,25 +227,14 @@ def _opened(data: Path | None) -> Iterator[Opened]:
         yield Opened(proposals, state, partitions)
 
 
-def _weights(proposals: Proposals) -> Weights:
-    data = proposals.weights()
-    return PRIOR if data is None else models.decode(data)
-
-
 def _shown(state: State, scorer: Scorer, proposal: KeptProposal) -> dict[str, Any]:
-    a, b = (_record(state, profile) for profile in (proposal.a, proposal.b))
-    reasons = scorer.reasons(a, b)
+    review = reviewed(state, scorer, proposal)
     return {
         "a": show(proposal.a), "b": show(proposal.b), "score": proposal.score, "household": proposal.household,
-        "standing": proposal.standing, "by": proposal.by, "at_ms": proposal.at_ms,
-        "why": ", ".join(f"{each.comparison} {each.level} {each.bits:+.1f}" for each in reasons),
-        "record_a": _line(a), "record_b": _line(b),
+        "standing": proposal.standing, "by": proposal.by, "at_ms": proposal.at_ms, "apart": review.apart,
+        "why": ", ".join(f"{each.comparison} {each.level} {each.bits:+.1f}" for each in review.why),
+        "record_a": _line(review.a), "record_b": _line(review.b),
     }  # fmt: skip
-
-
-def _record(state: State, profile: int) -> Record:
-    data = state.profile(profile)
-    return Record() if data is None else of_profile(profiles.decode(data))
 
 
 def _line(record: Record) -> str:

@@ -9,6 +9,7 @@ from onefold.clock import SystemClock
 from onefold.errors import NotFoundError, SettingsError, StorageError
 from onefold.ports import Catalog
 from onefold.runtime.archive import Archive
+from onefold.runtime.proposed import Proposed
 from onefold.server.engines import Engines
 from onefold.settings import Settings
 from onefold.storage.directory import DataDirectory
@@ -58,5 +59,6 @@ def engines(data: Path | None) -> Iterator[Engines]:
         closing(opened.log_reader()) as log,
         closing(opened.state(readonly=True)) as state,
         closing(Archive(opened)) as archive,
+        closing(Proposed(opened, SystemClock())) as proposed,
     ):
-        yield Engines(chosen, SystemClock(), opened, names, log, state, history=archive)
+        yield Engines(chosen, SystemClock(), opened, names, log, state, history=archive, proposals=proposed)

@@ -14,6 +14,7 @@ from onefold.cli.printing import many, out, plain, print_json, spelt
 from onefold.errors import InvalidRequest
 from onefold.server import as_of as as_ofs
 from onefold.server import profiles
+from onefold.server.household import HouseholdAnswer, household
 from onefold.server.profile_answer import IdentityAnswer, ProfileAnswer, ProvenanceAnswer, answer
 from onefold.server.profiles import EventAnswer
 from onefold.server.projection import OPTIONAL, PARTS, projection
@@ -63,6 +64,7 @@ def show(
             shown = as_ofs.shown(as_ofs.person(engines, found, who, at_ms, late=late), wanted, late=late)
         else:
             shown = answer(found, wanted)
+        lives = household(engines, found) if engines.settings.matching and not as_of else None
         if "provenance" in wanted:
             shown.provenance = provenance(engines, found, wanted)
         places = found.recent[::-1] if events else []
@@ -71,7 +73,18 @@ def show(
     if as_json:
         print_json({"profile": shown, "events": kept} if events else shown)
         return
-    out.print(tree(shown, kept))
+    top = tree(shown, kept)
+    if lives is not None and len(lives.members) > 1:
+        _branch(top, f"household {lives.household}", list(_living(lives)))
+    out.print(top)
+
+
+def _living(found: HouseholdAnswer) -> Iterator[str]:
+    """Who lives together, each with by whom and what they belong to it."""
+    for one in found.members:
+        why = ", ".join(f"{each.comparison} {each.level}" for each in one.why)
+        tied = f"[dim]{one.together:.3f} with {one.tied_to}: {plain(why)}[/]" if one.why else "[dim]this one[/]"
+        yield f"{one.profile}  {plain(one.name)}  {tied}"
 
 
 def _check(as_of: str, *, events: bool, late: bool) -> None:

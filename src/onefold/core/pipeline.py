@@ -28,7 +28,7 @@ from onefold.model import profile as profiles
 from onefold.model import recast as recasts
 from onefold.model.account import LINK, AccountPast
 from onefold.model.changes import Changes, Cursor, View
-from onefold.model.entry import PROFILE_ID_MAX, Backfilled, Linked, Recast
+from onefold.model.entry import MATCHED, PROFILE_ID_MAX, Backfilled, Linked, Recast
 from onefold.model.position import position
 from onefold.model.profile import Profile
 from onefold.model.rules import Rules, fingerprint
@@ -201,9 +201,12 @@ def rule(place: Place, program: Program, rules: Rules, new: Rules) -> Changes:
 
 
 def link(place: Place, view: View, program: Program, rules: Rules, entry: Linked) -> Changes:
-    """Make two identifiers one person's, or never so, because somebody has said it."""
+    """Make two identifiers one person's, or never so, because somebody has said it; or because matching is sure."""
     run = _run_at(place, view, program, rules)
-    (explicit.forbid if entry.never else explicit.join)(run, entry.a, entry.b, entry.by)
+    if entry.matched is not None:
+        explicit.match(run, entry.a, entry.b, entry.matched.rule)
+    else:
+        (explicit.forbid if entry.never else explicit.join)(run, entry.a, entry.b, entry.by.removeprefix(f"{MATCHED}:"))
     mark(run)
     return run.changes(place.after())
 

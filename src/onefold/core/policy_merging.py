@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from onefold.core import linking
 from onefold.core.batch import Incoming
+from onefold.core.differing import part
 from onefold.core.linking import Evidence
 from onefold.core.rulebook import Rulebook, namespace
 from onefold.core.rules import MOST_IDENTIFIERS, NEVER_LINK, SOFT_IDENTIFIER
@@ -22,7 +23,8 @@ def merge_on_any(run: Run, incoming: Incoming, rulebook: Rulebook) -> Profile:
     """Join the event's identifiers to the person of the first, one by one, as far as they may be."""
     if (at_home := linking.home_of(run, incoming)) is not None:
         return linking.take(run, at_home)
-    found = linking.without_hot(run, incoming)
+    usable = linking.without_hot(run, incoming)
+    found, apart = part(run, incoming, usable, rulebook) if rulebook.unless else (usable, [])
     why = Evidence(found[0], incoming.position)
     fresh = [each for each in found if each not in run.owners]
     telling = {each: run.now_ms for each in fresh if each == found[0] or namespace(each) in rulebook.unique}
@@ -35,8 +37,15 @@ def merge_on_any(run: Run, incoming: Incoming, rulebook: Rulebook) -> Profile:
         profile = _join(run, profile, identifier, why)
         if identifier == found[0] and via != identifier:
             linking.keep_evidence(run, profile, via, why)
-    linking.settle(run, profile, incoming, found)
+    _keep_apart(run, profile, apart, why)
+    linking.settle(run, profile, incoming, usable)
     return profile
+
+
+def _keep_apart(run: Run, profile: Profile, apart: Sequence[tuple[str, str]], why: Evidence) -> None:
+    for identifier, rule in apart:
+        run.bonds.append((profile.id, run.owners[identifier]))
+        linking.keep_out(run, profile, identifier, why, rule)
 
 
 def _join(run: Run, profile: Profile, identifier: str, why: Evidence) -> Profile:
@@ -80,7 +89,8 @@ def demote_the_lowest(run: Run, incoming: Incoming, rulebook: Rulebook) -> Profi
     """Leave out the event's lowest identifiers until what is left may be one person; then it is."""
     if (at_home := linking.home_of(run, incoming)) is not None:
         return linking.take(run, at_home)
-    left = linking.without_hot(run, incoming)
+    usable = linking.without_hot(run, incoming)
+    left, apart = part(run, incoming, usable, rulebook) if rulebook.unless else ([*usable], [])
     demoted: list[tuple[str, str]] = []
     while len(left) > 1 and (rule := _breaks(run, rulebook, left)) is not None:
         demoted.append((left.pop(), rule))
@@ -93,7 +103,8 @@ def demote_the_lowest(run: Run, incoming: Incoming, rulebook: Rulebook) -> Profi
         if (owner := run.owners.get(identifier)) is not None:
             run.bonds.append((profile.id, owner))
         linking.keep_out(run, profile, identifier, why, rule)
-    linking.settle(run, profile, incoming, left)
+    _keep_apart(run, profile, apart, why)
+    linking.settle(run, profile, incoming, usable)
     return profile
 
 

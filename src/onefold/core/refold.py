@@ -219,7 +219,7 @@ class _Refold:
         run.partition = said.partition
         run.at(said.position, said.at_ms)
         if self._material.told is None:
-            (explicit.forbid if said.never else explicit.join)(run, said.a, said.b, said.by)
+            explicit.hear(run, said)
         else:
             self._material.told.join(run, said)
         self._settle()
@@ -374,8 +374,10 @@ def _words(people: Iterable[Profile], parted: Parted) -> set[Word]:
     places = {(word.partition, word.position) for word in found}
     for profile in people:
         for link in profile.links:
-            if link.rule == EXPLICIT and (link.partition, link.position) not in places:
-                found.add(Word(link.at_ms, link.partition, link.position, link.a, link.b, "", never=False))
+            matched = explicit.is_matched(link.rule)
+            if matched or (link.rule == EXPLICIT and (link.partition, link.position) not in places):
+                by = link.rule if matched else ""
+                found.add(Word(link.at_ms, link.partition, link.position, link.a, link.b, by, never=False))
     return {word for word in found if word.never or not _is_undone(word, parted)}
 
 

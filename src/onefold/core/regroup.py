@@ -8,22 +8,25 @@ folded anew under these rules comes to, and no rule is written twice.
 from array import array
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from onefold.core import explicit
 from onefold.core.batch import Incoming
 from onefold.core.identifiers import Who
+from onefold.core.merge import declare
 from onefold.core.notes import HOT_MEMBERS
 from onefold.core.resolve import resolve
 from onefold.core.run import Parted, Run
 from onefold.language.reading.check import Checked
 from onefold.language.stream.compile import compile_definitions
 from onefold.limits import REFUSALS_KEPT_MAX
+from onefold.matching.record import tells_apart
 from onefold.model.changes import View
 from onefold.model.effect import Created, LinkRefused, Merged, Moved
 from onefold.model.event import Excerpt
 from onefold.model.identity import Policy
-from onefold.model.profile import Profile, Word
+from onefold.model.profile import Declared, Profile, Word
 from onefold.model.rules import Rules
 
 NOBODY = 0
@@ -32,6 +35,17 @@ NO_WORDS = Parted()
 """Nothing was undone."""
 _FORGET_EVERY = 10_000
 """Events after which the run's own notes, which a commit would take, are let go."""
+
+
+class Said(NamedTuple):
+    """What an identify says of the person: rules may ask what people are called (`unless`)."""
+
+    traits: Mapping[str, Any] | None = None
+    tie: bytes = b""
+    """That decides between equal times."""
+
+
+NOTHING_SAID = Said()
 
 
 class Joining(NamedTuple):
@@ -81,27 +95,37 @@ class Regrouping:
         """Events."""
         self._begin()
 
-    def take(self, partition: int, place: int, received_ms: int, at_ms: int, who: Who) -> int:
-        """Resolve the next event; the profile that it is of, which may be absorbed later, or NOBODY."""
+    def take(self, at: tuple[int, int, int], at_ms: int, who: Who, said: Said = NOTHING_SAID) -> int:
+        """Resolve the next event; the profile that it is of, which may be absorbed later, or NOBODY.
+
+        `at`: log time, partition, position.
+        """
+        _, partition, place = at
         self.taken += 1
         if self.taken % _FORGET_EVERY == 0:
             self._begin()
-        one = self._resolve(partition, place, received_ms, at_ms, who) if who.identifiers else NOBODY
+        one = self._resolve(at, at_ms, who, said) if who.identifiers else NOBODY
         if self._remembering:
             self._places[partition].append(place)
             self._whose[partition].append(one)
             self.events[one] += 1
         return one
 
-    def _resolve(self, partition: int, place: int, received_ms: int, at_ms: int, who: Who) -> int:
-        if self._is_settled:
+    def _resolve(self, at: tuple[int, int, int], at_ms: int, who: Who, said: Said) -> int:
+        received_ms, partition, place = at
+        telling = said.traits if self._run.rulebook is not None and self._run.rulebook.unless else None
+        if self._is_settled and not telling:
             at_home = self.people.get(who.owner)
             if at_home is not None and who.settle(at_home):
                 return at_home.id
         run = self._run
         run.partition = partition
         run.at(place, received_ms)
-        profile = resolve(run, Incoming(_EVENT, "", place, received_ms, at_ms, b"", who))
+        event = Excerpt("identify", traits=dict(telling)) if telling else _EVENT
+        profile = resolve(run, Incoming(event, "", place, received_ms, at_ms, b"", who))
+        for name, value in (telling or {}).items():
+            if tells_apart(name):
+                declare(profile.declared, name, Declared(value, at_ms, said.tie))
         if run.effects:
             self._note()
         return profile.id
@@ -111,7 +135,7 @@ class Regrouping:
         run = self._run
         run.partition = said.partition
         run.at(said.position, said.at_ms)
-        (explicit.forbid if said.never else explicit.join)(run, said.a, said.b, said.by)
+        explicit.hear(run, said)
         self._note()
 
     def whose(self, partition: int, place: int) -> int | None:
@@ -144,7 +168,8 @@ class Regrouping:
             elif isinstance(effect, Moved):
                 self.moved += 1
             elif isinstance(effect, Created):
-                _slim(self.people[effect.profile])
+                rulebook = self._run.rulebook
+                _slim(self.people[effect.profile], named=rulebook is not None and bool(rulebook.unless))
             elif isinstance(effect, Merged) and self._remembering:
                 at = effect.at_ms, self._run.partition, effect.position
                 made = Joining(len(self.joinings), at, effect.profile, effect.absorbed, effect.a, effect.b, effect.rule)
@@ -166,10 +191,15 @@ class Regrouping:
 
 _SETTLED: tuple[Policy, ...] = ("merge-any", "segment")
 _EVENT = Excerpt("track")
-"""Rules of identity ask nothing of an event but its identifiers and times."""
+"""Rules of identity ask nothing of an event but its identifiers and times, and now and then what people are called."""
 _NOTHING: dict[str, object] = {}
 
 
-def _slim(profile: Profile) -> None:
-    """Nothing is put into these, so that all may have the same: half of the memory that a person takes."""
-    profile.declared = profile.computed = profile.slots = profile.audiences = _NOTHING  # type: ignore[assignment]
+def _slim(profile: Profile, *, named: bool) -> None:
+    """Nothing is put into these, so that all may have the same: half of the memory that a person takes.
+
+    `named`: but for the traits that say what somebody is called, since rules ask for them.
+    """
+    profile.computed = profile.slots = profile.audiences = _NOTHING  # type: ignore[assignment]
+    if not named:
+        profile.declared = _NOTHING  # type: ignore[assignment]

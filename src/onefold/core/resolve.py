@@ -66,7 +66,7 @@ def _join(run: Run, profile: Profile, identifier: str, why: Evidence) -> Profile
     if other is not None:
         run.bonds.append((profile.id, other.id))
     more = {identifier} if other is None else other.identifiers
-    rule = _forbids(profile, more)
+    rule = forbids(profile, more)
     if rule is None and (is_never(profile, more) or (other is not None and is_never(other, profile.identifiers))):
         rule = NEVER_LINK
     if rule is not None:
@@ -87,7 +87,7 @@ def _may_join(profile: Profile, unique: set[str]) -> bool:
     return not unique or len(unique | user_ids(profile.identifiers)) <= 1
 
 
-def _forbids(profile: Profile, more: Collection[str]) -> str | None:
+def forbids(profile: Profile, more: Collection[str]) -> str | None:
     """The rule that keeps these identifiers out of the profile."""
     if not _may_join(profile, user_ids(more)):
         return ONE_USER_ID

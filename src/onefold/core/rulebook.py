@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from onefold.limits import DAY_MS
-from onefold.model.identity import NOTHING, IdentifierType, Identity, Policy, TraitRule
+from onefold.model.identity import NOTHING, Difference, IdentifierType, Identity, Policy, TraitRule
 
 EVER_MS = 0
 _ANY_NUMBER = 1 << 30
@@ -62,6 +62,8 @@ class Rulebook(NamedTuple):
     unique: frozenset[str]
     login: frozenset[str]
     soft: frozenset[str]
+    unless: Mapping[str, tuple[Difference, ...]]
+    """Type that only joins who is not told apart → by what."""
     limits: dict[str, Limit]
     other_limit: Limit | None
     """Of a type that has none of its own."""
@@ -147,6 +149,7 @@ def rulebook_of(identity: Identity) -> Rulebook | None:
         unique,
         _chosen(names, types, preset, preset.login, lambda each: each.login),
         frozenset(each.name for each in identity.types if each.soft),
+        {each.name: each.unless for each in identity.types if each.unless},
         limits,
         Limit(preset.limit, EVER_MS) if preset.limit else None,
         {each.name: each for each in identity.traits if each.keep != "newest"},

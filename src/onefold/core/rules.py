@@ -7,6 +7,8 @@ ONE_USER_ID = "one_user_id"
 MOST_IDENTIFIERS = "most_identifiers"
 SOFT_IDENTIFIER = "soft_identifier"
 """What may be shared does not make one person of two who both have something that is not."""
+OTHER_PERSON = {"name": "other_name", "birthday": "other_birthday"}
+"""What people share who are called otherwise, or born on another day, does not make them one (`unless`)."""
 NEVER_LINK = "never_link"
 """Somebody has said so."""
 EXPLICIT = "explicit"

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from rapidfuzz.distance import OSA, JaroWinkler
 
 from onefold.matching.nicknames import are_nicknames
-from onefold.matching.record import Record
+from onefold.matching.record import Known, Record
 
 Pattern = tuple[int, ...]
 
@@ -43,6 +43,8 @@ LOCAL_MIN_CHARS = 5
 """Shorter names before the @ are had by many."""
 _LONG_CHARS = 9
 """One wrong character in so long a name before the @ is a slip, in a shorter one it may be another person's."""
+_PART_MIN_CHARS = 3
+"""A name of fewer letters is in an e-mail by chance."""
 _NAME_MIN_CHARS = 4
 """Shorter names are found in many words."""
 
@@ -50,16 +52,30 @@ _NAME_MIN_CHARS = 4
 def compare(a: Record, b: Record) -> Pattern:
     """The levels of two records. Symmetric; some 5 to 15 microseconds."""
     given, family = _names(a, b)
+    email = _email(a, b)
     return (
         given,
         family,
         _born(a.born, b.born),
         _address(a, b),
         _contact(a.phones, b.phones),
-        _email(a.emails, b.emails),
-        _handle(a, b),
+        email,
+        0 if email in (1, 2) else _handle(a, b),  # or else it would count twice
         _contact(a.numbers, b.numbers),
     )
+
+
+def differ(a: Known, b: Known) -> tuple[bool, bool]:
+    """Whether two are surely not called alike, and surely not born on one day.
+
+    Who is born on the same day may be called by a name that no list knows; a day or a month alone is often wrong, and
+    the first of January stands for one that nobody knows. What is not known of one of them tells nobody apart.
+    """
+    given = _given(a.given, b.given) == len(COMPARISONS[0].levels) - 1
+    swapped = given and _are_swapped(Record(a.given, a.family), Record(b.given, b.family))
+    born = bool(a.born and b.born) and _born(a.born, b.born) == len(COMPARISONS[2].levels) - 1
+    born = born and a.born[:4] != b.born[:4]
+    return given and not swapped and not (a.born and a.born == b.born), born
 
 
 def similar(a: str, b: str, least: float = _CLOSE) -> bool:
@@ -143,24 +159,46 @@ def _contact(a: tuple[str, ...], b: tuple[str, ...]) -> int:
     return 2 if any(_distance(x, y, 1) <= 1 for x in a for y in b) else 3
 
 
-def _email(a: tuple[str, ...], b: tuple[str, ...]) -> int:
-    if not a or not b:
+def _email(a: Record, b: Record) -> int:
+    if not a.emails or not b.emails:
         return 0
-    if not set(a).isdisjoint(b):
+    if not set(a.emails).isdisjoint(b.emails):
         return 1
-    return min(_emails(x, y) for x in a for y in b)
+    level = min(_emails(x, y, a, b) for x in a.emails for y in b.emails)
+    return 0 if level > _OTHER else level
 
 
-def _emails(a: str, b: str) -> int:
-    """The level of two different addresses."""
-    local, _, domain = a.partition("@")
-    other, _, its = b.partition("@")
-    if local == other and len(local) >= LOCAL_MIN_CHARS:
-        return 2 if _distance(domain, its, 2) <= 2 else 4
-    distance = _distance(a, b, 2)
-    if distance == 1 and min(len(local), len(other)) >= _LONG_CHARS:
+_OTHER = 5
+"""The level of two addresses that have nothing in common."""
+_NO_MORE_THAN_NAMES = 6
+"""No level: what two addresses have in common is what both people are called, which is compared by itself."""
+
+
+def _emails(x: str, y: str, a: Record, b: Record) -> int:
+    """The level of two different addresses, one of each."""
+    local, _, domain = x.partition("@")
+    other, _, its = y.partition("@")
+    if local == other and len(local) >= LOCAL_MIN_CHARS and _distance(domain, its, 2) <= 2:
         return 2
-    return 3 if distance <= 2 else 5
+    level = _OTHER
+    if local == other and len(local) >= LOCAL_MIN_CHARS:
+        level = 4
+    elif (distance := _distance(x, y, 2)) <= 2:
+        level = 2 if distance == 1 and min(len(local), len(other)) >= _LONG_CHARS else 3
+    if level != _OTHER and _is_made_of(x, a, b) and _is_made_of(y, b, a):
+        return _NO_MORE_THAN_NAMES
+    return level
+
+
+def _is_made_of(email: str, its: Record, other: Record) -> bool:
+    """Whether the letters before the @ are a name as people make addresses of it.
+
+    That of whose the address is, or where theirs is not known the other's.
+    """
+    named = its if its.given or its.family else other
+    given, family = named.given.replace(" ", ""), named.family.replace(" ", "")
+    ways = (given + family, family + given, given[:1] + family, family + given[:1], given + family[:1], given, family)
+    return handle(email) in {way for way in ways if len(way) >= _PART_MIN_CHARS}
 
 
 def _handle(a: Record, b: Record) -> int:

@@ -4,7 +4,7 @@ An index is a set of records under the ids of their profiles, found by their key
 keeps one follows the effects (a profile that changed is put again, one that was absorbed is dropped).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from onefold.matching.blocking import keys
@@ -81,17 +81,33 @@ class Index:
         found = [(key, len(block)) for key, block in self._blocks.items() if len(block) > self._most]
         return sorted(found, key=lambda each: (-each[1], each[0]))
 
+    def score(self, profile: int, scorer: Scorer) -> Iterator[tuple[int, Scored]]:
+        """Whoever shares a key with this profile, and what both come to; nobody where it is not here."""
+        record = self._records.get(profile)
+        if record is not None:
+            for other in self.candidates(profile):
+                yield other, scorer.score(record, self._records[other])
+
     def propose(self, profile: int, scorer: Scorer, thresholds: Thresholds) -> Iterator[Proposal]:
         """Who may be one person with this profile, as far as somebody should know of it."""
-        record = self._records.get(profile)
-        if record is None:
-            return
-        for other in self.candidates(profile):
-            its = self._records[other]
-            scored = scorer.score(record, its)
+        return self.weigh(profile, self.score(profile, scorer), thresholds)
+
+    def weigh(self, profile: int, found: Iterable[tuple[int, Scored]], thresholds: Thresholds) -> Iterator[Proposal]:
+        """The proposals of what was scored."""
+        for other, scored in found:
             if scored.same >= thresholds.review:
-                ask = scored.same < thresholds.link or are_parted(record, its)
+                ask = scored.same < thresholds.link or are_parted(self._records[profile], self._records[other])
                 yield _proposal(profile, other, scored, ask=ask)
+
+
+def match_everybody(records: Mapping[int, Record], scorer: Scorer, thresholds: Thresholds) -> list[Proposal]:
+    """The proposals of all these records at once: those that a role has made of them in the end."""
+    index = Index()
+    found: list[Proposal] = []
+    for profile, record in records.items():
+        index.put(profile, record)
+        found += index.propose(profile, scorer, thresholds)
+    return found
 
 
 def are_parted(a: Record, b: Record) -> bool:

@@ -7,7 +7,8 @@ from a sample of them. So shares are of all pairs, and no key distorts what stra
 
 What is known beforehand counts as some pairs of each kind (a Dirichlet prior): few records learn little, many learn
 what they say. What the kinds *are* is not learnt but defined, or else they would drift: one person seldom has two given
-names or two birthdays, and two of a household seldom have one, or the same number (`_AT_MOST`).
+names or two birthdays, and two of a household seldom have one, or the same number; nor is the whole name of one the
+e-mail of the other, nor are their addresses of mail one typing error apart (`_AT_MOST`).
 """
 
 from collections import Counter, defaultdict
@@ -33,6 +34,8 @@ _AT_MOST = {
     ("given", HOUSEHOLD): ("same", 0.005),
     ("born", HOUSEHOLD): ("same", 0.01),
     ("number", HOUSEHOLD): ("same", 0.01),
+    ("handle", HOUSEHOLD): ("whole name", 0.005),
+    ("email", HOUSEHOLD): ("close", 0.005),
 }
 """Comparison and kind → a level, and the largest share of the kind's pairs that may be at it."""
 

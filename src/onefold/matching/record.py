@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Struct, structs
 
@@ -39,8 +39,30 @@ class Record(Struct, frozen=True, gc=False):
         return bool(self.phones or self.emails or self.numbers or ((self.given or self.family) and about))
 
 
+class Known(NamedTuple):
+    """What tells two people apart who share a phone, an address of mail, or a browser. Empty: not known."""
+
+    given: str
+    family: str
+    born: str
+
+
+NOTHING_KNOWN = Known("", "", "")
+
+
+def known_by(traits: Mapping[str, Any]) -> Known:
+    """What traits (name → value) say of who somebody is."""
+    said = {plain: value for name, value in traits.items() if (plain := _plain(name)) in _TELLING}
+    return Known(*_names(said), _first(said, _BORN, date)) if said else NOTHING_KNOWN
+
+
+def tells_apart(name: str) -> bool:
+    """Whether a trait of this name says who somebody is."""
+    return _plain(name) in _TELLING
+
+
 def of_profile(profile: Profile) -> Record:
-    """The record of a profile: its traits (`of_traits`), and e-mails and phones among its identifiers."""
+    """The record of a profile: its traits (`of_traits`), and the e-mails and phones that came with its events."""
     return structs.replace(
         of_traits({name: declared.value for name, declared in profile.declared.items()}),
         phones=_contacts(profile, "phone:"),
@@ -72,6 +94,7 @@ def of_traits(traits: Mapping[str, Any]) -> Record:
 _GIVEN = ("firstname", "givenname", "forename")
 _FAMILY = ("lastname", "familyname", "surname")
 _BORN = ("birthday", "birthdate", "dateofbirth", "dob")
+_TELLING = frozenset((*_GIVEN, *_FAMILY, *_BORN, "name"))
 _STREET = ("street", "streetaddress", "line1", "address1")
 _PLACE = ("city", "town", "suburb", "locality")
 _POSTCODE = ("postalcode", "postcode", "zip", "zipcode")
@@ -134,5 +157,7 @@ def _first(said: dict[str, Any], names: tuple[str, ...], read: Any) -> str:
 
 
 def _contacts(profile: Profile, prefix: str) -> tuple[str, ...]:
-    found = sorted(one.removeprefix(prefix) for one in profile.identifiers if one.startswith(prefix))
-    return tuple(found[:CONTACTS_MAX])
+    """Also those that came with the person's events and lead to somebody else, such as the landline of both."""
+    seen = () if profile.notes is None else profile.notes.seen
+    found = {one.removeprefix(prefix) for one in (*profile.identifiers, *seen) if one.startswith(prefix)}
+    return tuple(sorted(found)[:CONTACTS_MAX])

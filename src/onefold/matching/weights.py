@@ -12,6 +12,7 @@ import math
 from typing import NamedTuple
 
 import msgspec
+import xxhash
 from msgspec import Struct
 
 from onefold.matching.comparing import COMPARISONS, Pattern, compare
@@ -21,6 +22,8 @@ SAME, HOUSEHOLD, STRANGER = range(3)
 KINDS = ("same", "household", "stranger")
 LEAST = 1e-9
 """No level is impossible."""
+
+_HANDLE = [each.name for each in COMPARISONS].index("handle")
 
 Levels = tuple[tuple[float, float, float], ...]
 """For each level of a comparison its probability among pairs of each kind; that of level 0 is 1: it says nothing."""
@@ -72,10 +75,14 @@ class Scorer:
 
     def score(self, a: Record, b: Record) -> Scored:
         """How probable it is that two records are one person's, or one household's."""
-        return self.of_pattern(compare(a, b), a.given, a.family)
+        named = a if a.family else b
+        return self.of_pattern(compare(a, b), named.given, named.family)
 
     def of_pattern(self, pattern: Pattern, given: str = "", family: str = "") -> Scored:
-        """The same of a pattern; `given`, `family`: the names where they are the same, since rare ones say more."""
+        """The same of a pattern; `given`, `family`: the names where they are the same, since rare ones say more.
+
+        Or where they are the e-mail's, of one of whom nothing else is known.
+        """
         same, household, stranger = self._shares
         for level, table in zip(pattern, self._tables, strict=True):
             if level:
@@ -83,9 +90,9 @@ class Scorer:
                 same += one
                 household += two
                 stranger += three
-        if pattern[0] == 1:
+        if pattern[0] == 1 or pattern[_HANDLE] == 1:
             stranger += self._given.get(given, self._given[""])
-        if pattern[1] == 1:
+        if pattern[1] == 1 or pattern[_HANDLE] == 1:
             stranger += self._family.get(family, self._family[""])
         most = max(same, household, stranger)
         one, two, three = math.exp(same - most), math.exp(household - most), math.exp(stranger - most)
@@ -107,6 +114,11 @@ class Scorer:
 
 encode = msgspec.json.encode
 """A model as JSON, to keep."""
+
+
+def version_of(weights: Weights) -> str:
+    """A short name that is another for other weights."""
+    return xxhash.xxh3_64_hexdigest(encode(weights))[:8]
 
 
 def decode(data: bytes) -> Weights:

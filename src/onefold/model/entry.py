@@ -71,8 +71,26 @@ class Ruled(Struct, tag="ruled", tag_field="kind"):
     rules: Rules
 
 
+MATCHED = "matched"
+"""How the rule begins by which two are one person who are alike in what is known of them."""
+
+
+class Matched(Struct, omit_defaults=True):
+    """Why two profiles were linked without anybody's word: they are alike in what is known of them."""
+
+    score: float
+    """How probable it is that they are one person, 0 to 1."""
+    model: str
+    """By which weights (`matching.weights.version_of`)."""
+
+    @property
+    def rule(self) -> str:
+        """The rule of the link, which keeps how sure it was for whoever asks why."""
+        return f"{MATCHED}:{self.score:.4f}:{self.model}"
+
+
 class Linked(Struct, tag="linked", tag_field="kind", omit_defaults=True):
-    """Somebody has said of two identifiers that they are one person's, or `never` are.
+    """Somebody has said of two identifiers that they are one person's, or `never` are; or matching is sure of it.
 
     Nothing where nobody has one of them.
     """
@@ -82,6 +100,8 @@ class Linked(Struct, tag="linked", tag_field="kind", omit_defaults=True):
     b: str
     by: str
     never: bool = False
+    matched: Matched | None = None
+    """None: it is somebody's word, which counts for more than the rules; what matching says does not."""
 
 
 class Sweep(Struct, tag="sweep", tag_field="kind"):

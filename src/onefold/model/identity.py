@@ -31,10 +31,14 @@ Keep = Literal[
 ]
 """How several values of one declared trait become one."""
 
+Difference = Literal["name", "birthday"]
+"""By what two people are told apart who share a phone or an address of mail."""
+
 POLICIES: tuple[Policy, ...] = get_args(Policy)
 PERS: tuple[Per, ...] = get_args(Per)
 NORMALISERS: tuple[Normaliser, ...] = get_args(Normaliser)[1:]
 KEEPS: tuple[Keep, ...] = get_args(Keep)
+DIFFERENCES: tuple[Difference, ...] = get_args(Difference)
 
 BUILT_IN = ("user_id", "email", "phone", "device_id", "anonymous_id")
 """Types that events carry without anybody saying where, in the order of their priority."""
@@ -72,6 +76,8 @@ class IdentifierType(Struct, frozen=True, omit_defaults=True):
     """A person who has one is known, and is found by such a one alone (policies of mParticle)."""
     soft: bool = False
     """What may be shared: it never makes one person of two who both have something that is not soft."""
+    unless: tuple[Difference, ...] = ()
+    """It joins nobody with somebody who is known by another name, or to be born on another day."""
 
 
 class TraitRule(Struct, frozen=True, omit_defaults=True):
@@ -81,6 +87,15 @@ class TraitRule(Struct, frozen=True, omit_defaults=True):
     keep: Keep = "newest"
     sources: tuple[str, ...] = ()
     """For `source-order`: whose word counts first; sources that are not named come last, the newest value first."""
+
+
+class Matching(Struct, frozen=True, omit_defaults=True):
+    """What becomes of two profiles that are alike though they share no identifier (`matching`)."""
+
+    link: float = 0.0
+    """From this probability on they are linked; 0: nobody is without somebody's word."""
+    review: float = 0.0
+    """From this on somebody is asked; 0: as the settings have it."""
 
 
 class Identity(Struct, frozen=True, omit_defaults=True):
@@ -95,6 +110,7 @@ class Identity(Struct, frozen=True, omit_defaults=True):
     hot: int = 0
     """A value that so many others have shared events with joins nobody any more; 0: it goes on."""
     traits: tuple[TraitRule, ...] = ()
+    matching: Matching = Matching()
 
 
 NOTHING = Identity()

@@ -9,7 +9,7 @@ from onefold.language.nodes import Node, canonical
 from onefold.language.problem import shown_part
 from onefold.language.reading.parse import parse_expression
 from onefold.model.definitions import Audience, Definitions, Destination, Source, Trait
-from onefold.model.identity import IdentifierType, Identity, TraitRule
+from onefold.model.identity import IdentifierType, Identity, Matching, TraitRule
 
 Definition = Source | Trait | Audience | Destination
 
@@ -69,6 +69,12 @@ def _identities(old: Identity, new: Identity) -> Iterator[str]:
         yield from (f"{sign} identity {shown} {each}" for sign, each in _moves(getattr(old, name), getattr(new, name)))
     if old.hot != new.hot:
         yield f"~ identity hot {old.hot or 'never'} → {new.hot or 'never'}"
+    if old.matching != new.matching:
+        yield f"~ identity matching {_matching(old.matching)} → {_matching(new.matching)}"
+
+
+def _matching(rules: Matching) -> str:
+    return f"link {rules.link or 'never'}, review {rules.review or 'as set'}"
 
 
 def _parts_of_identity(what: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:

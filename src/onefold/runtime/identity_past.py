@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from onefold.core.differing import said_by
 from onefold.core.identifiers import Finder, Who, finder_of
 from onefold.errors import NotFoundError
 from onefold.language.stream.excerpt import reader
@@ -20,7 +21,7 @@ from onefold.model import entry as entries
 from onefold.model.effect import Admitted, Merged, Recast, Skipped, Split
 from onefold.model.entry import Linked
 from onefold.model.event import Event, Excerpt
-from onefold.model.past import PastMerge, PastRecast, ended, unsigned
+from onefold.model.past import Past, PastMerge, PastRecast, ended, unsigned
 from onefold.model.position import position, split
 from onefold.model.rules import Rules
 from onefold.ports import Connection, HistoryReader, LogReader, State
@@ -56,6 +57,8 @@ class Seen(NamedTuple):
     who: Who
     traits: dict[str, Any] | None
     """What an identify said of the person."""
+    tie: bytes
+    """Of an identify, that decides between equal times."""
 
 
 class Said(NamedTuple):
@@ -168,7 +171,7 @@ class IdentityPast:
         connection.execute(self._query(before))
         plain = self._plain
         while rows := connection.fetchmany(_ROWS):
-            for received_ms, partition, place, profile, at_ms, user, anonymous, group, kind, *parts in rows:
+            for received_ms, partition, place, profile, at_ms, tie, user, anonymous, group, kind, *parts in rows:
                 if kind is None:
                     traits = None
                     key = (user, anonymous, group)
@@ -176,13 +179,13 @@ class IdentityPast:
                         who = self._remember(key)
                 else:
                     found = self._excerpt(kind, user, anonymous, group, parts)
-                    traits, who = found.traits, self._finder.find(found)
-                yield Seen((received_ms, partition, place), unsigned(profile), at_ms, who, traits)
+                    traits, who = said_by(found), self._finder.find(found)
+                yield Seen((received_ms, partition, place), unsigned(profile), at_ms, who, traits, tie or b"")
 
     def of_log(self, bodies: Bodies, admitted: Mapping[int, Sequence[Admitted]]) -> list[Seen]:
         """The events of these effects, in order; those that are no longer in the log are left out, and counted."""
         found = [
-            Seen((past.received_ms, partition, past.position), past.profile, past.at_ms, *self._of_event(past.event))
+            self._of_past(partition, past)
             for partition, each in admitted.items()
             for past in bodies.pasts(partition, each)
         ]
@@ -196,7 +199,8 @@ class IdentityPast:
         properties = _mentions("properties", self._of_properties)
         telling = f"type IN ('identify', 'alias') OR {context} OR {properties}"
         columns = [
-            "received_ms", "partition", "position", "profile", "at_ms", "user_id", "anonymous_id",
+            "received_ms", "partition", "position", "profile", "at_ms",
+            "CASE WHEN type = 'identify' THEN tie END", "user_id", "anonymous_id",
             "group_id" if self._groups else "NULL",
             f"CASE WHEN {telling} THEN type END",
             f"CASE WHEN {properties} THEN properties END",
@@ -224,12 +228,14 @@ class IdentityPast:
             found.previousId = _read_rest(rest).get("previousId")
         return found
 
-    def _of_event(self, event: Event) -> tuple[Who, dict[str, Any] | None]:
+    def _of_past(self, partition: int, past: Past) -> Seen:
+        event = past.event
         parts = [None if each is None else msgspec.json.encode(each).decode() for each in _parts(event)]
         found = self._excerpt(event.type, None, None, None, [*parts, None])
         found.userId, found.anonymousId = event.userId, event.anonymousId
         found.groupId, found.previousId = event.groupId, event.previousId
-        return self._finder.find(found), found.traits
+        at = past.received_ms, partition, past.position
+        return Seen(at, past.profile, past.at_ms, self._finder.find(found), said_by(found), past.tie)
 
 
 def _parts(event: Event) -> tuple[Any, ...]:
@@ -292,5 +298,6 @@ def _said_in(log: LogReader, partition: int, offset: int, end: int) -> Iterator[
                 entry = entries.decode(record.data)
                 assert isinstance(entry, Linked)
                 place = entry.at_ms, partition, position(record.offset, 0)
-                yield Said(place, entry.a, entry.b, entry.by, entry.never)
+                by = entry.by if entry.matched is None else entry.matched.rule
+                yield Said(place, entry.a, entry.b, by, entry.never)
         offset = records[-1].offset + 1

@@ -17,15 +17,18 @@ from onefold.limits import (
 )
 from onefold.model.identity import (
     BUILT_IN,
+    DIFFERENCES,
     KEEPS,
     NORMALISERS,
     PERS,
     POLICIES,
     SHIPPED_BLOCKED,
     SHIPPED_PATTERNS,
+    Difference,
     IdentifierType,
     Identity,
     Keep,
+    Matching,
     Normaliser,
     Per,
     Policy,
@@ -33,8 +36,11 @@ from onefold.model.identity import (
 )
 from onefold.runtime.yaml_tree import Items, Pairs, Text, Tree
 
-_PARTS = ("policy", "types", "blocked", "shipped", "hot", "traits")
-_OF_TYPE = ("from", "normalise", "blocked", "limit", "unique", "login", "soft")
+_PARTS = ("policy", "types", "blocked", "shipped", "hot", "traits", "matching")
+_OF_MATCHING = ("link", "review")
+_SHARE = re.compile(r"(0(\.[0-9]{1,6})?|1(\.0{1,6})?)")
+_LEAST_LINK, _LEAST_REVIEW = 0.5, 0.01
+_OF_TYPE = ("from", "normalise", "blocked", "limit", "unique", "login", "soft", "unless")
 _OF_TRAIT = ("keep", "sources")
 _ROOTS = ("userId", "anonymousId", "groupId", "traits", "context", "properties")
 _SINGLE = ("userId", "anonymousId", "groupId")
@@ -91,7 +97,8 @@ class IdentityReader:
         if self._blocked > IDENTITY_BLOCKED_MAX:
             message = f"{self._blocked} values are blocked; {IDENTITY_BLOCKED_MAX} are allowed: use patterns"
             self._reading.wrong("too_large", message, tree)
-        return Identity(policy, types, *blocked, hot=self._hot(found.get("hot")), traits=traits)
+        matching = self._matching(found.get("matching"))
+        return Identity(policy, types, *blocked, hot=self._hot(found.get("hot")), traits=traits, matching=matching)
 
     # --- types of identifiers ----------------------------------------------------------------------------------
     def _types(self, tree: Tree | None, policy: Policy) -> Iterator[IdentifierType]:
@@ -118,6 +125,7 @@ class IdentityReader:
             "unique": ("unique", self._yes_no),
             "login": ("login", self._yes_no),
             "soft": ("soft", self._yes_no),
+            "unless": ("unless", self._differences),
         }
         for field, value in self._reading.pairs(tree, f"`{key.value}`"):
             if field.value == "blocked":
@@ -139,7 +147,7 @@ class IdentityReader:
 
     def _fits(self, field: Text, policy: Policy) -> None:
         """Whether the policy knows what is said of a type: nothing that is said may be without effect."""
-        if field.value in ("limit", "soft") and policy in _WITHOUT_LIMITS:
+        if field.value in ("limit", "soft", "unless") and policy in _WITHOUT_LIMITS:
             message = f"the policy `{policy}` has no `{field.value}` of types; it has `unique`"
             self._reading.wrong("value", message, field)
         elif field.value == "login" and not policy.startswith("mparticle-"):
@@ -147,6 +155,11 @@ class IdentityReader:
         elif field.value in ("unique", "login") and policy in ("mparticle-default", "mparticle-best-match"):
             message = f"the policy `{policy}` says itself what is `{field.value}`"
             self._reading.wrong("value", message, field, "policy: mparticle-profile-conversion")
+
+    def _differences(self, tree: Tree) -> tuple[Difference, ...]:
+        texts = self._texts(tree, f"differences that tell people apart: {', '.join(DIFFERENCES)}")
+        found = [self._one_of(text, DIFFERENCES, "difference", None) for text in texts]
+        return tuple(each for each in DIFFERENCES if each in found)
 
     def _fields(self, tree: Tree) -> tuple[str, ...]:
         texts = self._texts(tree, "fields of events, such as `properties.card`")
@@ -226,6 +239,31 @@ class IdentityReader:
 
     def _keep(self, tree: Tree) -> Keep:
         return cast("Keep", self._one_of(tree, KEEPS, "way to keep one of several values", "newest"))
+
+    # --- matching ----------------------------------------------------------------------------------------------
+    def _matching(self, tree: Tree | None) -> Matching:
+        if tree is None:
+            return Matching()
+        found: dict[str, float] = {}
+        for field, value in self._reading.pairs(tree, "`matching`"):
+            if field.value in _OF_MATCHING:
+                least = _LEAST_LINK if field.value == "link" else _LEAST_REVIEW
+                found[field.value] = self._share(field, value, least)
+            else:
+                self._reading.unknown(field, "`matching`", _OF_MATCHING)
+        if 0 < found.get("link", 0) < found.get("review", 0):
+            message = "who is linked without asking is surer than who is asked about: `link` is at least `review`"
+            self._reading.wrong("value", message, tree)
+        return Matching(**found)
+
+    def _share(self, field: Text, tree: Tree, least: float) -> float:
+        text = tree.value if isinstance(tree, Text) else ""
+        if field.value == "link" and text == "never":
+            return 0.0
+        if _SHARE.fullmatch(text) and float(text) >= least:
+            return float(text)
+        self._reading.wrong("value", f"`{field.value}` is a probability from {least} to 1, such as 0.98", tree)
+        return 0.0
 
     # --- values --------------------------------------------------------------------------------------------------
     def _values(self, tree: Tree | None) -> _Values:

@@ -3,7 +3,8 @@
 An index of all people's records lies in its memory, made of the state when it starts: names, addresses and contacts of
 everybody, some two kilobytes each. Profiles that changed since the cursor are read, put into the index and scored by
 weights that are kept with the proposals; what comes of it is kept in one transaction with the cursor, so that after a
-crash the same is done again with the same result. Weights are learnt once there are enough people to learn from, and
+crash the same is done again with the same result. Where the rules of identity say so, pairs that are sure are linked
+(`sure_links`). Weights are learnt once there are enough people to learn from, and
 anew when somebody asks (`onefold identity learn`).
 """
 
@@ -15,18 +16,21 @@ import structlog
 from onefold.clock import Clock, SystemClock
 from onefold.errors import NotFoundError, StorageError, Unavailable
 from onefold.matching import weights as models
+from onefold.matching.households import ties
 from onefold.matching.index import Index, Thresholds
 from onefold.matching.learning import PRIOR, learn
 from onefold.matching.record import Record, of_profile
-from onefold.matching.weights import Scorer, Weights
+from onefold.matching.weights import Scorer, Weights, version_of
 from onefold.model import effect
 from onefold.model import profile as profiles
 from onefold.model.effect import Admitted, Changed, Merged, Moved, Split
-from onefold.model.proposal import Proposal
+from onefold.model.identity import Matching
+from onefold.model.proposal import Proposal, Tie
 from onefold.ports import Proposals, State
 from onefold.runtime.bell import Rest
 from onefold.runtime.pulse import Pulse, told
 from onefold.runtime.stopping import stop_signals
+from onefold.runtime.sure_links import SureLinks
 from onefold.settings import Settings
 from onefold.storage.place import Place
 
@@ -47,12 +51,24 @@ log = structlog.get_logger()
 class Matcher:
     """Scores profiles as they change; one turn does what there is to do and says whether there may be more at once."""
 
-    def __init__(self, state: State, proposals: Proposals, partitions: int, thresholds: Thresholds) -> None:
-        """Reads every profile of the state: about 30 microseconds each, and longer where it is on another machine."""
+    def __init__(
+        self,
+        state: State,
+        proposals: Proposals,
+        partitions: int,
+        thresholds: Thresholds,
+        links: SureLinks | None = None,
+    ) -> None:
+        """Reads every profile of the state: about 30 microseconds each, and longer where it is on another machine.
+
+        `thresholds`: those of the settings; the rules of identity may say others. `links`: writes what is sure.
+        """
         self._state = state
         self._proposals = proposals
         self._partitions = partitions
-        self._thresholds = thresholds
+        self._set = thresholds
+        self._said = self._rules()
+        self._links = links
         self._index = Index()
         self._cursor = proposals.cursor()
         newest = state.newest()
@@ -66,8 +82,28 @@ class Matcher:
     def __len__(self) -> int:
         return len(self._index)
 
+    @property
+    def _thresholds(self) -> Thresholds:
+        """Those in force."""
+        return in_force(self._said, self._set)
+
+    def _rules(self) -> Matching:
+        return self._state.rules(self._state.cursor(0).rules).identity.matching
+
     def turn(self) -> bool:
-        """Take some commits and score whom they have changed."""
+        """Take some commits, score whom they have changed, and link who is sure."""
+        if (said := self._rules()) != self._said:
+            self._said = said
+            self._score(set(self._index), self._cursor)
+            return True
+        return self._take_commits() or self._link()
+
+    def _link(self) -> bool:
+        if self._links is None or not self._said.link:
+            return False
+        return self._links.write(self._said.link, version_of(self._scorer.weights)) > 0
+
+    def _take_commits(self) -> bool:
         if self._learnt is None and len(self._index) >= LEARN_FROM:
             self._learn()
             return True
@@ -112,10 +148,20 @@ class Matcher:
 
     def _score(self, scored: set[int], cursor: int) -> None:
         found: list[Proposal] = []
+        tied: list[Tie] = []
+        thresholds = self._thresholds
         for profile in scored:
-            found += self._index.propose(profile, self._scorer, self._thresholds)
-        self._proposals.put(found, scored, cursor)
+            pairs = list(self._index.score(profile, self._scorer))
+            found += self._index.weigh(profile, pairs, thresholds)
+            tied += ties(profile, pairs)
+        self._proposals.put(found, scored, cursor, tied)
         self._cursor = cursor
+
+
+def in_force(said: Matching, given: Thresholds) -> Thresholds:
+    """The thresholds of the rules of identity, or where these say none those of the settings."""
+    link = said.link or given.link
+    return Thresholds(link, min(link, said.review or given.review))
 
 
 def people(state: State, partitions: int) -> Iterator[tuple[int, Record]]:
@@ -175,7 +221,9 @@ def run(settings: Settings) -> None:
         state, partitions = opened
         stack.enter_context(closing(state))
         rest.hear(state.watch())
-        matcher = Matcher(state, proposals, partitions, Thresholds(settings.matching_link, settings.matching_review))
+        writer = stack.enter_context(closing(place.log_writer(clock)))
+        thresholds = Thresholds(settings.matching_link, settings.matching_review)
+        matcher = Matcher(state, proposals, partitions, thresholds, SureLinks(state, proposals, writer, clock))
         log.info("matching profiles", people=len(matcher))
         loop(matcher, rest, pulse, stopped)
         log.info("stopped")

@@ -7,7 +7,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from onefold.core import parting
+from onefold.core import parting, regroup
+from onefold.core.explicit import is_matched
 from onefold.core.regroup import NOBODY, Regrouping
 from onefold.core.rules import EXPLICIT
 from onefold.core.run import Parted
@@ -87,7 +88,7 @@ class Regrouped:
         profile = self.reached.owners.get((partition, place), each.profile)
         if profile == NOBODY:
             return  # It has become nobody's, and stays so.
-        one = self.people.take(partition, place, at_ms, each.at_ms, each.who)
+        one = self.people.take(each.at, each.at_ms, each.who, regroup.Said(each.traits, each.tie))
         key = (profile, one)
         self._pairs[key] = self._pairs.get(key, 0) + 1
         if each.traits:
@@ -114,8 +115,9 @@ class _Heard:
         noted: list[Known] = []
         for one in known(state, reached.ends):
             for link in one.links:
-                if link.rule == EXPLICIT:
-                    said = Said((link.at_ms, link.partition, link.position), link.a, link.b, "", never=False)
+                if link.rule == EXPLICIT or is_matched(link.rule):
+                    by = link.rule if link.rule != EXPLICIT else ""
+                    said = Said((link.at_ms, link.partition, link.position), link.a, link.b, by, never=False)
                     self._words.setdefault(said.at[1:], said)
             if one.notes is not None:
                 noted.append(one)
@@ -136,7 +138,10 @@ class _Heard:
         knows more: of words that changed nothing, and of such as were said before profiles kept them.
         """
         more = self._older or "links_idle" in sources.state.counts()
-        found = {each.at[1:]: each for each in said_in(sources.log, self._ends, {})} if more else {}
+        heard_of = said_in(sources.log, self._ends, {}) if more else []
+        found = {
+            each.at[1:]: each for each in heard_of if not is_matched(each.by)
+        }  # what those did, people's links say
         begins = any(sources.log.ends(partition)[0] > 0 for partition in self._ends)
         pairs, loose = self.parted.pairs, self.parted.loose
         heard = [

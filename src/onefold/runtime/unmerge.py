@@ -11,6 +11,7 @@ from typing import NamedTuple
 from onefold.clock import Clock
 from onefold.core import parting
 from onefold.core.batch import Incoming
+from onefold.core.explicit import is_matched
 from onefold.core.identifiers import finder_of, normalise
 from onefold.core.retrace import read
 from onefold.core.rules import EXPLICIT
@@ -201,7 +202,7 @@ class _Understanding:
             pair for each in self._read(p for p in pasts if p.received_ms <= at_ms) for pair in self._pairs(each)
         }
         later = [pair for each in self._read(p for p in pasts if p.received_ms > at_ms) for pair in self._pairs(each)]
-        said = [(link.a, link.b) for link in profile.links if link.rule == EXPLICIT and link.at_ms > at_ms]
+        said = [(link.a, link.b) for link in profile.links if _is_said(link.rule) and link.at_ms > at_ms]
         pairs = sorted({*later, *said} - by_then - parting.parted_in([profile]).pairs)
         shown = f"unmerge {position.show(profile.id)} after {show_instant(at_ms)}"
         if not pairs:
@@ -291,6 +292,10 @@ def _place(name: str) -> tuple[int, int] | None:
         return (int(partition, 16), int(place, 16)) if dash and len(partition) == 2 else None
     except ValueError:
         return None
+
+
+def _is_said(rule: str) -> bool:
+    return rule == EXPLICIT or is_matched(rule)
 
 
 def _apart(pairs: Iterable[tuple[str, str]]) -> Parted:

@@ -108,13 +108,16 @@ class _Texts:
             ("hot", rules.hot or "never"), ("types", self._pairs(f"{IDENTITY}.types", types)),
             ("traits", self._pairs(f"{IDENTITY}.traits", traits)),
         ]  # fmt: skip
+        matching = [(name, value) for name in ("link", "review") if (value := getattr(rules.matching, name))]
+        if matching:
+            said.append(("matching", self._pairs(f"{IDENTITY}.matching", matching)))
         return self._pairs(IDENTITY, said)
 
     def _type(self, path: str, one: IdentifierType) -> Pairs:
         said: list[tuple[str, object]] = [
             ("from", one.fields), ("normalise", one.normalise), ("blocked", _values(one.blocked, one.patterns)),
             ("limit", None if one.limit is None else f"{one.limit} {one.per}"), ("unique", one.unique),
-            ("login", one.login), ("soft", one.soft or None),
+            ("login", one.login), ("soft", one.soft or None), ("unless", one.unless),
         ]  # fmt: skip
         return self._pairs(path, [(name, value) for name, value in said if value not in (None, "", ())])
 

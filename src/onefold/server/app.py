@@ -31,6 +31,7 @@ from onefold.errors import NotFoundError, OnefoldError
 from onefold.limits import API_BODY_MAX_BYTES, CONNECTIONS_MAX, HEADER_TIMEOUT_MS, TAIL_SEND_TIMEOUT_S
 from onefold.ports import LogWriter, State
 from onefold.runtime.archive import Archive
+from onefold.runtime.proposed import Proposed
 from onefold.runtime.ruling import begin, rules_of
 from onefold.runtime.supervisor import url
 from onefold.server import (
@@ -42,6 +43,7 @@ from onefold.server import (
     deliveries,
     events,
     health,
+    household,
     identity,
     identity_history,
     identity_picture,
@@ -56,6 +58,7 @@ from onefold.server import (
     quarantine,
     refusals,
     reresolve,
+    reviews,
     sources,
     unmerge,
     what_if,
@@ -88,6 +91,8 @@ ROUTERS = (
     deliveries.router,
     events.router,
     health.router,
+    household.counts,
+    household.router,
     identity.router,
     identity_history.router,
     identity_picture.router,
@@ -99,6 +104,7 @@ ROUTERS = (
     preview.router,
     profiles.router,
     quarantine.router,
+    reviews.router,
     sources.router,
     reresolve.router,
     unmerge.router,
@@ -378,7 +384,8 @@ def _open(settings: Settings, stack: contextlib.ExitStack) -> tuple[Engines, Log
     begin(reader, writer, rules_of(settings), clock)
     store = stack.enter_context(contextlib.closing(place.deliveries(clock=clock)))
     archive = stack.enter_context(contextlib.closing(Archive(place)))
-    return Engines(settings, clock, place, catalog, reader, state, store, writer, archive), writer
+    proposed = stack.enter_context(contextlib.closing(Proposed(place, clock)))
+    return Engines(settings, clock, place, catalog, reader, state, store, writer, archive, proposed), writer
 
 
 def _open_state(place: Place) -> State:

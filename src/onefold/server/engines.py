@@ -8,8 +8,9 @@ from litestar.params import SkipValidation
 from msgspec import Struct
 
 from onefold.clock import Clock
+from onefold.errors import StorageError
 from onefold.model.rules import Rules
-from onefold.ports import Catalog, Deliveries, HistoryReader, LogReader, LogWriter, State
+from onefold.ports import Catalog, Deliveries, HistoryReader, LogReader, LogWriter, Proposals, State
 from onefold.settings import Settings
 from onefold.storage.place import Place
 
@@ -29,6 +30,15 @@ class Engines(Struct, frozen=True):
     """Appends to the log; None where this process only reads."""
     history: Callable[[], HistoryReader | None] = lambda: None
     """Opens history when it is first asked for; None where none is kept."""
+
+    proposals: Callable[[], Proposals] | None = None
+    """Opens proposed links when they are first asked for."""
+
+    def proposed(self) -> Proposals:
+        """Proposed links. Raises `StorageError` where they cannot be opened."""
+        if self.proposals is None:
+            raise StorageError("this process knows nothing of proposed links")
+        return self.proposals()
 
     def rules(self, partition: int = 0) -> Rules:
         """The rules in force in a partition; but for the moments after a start with others, they are so in all."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from onefold.limits import PROFILE_IDENTIFIERS_MAX
+from onefold.model.entry import MATCHED
 from onefold.model.sighting import Bond, Hindrance
 
 _RULES = {
@@ -13,6 +14,9 @@ _RULES = {
     "one_user_id": "a person has one user id",
     "most_identifiers": f"a profile holds no more than {PROFILE_IDENTIFIERS_MAX:,} identifiers",
     "soft_identifier": "what may be shared does not join two people who each have something of their own",
+    "matched": "they are alike in what is known of them",
+    "other_name": "what people share who are called otherwise does not join them",
+    "other_birthday": "what people share who were born on another day does not join them",
     "never_link": "somebody has said that they are never one person",
     "hot_identifier": "a value that has come with so many others joins nobody any more",
     "unmerged": "somebody has undone the link between them",
@@ -25,6 +29,9 @@ def of_rule(rule: str) -> str:
     """What a rule says, as the end of a sentence; a rule that is not known by its name."""
     if rule in _RULES:
         return _RULES[rule]
+    if rule.startswith(f"{MATCHED}:"):
+        score = rule.split(":")[1]
+        return f"{_RULES[MATCHED]}, with a probability of {score}"
     how, _, kind = rule.partition("_")
     if how == "one" and kind:
         return f"a person has one {kind}"

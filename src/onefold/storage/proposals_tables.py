@@ -16,6 +16,15 @@ proposals = sa.Table(
     sa.Index("proposals_by_b", "b"),
     sa.Index("proposals_by_score", "standing", sa.text("score DESC"), "a", "b"),
 )
+ties = sa.Table(
+    "ties",
+    metadata,
+    sa.Column("a", sa.BigInteger, primary_key=True),
+    sa.Column("b", sa.BigInteger, primary_key=True),
+    sa.Column("together", sa.Float(53), nullable=False),
+    sa.Index("ties_by_b", "b"),
+)
+"""Who lives together."""
 matching = sa.Table(
     "matching",
     metadata,

@@ -2,7 +2,7 @@
 
 import random
 
-from onefold.model.identity import POLICIES, IdentifierType, Identity, Per, Policy, TraitRule
+from onefold.model.identity import DIFFERENCES, POLICIES, IdentifierType, Identity, Per, Policy, TraitRule
 
 _TYPES = ("user_id", "email", "phone", "device_id", "anonymous_id", "card")
 _PERS: tuple[Per, ...] = ("ever", "day", "week")
@@ -39,4 +39,9 @@ def _type(chance: random.Random, name: str, policy: Policy) -> IdentifierType:
         unique=None if fixed or limited else chance.choice((None, None, True, False)),
         login=login,
         soft=policy in ("merge-any", "segment") and chance.random() < 0.3,
+        unless=tuple(chance.sample(DIFFERENCES, 1)) if _may_differ(policy) and chance.random() < 0.3 else (),
     )
+
+
+def _may_differ(policy: Policy) -> bool:
+    return policy in ("merge-any", "segment")

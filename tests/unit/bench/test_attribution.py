@@ -7,11 +7,13 @@ from itertools import islice
 import msgspec
 
 from bench.attribution import Attribution, Outcome, quality, run
-from bench.identity import RULES, shuffled
+from bench.identity_worlds import shuffled
 from bench.world.parameters import load
 from bench.world.simulator import World
 from bench.world.truth import NOBODY, Happening
+from onefold.model.rules import Rules
 
+RULES = Rules(phone_region="US")
 FIGURES = msgspec.structs.replace(load("retail"), people=150, days=30)
 
 

@@ -1,10 +1,12 @@
 """Policies that merge: Segment's worked example, limits by time, what may be shared, and values that join too many."""
 
+import pytest
+
 from onefold.core.rulebook import rulebook_of
 from onefold.limits import DAY_MS
 from onefold.model.definitions import Definitions
 from onefold.model.effect import Hot, LinkRefused
-from onefold.model.identity import IdentifierType, Identity
+from onefold.model.identity import IdentifierType, Identity, Policy
 from onefold.testing.world import World, identify, track
 from tests.unit.core.identities import groups, people, world_of
 
@@ -69,6 +71,59 @@ def test_a_shared_tablet_makes_no_family_one_person() -> None:
     assert (set(bob.notes.seen), set(bob.notes.full)) == ({"anonymous_id:tablet"}, {"soft_identifier"})
     refused = [effect for effect in world.effects() if isinstance(effect, LinkRefused)]
     assert len(refused) == 1
+
+
+UNLESS = [
+    IdentifierType("user_id"),
+    IdentifierType("email"),
+    IdentifierType("phone", unless=("name", "birthday")),
+    IdentifierType("anonymous_id", unless=("name",)),
+]
+
+
+@pytest.mark.parametrize("policy", ["merge-any", "segment"])
+def test_a_landline_makes_no_couple_one_person(policy: Policy) -> None:
+    """What two share who are called otherwise joins neither them nor what one of them does to the other."""
+    world = world_of(policy, UNLESS)
+    landline = {"phone": "+12125550100"}
+    world.send(identify(anonymous="a", traits=landline | {"firstName": "Ann", "email": "ann@acme.com"}))
+    world.send(identify(anonymous="b", traits=landline | {"firstName": "Bob", "email": "bob@acme.com"}))
+    world.send(identify(anonymous="b", traits=landline))
+    world.send(identify(anonymous="case-7", traits=landline | {"firstName": "Annie"}))
+    world.fold()
+    assert people(world) == groups(
+        "anonymous_id: a, anonymous_id: case-7, email: ann@acme.com, phone: +12125550100",
+        "anonymous_id: b, email: bob@acme.com",
+    )
+    bob = world.profile("email:bob@acme.com")
+    assert bob.events == 2
+    assert bob.notes is not None
+    assert (set(bob.notes.seen), set(bob.notes.full)) == ({"phone:+12125550100"}, {"other_name"})
+    assert [effect.rule for effect in world.effects() if isinstance(effect, LinkRefused)] == ["other_name"]
+
+
+def test_whoever_calls_themselves_otherwise_on_a_device_is_somebody_else() -> None:
+    """A partner who orders on somebody's tablet gets a profile; what nobody's name is known of joins as ever."""
+    world = world_of("merge-any", UNLESS)
+    world.send(identify(anonymous="tablet", traits={"firstName": "Ann", "email": "ann@acme.com"}))
+    world.send(identify(anonymous="tablet", traits={"firstName": "Bob", "email": "bob@acme.com"}))
+    world.send(identify(anonymous="phone", traits={"email": "bob@acme.com"}))
+    world.fold()
+    assert people(world) == groups(
+        "anonymous_id: tablet, email: ann@acme.com", "email: bob@acme.com, anonymous_id: phone"
+    )
+
+
+def test_a_father_and_his_namesake_are_told_apart_by_their_birthdays() -> None:
+    """Of two of one name the birthday decides; where nothing else is left, the event is whose its identifier is."""
+    world = world_of("merge-any", UNLESS)
+    for year, name in (("1960", "x"), ("1990", "y")):
+        traits = {"firstName": "Carl", "birthday": f"{year}-0{year[2]}-11", "phone": "+12125550100"}
+        world.send(identify(anonymous=name, traits=traits))
+    world.send(identify(traits={"firstName": "Carl", "birthday": "1990-09-11", "phone": "+12125550100"}))
+    world.fold()
+    assert people(world) == groups("anonymous_id: x, phone: +12125550100", "anonymous_id: y")
+    assert world.profile("phone:+12125550100").events == 2
 
 
 def test_a_soft_identifier_still_joins_what_came_before_the_login() -> None:

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onefold.matching.blocking import keys, sound
-from onefold.matching.comparing import COMPARISONS, compare
-from onefold.matching.record import Record
+from onefold.matching.comparing import COMPARISONS, compare, differ
+from onefold.matching.record import Known, Record, known_by
 
 ANN = Record(
     "elizabeth", "lindgren", "19800203", "5 long street", "springfield", "12345",
@@ -114,3 +114,38 @@ def test_a_slip_leaves_a_key_in_common() -> None:
         Record(emails=("liz.lindgren@other.example",)),
     ):
         assert set(keys(wrong)) & set(keys(ANN)), wrong
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "apart"),
+    [
+        (("ann", "lind", ""), ("bob", "lind", ""), (True, False)),
+        (("ann", "lind", "19800203"), ("bob", "lind", "19800203"), (False, False)),
+        (("robert", "lind", ""), ("bob", "lind", ""), (False, False)),
+        (("lind", "ann", ""), ("ann", "lind", ""), (False, False)),
+        (("a", "lind", ""), ("ann", "lind", ""), (False, False)),
+        (("", "lind", ""), ("ann", "olsen", ""), (False, False)),
+        (("ann", "lind", "19800203"), ("ann", "olsen", "20051122"), (False, True)),
+        (("ann", "lind", "19800203"), ("ann", "lind", "19800101"), (False, False)),
+        (("ann", "lind", "19800203"), ("ann", "lind", "19800302"), (False, False)),
+    ],
+)
+def test_two_are_told_apart_by_what_is_surely_another(
+    one: tuple[str, str, str], other: tuple[str, str, str], apart: tuple[bool, bool]
+) -> None:
+    """Another given name or birthday tells two apart; a nickname, a slip or what is not known does not."""
+    assert differ(Known(*one), Known(*other)) == differ(Known(*other), Known(*one)) == apart
+
+
+def test_what_traits_say_of_a_name_is_read_in_the_usual_spellings() -> None:
+    """`first_name`, `name` and `date_of_birth` are what `firstName` and `birthday` are."""
+    assert known_by({"first_name": "Ann", "last-name": "Lind", "dob": "1980-02-03"}) == ("ann", "lind", "19800203")
+    assert known_by({"name": "Ann Lind", "plan": "pro"}) == ("ann", "lind", "")
+    assert known_by({"plan": "pro"}) == ("", "", "")
+
+
+def test_an_email_made_of_the_name_says_no_more_than_the_name() -> None:
+    """Two of one name have the same letters before the @ at two providers, whoever they are."""
+    one = Record("heather", "young", emails=("hyoung@icloud.example",))
+    assert "email" not in levels(Record("heather", "young", emails=("hyoung@mail.example",)), one)
+    assert levels(Record("heather", "young", emails=("snoopy7@mail.example",)), one)["email"] == "differs"

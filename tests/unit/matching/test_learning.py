@@ -103,3 +103,13 @@ def test_reasons_add_up() -> None:
     assert found["phone"].bits > 5
     assert found["born"].level == "differs"
     assert found["born"].bits < 0
+
+
+def test_the_whole_name_in_an_email_is_no_sign_of_a_household() -> None:
+    """Of whom only an e-mail with somebody's whole name is known, is likelier that one than one of their family."""
+    records, _ = town(400)
+    records += [Record(emails=(f"{each.given}.{each.family}@mail.example",)) for each in records[:40]]
+    scorer = Scorer(learn(records))
+    for each in records[:40]:
+        scored = scorer.score(each, Record(emails=(f"{each.given}.{each.family}@mail.example",)))
+        assert scored.household < 0.1 * scored.same

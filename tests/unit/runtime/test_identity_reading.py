@@ -8,7 +8,7 @@ from msgspec import structs
 from onefold.errors import InvalidRequest
 from onefold.limits import HOT_OTHERS
 from onefold.model.definitions import Definitions, Trait
-from onefold.model.identity import SHIPPED_BLOCKED, SHIPPED_PATTERNS, IdentifierType, Identity, TraitRule
+from onefold.model.identity import SHIPPED_BLOCKED, SHIPPED_PATTERNS, IdentifierType, Identity, Matching, TraitRule
 from onefold.runtime.difference import difference
 from onefold.runtime.versions import in_shadow
 from onefold.runtime.workspace import read_workspace
@@ -37,7 +37,7 @@ identity:
       normalise: digits
       limit: 3 per year
       blocked: [N/A, "/^9+$/"]
-    email: {limit: 2}
+    email: {limit: 2, unless: [birthday, name]}
     anonymous_id: {soft: true}
     crm_id:
   blocked: ["Demo", "/^0+$/"]
@@ -45,6 +45,7 @@ identity:
   traits:
     points: sum
     plan: {keep: source-order, sources: [crm, shop]}
+  matching: {link: 0.98, review: 0.7}
 """
     rules, mistakes = read(tmp_path, text)
     assert mistakes == []
@@ -53,7 +54,7 @@ identity:
         (
             IdentifierType("user_id", unique=True),
             IdentifierType("card", CARD, "digits", ("n/a",), ("^9+$",), 3, "year"),
-            IdentifierType("email", limit=2),
+            IdentifierType("email", limit=2, unless=("name", "birthday")),
             IdentifierType("anonymous_id", soft=True),
             IdentifierType("crm_id"),
         ),
@@ -61,6 +62,7 @@ identity:
         ("^0+$",),
         0,
         (TraitRule("points", "sum"), TraitRule("plan", "source-order", ("crm", "shop"))),
+        Matching(0.98, 0.7),
     )
 
 
@@ -89,7 +91,12 @@ def test_the_shipped_list_is_there_unless_it_is_refused(tmp_path: Path) -> None:
         ("types: {card: {unique: true, limit: 3}}", (2, 11), "value", ""),
         ("types: {card: {login: true}}", (2, 18), "value", ""),
         ("types: {card: {blocked: ['/(/']}}", (2, 28), "value", ""),
+        ("types: {phone: {unless: [nmae]}}", (2, 28), "value", "name"),
         ("types: {My Card: {soft: true}}", (2, 11), "name", "my_card"),
+        ("matching: {lnik: 0.9}", (2, 14), "unknown_key", "link"),
+        ("matching: {link: 0.3}", (2, 20), "value", ""),
+        ("matching: {review: 2}", (2, 22), "value", ""),
+        ("matching: {link: 0.6, review: 0.8}", (2, 13), "value", ""),
         ("hot: 1", (2, 8), "value", ""),
         ("shipped: no", (2, 12), "value", ""),
         ("traits: {points: summ}", (2, 20), "value", "sum"),
@@ -111,6 +118,7 @@ def test_mistakes_are_found_where_they_stand(
     [
         "policy: adobe-graph-linking\n  types: {email: {limit: 3}}",
         "policy: mparticle-link\n  types: {email: {soft: true}}",
+        "policy: mparticle-link\n  types: {email: {unless: [name]}}",
         "policy: mparticle-default\n  types: {email: {login: true}}",
         "policy: mparticle-best-match\n  types: {email: {unique: true}}",
     ],

@@ -25,6 +25,7 @@ from onefold.settings import Settings
 from onefold.storage.deliveries_lmdb import DeliveryStore
 from onefold.storage.place import Place
 from onefold.testing.memory_log import MemoryLog
+from onefold.testing.memory_proposals import MemoryProposals
 from onefold.testing.memory_state import MemoryState
 
 T0 = 1_700_000_000_000
@@ -165,6 +166,7 @@ def engines(path: Path, **changed: Any) -> Engines:
         ),
         "test",
     )
+    proposals = MemoryProposals(clock)
     parts: dict[str, Any] = {
         "settings": settings,
         "clock": clock,
@@ -174,6 +176,7 @@ def engines(path: Path, **changed: Any) -> Engines:
         "writer": MemoryLog(FakeLog.partitions),
         "state": changed.get("state") or state(),
         "deliveries": deliveries(settings.data / "deliveries"),
+        "proposals": lambda: proposals,
     }
     return Engines(**(parts | changed))
 

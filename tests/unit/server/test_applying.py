@@ -86,12 +86,13 @@ RULES = {
     "types": [
         {"name": "user_id", "unique": True},
         {"name": "card", "fields": ["properties.card"], "normalise": "digits", "limit": 3, "per": "year"},
-        {"name": "kiosk", "blocked": ["front desk"], "patterns": ["^k-0+$"], "soft": True},
+        {"name": "kiosk", "blocked": ["front desk"], "patterns": ["^k-0+$"], "soft": True, "unless": ["name"]},
     ],
     "blocked": ["nobody"],
     "patterns": ["^test@"],
     "hot": 50,
     "traits": [{"name": "name", "keep": "source-order", "sources": ["crm", "web"]}, {"name": "tags", "keep": "union"}],
+    "matching": {"link": 0.98},
 }
 
 

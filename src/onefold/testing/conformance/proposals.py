@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from onefold.clock import Clock
-from onefold.errors import NotFoundError
-from onefold.model.proposal import KeptProposal, Proposal
+from onefold.errors import NotFoundError, PreconditionFailed
+from onefold.model.proposal import KeptProposal, Proposal, Tie
 from onefold.ports import Proposals
 from onefold.testing.clock import ManualClock
 
@@ -113,3 +113,44 @@ class ProposalsConformance:
         assert proposals.counts() == {"asked": 1_999, "refused": 1}
         proposals.put([], range(1, 4_001), 3)
         assert proposals.counts() == {"refused": 1}
+
+    def test_a_decision_is_made_from_what_was_read(self, proposals: Proposals, open_proposals: OpenProposals) -> None:
+        """Who decides from a proposal that is another by now is refused, and told how it stands."""
+        proposals.put([asked(1, 2)], {1}, 1)
+        read = proposals.find(2, 1)
+        assert read == KeptProposal(1, 2, 0.7, 0.25, "asked", 1_000)
+        assert proposals.find(1, 3) is None
+        later = open_proposals(ManualClock(2_000))
+        later.put([asked(1, 2)], {1}, 2)
+        assert later.decide(1, 2, "refused", "ann", read.tag).by == "ann"
+        with pytest.raises(PreconditionFailed, match="refused by ann"):
+            later.decide(1, 2, "accepted", "bob", read.tag)
+        with pytest.raises(NotFoundError):
+            later.decide(1, 3, "accepted", "bob", read.tag)
+        again = later.find(1, 2)
+        assert again is not None
+        assert later.decide(1, 2, "accepted", "bob", again.tag).standing == "accepted"
+
+    def test_what_is_linked_is_decided(self, proposals: Proposals) -> None:
+        """What is sure can be marked as linked, once, and is not proposed again by itself; what is decided stays so."""
+        proposals.put([sure(1, 2), sure(3, 4), asked(5, 6)], {1, 3, 5}, 1)
+        proposals.decide(3, 4, "refused", "ann")
+        proposals.mark([(1, 2), (3, 4), (5, 6), (7, 8)], "matching")
+        assert proposals.counts() == {"linked": 1, "refused": 1, "asked": 1}
+        proposals.put([sure(1, 2), sure(3, 4)], {1, 3}, 2)
+        assert proposals.counts() == {"linked": 1, "refused": 1, "asked": 1}
+        kept = proposals.find(1, 2)
+        assert kept is not None
+        assert (kept.standing, kept.by) == ("linked", "matching")
+
+    def test_ties_are_kept_with_those_that_were_scored(self, proposals: Proposals) -> None:
+        """Who lives together: found from either side, the surest first, replaced as profiles are scored anew."""
+        proposals.put([], {1, 2, 5}, 1, [Tie(1, 2, 0.95), Tie(2, 3, 0.99), Tie(5, _HIGH, 0.9)])
+        assert proposals.ties([3]) == [Tie(2, 3, 0.99)]
+        assert proposals.ties([2, 1]) == [Tie(2, 3, 0.99), Tie(1, 2, 0.95)]
+        assert proposals.tie_page((0, 0), 2) == [Tie(1, 2, 0.95), Tie(2, 3, 0.99)]
+        assert proposals.tie_page((2, 3), 2) == [Tie(5, _HIGH, 0.9)]
+        proposals.put([], {2}, 2, [Tie(1, 2, 0.92), Tie(1, 2, 0.93)])
+        assert proposals.tie_page((0, 0), 9) == [Tie(1, 2, 0.93), Tie(5, _HIGH, 0.9)]
+        proposals.put([], range(2_000), 3, [Tie(n, n + 1, 0.9) for n in range(1_500)])
+        assert len(proposals.ties(range(2_000))) == 1_500
