@@ -15,7 +15,7 @@ from onefold.model.sighting import Hindrance
 from onefold.runtime.sightings import Sightings
 from onefold.testing.memory_history import MemoryHistory
 from onefold.testing.world import World, define, identify, track
-from tests.property.test_unmerge import Undone, undo
+from tests.property.test_unmerge import Catalog, Undone, undo
 from tests.unit.core.identities import tell, world_of
 
 
@@ -101,7 +101,7 @@ def test_a_link_that_was_undone_is_told_with_who_undid_it() -> None:
     world.send(track("A", user="a"), track("A", anonymous="t"), track("A", user="a", anonymous="t", message="m"))
     world.fold()
     assert world.profile("user_id:a").id == world.profile("anonymous_id:t").id
-    undo(world, definitions, MemoryHistory(), Undone("a", "t", loose=False))
+    undo(world, Catalog(definitions), MemoryHistory(), Undone("a", "t", loose=False))
     undone, refused = apart(world, "user_id:a", "anonymous_id:t")
     assert (undone.kind, undone.a, undone.b, undone.by) == ("undone", "user_id:a", "anonymous_id:t", "ann")
     assert undone.at_ms == world.now_ms

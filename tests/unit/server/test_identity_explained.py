@@ -16,7 +16,7 @@ from onefold.testing.clock import ManualClock
 from onefold.testing.identity_stories import KIOSK, LAPTOP, PHONE, TABLET
 from onefold.testing.memory_history import MemoryHistory
 from onefold.testing.world import World
-from tests.property.test_unmerge import Undone, undo
+from tests.property.test_unmerge import Catalog, Undone, undo
 from tests.unit.server import fakes
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -245,7 +245,7 @@ def forget(world: World) -> None:
 def test_a_link_that_was_undone_is_explained_told_and_drawn(tmp_path: Path) -> None:
     """Who undid it stands in the answer, in the history of both, and in the picture; with it goes what hung on it."""
     world, definitions = stories.told(), Definitions(version=1, identity=stories.RULES)
-    undo(world, definitions, MemoryHistory(), Undone("42", LAPTOP, loose=False))
+    undo(world, Catalog(definitions), MemoryHistory(), Undone("42", LAPTOP, loose=False))
     with client_of(world, tmp_path) as client:
         found = why(client, "user_id:42", f"anonymous_id:{LAPTOP}")
         assert (found["one"], found["hindrances"][0]["kind"]) == (False, "undone")
