@@ -92,7 +92,7 @@ def test_a_shop_takes_two_people_apart(tmp_path: Path) -> None:
             assert onefold("profile", "show", ANN, *place)["id"] == onefold("profile", "show", TABLET, *place)["id"]
             done = posted(platform, "/v1/identity/unmerge", asked, f"Bearer {platform.said['secret_key']}")
             assert done["folded"]
-            assert done["people"] == would["people"]
+            assert who(done) == who(would)
             wanted = sorted(expected(done["people"]))
             until(lambda: len(compensating(bodies[told:])) >= len(wanted))
             assert compensating(bodies[told:]) == wanted
@@ -118,14 +118,26 @@ Told = tuple[str, str, str]
 """Kind, profile, audience."""
 
 
+BY_TIME = ("browsing_now", "just_added")
+"""Audiences that people leave within the minute: on a slow machine while this test runs."""
+
+
+def who(answer: dict[str, Any]) -> list[tuple[str, bool, int, list[str]]]:
+    """Of each person what does not move with time."""
+    return [
+        (each["person"]["id"], each["is_new"], each["events"], [*each["person"]["identifiers"]])
+        for each in answer["people"]
+    ]
+
+
 def expected(people: list[dict[str, Any]]) -> Iterator[Told]:
     """What the CRM is to be told: who is on their own, and who enters and leaves by it."""
     for each in people:
         one = each["person"]["id"]
         if each["is_new"]:
             yield "profile.split", one, ""
-        yield from (("audience.entered", one, name) for name in each["entered"])
-        yield from (("audience.left", one, name) for name in each["left"])
+        yield from (("audience.entered", one, name) for name in each["entered"] if name not in BY_TIME)
+        yield from (("audience.left", one, name) for name in each["left"] if name not in BY_TIME)
 
 
 def compensating(bodies: list[dict[str, Any]]) -> list[Told]:
@@ -133,5 +145,5 @@ def compensating(bodies: list[dict[str, Any]]) -> list[Told]:
     return sorted(
         (body["type"], body["data"]["profile"], body["data"].get("audience", ""))
         for body in bodies
-        if body["data"].get("reason", "split") == "split"
+        if body["data"].get("reason", "split") == "split" and body["data"].get("audience") not in BY_TIME
     )

@@ -187,8 +187,9 @@ def leading(world: World) -> Mapping[str, Any]:
     return found
 
 
-def undo(world: World, catalog: Catalog, history: History, undone: Undone) -> None:
+def undo(world: World, definitions: Definitions | Catalog, history: History, undone: Undone) -> None:
     """As `onefold identity unmerge` does it."""
+    catalog = definitions if isinstance(definitions, Catalog) else Catalog(definitions)
     owners = world.state.owners([f"user_id:{undone.a}", f"anonymous_id:{undone.b}"])
     read = sources(world, catalog, followed(world, history))
     world.recast(prepare(read, set(owners.values()), Wanted(undone.parted)).body)
