@@ -162,7 +162,8 @@ class _Prober:
         place = (node.column, self._spans.end(node))
         inside = tuple(self.probe(part, place) for part in parts(node))
         profile_scope = ProfileScope(self._among)
-        value = self._function("p, now", _PROFILE, profile_scope.value(node))
+        asked = profile_scope.value(node)
+        value = self._function("p, now", [*_PROFILE, *profile_scope.lines()], asked)
         field = None
         if isinstance(node, n.Aggregate) and node.field is not None:
             scope = EventScope(self._among)
