@@ -42,7 +42,7 @@ def in_shadow(live: Definitions, candidate: Definitions) -> Definitions:
     if alone.identity != live.identity:
         raise InvalidRequest(
             "the candidate says something else of identity, and an event is of one person, in shadow or not: "
-            "`onefold identity what-if` tries those rules on all of the past; then apply them first, or keep what is live"
+            "`onefold identity what-if` tries those rules on the past; then apply them first, or keep what is live"
         )
     if any(change.part == "account_trait" for change in changes(live, alone)):
         raise InvalidRequest("traits of accounts do not run in shadow: apply those first, or keep them as they are")

@@ -1,8 +1,8 @@
 """The table of recasts: which events of the past are whose since people were taken apart, and who is there again.
 
 Rows of events and merges are never changed for it. A reader sees `events` with whose each is now, and `merges` without
-those that were undone; `told_merges` has all of them, each with the instant at which it was undone. Events that a recast
-has made nobody's are not among the events: rows of theirs stay, and nobody asks for them. Where nobody was
+those that were undone; `told_merges` has all of them, each with the instant at which it was undone. Events that a
+recast has made nobody's are not among the events: rows of theirs stay, and nobody asks for them. Where nobody was
 ever taken apart there is no join, and reading costs what it cost before.
 """
 
