@@ -190,7 +190,8 @@ class _Preparing:
 
     def _segments(self, people: Iterable[Profile], pasts: Sequence[Past]) -> list[Segment]:
         """What was in force from the first event on, with the rules that the people's past was brought under."""
-        under = max((reresolved_under(undone.why) for each in people for undone in each.noted().undone), default=0)
+        noted = (undone.why for each in people if each.notes is not None for undone in each.notes.undone)
+        under = max(map(reresolved_under, noted), default=0)
         first_ms = min((past.received_ms for past in pasts), default=0)
         rows = [row for row in self._sources.catalog.versions() if row.version <= self._cursor.version]
         later = [row for row in rows if row.created_at_ms > first_ms]
