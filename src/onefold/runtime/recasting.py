@@ -97,6 +97,7 @@ class _Preparing:
         self._rules = sources.state.rules(self._cursor.rules)
         self._now_ms = max(sources.state.cursor(n).now_ms for n in range(sources.log.partitions))
         self._finder = finder_of(self._rules)
+        self._under: dict[int, Programs] = {}
         self._kept: dict[int, list[Past]] = {}
         self._sought: set[str] = set()
         """Identifiers whose relatives are known."""
@@ -189,7 +190,8 @@ class _Preparing:
 
     def _segments(self, people: Iterable[Profile], pasts: Sequence[Past]) -> list[Segment]:
         """What was in force from the first event on, with the rules that the people's past was brought under."""
-        under = max((reresolved_under(undone.why) for each in people for undone in each.noted().undone), default=0)
+        noted = (undone.why for each in people if each.notes is not None for undone in each.notes.undone)
+        under = max(map(reresolved_under, noted), default=0)
         first_ms = min((past.received_ms for past in pasts), default=0)
         rows = [row for row in self._sources.catalog.versions() if row.version <= self._cursor.version]
         later = [row for row in rows if row.created_at_ms > first_ms]
@@ -201,8 +203,13 @@ class _Preparing:
         in_force = self._sources.definitions.of(version)
         program = in_force.program
         if under > version:
-            program = under_rules_of(self._sources.catalog, under).get(version)
+            program = self._programs_under(under).get(version)
         return Segment(since_ms, program, self._rules.with_identity(program.identity), in_force.counting)
+
+    def _programs_under(self, version: int) -> Programs:
+        if version not in self._under:
+            self._under[version] = under_rules_of(self._sources.catalog, version)
+        return self._under[version]
 
     def _accounts(self, incoming: Iterable[Incoming]) -> dict[str, Profile]:
         found = (self._finder.find_account(each.event) for each in incoming)
