@@ -22,6 +22,7 @@ from onefold.matching.weights import SAME, STRANGER, Scorer
 from onefold.model.position import parse, show
 from onefold.model.proposal import JUDGEMENTS, Judgement, KeptProposal, Proposal
 from onefold.ports import Proposals, State
+from onefold.runtime import splinked
 from onefold.runtime.matching import LEARN_FROM, LEARN_MAX, in_force, people
 from onefold.runtime.reviewing import Verdict, decide, reviewed, scorer_of
 from onefold.server.household import households
@@ -167,8 +168,6 @@ def _by_own(records: dict[int, Record], proposals: Proposals, thresholds: Thresh
 
 
 def _by_splink(records: dict[int, Record], _: Proposals, thresholds: Thresholds) -> list[Proposal]:
-    from onefold.runtime import splinked
-
     return splinked.match(records, thresholds).proposals
 
 

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import Any, NamedTuple
 
-import duckdb
 import structlog
 
 from onefold.errors import SettingsError
@@ -39,6 +38,7 @@ def match(records: Mapping[int, Record], thresholds: Thresholds, threads: int = 
     Raises `SettingsError` where Splink is not installed, or cannot learn of these records.
     """
     try:
+        import duckdb
         from splink import DuckDBAPI, Linker
     except ImportError as error:
         raise SettingsError(_INSTALL) from error
