@@ -24,25 +24,30 @@ SEEDS = range(40)
 class Late:
     """The state shows a commit at the last moment: when the next one is to begin."""
 
-    def __init__(self, state: Any) -> None:
+    def __init__(self, state: Any, meanwhile: Callable[[], object] = lambda: None) -> None:
         self._state = state
+        self._meanwhile = meanwhile
         self._asked: tuple[Any, ...] = ()
+        self._looks = 0
 
     def begin(self, *asked: Any) -> None:
         self._asked = asked
+
+    def ended(self, within_s: float) -> bool:
+        assert within_s < 1
+        self._meanwhile()
+        self._looks += 1
+        return self._looks % 3 == 0
 
     def end(self) -> int:
         return int(self._state.commit(*self._asked))
 
 
-class Early:
+class Early(Late):
     """The state shows a commit at once, but nobody says so before it is asked for."""
 
-    def __init__(self, state: Any) -> None:
-        self._state = state
-        self._outcome: int | Exception = 0
-
     def begin(self, *asked: Any) -> None:
+        self._outcome: int | Exception
         try:
             self._outcome = int(self._state.commit(*asked))
         except (Conflict, Unavailable) as error:
@@ -79,13 +84,13 @@ def folding(world: World, beside: Any, remembered: int, *, alone: bool = True) -
     return made
 
 
-def fold(world: World, chance: random.Random, disturb: Callable[[], object] = lambda: None) -> None:
+def fold(world: World, chance: random.Random, disturb: Callable[[], object] = lambda: None, most: int = 9) -> None:
     """Fold everything, a few events at a time; an engine that is away is asked again."""
     partitions = range(world.partitions)
     while True:
         disturb()
         try:
-            if not world.folding.advance_all(partitions, chance.randrange(1, 9)):
+            if not world.folding.advance_all(partitions, chance.randrange(1, most)):
                 return
         except (Unavailable, Conflict):
             continue
@@ -101,6 +106,39 @@ def test_nothing_shows_that_commits_were_made_beside(seed: int, kind: Any) -> No
     fold(world, random.Random(seed))
     assert world.state.digest() == plain.state.digest()
     assert world.effects() == plain.effects()
+
+
+@pytest.mark.parametrize("kind", [Late, Early])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_arrives_meanwhile_leaves_with_the_next_commit(seed: int, kind: Any) -> None:
+    """Events that arrive while a commit is under way are folded before it ends, and come out the same."""
+    plain, world, chance = World(DEFINITIONS), World(DEFINITIONS), random.Random(seed)
+    coming = life(seed, 60)
+
+    def arrive(into: World, at_ms: int, event: dict[str, Any]) -> None:
+        into.now_ms = max(into.now_ms, at_ms)
+        into.send(event)
+        if event["messageId"] in ("m20", "m40"):
+            into.rule(RULES[1])
+
+    def meanwhile() -> None:
+        if left and chance.random() < 0.7:
+            arrive(world, *left.pop(0))
+
+    plain.fold()
+    world.fold()
+    for at_ms, event in coming:
+        arrive(plain, at_ms, event)
+    plain.fold()
+    left = list(coming)
+    world.folding = folding(world, kind(world.state, meanwhile), 0)
+    while left:
+        arrive(world, *left.pop(0))
+        fold(world, chance, most=20)
+    fold(world, chance)
+    assert world.state.digest() == plain.state.digest()
+    assert world.effects() == plain.effects()
+    assert world.state.newest() < len(coming) - 5
 
 
 @pytest.mark.parametrize("kind", [Late, Early])

@@ -20,6 +20,7 @@ class Beside:
         self._state = state
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._under_way: Future[int] | None = None
+        self._ended = threading.Event()
 
     def begin(self, parts: Sequence[Changes], loaded: Loaded, encoded: Mapping[int, bytes]) -> None:
         """Begin to commit this, of which nothing may be changed until the `end`.
@@ -28,8 +29,13 @@ class Beside:
         """
         assert self._under_way is None
         waiting = threading.Event()
+        self._ended.clear()
         self._under_way = self._thread.submit(self._commit, parts, loaded, encoded, waiting)
         waiting.wait()
+
+    def ended(self, within_s: float) -> bool:
+        """Whether the commit needs no more waiting for, so many seconds from now at the latest."""
+        return self._ended.wait(within_s)
 
     def end(self) -> int:
         """Wait for it: the new snapshot. Raises what the commit has raised."""
@@ -48,3 +54,4 @@ class Beside:
             return self._state.commit(parts, loaded, encoded, waiting.set)
         finally:
             waiting.set()
+            self._ended.set()

@@ -44,7 +44,7 @@ from onefold.model.profile import Profile
 from onefold.model.rules import fingerprint
 from onefold.ports import LogReader, Record, State
 from onefold.runtime.committing import Beside
-from onefold.runtime.pending import Part, Pending
+from onefold.runtime.pending import Pending
 from onefold.runtime.programs import Programs
 from onefold.runtime.recent import Recent
 
@@ -58,6 +58,8 @@ _CONTESTED_EVENTS = 16_000
 """What a commit may fold while others commit, too: the more, the more people it has in common with theirs."""
 _CONTESTED_COMMITS = 100
 """For so many commits after a conflict another one is expected."""
+_LOOK_S = 0.001
+"""So often is looked for events that arrive while a commit is under way."""
 CACHED_PROFILES = 50_000
 """Profiles that a worker keeps in memory; up to twice as many."""
 _RECEIVED = b'{"kind":"received"'
@@ -169,7 +171,7 @@ class Folding:
 
     def _alone_next(self, partition: int, share: int, until: int | None) -> Alone | None:
         """The next entry, where it carries no events."""
-        records = self._records(partition, share, until)
+        records = self._records(partition, self.cursor(partition).offset, share, until)
         if not records or records[0].data.startswith(_RECEIVED):
             return None
         entry = self._decode(self._programs.get(self.cursor(partition).version), records[0])
@@ -180,7 +182,8 @@ class Folding:
         entry = self._alone_next(partition, share, until)
         if entry is None:
             return 0
-        cursor, records = self.cursor(partition), self._records(partition, share, until)
+        cursor = self.cursor(partition)
+        records = self._records(partition, cursor.offset, share, until)
         program = self._programs.get(cursor.version)
         self._fold_alone(Place(partition, cursor, records[0].offset, entry.at_ms), entry, program)
         return 1
@@ -190,9 +193,22 @@ class Folding:
         with self._pending() as pending:
             for partition in partitions:
                 self._fold_part(pending, partition, share, until)
+            if len(partitions) == 1:
+                self._fold_arrivals(pending, next(iter(partitions)), share, until)
             if pending.parts:
                 self._commit_events(pending)
         return sum(part.taken for part in pending.parts)
+
+    def _fold_arrivals(self, pending: Pending, partition: int, share: int, until: int | None) -> None:
+        """Fold what arrives while a commit is under way: it leaves with the next one, as what is folded already.
+
+        Only of one partition: each part is made on those before it, of which none may go on.
+        """
+        while self._under_way is not None and self._beside is not None and pending.events < share:
+            if self._beside.ended(_LOOK_S):
+                return
+            if self._fold_part(pending, partition, share - pending.events, until):
+                return
 
     def _until_nobody_is_faster(self, fold: Callable[[], int]) -> int:
         while True:
@@ -207,12 +223,13 @@ class Folding:
                     self._contested = max(0, self._contested - 1)
                 return taken
 
-    def _records(self, partition: int, max_events: int, until: int | None) -> list[Record]:
-        """The next records. What is left of the last read is used up first: a tick would have it all read again.
+    def _records(self, partition: int, offset: int, max_events: int, until: int | None) -> list[Record]:
+        """The records from `offset` on. What is left of the last read is used up first.
 
-        A small rest has more read behind it, since a commit of its own would cost as much as a large one.
+        Else a tick would have it all read again. A small rest has more read behind it, since a commit of its own would
+        cost as much as a large one.
         """
-        offset, max_bytes = self.cursor(partition).offset, max_events * _EVENT_BYTES
+        max_bytes = max_events * _EVENT_BYTES
         read = self._ahead.get(partition, [])
         ahead = read[offset - read[0].offset :] if read and read[0].offset <= offset else []
         if not ahead:
@@ -224,11 +241,12 @@ class Folding:
         self._ahead[partition] = ahead
         return _before(ahead, until)
 
-    def _fold_part(self, pending: Pending, partition: int, max_events: int, until: int | None) -> None:
-        """Add a part to the commit: what comes next in a partition, up to an entry without events."""
-        cursor, records = self.cursor(partition), self._records(partition, max_events, until)
+    def _fold_part(self, pending: Pending, partition: int, max_events: int, until: int | None) -> bool:
+        """Add to the commit what comes next in a partition, up to an entry without events; whether that is next."""
+        part = pending.part_of(partition)
+        cursor = self.cursor(partition) if part is None else part.cursor
+        records = self._records(partition, cursor.offset, max_events, until)
         program = self._programs.get(cursor.version)
-        part: Part | None = None
         taken = events = 0
         while events < max_events and taken < len(records):
             batch = self._next_batch(program, cursor, partition, records[taken:], max_events - events)
@@ -244,7 +262,9 @@ class Folding:
             taken += batch.cursor.offset - cursor.offset
             part.cursor = cursor = batch.cursor
         if part is not None:
-            part.taken = taken
+            part.taken += taken
+            part.events += events
+        return taken < len(records) and events < max_events
 
     def _absorbed(self, pending: Pending, run: Run) -> None:
         """Who has ended in a merge is remembered nowhere."""
@@ -362,7 +382,7 @@ class Folding:
                     changes = pipeline.skip(place, program, rules)
             self._commit(pending, [changes])
 
-    def _load_to_recast(self, pending: "_Pending", entry: Recast) -> View:
+    def _load_to_recast(self, pending: Pending, entry: Recast) -> View:
         """Those who go, whoever has an identifier of those who come, and the accounts of these."""
         what = recast.decode(entry.body)
         coming = [profiles.decode(data) for data in what.coming]

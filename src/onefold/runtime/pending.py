@@ -19,6 +19,8 @@ class Part:
         """Where the partition is after what has been folded so far."""
         self.taken = 0
         """Records that have been folded."""
+        self.events = 0
+        """Events that these were."""
         self.batches: list[Batch] = []
         """What the run has folded; kept only while others commit, too."""
 
@@ -45,6 +47,15 @@ class Pending:
         """The next part."""
         self.parts.append(Part(run, before))
         return self.parts[-1]
+
+    @property
+    def events(self) -> int:
+        """How many events it has by now."""
+        return sum(part.events for part in self.parts)
+
+    def part_of(self, partition: int) -> Part | None:
+        """What this partition adds to it, if there is any."""
+        return next((part for part in self.parts if part.run.partition == partition), None)
 
     def touched(self, profile_id: int) -> Profile | None:
         """A profile that the commit has made or changed, or the one before it."""
