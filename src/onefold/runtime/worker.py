@@ -23,6 +23,7 @@ from onefold.runtime.bell import Rest, Signs
 from onefold.runtime.committing import Beside
 from onefold.runtime.folding import Folding
 from onefold.runtime.heap import without_collector
+from onefold.runtime.large_pages import in_large_pages
 from onefold.runtime.programs import Programs
 from onefold.runtime.pulse import Pulse, told
 from onefold.runtime.retention import Retention, taken_by_all
@@ -248,6 +249,6 @@ def run(settings: Settings, index: int) -> None:
         engines = Engines(reader, writer, state, catalog)
         worker = stack.enter_context(closing(Worker(assignment, engines, rules_of(settings), clock)))
         log.info("worker started", partitions=sorted(assignment.partitions()))
-        with without_collector():
+        with without_collector(), in_large_pages():
             loop(worker, Retention(settings, writer, state, taken, clock), rest, pulse, stopped)
         log.info("worker stopped", conflicts=worker.conflicts)
