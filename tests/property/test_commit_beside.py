@@ -182,7 +182,8 @@ def test_who_is_overtaken_folds_again(seed: int, kind: Any) -> None:
     world.pass_time(DAY_MS)
     alone.pass_time(DAY_MS)
     assert world.people() == alone.people()
-    assert world.state.counts() == alone.state.counts()
+    found, expected = world.state.counts(), alone.state.counts()
+    assert all(found[name] == expected[name] for name in ("received", "admitted", "duplicate", "profiles"))
 
 
 @pytest.mark.parametrize("seed", range(10))
