@@ -1,7 +1,8 @@
 """How long an event takes to be seen: in the profile API, and at a webhook. Open loop, from the intended send time.
 
-First the sustainable rate is searched for: the highest at which the backlog does not grow. Then
-the stream runs at shares of it. Probes are events of people of their own, sent at fixed instants beside the stream,
+First the sustainable rate is searched for: the highest at which the backlog does not grow. Then the stream runs at
+shares of it; or else at a rate that is given, by which two trees can be told apart in turns, also where the machine is
+not quiet. Probes are events of people of their own, sent at fixed instants beside the stream,
 one request each; their profile is polled until it is there, their webhook is awaited. One clock; the platform and the
 generator share all cores. Everything happens on a platform that has its people already.
 """
@@ -10,7 +11,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from typing import Any, NamedTuple
 
 import uvloop
@@ -21,6 +22,7 @@ from bench.report import Bound, Row, percentile, table
 from bench.running import Pool, Target, platform, send_all
 from bench.workload import BATCH_EVENTS, EVENT_BYTES, World, definitions
 from onefold.model.definitions import Definitions, Destination
+from onefold.storage.state_lmdb import LmdbState
 
 PROBE = "Probe Sent"
 PROBES_PER_S = 40
@@ -110,6 +112,31 @@ async def latencies(
         for share, bound in bounds.items()
         for what, seen in (("visible in the profile API", probes.visible), ("received by a webhook", probes.received))
     ]  # fmt: skip
+
+
+async def at_rate(rate: float, plan: Plan) -> str:
+    """Percentiles at this rate, commits, and what each process used, in lines to read."""
+    probes, world = Probes(), World()
+    runner, port = await _receiver(probes)
+    hook = Destination("probe", url=f"http://127.0.0.1:{port}/", events=(PROBE,))
+    with platform(replace(definitions((hook,)), allow_private_hosts=("127.0.0.1",))) as running:
+        session = Session(running, world, probes, plan.behind_s)
+        await session.start()
+        await session.drain(plan.warm_up_events)
+        with closing(LmdbState(running.data / "state", readonly=True)) as state:
+            before, commits = running.cpu_s(), state.newest()
+            await session.run(rate, plan.run_s, "probe-")
+            after, commits = running.cpu_s(), state.newest() - commits
+    await runner.cleanup()
+    lines = [f"{rate:g} events/s, {commits / plan.run_s:.0f} commits/s; CPU us an event: " + ", ".join(
+        f"{role} {1e6 * (after[role] - before[role]) / (rate * plan.run_s):.1f}" for role in after
+    )]  # fmt: skip
+    for what, seen in (("acked", probes.acknowledged), ("visible", probes.visible), ("webhook", probes.received)):
+        found = probes.milliseconds(seen, "probe-")
+        lines.append(
+            f"{what:8}" + "".join(f"  p{share * 100:g} {percentile(found, share):7.1f} ms" for share in SHARES)
+        )
+    return "\n".join(lines) + "\n"
 
 
 def _row(what: str, bound: Bound, runs: Sequence[list[float]], about: dict[str, Any]) -> Row:
@@ -238,8 +265,13 @@ async def _receiver(probes: Probes) -> tuple[web.AppRunner, int]:
 
 
 def main() -> None:
-    """`python -m bench.latency [--quick]`."""
-    rows = measure(quick="--quick" in sys.argv)
+    """`python -m bench.latency [--quick] [--rate EVENTS_PER_S]`."""
+    quick = "--quick" in sys.argv
+    if "--rate" in sys.argv:
+        rate = float(sys.argv[sys.argv.index("--rate") + 1])
+        sys.stdout.write(uvloop.run(at_rate(rate, QUICK if quick else LONG)))
+        return
+    rows = measure(quick=quick)
     sys.stdout.write(table(rows) + "\n")
     for row in rows:
         sys.stdout.write(f"{row.what}: {row.details}\n")

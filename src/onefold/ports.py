@@ -6,7 +6,7 @@ a seam, need not ask where it is.
 Every hot call takes and gives a batch. All methods may raise `StorageError` and its kin (`errors.py`).
 """
 
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from onefold.model.catalog import SecretKeyRow, SourceRow, VersionRow
@@ -125,6 +125,10 @@ class Commit(NamedTuple):
     effects: bytes
 
 
+def at_once() -> None:
+    """Nobody waits until a commit needs no more computing."""
+
+
 class State(Protocol):
     """Profiles, identifiers, timers, memberships, effects and cursors. One writer commits at a time."""
 
@@ -157,13 +161,22 @@ class State(Protocol):
         """The newest snapshot, and what others' commits changed since `snapshot`; None: too much to say."""
         ...
 
-    def commit(self, parts: Sequence[Changes], loaded: Loaded, encoded: Mapping[int, bytes]) -> int:
+    def commit(
+        self,
+        parts: Sequence[Changes],
+        loaded: Loaded,
+        encoded: Mapping[int, bytes],
+        waiting: Callable[[], object] = at_once,
+    ) -> int:
         """Write what was changed in one durable transaction and return the new snapshot number.
 
         Each part is a commit with a number of its own, made on what the parts before it have left; they are of
         different partitions. `encoded` holds the bytes of each profile in their `profiles`, as the last of them left
         it. Raises `Conflict`, having written nothing, where a commit after `loaded.snapshot` touched an identifier,
         profile or message that these read or write, or moved the cursor of one of their partitions.
+
+        Another thread may `load` meanwhile, and finds what was there before or what is there after. `waiting` is called
+        by this thread once all that is left takes little computing, if it comes to that; maybe more than once.
         """
         ...
 

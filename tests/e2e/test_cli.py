@@ -112,6 +112,17 @@ def has_profile(platform: Platform, who: str) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
+def test_who_is_waited_for_comes_first(platform: Platform) -> None:
+    """Roles in the background leave the processors to the others, and the others to nobody."""
+    usual = os.getpriority(os.PRIO_PROCESS, 0)
+
+    def held_back() -> set[str]:
+        return {name for pid, name in platform.roles().items() if os.getpriority(os.PRIO_PROCESS, pid) > usual}
+
+    until(lambda: bool(held_back()))
+    assert held_back() == {"history"}
+
+
 def test_from_nothing_to_a_profile(platform: Platform) -> None:
     """The first start prints keys; an event sent with them is a profile that the command shows; SIGTERM ends with 0."""
     platform.send(userId="42", traits={"email": "ann@example.org", "plan": "pro"})

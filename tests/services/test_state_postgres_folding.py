@@ -14,6 +14,7 @@ from onefold.limits import DAY_MS, HOUR_MS
 from onefold.model.definitions import Definitions
 from onefold.model.identity import POLICIES, Policy
 from onefold.ports import State
+from onefold.runtime.committing import Beside
 from onefold.runtime.folding import Folding
 from onefold.runtime.programs import Programs
 from onefold.storage.state_lmdb import LmdbState
@@ -66,6 +67,21 @@ def test_one_worker_gives_the_digests_of_every_engine(seed: int, postgres_url: s
     assert digests[0] == digests[1] == digests[2]
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_commits_beside_the_folding_leave_the_digest_of_memory(seed: int, postgres_url: str) -> None:
+    """Events are folded, and looked up by another connection, while the commit before them is under way (I2, I3)."""
+    plain = world_of(seed, MemoryState())
+    plain.fold(7)
+    with closing(PostgresState(postgres_url)) as ours:
+        world, beside = world_of(seed, ours), Beside(ours)
+        world.folding = Folding(world.reader, ours, Programs(_defined), remembered=1)
+        world.folding.commit_beside(beside)
+        world.fold(7)
+        beside.close()
+        assert world.folding.conflicts == 0
+        assert ours.digest() == plain.state.digest()
+
+
 @pytest.mark.parametrize("policy", POLICIES)
 def test_policies_leave_the_digest_of_memory(policy: Policy, postgres_url: str) -> None:
     """Identifiers that change hands, notes and hot values are the same in the database as in memory."""
@@ -115,6 +131,8 @@ def test_three_workers_side_by_side_know_the_same_people(seed: int, postgres_url
         world.pass_time(DAY_MS)
         assert world.people() == alone.people()
         counts, expected = handles[1].counts(), alone.state.counts()
+        for found in (counts, expected):
+            found.pop("merges", None)  # It depends on the order of events how many profiles one person begins as.
         assert counts == expected
 
 

@@ -6,7 +6,7 @@
 import os
 import traceback
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random
 
@@ -17,7 +17,7 @@ from onefold.collect.answer import SUCCESS, Answer
 from onefold.errors import Conflict
 from onefold.model.changes import Changes, Cursor
 from onefold.model.delivery import Delivery, Progress
-from onefold.ports import Loaded, Outcome
+from onefold.ports import Loaded, Outcome, at_once
 from onefold.testing.memory_log import MemoryLog
 from onefold.testing.simulation import Parts, Simulation, plan
 from onefold.testing.simulation_check import check
@@ -158,10 +158,16 @@ class Careless(FaultyState):
 class Deaf(FaultyState):
     """Says that it has committed where somebody was faster: what a worker does that skips `Conflict`."""
 
-    def commit(self, parts: Sequence[Changes], loaded: Loaded, encoded: Mapping[int, bytes]) -> int:
+    def commit(
+        self,
+        parts: Sequence[Changes],
+        loaded: Loaded,
+        encoded: Mapping[int, bytes],
+        waiting: Callable[[], object] = at_once,
+    ) -> int:
         """As `State.commit`, but without `Conflict`."""
         try:
-            return super().commit(parts, loaded, encoded)
+            return super().commit(parts, loaded, encoded, waiting)
         except Conflict:
             for changes in parts:
                 self._cursors[changes.partition] = changes.cursor

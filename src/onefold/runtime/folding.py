@@ -1,6 +1,7 @@
-"""Folding one partition of the log into the state: read, load, step, commit, again where another was faster.
+"""Folding partitions of the log into the state: read, load, step, commit, again where another was faster.
 
-The same code runs live, in a replay and in the simulation; only the ports differ.
+The same code runs live, in a replay and in the simulation; only the ports differ. Live, a commit is on its way to the
+disk while the next events are folded (`runtime.committing`): these see what it holds before the state shows it.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -24,7 +25,7 @@ from onefold.limits import STEP_MAX_EVENTS, SWEEP_MAX_PROFILES, TICK_MAX_TIMERS
 from onefold.model import profile as profiles
 from onefold.model import recast
 from onefold.model.account import members_of
-from onefold.model.changes import Changed, Changes, Cursor, View
+from onefold.model.changes import Changes, Cursor, View
 from onefold.model.entry import (
     Backfilled,
     Defined,
@@ -41,7 +42,9 @@ from onefold.model.entry import (
 from onefold.model.position import is_account
 from onefold.model.profile import Profile
 from onefold.model.rules import fingerprint
-from onefold.ports import Loaded, LogReader, Record, State
+from onefold.ports import LogReader, Record, State
+from onefold.runtime.committing import Beside
+from onefold.runtime.pending import Pending
 from onefold.runtime.programs import Programs
 from onefold.runtime.recent import Recent
 
@@ -55,6 +58,8 @@ _CONTESTED_EVENTS = 16_000
 """What a commit may fold while others commit, too: the more, the more people it has in common with theirs."""
 _CONTESTED_COMMITS = 100
 """For so many commits after a conflict another one is expected."""
+_LOOK_S = 0.001
+"""So often is looked for events that arrive while a commit is under way."""
 CACHED_PROFILES = 50_000
 """Profiles that a worker keeps in memory; up to twice as many."""
 _RECEIVED = b'{"kind":"received"'
@@ -81,6 +86,7 @@ class Folding:
         """`alone`: nobody else is expected to commit to this state. `remembered`: profiles that are kept in memory."""
         self._log = log
         self._state = state
+        self._beside: Beside | None = None
         self._programs = programs
         self._finders: dict[int, Finder] = {}
         """Fingerprint of rules → what finds identifiers under them."""
@@ -91,9 +97,15 @@ class Folding:
         """Partition → what was read last, which may be folded in part."""
         self._contested = 0 if alone else _CONTESTED_COMMITS
         """Commits in which others are still expected to interfere."""
+        self._under_way: Pending | None = None
+        """The commit that was begun and may not have ended: what is folded now is made on it."""
         self.conflicts = 0
         self.mended = 0
         """Conflicts after which just the people concerned were folded again."""
+
+    def commit_beside(self, beside: Beside) -> None:
+        """From now on the next events are folded while a commit is under way. So far the folding waited for each."""
+        self._beside = beside
 
     def cursor(self, partition: int) -> Cursor:
         """How far this partition has been folded."""
@@ -112,23 +124,54 @@ class Folding:
     def advance_all(self, partitions: Collection[int], max_events: int = STEP_MAX_EVENTS) -> int:
         """Fold the next entries of several partitions; returns how many, 0 where all are at their ends.
 
-        Their events share a commit, which costs much by itself, above all on another machine.
+        Their events share a commit, which costs much by itself, above all on another machine. It may still be under
+        way on return, but for 0; what it raises, a later call does.
         """
-        return self._advance(partitions, max_events, None) if partitions else 0
+        return self._advance(partitions, max_events, None)
+
+    def settle(self) -> None:
+        """Return once what was folded is committed. Raises what that raised, and then begins again from the state."""
+        pending, self._under_way = self._under_way, None
+        if pending is None:
+            return
+        assert self._beside is not None
+        try:
+            newest = self._beside.end()
+        except BaseException:
+            self._drop(pending)
+            raise
+        if newest == pending.snapshot + len(pending.parts):
+            self._snapshot = newest
 
     def _advance(self, partitions: Collection[int], max_events: int, until: int | None) -> int:
         """An entry without events has a commit of its own; where one comes first, the partition's events wait."""
-        share = min(max_events, _CONTESTED_EVENTS if self._contested else STEP_MAX_EVENTS) // len(partitions) or 1
+        most = min(max_events, _CONTESTED_EVENTS if self._contested else STEP_MAX_EVENTS)
+        share = most // max(1, len(partitions)) or 1
         alone = [partition for partition in partitions if self._alone_next(partition, share, until) is not None]
+        if alone and not self._settled():
+            return 1
         taken = sum(self._until_nobody_is_faster(partial(self._fold_next, one, share, until)) for one in alone)
         others = [partition for partition in partitions if partition not in alone]
         if others:
             taken += self._until_nobody_is_faster(partial(self._fold_events, others, share, until))
-        return taken
+        return taken if taken or self._settled() else 1
+
+    def _settled(self) -> bool:
+        """Whether what was folded is committed; False: somebody was faster, and it has to be folded again."""
+        try:
+            self.settle()
+        except Conflict:
+            self._overtaken()
+            return False
+        return True
+
+    def _overtaken(self) -> None:
+        self.conflicts += 1
+        self._contested = _CONTESTED_COMMITS
 
     def _alone_next(self, partition: int, share: int, until: int | None) -> Alone | None:
         """The next entry, where it carries no events."""
-        records = self._records(partition, share, until)
+        records = self._records(partition, self.cursor(partition).offset, share, until)
         if not records or records[0].data.startswith(_RECEIVED):
             return None
         entry = self._decode(self._programs.get(self.cursor(partition).version), records[0])
@@ -139,7 +182,8 @@ class Folding:
         entry = self._alone_next(partition, share, until)
         if entry is None:
             return 0
-        cursor, records = self.cursor(partition), self._records(partition, share, until)
+        cursor = self.cursor(partition)
+        records = self._records(partition, cursor.offset, share, until)
         program = self._programs.get(cursor.version)
         self._fold_alone(Place(partition, cursor, records[0].offset, entry.at_ms), entry, program)
         return 1
@@ -149,29 +193,43 @@ class Folding:
         with self._pending() as pending:
             for partition in partitions:
                 self._fold_part(pending, partition, share, until)
+            if len(partitions) == 1:
+                self._fold_arrivals(pending, next(iter(partitions)), share, until)
             if pending.parts:
                 self._commit_events(pending)
         return sum(part.taken for part in pending.parts)
 
+    def _fold_arrivals(self, pending: Pending, partition: int, share: int, until: int | None) -> None:
+        """Fold what arrives while a commit is under way: it leaves with the next one, as what is folded already.
+
+        Only of one partition: each part is made on those before it, of which none may go on.
+        """
+        while self._under_way is not None and self._beside is not None and pending.events < share:
+            if self._beside.ended(_LOOK_S):
+                return
+            if self._fold_part(pending, partition, share - pending.events, until):
+                return
+
     def _until_nobody_is_faster(self, fold: Callable[[], int]) -> int:
         while True:
-            self._catch_up()
+            if self._under_way is None:
+                self._catch_up()
             try:
                 taken = fold()
             except Conflict:
-                self.conflicts += 1
-                self._contested = _CONTESTED_COMMITS
+                self._overtaken()
             else:
                 if taken:
                     self._contested = max(0, self._contested - 1)
                 return taken
 
-    def _records(self, partition: int, max_events: int, until: int | None) -> list[Record]:
-        """The next records. What is left of the last read is used up first: a tick would have it all read again.
+    def _records(self, partition: int, offset: int, max_events: int, until: int | None) -> list[Record]:
+        """The records from `offset` on. What is left of the last read is used up first.
 
-        A small rest has more read behind it, since a commit of its own would cost as much as a large one.
+        Else a tick would have it all read again. A small rest has more read behind it, since a commit of its own would
+        cost as much as a large one.
         """
-        offset, max_bytes = self.cursor(partition).offset, max_events * _EVENT_BYTES
+        max_bytes = max_events * _EVENT_BYTES
         read = self._ahead.get(partition, [])
         ahead = read[offset - read[0].offset :] if read and read[0].offset <= offset else []
         if not ahead:
@@ -183,11 +241,12 @@ class Folding:
         self._ahead[partition] = ahead
         return _before(ahead, until)
 
-    def _fold_part(self, pending: "_Pending", partition: int, max_events: int, until: int | None) -> None:
-        """Add a part to the commit: what comes next in a partition, up to an entry without events."""
-        cursor, records = self.cursor(partition), self._records(partition, max_events, until)
+    def _fold_part(self, pending: Pending, partition: int, max_events: int, until: int | None) -> bool:
+        """Add to the commit what comes next in a partition, up to an entry without events; whether that is next."""
+        part = pending.part_of(partition)
+        cursor = self.cursor(partition) if part is None else part.cursor
+        records = self._records(partition, cursor.offset, max_events, until)
         program = self._programs.get(cursor.version)
-        part: _Part | None = None
         taken = events = 0
         while events < max_events and taken < len(records):
             batch = self._next_batch(program, cursor, partition, records[taken:], max_events - events)
@@ -203,14 +262,16 @@ class Folding:
             taken += batch.cursor.offset - cursor.offset
             part.cursor = cursor = batch.cursor
         if part is not None:
-            part.taken = taken
+            part.taken += taken
+            part.events += events
+        return taken < len(records) and events < max_events
 
-    def _absorbed(self, pending: "_Pending", run: Run) -> None:
+    def _absorbed(self, pending: Pending, run: Run) -> None:
         """Who has ended in a merge is remembered nowhere."""
         self._forget(run.absorbed)
         pending.forget(run.absorbed)
 
-    def _commit_events(self, pending: "_Pending") -> None:
+    def _commit_events(self, pending: Pending) -> None:
         """Commit; where others were faster, first fold again the events of just the people whom they changed."""
         while True:
             pending.share_timers()
@@ -219,12 +280,11 @@ class Folding:
             except Conflict:
                 if not self._mend(pending):
                     raise
-                self.conflicts += 1
-                self._contested = _CONTESTED_COMMITS
+                self._overtaken()
             else:
                 return
 
-    def _mend(self, pending: "_Pending") -> bool:
+    def _mend(self, pending: Pending) -> bool:
         """Bring a commit to the present. False: too much has changed, or others fold these partitions, too."""
         parts = pending.parts
         if not all(part.batches for part in parts):
@@ -322,7 +382,7 @@ class Folding:
                     changes = pipeline.skip(place, program, rules)
             self._commit(pending, [changes])
 
-    def _load_to_recast(self, pending: "_Pending", entry: Recast) -> View:
+    def _load_to_recast(self, pending: Pending, entry: Recast) -> View:
         """Those who go, whoever has an identifier of those who come, and the accounts of these."""
         what = recast.decode(entry.body)
         coming = [profiles.decode(data) for data in what.coming]
@@ -336,7 +396,7 @@ class Folding:
         return people + self._state.account_ids(partition, after, limit - len(people))
 
     def _load_with_accounts(
-        self, pending: "_Pending", ids: Collection[int], program: Program, *, rounds: bool
+        self, pending: Pending, ids: Collection[int], program: Program, *, rounds: bool
     ) -> tuple[View, About]:
         """Profiles, and what they are judged by: the accounts of people, those marked only where it is for `rounds`.
 
@@ -374,17 +434,22 @@ class Folding:
         return Found(entry.upto, people, decode_accounts(entry.accounts) if entry.accounts else {})
 
     @contextmanager
-    def _pending(self) -> "Iterator[_Pending]":
+    def _pending(self) -> Iterator[Pending]:
         """A commit in the making. Where it fails, all that it has changed in memory is forgotten."""
-        pending = _Pending(self._snapshot)
+        pending = Pending(self._snapshot, self._under_way)
         try:
             yield pending
         except BaseException:
-            self._forget(pending.read)
-            for part in pending.parts:
-                self._forget(part.run.touched)
-            self._cursors.clear()
+            self._drop(pending)
+            self.settle()  # Its people have been changed in memory, too: they are read again.
             raise
+
+    def _drop(self, pending: Pending) -> None:
+        """Nothing came of this: whatever it has read or changed is read again."""
+        self._forget(pending.read)
+        for part in pending.parts:
+            self._forget(part.run.touched)
+        self._cursors.clear()
 
     # --- what is loaded, and what is remembered ----------------------------------------------------------------
     def _catch_up(self) -> None:
@@ -403,7 +468,7 @@ class Folding:
             self._profiles.forget(profile_id)
 
     def _load(
-        self, pending: "_Pending", people: Iterable[Who], wanted: Collection[int], messages: Collection[bytes]
+        self, pending: Pending, people: Iterable[Who], wanted: Collection[int], messages: Collection[bytes]
     ) -> View:
         """The view of a batch: from memory, and from the state where that has more to say."""
         here: dict[int, Profile] = {}
@@ -442,7 +507,7 @@ class Folding:
         pending.reads(loaded.identifiers, {*here, *wanted} if wanted else here)
         return View(owners, here, loaded.seen)
 
-    def _taken(self, pending: "_Pending", wanting: set[int], found: Mapping[int, bytes]) -> dict[int, Profile]:
+    def _taken(self, pending: Pending, wanting: set[int], found: Mapping[int, bytes]) -> dict[int, Profile]:
         """Those of these profiles that are in memory or were found; what was found is remembered."""
         here: dict[int, Profile] = {}
         for profile_id in wanting:
@@ -454,22 +519,23 @@ class Folding:
                 here[profile_id] = profile
         return here
 
-    def _remembered(self, pending: "_Pending", profile_id: int) -> Profile | None:
+    def _remembered(self, pending: Pending, profile_id: int) -> Profile | None:
         profile = self._profiles.get(profile_id)
         return pending.touched(profile_id) if profile is None else profile
 
-    def _commit(self, pending: "_Pending", parts: list[Changes]) -> None:
-        encode, encoded = profiles.encode, pending.encoded
-        later: set[int] = set()
-        for changes in reversed(parts):
-            if later:  # One profile is written once, as it is in the end.
-                changes.profiles = {one: profile for one, profile in changes.profiles.items() if one not in later}
-            if len(parts) > 1:
-                later.update(changes.profiles)
-            for profile_id, profile in changes.profiles.items():
-                if profile_id not in encoded:
-                    encoded[profile_id] = encode(profile)
-        self._state.commit(parts, pending.loaded(), encoded)
+    def _commit(self, pending: Pending, parts: list[Changes]) -> None:
+        """Commit, once the commit before it has ended; return before this one has, where nobody may be faster."""
+        _encode(pending, parts)
+        if (before := pending.before) is not None:
+            self.settle()
+            if self._snapshot != before.snapshot + len(before.parts):
+                raise Conflict("another worker was faster than the commit before this one")
+            pending.follow(self._snapshot)
+        if self._beside is None or self._contested or not pending.parts:
+            self._state.commit(parts, pending.loaded(), pending.encoded)
+        else:
+            self._beside.begin(parts, pending.loaded(), pending.encoded)
+            self._under_way = pending
         for changes in parts:
             self._cursors[changes.partition] = changes.cursor
             for profile_id, profile in changes.profiles.items():
@@ -477,95 +543,19 @@ class Folding:
             self._forget(changes.absorbed)
 
 
-class _Part:
-    """What one partition adds to a commit."""
-
-    def __init__(self, run: Run, before: Cursor) -> None:
-        self.run = run
-        self.before = before
-        self.cursor = before
-        """Where the partition is after what has been folded so far."""
-        self.taken = 0
-        """Records that have been folded."""
-        self.batches: list[Batch] = []
-        """What the run has folded; kept only while others commit, too."""
-
-
-class _Pending:
-    """A commit in the making: its parts, each made on what those before it have left, and what they have read."""
-
-    def __init__(self, snapshot: int) -> None:
-        self.snapshot = snapshot
-        self.parts: list[_Part] = []
-        self._identifiers: dict[str, int] = {}
-        self.read: dict[int, bytes] = {}
-        """Profiles that the commit has read."""
-        self.seen: dict[bytes, int] = {}
-        """Messages of the commit that were admitted before, and when: others must not have admitted them since."""
-        self.encoded: dict[int, bytes] = {}
-        """Profiles as they are to be committed, from an attempt that met a conflict."""
-
-    def begin(self, run: Run, before: Cursor) -> _Part:
-        """The next part."""
-        self.parts.append(_Part(run, before))
-        return self.parts[-1]
-
-    def touched(self, profile_id: int) -> Profile | None:
-        """A profile that the commit has made or changed."""
-        for part in self.parts:
-            if (profile := part.run.touched.get(profile_id)) is not None:
-                return profile
-        return None
-
-    def moved(self, names: list[str]) -> dict[str, int]:
-        """Those of these identifiers that the commit has given to somebody → to whom."""
-        owners: dict[str, int] = {}
-        for part in self.parts:
-            if moved := part.run.moved:
-                owners |= {name: moved[name] for name in names if name in moved}
-        return owners
-
-    def admitted(self, messages: Collection[bytes]) -> dict[bytes, int]:
-        """Those of these messages that the commit has admitted → when."""
-        found: dict[bytes, int] = {}
-        for part in self.parts:
-            if (there := part.run.messages) and (again := there.keys() & set(messages)):
-                found |= {message: there[message] for message in again}
-        return found
-
-    def forget(self, absorbed: Iterable[int]) -> None:
-        """These profiles are no more, whichever part has touched them."""
-        for profile_id in absorbed:
-            for part in self.parts:
-                part.run.touched.pop(profile_id, None)
-
-    def share_timers(self) -> None:
-        """A profile that several parts touch has one timer: the last of them says what it was before the commit."""
-        last: dict[int, Run] = {}
-        for part in self.parts if len(self.parts) > 1 else ():
-            armed = part.run.armed
-            for one in armed.keys() & last.keys():
-                armed[one] = last[one].armed.pop(one)
-            last |= dict.fromkeys(armed, part.run)
-
-    def concerned(self, changed: Changed) -> set[int]:
-        """Whose results may be others now that somebody else has changed these, in any part."""
-        people, before = set(changed.profiles), -1
-        while len(people) != before:
-            before = len(people)
-            for part in self.parts:
-                people |= part.run.concerned(Changed(people, changed.identifiers))
-        return people
-
-    def reads(self, owners: dict[str, int], here: Iterable[int]) -> None:
-        """Remember what was read, for the commit to check."""
-        self._identifiers |= owners
-        self.read.update(dict.fromkeys(here, b""))
-
-    def loaded(self) -> Loaded:
-        """All reads, as of the snapshot from before the first."""
-        return Loaded(self.snapshot, self._identifiers, self.read, self.seen)
-
-
 def _before(records: list[Record], until: int | None) -> list[Record]:
     return records[: max(0, until - records[0].offset)] if records and until is not None else records
+
+
+def _encode(pending: Pending, parts: list[Changes]) -> None:
+    """Encode what the parts have changed, each profile once, as it is in the end."""
+    encode, encoded = profiles.encode, pending.encoded
+    later: set[int] = set()
+    for changes in reversed(parts):
+        if later:
+            changes.profiles = {one: profile for one, profile in changes.profiles.items() if one not in later}
+        if len(parts) > 1:
+            later.update(changes.profiles)
+        for profile_id, profile in changes.profiles.items():
+            if profile_id not in encoded:
+                encoded[profile_id] = encode(profile)

@@ -21,6 +21,7 @@ from onefold.model.position import split
 from onefold.ports import LogReader, State
 from onefold.runtime.folding import Folding
 from onefold.runtime.heap import without_collector
+from onefold.runtime.large_pages import in_large_pages
 from onefold.runtime.programs import Programs
 from onefold.storage.place import Place
 from onefold.storage.state_digest import digest_of
@@ -66,7 +67,7 @@ def verify(place: Place, progress: Progress) -> Verification:
         replayed = LmdbState(Path(scratch) / "replayed", options=Options(scratch=True))
         stack.callback(replayed.close)
         picture = _picture(live)
-        with without_collector():
+        with without_collector(), in_large_pages():
             records = replay(reader, live, replayed, progress, picture.ends)
         again = _picture(replayed)
         return Verification(

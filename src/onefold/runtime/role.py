@@ -5,6 +5,7 @@ what it needs and none of the command line.
 """
 
 import argparse
+import os
 import sys
 from importlib import import_module
 
@@ -23,6 +24,10 @@ ROLES = {
 }
 """Role → the function that is that role's life; only the module that is wanted is loaded. `http`: collect and API."""
 
+BACKGROUND = {"history", "match"}
+"""Roles for which nobody waits: where all share one machine's processors, the others come first."""
+BACKGROUND_NICE = 5
+"""A third of another role's share while all want more than there is: enough to keep up, too little to be in the way."""
 INDEXED = {"worker"}
 """Roles of which each process has its own share."""
 
@@ -44,6 +49,8 @@ def main() -> None:
     parser.add_argument("--index", type=int, default=0)
     wanted = parser.parse_args()
     settings = supervisor.adopt()
+    if wanted.name in BACKGROUND:
+        os.nice(BACKGROUND_NICE)
     try:
         run(wanted.name, settings, wanted.index)
     except SettingsError as error:

@@ -20,8 +20,10 @@ from onefold.model.entry import Defined, Ruled, Sweep, Tick
 from onefold.model.rules import Rules
 from onefold.ports import Assignment, LogReader, LogWriter, State
 from onefold.runtime.bell import Rest, Signs
+from onefold.runtime.committing import Beside
 from onefold.runtime.folding import Folding
 from onefold.runtime.heap import without_collector
+from onefold.runtime.large_pages import in_large_pages
 from onefold.runtime.programs import Programs
 from onefold.runtime.pulse import Pulse, told
 from onefold.runtime.retention import Retention, taken_by_all
@@ -36,6 +38,8 @@ _AWAY_MAX_S = 2.0
 """Between turns while an engine is away."""
 _RECURSION_LIMIT = 10_000
 """Deeper than any event that collect admits, so that none is poison here."""
+_SWITCH_S = 0.0005
+"""For so long the thread whose commit has reached the disk may wait until it can say so: others wait for its word."""
 
 log = structlog.get_logger("worker")
 
@@ -76,7 +80,9 @@ class Worker:
         self._catalog = engines.catalog
         self._clock = clock
         alone = len(assignment.partitions()) == engines.reader.partitions
+        self._beside = Beside(engines.state)
         self._folding = Folding(engines.reader, engines.state, Programs(engines.catalog.definitions), alone=alone)
+        self._folding.commit_beside(self._beside)
         self._rules = rules
         self._backlogs: dict[int, int] = {}
         """Partition → where it ended when it became ours, until our rules were said there or found in force there."""
@@ -119,8 +125,9 @@ class Worker:
         return (due_ms - self._clock.now_ms()) / 1000
 
     def close(self) -> None:
-        """Let go of the watch."""
+        """Let go of the watch, and of the thread that commits."""
         self._defined.close()
+        self._beside.close()
 
     def _take_over(self, partitions: frozenset[int]) -> None:
         """These are ours from now on. Of others nothing is remembered: they may come back after somebody had them."""
@@ -221,6 +228,7 @@ def loop(worker: Worker, retention: Retention, rest: Rest, pulse: Pulse, stopped
 def run(settings: Settings, index: int) -> None:
     """The worker role: folds its share of the partitions (`Place.share`) until SIGTERM."""
     sys.setrecursionlimit(_RECURSION_LIMIT)
+    sys.setswitchinterval(_SWITCH_S)
     rest = Rest()
     stopped = stop_signals(rest)
     place, clock = Place.open(settings), SystemClock()
@@ -241,6 +249,6 @@ def run(settings: Settings, index: int) -> None:
         engines = Engines(reader, writer, state, catalog)
         worker = stack.enter_context(closing(Worker(assignment, engines, rules_of(settings), clock)))
         log.info("worker started", partitions=sorted(assignment.partitions()))
-        with without_collector():
+        with without_collector(), in_large_pages():
             loop(worker, Retention(settings, writer, state, taken, clock), rest, pulse, stopped)
         log.info("worker stopped", conflicts=worker.conflicts)

@@ -142,10 +142,10 @@ class MessageIndex:
         txn.put(U64.pack(head.number), encode(arrived), db=tables.recent, append=True)
         return arrived
 
-    def committed(self, arrived: Arrived) -> None:
-        """Take note of a commit of this process, once it is on disk."""
-        assert self._waiting
-        self._waiting.apply(arrived)
+    def committed(self, number: int, arrived: Arrived) -> None:
+        """Take note of a commit of this process, once it is on disk; who looked since then has done so already."""
+        if self._waiting is not None and self._waiting.known == number - 1:
+            self._waiting.apply(arrived)
 
     def _as_of(self, txn: Txn, tables: Tables, head: Head) -> Waiting:
         """What waits as of this head, from memory and from what other processes left since."""

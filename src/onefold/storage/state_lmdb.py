@@ -3,8 +3,9 @@
 How it is written is in `state_commit`, how it lies on disk in `state_tables`, messages are in `messages_lmdb`.
 """
 
+import threading
 from bisect import bisect_right
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from onefold.model.effect import AnyEffect
 from onefold.model.position import first_account
 from onefold.model.quarantined import Quarantined
 from onefold.model.rules import Rules
-from onefold.ports import Commit, Loaded
+from onefold.ports import Commit, Loaded, at_once
 from onefold.storage import file_watch, lmdb_env, state_commit, state_tables
 from onefold.storage.lmdb_env import Txn
 from onefold.storage.messages_lmdb import MessageIndex, Picture, stored_messages
@@ -60,7 +61,7 @@ class StateStats(NamedTuple):
 
 
 class LmdbState:
-    """`ports.State` in one LMDB environment. One thread loads and commits; any thread may read."""
+    """`ports.State` in one LMDB environment. One thread loads, one commits; any thread may read."""
 
     local = True
 
@@ -82,6 +83,8 @@ class LmdbState:
             self._prepare(readonly=readonly)
             unless_prepared.pop_all()
         self._messages = MessageIndex(self._options.move_messages, self._options.move_commits)
+        self._computing = threading.Lock()
+        """Held by who looks for messages, or changes what is known of them in memory."""
         self._own: dict[int, None] = {}
 
     def cursor(self, partition: int) -> Cursor:
@@ -108,7 +111,7 @@ class LmdbState:
     ) -> Loaded:
         """One consistent picture of these identifiers, of their profiles and of `profiles`, and of these messages."""
         names, wanted = sorted({name.encode() for name in identifiers}), set(profiles)
-        with self._env.read_both() as (txn, buffers):
+        with self._computing, self._env.read_both() as (txn, buffers):
             tables = self._tables
             head = state_tables.read_head(txn, tables)
             homes = {key.decode(): U64.unpack(at)[0] for key, at in txn.cursor(tables.identifiers).getmulti(names)}
@@ -133,13 +136,28 @@ class LmdbState:
                     changed.identifiers.update(touched.identifiers)
         return number, changed
 
-    def commit(self, parts: Sequence[Changes], loaded: Loaded, encoded: Mapping[int, bytes]) -> int:
+    def commit(
+        self,
+        parts: Sequence[Changes],
+        loaded: Loaded,
+        encoded: Mapping[int, bytes],
+        waiting: Callable[[], object] = at_once,
+    ) -> int:
         """Write what was changed in one durable transaction and return the new snapshot number."""
         assert all(changes.profiles.keys().isdisjoint(changes.absorbed) for changes in parts)
-        newest, arrivals = self._env.write(lambda txn: self._write(txn, parts, loaded, encoded))
-        for arrived in arrivals:
-            self._messages.committed(arrived)
-        for number in range(newest - len(parts) + 1, newest + 1):
+
+        def write(txn: Txn) -> tuple[int, list[Arrived]]:
+            with self._computing:
+                written = self._write(txn, parts, loaded, encoded)
+            waiting()
+            return written
+
+        newest, arrivals = self._env.write(write)
+        numbers = range(newest - len(parts) + 1, newest + 1)
+        with self._computing:
+            for number, arrived in zip(numbers, arrivals, strict=True):
+                self._messages.committed(number, arrived)
+        for number in numbers:
             self._own[number] = None
             if len(self._own) > TOUCHED_KEPT:
                 del self._own[next(iter(self._own))]

@@ -9,7 +9,7 @@ How a commit is written is in `state_postgres_commit`, messages are in `messages
 `state_postgres_items`; connections, time-outs and errors are in `postgres`.
 """
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ from onefold.model.effect import AnyEffect
 from onefold.model.position import first_account
 from onefold.model.quarantined import Quarantined
 from onefold.model.rules import Rules
-from onefold.ports import Commit, Loaded
+from onefold.ports import Commit, Loaded, at_once
 from onefold.storage import (
     messages_postgres,
     postgres,
@@ -91,7 +91,7 @@ class Options(NamedTuple):
 
 
 class PostgresState:
-    """`ports.State` in one schema of a database. One thread loads and commits; any thread may read.
+    """`ports.State` in one schema of a database. One thread loads, one commits; any thread may read.
 
     Broken connections are replaced: a restart of the server between two calls costs nothing, in the middle of one it
     costs one `Unavailable`. Where that was a commit, whether it has happened is to be read from the cursor, and
@@ -114,8 +114,8 @@ class PostgresState:
         self._channel = f"{schema}_state"
         self._notify = ""
         answer_s = self._options.timeouts.answer_s
-        self._writer = Pool(self._connect, answer_s, 1)
-        """The one connection that loads and commits."""
+        self._writer = Pool(self._connect, answer_s, 2)
+        """The connections that load and commit: one may do so while the other does."""
         self._readers = Pool(self._connect, answer_s)
         self._signs = postgres_signs.Signs(self._address, self._channel)
         self._own: dict[int, None] = {}
@@ -170,7 +170,7 @@ class PostgresState:
 
     def touched_since(self, snapshot: int) -> tuple[int, Changed | None]:
         """The newest snapshot, and what others' commits changed since `snapshot`; None: too much to say."""
-        own = [number for number in self._own if number > snapshot]
+        own = [number for number in list(self._own) if number > snapshot]
         since = Number(snapshot)
         parameters = [since, bigints(own), since, Number(TOUCHED_KEPT)]
         rows = self._writer.run(lambda connection: fetched(connection, _TOUCHED, parameters))
@@ -185,10 +185,17 @@ class PostgresState:
             changed.identifiers.update(touched.identifiers)
         return newest, changed
 
-    def commit(self, parts: Sequence[Changes], loaded: Loaded, encoded: Mapping[int, bytes]) -> int:
+    def commit(
+        self,
+        parts: Sequence[Changes],
+        loaded: Loaded,
+        encoded: Mapping[int, bytes],
+        waiting: Callable[[], object] = at_once,
+    ) -> int:
         """Write what was changed in one durable transaction and return the new snapshot number."""
         assert all(changes.profiles.keys().isdisjoint(changes.absorbed) for changes in parts)
         batch = state_postgres_commit.prepared(parts, loaded, encoded, self._notify)
+        waiting()
         newest = self._writer.run(lambda connection: state_postgres_commit.write(connection, batch))
         for number in range(newest - len(parts) + 1, newest + 1):
             self._own[number] = None

@@ -1,7 +1,7 @@
 """The state as plain dictionaries: slow, obvious, in memory, and failing on command. The reference for every engine."""
 
 import copy
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -15,7 +15,7 @@ from onefold.model.effect import AnyEffect
 from onefold.model.position import home, is_account
 from onefold.model.quarantined import Quarantined
 from onefold.model.rules import Rules
-from onefold.ports import Commit, Loaded
+from onefold.ports import Commit, Loaded, at_once
 from onefold.storage.state_digest import digest_of
 
 RECORDS_KEPT = 1_000
@@ -96,7 +96,13 @@ class MemoryState:
             {identifier for _, _, identifiers in touched for identifier in identifiers},
         )
 
-    def commit(self, parts: Sequence[Changes], loaded: Loaded, encoded: Mapping[int, bytes]) -> int:
+    def commit(
+        self,
+        parts: Sequence[Changes],
+        loaded: Loaded,
+        encoded: Mapping[int, bytes],
+        waiting: Callable[[], object] = at_once,  # noqa: ARG002 - it never waits
+    ) -> int:
         """Take over what was changed and return the new snapshot number; `Conflict` as the port says."""
         if failure := self._failure("commit", after=False):
             raise failure
