@@ -21,7 +21,7 @@ from onefold.testing.clock import ManualClock
 from onefold.testing.memory_history import MemoryHistory
 from onefold.testing.memory_proposals import MemoryProposals
 from onefold.testing.world import World, identify, track
-from tests.property.test_unmerge import followed, sources
+from tests.property.test_unmerge import Catalog, followed, sources
 
 ANN: dict[str, Any] = {
     "firstName": "Ann", "lastName": "Lindgren", "birthday": "1980-02-03",
@@ -309,7 +309,7 @@ def test_a_link_by_matching_is_undone_and_does_not_come_back(linking: Roles) -> 
     world = linking.world
     (link,) = [link for link in world.profile("user_id:1").links if link.rule.startswith("matched")]
     undone = Parted(frozenset({(link.a, link.b), (link.b, link.a)}))
-    read = sources(world, LINKING, followed(world, MemoryHistory()))
+    read = sources(world, Catalog(LINKING), followed(world, MemoryHistory()))
     world.recast(prepare(read, {world.profile("user_id:1").id}, Wanted(undone)).body)
     linking.settle()
     assert len(set(linking.ids("a", "b"))) == 2
@@ -332,7 +332,7 @@ def test_other_links_by_matching_outlive_an_undo(linking: Roles) -> None:
     links = [link for link in world.profile("anonymous_id:a").links if link.rule.startswith("matched")]
     out = links[-1]
     undone = Parted(frozenset({(out.a, out.b), (out.b, out.a)}))
-    read = sources(world, LINKING, followed(world, MemoryHistory()))
+    read = sources(world, Catalog(LINKING), followed(world, MemoryHistory()))
     world.recast(prepare(read, {world.profile("anonymous_id:a").id}, Wanted(undone)).body)
     world.fold()
     left = [world.profile_of(one) for one in set(linking.ids(*"abc"))]
