@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from bench.world.simulator import BEGIN_MS
 from bench.world.truth import NOBODY, Happening, Truth
-from onefold.core.identifiers import normalise
+from onefold.core.identity.identifiers import normalise
 from onefold.matching.measures import Clustering, measure
 from onefold.matching.record import Record, of_profile
 from onefold.model import profile as profiles

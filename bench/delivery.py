@@ -35,7 +35,7 @@ from onefold.storage.log_lmdb import LmdbLogWriter
 from onefold.storage.state_lmdb import LmdbState
 
 ROLE = (
-    "import sys, pathlib; from onefold.runtime.delivery import run; from onefold.settings import Settings; "
+    "import sys, pathlib; from onefold.runtime.delivering.delivery import run; from onefold.settings import Settings; "
     "run(Settings(data=pathlib.Path(sys.argv[1])))"
 )
 BATCH = 100

@@ -22,7 +22,7 @@ from onefold.limits import DAY_MS
 from onefold.model.definitions import Definitions
 from onefold.model.past import EVERYTHING, Extent, Past, PastMerge, PastMove, PastRecast
 from onefold.ports import Connection
-from onefold.runtime.preview import Question, preview
+from onefold.runtime.previewing.preview import Question, preview
 from onefold.runtime.workspace import load_workspace
 from onefold.storage import history_rows, history_views
 from onefold.storage.history_asking import Means

@@ -13,9 +13,9 @@ from msgspec import structs
 from bench.report import Bound, Row
 from onefold.core import pipeline
 from onefold.core.batch import Batch, Incoming, named_by
-from onefold.core.identifiers import finder_of
-from onefold.core.resolve import resolve
-from onefold.core.rulebook import rulebook_of
+from onefold.core.identity.identifiers import finder_of
+from onefold.core.identity.resolve import resolve
+from onefold.core.identity.rulebook import rulebook_of
 from onefold.core.run import Run
 from onefold.language.reading.check import checked
 from onefold.language.stream.compile import compile_definitions

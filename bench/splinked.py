@@ -8,7 +8,7 @@ from onefold.errors import SettingsError
 from onefold.matching.index import Thresholds
 from onefold.matching.linking import Linked, link
 from onefold.matching.record import Record
-from onefold.runtime import splinked
+from onefold.runtime.identity import splinked
 
 
 class Splinked(NamedTuple):

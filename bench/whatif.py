@@ -14,10 +14,10 @@ from bench.running import Running, accounted, platform, send_all
 from bench.workload import BATCH_EVENTS, Options, World, definitions
 from onefold.clock import SystemClock
 from onefold.model.identity import IdentifierType, Identity
-from onefold.runtime.identity_past import Sources
-from onefold.runtime.reresolve import Reresolved, Shows, reresolve
-from onefold.runtime.reresolving import Engines
-from onefold.runtime.whatif import Forecast, Question, what_if
+from onefold.runtime.identity.past import Sources
+from onefold.runtime.identity.reresolve import Reresolved, Shows, reresolve
+from onefold.runtime.identity.reresolving import Engines
+from onefold.runtime.identity.whatif import Forecast, Question, what_if
 from onefold.settings import Settings
 from onefold.storage.place import Place
 

@@ -20,7 +20,7 @@ from onefold.model import profile as profiles
 from onefold.model.effect import Admitted, AnyEffect, Created, Entered, Left, Merged
 from onefold.model.profile import Profile
 from onefold.ports import LogReader, State
-from onefold.runtime.delivery_payload import TYPES, tag_of
+from onefold.runtime.delivering.payload import TYPES, tag_of
 from onefold.storage.place import Place
 from onefold.testing.world import Person, person_of
 from tests.e2e.evidence import AUDIENCES, DESTINATION, EVENT, LATER_AUDIENCES, Evidence, Hook

@@ -26,8 +26,8 @@ from onefold.model.entry import Outgoing
 from onefold.model.entry import encode as encode_entry
 from onefold.model.position import position, profile_id, show
 from onefold.model.profile import Profile
-from onefold.runtime.delivery import Deliverer, Stores
-from onefold.runtime.delivery_runner import Patience
+from onefold.runtime.delivering.delivery import Deliverer, Stores
+from onefold.runtime.delivering.runner import Patience
 from onefold.runtime.retention import Retention
 from onefold.settings import Settings
 from onefold.storage.catalog_sqlite import SqliteCatalog
@@ -38,7 +38,7 @@ from onefold.storage.state_lmdb import LmdbState
 from onefold.testing.destinations import Received, Receiver, after, in_turn, ok, reset, status
 
 ROLE = (
-    "import sys, pathlib; from onefold.runtime.delivery import run; from onefold.settings import Settings; "
+    "import sys, pathlib; from onefold.runtime.delivering.delivery import run; from onefold.settings import Settings; "
     "run(Settings(data=pathlib.Path(sys.argv[1]), pending_retention_s=10**9))"
 )
 ASK = (

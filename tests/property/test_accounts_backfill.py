@@ -7,7 +7,7 @@ from msgspec import structs
 
 from onefold.clock import Clock
 from onefold.core.gather import PastEvent, gather
-from onefold.core.identifiers import Finder
+from onefold.core.identity.identifiers import Finder
 from onefold.limits import BACKFILL_MAX_ACCOUNTS, HOUR_MS
 from onefold.model.definitions import Audience, Definitions, Trait
 from onefold.model.effect import Entered

@@ -7,7 +7,7 @@ import pytest
 
 from onefold.clock import Clock
 from onefold.core import batch
-from onefold.core.identifiers import Who
+from onefold.core.identity.identifiers import Who
 from onefold.errors import StorageError
 from onefold.limits import HOUR_MS
 from onefold.model import entry as entries

@@ -10,8 +10,8 @@ from onefold import limits
 from onefold.model import delivery as deliveries
 from onefold.model.delivery import Delivery, Progress
 from onefold.ports import Outcome
-from onefold.runtime.delivery_ledger import Ledger
-from onefold.runtime.delivery_line import Line
+from onefold.runtime.delivering.ledger import Ledger
+from onefold.runtime.delivering.line import Line
 
 OUTCOMES = st.sampled_from(
     [

@@ -19,8 +19,8 @@ from onefold.model.effect import (
     RejectedEvent,
 )
 from onefold.ports import Commit as Encoded
-from onefold.runtime.delivery_select import KINDS, Subscription
-from onefold.runtime.delivery_tail import Commit, Tail
+from onefold.runtime.delivering.selecting import KINDS, Subscription
+from onefold.runtime.delivering.tail import Commit, Tail
 from onefold.server import tail as live
 from onefold.testing.memory_state import MemoryState
 

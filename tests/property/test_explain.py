@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from onefold.core.explain import explain
-from onefold.core.retrace import retrace
+from onefold.core.explaining.explain import explain
+from onefold.core.explaining.retrace import retrace
 from onefold.language.reading.check import checked
 from onefold.language.scalars.dates import dated
 from onefold.language.stream.probe import defined, probed

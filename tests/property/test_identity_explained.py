@@ -7,10 +7,10 @@ from itertools import combinations
 import msgspec
 import pytest
 
-from onefold.core.apart import Asked, hindrances
-from onefold.core.evidence import NOWHERE, bonds, chain
-from onefold.core.identifiers import finder_of
-from onefold.core.rules import NEWEST_LINK
+from onefold.core.identity.apart import Asked, hindrances
+from onefold.core.identity.evidence import NOWHERE, bonds, chain
+from onefold.core.identity.identifiers import finder_of
+from onefold.core.identity.rules import NEWEST_LINK
 from onefold.language.stream import excerpt
 from onefold.model import entry, position
 from onefold.model.effect import LinkRefused
@@ -18,7 +18,7 @@ from onefold.model.entry import Linked, Received
 from onefold.model.identity import POLICIES, Policy
 from onefold.model.profile import Profile
 from onefold.model.sighting import Bond, Place
-from onefold.runtime.sightings import Seen, Sightings
+from onefold.runtime.identity.sightings import Seen, Sightings
 from onefold.testing.memory_history import MemoryHistory
 from onefold.testing.world import World
 from tests.property.test_policies import crowd, defined, lived

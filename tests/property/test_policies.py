@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from onefold.core.rulebook import namespace, rulebook_of
+from onefold.core.identity.rulebook import namespace, rulebook_of
 from onefold.limits import HOUR_MS
 from onefold.model.changes import Changes
 from onefold.model.definitions import Definitions

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from onefold.core.survivorship import hear, put_together
+from onefold.core.identity.survivorship import hear, put_together
 from onefold.limits import TRAIT_PARTS_MAX
 from onefold.model.identity import KEEPS, Keep, TraitRule
 from onefold.model.profile import Declared, Profile

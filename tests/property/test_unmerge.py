@@ -20,8 +20,8 @@ from onefold.model.profile import Profile
 from onefold.ports import History, State
 from onefold.runtime.history import Historian
 from onefold.runtime.history import Sources as Followed
+from onefold.runtime.identity.recasting import Sources, Wanted, prepare
 from onefold.runtime.profile_then import PastDefinitions
-from onefold.runtime.recasting import Sources, Wanted, prepare
 from onefold.storage.history_delta import DeltaHistory
 from onefold.storage.state_lmdb import LmdbState
 from onefold.testing.clock import ManualClock

@@ -10,8 +10,8 @@ from onefold.model import effect as effects
 from onefold.model.effect import Admitted
 from onefold.model.identity import NOTHING, Identity
 from onefold.model.profile import Notes, Profile
-from onefold.runtime.identity_past import Sources
-from onefold.runtime.regrouping import Regrouped
+from onefold.runtime.identity.past import Sources
+from onefold.runtime.identity.regrouping import Regrouped
 from onefold.testing.memory_history import MemoryHistory
 from onefold.testing.pasts import pasts
 from onefold.testing.rules import random_identity

@@ -9,7 +9,7 @@ import pytest
 from onefold.storage.state_postgres import PostgresState
 from onefold.testing import identity_stories as stories
 from tests.unit.server import fakes
-from tests.unit.server import test_identity_explained as explained
+from tests.unit.server.identity import test_explained as explained
 
 pytestmark = pytest.mark.services
 

@@ -19,9 +19,9 @@ from onefold.cli.printing import out, plain, print_json, table
 from onefold.clock import SystemClock
 from onefold.limits import PAGE_MAX
 from onefold.model.entry import Linked
-from onefold.runtime.saying import say
-from onefold.server import identity as shown
-from onefold.server.identity import HotAnswer
+from onefold.runtime.identity.saying import say
+from onefold.server.identity import said as shown
+from onefold.server.identity.said import HotAnswer
 
 _app = typer.Typer(help="Identity: the rules in force, hot values, and what people say.", no_args_is_help=True)
 

@@ -11,10 +11,13 @@ from rich.tree import Tree
 from onefold.cli import opening
 from onefold.cli.options import AsJson, Data
 from onefold.cli.printing import many, out, plain, print_json
-from onefold.server import graph_svg, identity_graph, identity_history, identity_why
-from onefold.server.identity_history import HistoryAnswer, TurnAnswer
-from onefold.server.identity_trace import BondAnswer, SightingAnswer
-from onefold.server.identity_why import HindranceAnswer, SideAnswer, WhyOneAnswer
+from onefold.server.identity import graph as identity_graph
+from onefold.server.identity import graph_svg
+from onefold.server.identity import history as identity_history
+from onefold.server.identity import why as identity_why
+from onefold.server.identity.history import HistoryAnswer, TurnAnswer
+from onefold.server.identity.tracing import BondAnswer, SightingAnswer
+from onefold.server.identity.why import HindranceAnswer, SideAnswer, WhyOneAnswer
 
 Who = Annotated[str, typer.Argument(metavar="NAMESPACE:VALUE", help="Any identifier of the person, or prf_….")]
 First = Annotated[str, typer.Argument(metavar="A", help="An identifier, such as user_id:42, or prf_….")]

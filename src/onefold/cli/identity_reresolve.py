@@ -9,10 +9,10 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from onefold.cli import opening
 from onefold.cli.options import AsJson, Data, Yes, settings
 from onefold.cli.printing import agree, err, many, out, print_json
-from onefold.runtime.identity_past import Sources
-from onefold.runtime.reresolve import Reresolved, Shows
-from onefold.runtime.reresolve import reresolve as bring_about
-from onefold.runtime.reresolving import Engines, Outcome
+from onefold.runtime.identity.past import Sources
+from onefold.runtime.identity.reresolve import Reresolved, Shows
+from onefold.runtime.identity.reresolve import reresolve as bring_about
+from onefold.runtime.identity.reresolving import Engines, Outcome
 
 
 def add_to(app: typer.Typer) -> None:

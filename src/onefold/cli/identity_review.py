@@ -22,10 +22,10 @@ from onefold.matching.weights import SAME, STRANGER, Scorer
 from onefold.model.position import parse, show
 from onefold.model.proposal import JUDGEMENTS, Judgement, KeptProposal, Proposal
 from onefold.ports import Proposals, State
-from onefold.runtime import splinked
-from onefold.runtime.matching import LEARN_FROM, LEARN_MAX, in_force, people
-from onefold.runtime.reviewing import Verdict, decide, reviewed, scorer_of
-from onefold.server.household import households
+from onefold.runtime.identity import splinked
+from onefold.runtime.identity.matching import LEARN_FROM, LEARN_MAX, in_force, people
+from onefold.runtime.identity.reviewing import Verdict, decide, reviewed, scorer_of
+from onefold.server.identity.household import households
 
 _review = typer.Typer(help="Proposed links: list, accept, refuse.", no_args_is_help=True)
 

@@ -13,9 +13,9 @@ from onefold.cli.options import AsJson, Data, settings
 from onefold.cli.printing import many, out, plain, print_json, spelt
 from onefold.clock import SystemClock
 from onefold.errors import InvalidRequest
-from onefold.runtime import unmerge as undoing
-from onefold.server import unmerge as shown
-from onefold.server.unmerge import Asked, PersonAnswer, UnmergeAnswer
+from onefold.runtime.identity import unmerge as undoing
+from onefold.server.identity import unmerge as shown
+from onefold.server.identity.unmerge import Asked, PersonAnswer, UnmergeAnswer
 
 Names = Annotated[
     list[str] | None,

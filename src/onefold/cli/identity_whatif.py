@@ -11,9 +11,9 @@ from onefold.cli import opening
 from onefold.cli.options import AsJson, Data
 from onefold.cli.printing import err, instant, many, out, plain, print_json, table
 from onefold.limits import WHAT_IF_SAMPLES_MAX
-from onefold.runtime.identity_past import Sources
-from onefold.runtime.whatif import Case, Difference, Forecast, Part, Question, what_if
-from onefold.runtime.whatif_suspects import OverMerge
+from onefold.runtime.identity.past import Sources
+from onefold.runtime.identity.suspects import OverMerge
+from onefold.runtime.identity.whatif import Case, Difference, Forecast, Part, Question, what_if
 from onefold.runtime.workspace import load_workspace
 
 Wanted = Annotated[

@@ -9,7 +9,7 @@ from onefold.clock import SystemClock
 from onefold.errors import NotFoundError, SettingsError, StorageError
 from onefold.ports import Catalog
 from onefold.runtime.archive import Archive
-from onefold.runtime.proposed import Proposed
+from onefold.runtime.identity.proposed import Proposed
 from onefold.server.engines import Engines
 from onefold.settings import Settings
 from onefold.storage.directory import DataDirectory

@@ -11,9 +11,9 @@ from onefold.cli.options import AsJson, Data, settings
 from onefold.cli.printing import err, instant, many, out, plain, print_json, spelt, table
 from onefold.clock import SystemClock
 from onefold.limits import PREVIEW_DAYS_MAX, PREVIEW_SAMPLES_MAX
-from onefold.runtime.preview import AudiencePreview, Preview, Question, preview
-from onefold.runtime.preview_days import Movement
-from onefold.runtime.preview_samples import Person
+from onefold.runtime.previewing.days import Movement
+from onefold.runtime.previewing.preview import AudiencePreview, Preview, Question, preview
+from onefold.runtime.previewing.samples import Person
 from onefold.runtime.workspace import load_workspace
 from onefold.storage.history_asking import Means
 

@@ -14,7 +14,7 @@ from onefold.cli.printing import many, out, plain, print_json, spelt
 from onefold.errors import InvalidRequest
 from onefold.server import as_of as as_ofs
 from onefold.server import profiles
-from onefold.server.household import HouseholdAnswer, household
+from onefold.server.identity.household import HouseholdAnswer, household
 from onefold.server.profile_answer import IdentityAnswer, ProfileAnswer, ProvenanceAnswer, answer
 from onefold.server.profiles import EventAnswer
 from onefold.server.projection import OPTIONAL, PARTS, projection

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from onefold.core import account_links
 from onefold.core.batch import Incoming
 from onefold.core.fold import declare_all
-from onefold.core.merge import add_state, declare
+from onefold.core.identity.merge import add_state, declare
 from onefold.core.renew import bring_to_present, renew
 from onefold.core.run import NOTHING, Run
 from onefold.core.timers import arm, wake

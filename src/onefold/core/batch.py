@@ -10,7 +10,7 @@ from typing import Protocol
 import xxhash
 from msgspec import Struct, structs
 
-from onefold.core.identifiers import Who
+from onefold.core.identity.identifiers import Who
 from onefold.language.values import milliseconds
 from onefold.model.changes import Cursor
 from onefold.model.entry import Received
@@ -19,7 +19,7 @@ from onefold.model.position import position
 
 
 class Finding(Protocol):
-    """Says whose events are: `core.identifiers.Finder`."""
+    """Says whose events are: `core.identity.identifiers.Finder`."""
 
     def find(self, event: Excerpt) -> Who:
         """Who an event is of."""
@@ -27,7 +27,7 @@ class Finding(Protocol):
 
 
 class FindingAccounts(Protocol):
-    """Says which accounts events name: `core.identifiers.Finder`."""
+    """Says which accounts events name: `core.identity.identifiers.Finder`."""
 
     def find_account(self, event: Excerpt) -> Who | None:
         """The account that an event names, by its one identifier."""

@@ -4,9 +4,9 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from onefold.core.batch import Incoming
-from onefold.core.merge import declare
+from onefold.core.identity.merge import declare
+from onefold.core.identity.survivorship import hear, part_of
 from onefold.core.run import Run
-from onefold.core.survivorship import hear, part_of
 from onefold.language.stream.program import Handler, Trigger
 from onefold.language.values import identical, storable
 from onefold.limits import PROFILE_TRAITS_MAX, RECENT_EVENTS_MAX

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from onefold.core.identifiers import Finder
-from onefold.core.merge import add_state, declare
+from onefold.core.identity.identifiers import Finder
+from onefold.core.identity.merge import add_state, declare
 from onefold.language.keeping.accounts import LINKS
 from onefold.language.stream.excerpt import Reader
 from onefold.language.stream.program import Handler, Program

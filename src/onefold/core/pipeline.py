@@ -10,16 +10,16 @@ from typing import Any, NamedTuple
 
 from msgspec import structs
 
-from onefold.core import explicit
-from onefold.core import recast as recasting
 from onefold.core.account_links import accounts_in, move
 from onefold.core.accounts import Round, add_pasts, join, named, renew_accounts, tell_members
 from onefold.core.admit import admit, refuse
 from onefold.core.batch import Batch, Incoming, Refused
 from onefold.core.fold import fold
-from onefold.core.merge import add_state
+from onefold.core.identity import explicit
+from onefold.core.identity import recast as recasting
+from onefold.core.identity.merge import add_state
+from onefold.core.identity.resolve import resolve
 from onefold.core.renew import bring_to_present, mark, renew
-from onefold.core.resolve import resolve
 from onefold.core.run import Run
 from onefold.core.timers import arm
 from onefold.language.stream.program import Program

@@ -5,7 +5,7 @@ definitions when another has swept already: what that one leaves behind is marke
 """
 
 from onefold.core.account_links import accounts_in, copy, move
-from onefold.core.merge import settle
+from onefold.core.identity.merge import settle
 from onefold.core.run import NOTHING, Run
 from onefold.core.timers import wake
 from onefold.limits import NEVER_MS

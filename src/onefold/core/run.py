@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from msgspec import structs
 
-from onefold.core.rulebook import rulebook_of
-from onefold.core.rules import MOST_IDENTIFIERS
+from onefold.core.identity.rulebook import rulebook_of
+from onefold.core.identity.rules import MOST_IDENTIFIERS
 from onefold.language.keeping.accounts import begin_telling
 from onefold.language.stream.program import Program, Trigger
 from onefold.limits import NEVER_MS

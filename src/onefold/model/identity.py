@@ -1,7 +1,7 @@
 """What a workspace says of identity: which fields identify people, and when identifiers are one person.
 
 Part of the definitions: it comes into force with the entry of the log that puts them there, and lies among the rules of
-every partition from then on (`model.rules`). `core.rulebook` makes of it what the step follows.
+every partition from then on (`model.rules`). `core.identity.rulebook` makes of it what the step follows.
 """
 
 from typing import Literal, get_args

@@ -18,7 +18,7 @@ import structlog
 
 from onefold.clock import Clock
 from onefold.core.gather import Gathered, add_past, gather
-from onefold.core.identifiers import Finder
+from onefold.core.identity.identifiers import Finder
 from onefold.errors import Conflict, StorageError
 from onefold.language.reading.check import Checked
 from onefold.language.stream.compile import compile_definitions

@@ -14,7 +14,7 @@ from onefold.core import pipeline
 from onefold.core.account_links import accounts_in
 from onefold.core.accounts import Round
 from onefold.core.batch import Batch, Unreadable, name_accounts, named_by, read
-from onefold.core.identifiers import Finder, Who, finder_of
+from onefold.core.identity.identifiers import Finder, Who, finder_of
 from onefold.core.pipeline import About, Found, Place
 from onefold.core.renew import JUDGE_ANEW_MS
 from onefold.core.run import Run

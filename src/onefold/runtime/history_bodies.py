@@ -8,7 +8,7 @@ import structlog
 from msgspec import Raw, Struct
 
 from onefold.core import batch
-from onefold.core.identifiers import Who
+from onefold.core.identity.identifiers import Who
 from onefold.errors import Damaged, NotFoundError
 from onefold.model import entry as entries
 from onefold.model.changes import Cursor

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import structs
 
 from onefold.core import batch
-from onefold.core.identifiers import finder_of
+from onefold.core.identity.identifiers import finder_of
 from onefold.errors import Damaged, NotFoundError
 from onefold.language.stream import excerpt
 from onefold.limits import HISTORY_LAG_MAX_BYTES

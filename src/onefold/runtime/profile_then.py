@@ -15,8 +15,8 @@ from typing import NamedTuple
 from msgspec import Struct, structs
 
 from onefold.core.batch import Incoming
-from onefold.core.identifiers import Finder, finder_of
-from onefold.core.retrace import read, retrace_since
+from onefold.core.explaining.retrace import read, retrace_since
+from onefold.core.identity.identifiers import Finder, finder_of
 from onefold.errors import NotFoundError, NotInHistory
 from onefold.language.instants import show_instant
 from onefold.language.stream.program import Program
@@ -26,10 +26,10 @@ from onefold.model.rules import Rules
 from onefold.ports import HistoryReader, LogReader, State
 from onefold.runtime import told
 from onefold.runtime.counting_since import Versions, counting_from_now
+from onefold.runtime.identity.together_then import Engines, together
 from onefold.runtime.person_events import PersonEvents
 from onefold.runtime.programs import Programs
 from onefold.runtime.recent import Recent
-from onefold.runtime.together_then import Engines, together
 
 _VERSIONS = 8
 """Of which is remembered since when they count."""

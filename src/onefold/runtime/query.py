@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from onefold.core.notes import HOT_MEMBERS
+from onefold.core.identity.notes import HOT_MEMBERS
 from onefold.errors import InvalidRequest
 from onefold.model import position as positions
 from onefold.model import profile as profiles

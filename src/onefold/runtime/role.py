@@ -18,9 +18,9 @@ ROLES = {
     "collect": "onefold.server.app:run_collect",
     "api": "onefold.server.app:run_api",
     "worker": "onefold.runtime.worker:run",
-    "deliver": "onefold.runtime.delivery:run",
+    "deliver": "onefold.runtime.delivering.delivery:run",
     "history": "onefold.runtime.history:run",
-    "match": "onefold.runtime.matching:run",
+    "match": "onefold.runtime.identity.matching:run",
 }
 """Role → the function that is that role's life; only the module that is wanted is loaded. `http`: collect and API."""
 

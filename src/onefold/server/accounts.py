@@ -6,7 +6,7 @@ from litestar import Router
 from litestar.params import Parameter
 from msgspec import Struct
 
-from onefold.core import identifiers
+from onefold.core.identity import identifiers
 from onefold.errors import NotFoundError
 from onefold.language.keeping.accounts import next_after
 from onefold.limits import PARTITIONS_MAX

@@ -31,7 +31,7 @@ from onefold.errors import NotFoundError, OnefoldError
 from onefold.limits import API_BODY_MAX_BYTES, CONNECTIONS_MAX, HEADER_TIMEOUT_MS, TAIL_SEND_TIMEOUT_S
 from onefold.ports import LogWriter, State
 from onefold.runtime.archive import Archive
-from onefold.runtime.proposed import Proposed
+from onefold.runtime.identity.proposed import Proposed
 from onefold.runtime.ruling import begin, rules_of
 from onefold.runtime.supervisor import url
 from onefold.server import (
@@ -43,11 +43,6 @@ from onefold.server import (
     deliveries,
     events,
     health,
-    household,
-    identity,
-    identity_history,
-    identity_picture,
-    identity_why,
     keys,
     metrics,
     pages,
@@ -57,17 +52,18 @@ from onefold.server import (
     profiles,
     quarantine,
     refusals,
-    reresolve,
-    reviews,
     sources,
-    unmerge,
-    what_if,
     why,
 )
 from onefold.server.arrivals import Arrivals
 from onefold.server.auth import Keyring, guard
 from onefold.server.engines import Engines, InForce
 from onefold.server.export_formats import FORMATS
+from onefold.server.identity import history as identity_history
+from onefold.server.identity import household, reresolve, reviews, unmerge, what_if
+from onefold.server.identity import picture as identity_picture
+from onefold.server.identity import said as identity
+from onefold.server.identity import why as identity_why
 from onefold.server.pressure import Pressure
 from onefold.server.route import known_parameters
 from onefold.server.tail import Tail

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 from litestar.params import Parameter
 
-from onefold.core import identifiers
+from onefold.core.identity import identifiers
 from onefold.errors import InvalidRequest, NotFoundError, NotInHistory, Overloaded
 from onefold.language.durations import parse_duration
 from onefold.language.instants import parse_instant

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from onefold.core.notes import HOT_MEMBERS
+from onefold.core.identity.notes import HOT_MEMBERS
 from onefold.core.run import REFUSED
 from onefold.errors import OnefoldError
 from onefold.runtime.history_lag import lag_ms

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct, structs
 from onefold.errors import Overloaded
 from onefold.limits import PREVIEW_DAYS_MAX, PREVIEW_SAMPLES_MAX
 from onefold.model.definitions import Audience, Definitions, Trait
-from onefold.runtime.preview import AudiencePreview, Preview, Question, preview
+from onefold.runtime.previewing.preview import AudiencePreview, Preview, Question, preview
 from onefold.server import instants
 from onefold.server.engines import Given
 from onefold.server.instants import Instant

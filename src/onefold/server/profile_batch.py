@@ -9,7 +9,7 @@ from litestar import Router
 from litestar.params import JSONBody
 from msgspec import Raw, Struct
 
-from onefold.core import identifiers
+from onefold.core.identity import identifiers
 from onefold.errors import InvalidRequest
 from onefold.limits import BATCH_READ_MAX, BATCH_READ_MAX_BYTES
 from onefold.model import position, profile

@@ -12,7 +12,8 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter, Parameter
 from msgspec import Raw, Struct
 
-from onefold.core import batch, identifiers
+from onefold.core import batch
+from onefold.core.identity import identifiers
 from onefold.errors import Damaged, InvalidRequest, NotFoundError
 from onefold.language.stream import excerpt
 from onefold.limits import RECEIPT_WAIT_S, RECENT_EVENTS_MAX

@@ -8,7 +8,7 @@ from litestar import Router
 from litestar.params import Parameter
 from msgspec import Struct, structs
 
-from onefold.core.explain import explain, unsettled
+from onefold.core.explaining.explain import explain, unsettled
 from onefold.errors import InvalidRequest, NotFoundError
 from onefold.language.stream.probe import Probed, defined, probed
 from onefold.limits import GROUNDS_SHOWN

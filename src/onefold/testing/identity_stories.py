@@ -10,9 +10,9 @@ from onefold.limits import DAY_MS, HOUR_MS, MINUTE_MS
 from onefold.model.definitions import Definitions
 from onefold.model.identity import SHIPPED_BLOCKED, SHIPPED_PATTERNS, IdentifierType, Identity
 from onefold.ports import State
-from onefold.server import graph_svg
 from onefold.server.engines import Engines
-from onefold.server.identity_graph import graph
+from onefold.server.identity import graph_svg
+from onefold.server.identity.graph import graph
 from onefold.testing.clock import ManualClock
 from onefold.testing.memory_history import MemoryHistory
 from onefold.testing.world import World, identify, track

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from onefold.core.batch import Incoming, read
-from onefold.core.identifiers import Finder
+from onefold.core.identity.identifiers import Finder
 from onefold.language.stream.excerpt import decoder
 from onefold.model import entry as entries
 from onefold.model.changes import Cursor

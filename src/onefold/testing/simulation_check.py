@@ -22,8 +22,8 @@ from onefold.model.entry import Outgoing
 from onefold.model.position import position
 from onefold.model.profile import Profile
 from onefold.model.rules import Rules
-from onefold.runtime.delivery_payload import TYPES, tag_of
-from onefold.runtime.delivery_select import Subscription
+from onefold.runtime.delivering.payload import TYPES, tag_of
+from onefold.runtime.delivering.selecting import Subscription
 from onefold.runtime.replay import replay
 from onefold.testing.memory_state import MemoryState
 from onefold.testing.simulation import RULINGS, Simulation

@@ -15,11 +15,11 @@ from onefold.model import delivery as deliveries
 from onefold.model.definitions import Destination
 from onefold.model.delivery import Delivery, Progress
 from onefold.ports import LogReader, Outcome, State
-from onefold.runtime.delivery_ledger import Ledger
-from onefold.runtime.delivery_line import Line
-from onefold.runtime.delivery_payload import Payloads, tag_of
-from onefold.runtime.delivery_select import Subscription
-from onefold.runtime.delivery_tail import Commit, Tail
+from onefold.runtime.delivering.ledger import Ledger
+from onefold.runtime.delivering.line import Line
+from onefold.runtime.delivering.payload import Payloads, tag_of
+from onefold.runtime.delivering.selecting import Subscription
+from onefold.runtime.delivering.tail import Commit, Tail
 from onefold.testing.simulation_faults import Fate
 
 DESTINATION = Destination("shop", events=("Order Completed",), audiences=("*",), effects=("created", "merged", "split"))

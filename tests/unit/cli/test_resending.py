@@ -12,7 +12,8 @@ from msgspec import Raw
 
 from onefold.cli import resending
 from onefold.cli.resending import Fate, Fresh, Kept, made_ready, read_lines, send
-from onefold.core import batch, identifiers
+from onefold.core import batch
+from onefold.core.identity import identifiers
 from onefold.errors import InvalidRequest
 from onefold.language.stream import excerpt
 from onefold.model.changes import Cursor

@@ -17,7 +17,7 @@ from onefold.runtime.programs import Programs
 from onefold.settings import Settings
 from onefold.storage.place import Place
 from onefold.testing.world import World, define, identify, track
-from tests.unit.core.test_explain import SHOP, shopping, why
+from tests.unit.core.explaining.test_explain import SHOP, shopping, why
 
 
 def shown(world: World, name: str, *, events: int = 3) -> str:

@@ -7,9 +7,10 @@ import pytest
 from onefold import limits
 from onefold.model import delivery as deliveries
 from onefold.model.delivery import Delivery
-from onefold.runtime import backoff, breaker
-from onefold.runtime.breaker import Breaker
-from onefold.runtime.throttle import Throttle
+from onefold.runtime import backoff
+from onefold.runtime.delivering import breaker
+from onefold.runtime.delivering.breaker import Breaker
+from onefold.runtime.delivering.throttle import Throttle
 
 
 @pytest.mark.parametrize(("state", "event"), list(product(deliveries.STATES, deliveries.EVENTS)))

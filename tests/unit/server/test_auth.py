@@ -23,7 +23,7 @@ BODIES = {
 }
 
 
-READS_BY_POST = {"/v1/profiles/batch", "/v1/definitions/preview"}
+READS_BY_POST = {"/v1/profiles/batch", "/v1/definitions/preview", "/v1/identity/what-if"}
 """What is asked there does not fit a query."""
 
 

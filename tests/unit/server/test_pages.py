@@ -82,6 +82,6 @@ def test_answers_are_described_in_our_words(tmp_path: Path) -> None:
 def test_every_route_is_in_the_docs(tmp_path: Path) -> None:
     """docs/api.md names each route that the platform has, and none that it has not."""
     text = (ROOT / "docs" / "api.md").read_text().partition("## Routes")[2].partition("\n## ")[0]
-    named = set(re.findall(r"/(?:v1/)?[a-z](?:[a-z/{}.]*[a-z}])?", re.sub(r"\]\([^)]*\)", "", text))) - {"/docs"}
+    named = set(re.findall(r"/(?:v1/)?[a-z](?:[a-z/{}.-]*[a-z}])?", re.sub(r"\]\([^)]*\)", "", text))) - {"/docs"}
     with fakes.client(tmp_path) as client:
         assert named == set(client.get("/openapi.json").json()["paths"])

@@ -56,7 +56,7 @@ class Checked(Struct, frozen=True):
     account_types: dict[str, n.Type] = {}
     """Trait of accounts → type of its value. `types` has them, too, as `functions.of_account`."""
     identity: Identity = NOTHING
-    """As the definitions have it: `runtime.identity_reading` has checked it."""
+    """As the definitions have it: `runtime.identity.reading` has checked it."""
 
 
 def checked(definitions: Definitions, *, stored: bool = False) -> Checked:

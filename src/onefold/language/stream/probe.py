@@ -1,4 +1,4 @@
-"""Every part of a definition as a function of a profile: what `core.explain` asks, in the very code of the stream.
+"""Every part of a definition as a function of a profile: what `core.explaining` asks, in the very code of the stream.
 
 A definition is compiled together with the traits that it names, and without the rest of the workspace. For each part
 of each expression there is a `Probe`, whose source is what the stream's own function has at that place: so a new

@@ -1,0 +1,1 @@
+"""Why a value is what it is: a person's events folded alone, and what decided."""

@@ -1,0 +1,1 @@
+"""Who is one person: identifiers, rules and policies, links, merges, and people folded anew."""

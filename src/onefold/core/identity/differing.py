@@ -1,0 +1,101 @@
+"""Differing: what people share who are known to be two joins nobody.
+
+A household has one landline, a couple one address of mail, a family one tablet. Where a type of identifier says
+`unless`, it does not join an event to somebody who is called otherwise, or born on another day, than the event says, or
+than the person whom its other identifiers lead to. What is not known tells nobody apart.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from onefold.core.batch import Incoming
+from onefold.core.identity.rulebook import Rulebook, namespace
+from onefold.core.identity.rules import OTHER_PERSON
+from onefold.core.run import Run
+from onefold.matching.comparing import differ
+from onefold.matching.record import NOTHING_KNOWN, Known, known_by
+from onefold.model.event import Excerpt
+from onefold.model.identity import Difference
+from onefold.model.profile import Profile
+
+
+class Parted(NamedTuple):
+    """An event's identifiers, by whether they may join it to whom they lead to."""
+
+    left: list[str]
+    """At least one of them."""
+    out: list[tuple[str, str]]
+    """The others, each with the rule that keeps it out."""
+
+
+def part(run: Run, incoming: Incoming, found: list[str], rulebook: Rulebook) -> Parted:
+    """Part the event's identifiers; everybody whom they lead to is bound to the others (`Run.bonds`)."""
+    people = {each: run.profiles[run.owners[each]] for each in found if each in run.owners}
+    if len(found) == 1 or not any(namespace(each) in rulebook.unless for each in people):
+        return Parted([*found], [])
+    told = told_by(incoming.event)
+    known = {person.id: known_of(person) for person in people.values()}
+    run.bonds += [(one, other) for one in known for other in known if one != other]
+    its = _whose(found, people, known, told)
+    out = []
+    for identifier, person in people.items():
+        by = rulebook.unless.get(namespace(identifier), ())
+        rule = _rule(by, told, known[person.id])
+        if rule is None and its is not None and person.id != its:
+            rule = _rule(by, known[its], known[person.id])
+        if rule is not None:
+            out.append((identifier, rule))
+    names = {identifier for identifier, _ in out}
+    left = [each for each in found if each not in names]
+    return Parted(left, out) if left else Parted(found[:1], out[1:])
+
+
+def told_by(event: Excerpt) -> Known:
+    """Who somebody is by the event's own words."""
+    traits = said_by(event)
+    return known_by(traits) if traits else NOTHING_KNOWN
+
+
+def said_by(event: Excerpt) -> dict[str, Any] | None:
+    """What an identify says of the person; None: it is none, or says nothing."""
+    if event.type != "identify":
+        return None
+    context = event.context
+    if context is not None and type(context.traits) is dict:
+        return {**context.traits, **(event.traits or {})}
+    return event.traits
+
+
+def known_of(profile: Profile) -> Known:
+    """Who somebody is by what their events have said."""
+    return known_by({name: declared.value for name, declared in profile.declared.items()})
+
+
+def _whose(found: Sequence[str], people: Mapping[str, Profile], known: Mapping[int, Known], told: Known) -> int | None:
+    """Whose event it seems to be: who shows most of its identifiers, of those who are not told apart from it.
+
+    Of several whoever has the first. None: all are.
+    """
+    best: tuple[int, int] | None = None
+    for person in dict.fromkeys(each.id for each in people.values()):
+        if any(differ(told, known[person])):
+            continue
+        profile = next(each for each in people.values() if each.id == person)
+        shown = sum(_shows(profile, each) for each in found)
+        if best is None or shown > best[0]:
+            best = shown, person
+    return None if best is None else best[1]
+
+
+def _shows(profile: Profile, identifier: str) -> bool:
+    return identifier in profile.identifiers or (profile.notes is not None and identifier in profile.notes.seen)
+
+
+def _rule(by: Sequence[Difference], one: Known, other: Known) -> str | None:
+    """The rule that tells them apart, by what this type asks."""
+    if not by:
+        return None
+    name, birthday = differ(one, other)
+    if name and "name" in by:
+        return OTHER_PERSON["name"]
+    return OTHER_PERSON["birthday"] if birthday and "birthday" in by else None

@@ -1,0 +1,153 @@
+"""Everybody's events resolved anew under other rules, over the whole of history and what the log has after it.
+
+It may go on, as new events come: what it has gone through once it does not read again.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from onefold.core.identity import parting, regroup
+from onefold.core.identity.explicit import is_matched
+from onefold.core.identity.regroup import NOBODY, Regrouping
+from onefold.core.identity.rules import EXPLICIT
+from onefold.core.run import Parted
+from onefold.model import profile as profiles
+from onefold.model.past import survivors
+from onefold.model.position import position
+from onefold.model.profile import Known, Notes, Word
+from onefold.model.rules import Rules
+from onefold.ports import State
+from onefold.runtime.history_bodies import Bodies
+from onefold.runtime.identity.past import IdentityPast, Reach, Said, Seen, Sources, everything, reach, said_in, since
+
+_AT_ONCE = 2_000
+_SHOW_EVERY = 50_000
+
+Progress = Callable[[int, int], None]
+"""(events gone through, events in all)."""
+Note = Callable[[int, int, Mapping[str, Any]], None]
+"""(profile of then, profile that it would be, what an identify has said)."""
+
+
+def unnoted(_profile: int, _one: int, _traits: Mapping[str, Any]) -> None:
+    """Let what identifies say go by."""
+
+
+class Regrouped:
+    """Who there would be, and whose the events are now."""
+
+    def __init__(
+        self, sources: Sources, rules: Rules, progress: Progress, note: Note = unnoted, *, remembering: bool = False
+    ) -> None:
+        """Go through everything. `remembering`: as `Regrouping`. Raises `StorageError` and its kin."""
+        self._sources, self._note = sources, note
+        self.reached: Reach = reach(sources)
+        heard = _Heard(sources.state, self.reached)
+        self.people = Regrouping(rules, heard.parted, remembering=remembering)
+        self._past = IdentityPast(rules)
+        self._pairs: dict[tuple[int, int], int] = {}
+        said, self.words_forgotten = heard.said(sources)
+        in_all = sources.state.counts().get("admitted", 0)
+        for each in everything(sources, self._past, said, self.reached):
+            self._take(each)
+            if self.people.taken % _SHOW_EVERY == 0:
+                progress(self.people.taken, max(self.people.taken, in_all))
+        progress(self.people.taken, self.people.taken)
+        self.taken: dict[int, int] = survivors(self.reached.merges)
+        """Profile that was absorbed when this began → who that was then."""
+
+    @property
+    def missing(self) -> int:
+        """Events that are neither in history nor in the log any more."""
+        return self._past.missing
+
+    def catch_up(self) -> None:
+        """Go through what has been folded since."""
+        reached = since(self._sources, self.reached)
+        seen = self._past.of_log(Bodies(self._sources.log), reached.admitted)
+        said = said_in(self._sources.log, reached.ends, self.reached.ends)
+        both: list[Seen | Said] = [*seen, *said]
+        for each in sorted(both, key=lambda one: one.at):
+            self._take(each)
+        self.reached = reached
+
+    def shares(self) -> dict[int, dict[int, int]]:
+        """Profile now → profile then (NOBODY: of none) → events; as of when it began, but for events since."""
+        shares: defaultdict[int, dict[int, int]] = defaultdict(dict)
+        for (was, one), events in self._pairs.items():
+            to, then = shares[self.taken.get(was, was)], self.people.now(one)
+            to[then] = to.get(then, 0) + events
+        return dict(shares)
+
+    def _take(self, each: Seen | Said) -> None:
+        (at_ms, partition, place) = each.at
+        if isinstance(each, Said):
+            self.people.say(Word(at_ms, partition, place, each.a, each.b, each.by, each.never))
+            return
+        profile = self.reached.owners.get((partition, place), each.profile)
+        if profile == NOBODY:
+            return  # It has become nobody's, and stays so.
+        one = self.people.take(each.at, each.at_ms, each.who, regroup.Said(each.traits, each.tie))
+        key = (profile, one)
+        self._pairs[key] = self._pairs.get(key, 0) + 1
+        if each.traits:
+            self._note(profile, one, each.traits)
+
+
+def known(state: State, partitions: Iterable[int]) -> Iterator[Known]:
+    """Everybody in the state, some thousand at a time."""
+    for partition in partitions:
+        after = 0
+        while ids := state.profile_ids(partition, after, _AT_ONCE):
+            after = ids[-1]
+            yield from map(profiles.decode_known, state.survivors(ids).values())
+
+
+class _Heard:
+    """What people have said of identifiers, as far as profiles have kept it."""
+
+    def __init__(self, state: State, reached: Reach) -> None:
+        self._ends = reached.ends
+        self._words: dict[tuple[int, int], Said] = {}
+        self._older = False
+        """Whether somebody has said `never` before words were kept."""
+        noted: list[Known] = []
+        for one in known(state, reached.ends):
+            for link in one.links:
+                if link.rule == EXPLICIT or is_matched(link.rule):
+                    by = link.rule if link.rule != EXPLICIT else ""
+                    said = Said((link.at_ms, link.partition, link.position), link.a, link.b, by, never=False)
+                    self._words.setdefault(said.at[1:], said)
+            if one.notes is not None:
+                noted.append(one)
+                self._hear(one.notes)
+        self.parted: Parted = parting.parted_in(noted)
+        """What was undone."""
+
+    def _hear(self, notes: Notes) -> None:
+        for word in notes.words:
+            said = Said((word.at_ms, word.partition, word.position), word.a, word.b, word.by, word.never)
+            self._words[said.at[1:]] = said
+        self._older = self._older or bool(notes.never and not any(word.never for word in notes.words))
+
+    def said(self, sources: Sources) -> tuple[list[Said], bool]:
+        """What people have said, from profiles and from the log, but for what was undone.
+
+        With it whether something may be lacking, as the log has let go of its beginning. The log is read only where it
+        knows more: of words that changed nothing, and of such as were said before profiles kept them.
+        """
+        more = self._older or "links_idle" in sources.state.counts()
+        heard_of = said_in(sources.log, self._ends, {}) if more else []
+        found = {
+            each.at[1:]: each for each in heard_of if not is_matched(each.by)
+        }  # what those did, people's links say
+        begins = any(sources.log.ends(partition)[0] > 0 for partition in self._ends)
+        pairs, loose = self.parted.pairs, self.parted.loose
+        heard = [
+            each
+            for (partition, place), each in {**self._words, **found}.items()
+            if place < position(self._ends[partition], 0)
+            and (each.never or not ((each.a, each.b) in pairs or each.a in loose or each.b in loose))
+        ]
+        return heard, more and begins

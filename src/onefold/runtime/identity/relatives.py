@@ -1,0 +1,137 @@
+"""Relatives: whose events have certain identifiers, though somebody else has these.
+
+A rule kept them apart. Where an identifier comes to somebody else, such people may be concerned: they are looked for in
+history, and for what it does not have yet in the effects that told of it.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any, NamedTuple
+
+from onefold.core.explaining.retrace import read
+from onefold.core.identity.identifiers import Finder, finder_of
+from onefold.core.identity.rulebook import namespace
+from onefold.errors import NotInHistory, Overloaded
+from onefold.language.stream.program import Program
+from onefold.limits import HISTORY_LAG_MAX_BYTES
+from onefold.model import effect
+from onefold.model.effect import LinkRefused
+from onefold.model.past import unsigned
+from onefold.model.rules import Rules
+from onefold.ports import HistoryReader, State
+from onefold.storage import history_rows
+from onefold.storage.history_asking import bounded
+
+_MEMORY = "1GB"
+_THREADS = 2
+_ROWS_MAX = 20_000
+"""Events that are looked at more closely, of those that seem to have an identifier."""
+_PHONE_DIGITS = 7
+"""The last digits of a number, which are there however it is spelled."""
+
+_decode = effect.decoder(frozenset((LinkRefused,)))
+
+
+class Sought(NamedTuple):
+    """What is sought, and how events are read."""
+
+    names: frozenset[str]
+    rules: Rules
+    program: Program
+
+
+def relatives(history: HistoryReader, state: State, sought: Sought) -> set[int]:
+    """Profiles, as they were when their events came, that have had events with one of these identifiers.
+
+    Raises `Overloaded` where too many events seem to, `NotInHistory` where history is too far behind, `StorageError`.
+    """
+    if not sought.names:
+        return set()
+    found = _since(state, history.cursor(), sought.names)
+    exact, spelled = _conditions(sought)
+    with bounded(history, _MEMORY, _THREADS) as connection:
+        if exact:
+            rows = connection.execute(f"SELECT DISTINCT profile FROM events WHERE {exact}").fetchall()  # noqa: S608
+            found |= {unsigned(profile) for (profile,) in rows}
+        if spelled:
+            columns = ", ".join(history_rows.EVENTS)
+            query = f"SELECT {columns} FROM events WHERE {spelled} LIMIT {_ROWS_MAX + 1}"  # noqa: S608
+            rows = connection.execute(query).fetchall()
+            found |= set(_read(rows, sought))
+    return found
+
+
+def _read(rows: Collection[Any], sought: Sought) -> Iterator[int]:
+    """Of events that seem to have one of the identifiers those that do."""
+    if len(rows) > _ROWS_MAX:
+        raise Overloaded(f"more than {_ROWS_MAX:,} events seem to have one of these identifiers: too many to tell")
+    pasts = {(past.position, past.tie): past for past in map(history_rows.past, rows)}
+    finder = finder_of(sought.rules)
+    for incoming in read(sought.program, pasts.values()):
+        if not sought.names.isdisjoint(finder.find(incoming.event).identifiers):
+            yield pasts[incoming.position, incoming.fingerprint].profile
+
+
+def _since(state: State, cursor: int, names: Collection[str]) -> set[int]:
+    """Who was refused one of them since a commit."""
+    found: set[int] = set()
+    size = 0
+    for commit in state.commits(cursor, HISTORY_LAG_MAX_BYTES):
+        size += len(commit.effects)
+        refused = (each for each in _decode(commit.effects) if isinstance(each, LinkRefused))
+        found |= {each.profile for each in refused if each.a in names or each.b in names}
+    if size >= HISTORY_LAG_MAX_BYTES:
+        raise NotInHistory("history is too far behind to tell who is concerned: `onefold doctor` says why")
+    return found
+
+
+# --- SQL -----------------------------------------------------------------------------------------------------
+
+
+def _conditions(sought: Sought) -> tuple[str, str]:
+    """(what tells by columns alone, what tells roughly); empty: nothing is to be asked."""
+    types = {each.name: each for each in sought.rules.identity.types}
+    exact: list[str] = []
+    rough: list[str] = []
+    for name in sorted(sought.names):
+        kind, value = namespace(name), name.partition(":")[2]
+        said = types.get(kind)
+        if kind in ("user_id", "anonymous_id") and (said is None or not (said.normalise or said.fields)):
+            exact.append(f"{kind} = {_quoted(value)}")
+            if kind == "anonymous_id":
+                rough.append(f"(type = 'alias' AND contains(rest, {_quoted(value)}))")
+            continue
+        rough.append(_roughly(kind, value, "" if said is None else said.normalise, custom=bool(said and said.fields)))
+    return " OR ".join(exact), " OR ".join(rough)
+
+
+def _roughly(kind: str, value: str, normalise: str, *, custom: bool) -> str:
+    """Where this value may stand in an event, as it may be spelled."""
+    text = "concat_ws(' ', context, traits, properties, rest, user_id, anonymous_id, group_id)"
+    if kind in ("email", "phone") and not custom:
+        text = "concat_ws(' ', context, CASE WHEN type = 'identify' THEN traits END)"
+    elif kind == "device_id" and not custom:
+        text = "context"
+    spelling = normalise or kind
+    if spelling in ("email", "lower", "idfa", "gaid"):
+        return f"contains(lower({text}), {_quoted(_run(value.lower()))})"
+    if spelling not in ("phone", "digits", "alphanumeric", "mailbox"):
+        return f"contains({text}, {_quoted(_run(value))})"
+    kept = value.partition("@")[0] if spelling == "mailbox" else value
+    needle = re.sub("[^a-z0-9]", "", kept.lower())
+    needle = needle[-_PHONE_DIGITS:] if spelling == "phone" else needle
+    return f"contains(regexp_replace(lower({text}), '[^a-z0-9]', '', 'g'), {_quoted(needle)})"
+
+
+def _run(value: str) -> str:
+    """The longest part of a value that JSON spells as it is."""
+    return max(re.split(r'["\\\x00-\x1f]', value), key=len)
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def naming(events: Iterable[Any], finder: Finder) -> set[str]:
+    """The identifiers of events that the step has read."""
+    return {name for each in events for name in finder.find(each.event).identifiers}
