@@ -74,7 +74,7 @@ def show(found: Reresolved) -> None:
     if found.groups:
         people = many(found.people_before, "person", "people")
         out.print(
-            f"[green]✓[/] {people} were others than the rules of version {found.version} make of them, and are "
+            f"[green]✓[/] {people} differed from what the rules of version {found.version} make of them: "
             f"{found.people_after:,} now ({many(found.entries, 'entry', 'entries')} of the log)"
         )
     else:
