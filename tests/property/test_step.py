@@ -193,7 +193,9 @@ def test_partitions_that_share_commits_cannot_be_seen(seed: int, share: int) -> 
         pass
     assert again.people() == world.people()
     assert again.state.sizes() == world.state.sizes()
-    assert again.state.counts() == world.state.counts()
+    # How many merges it took to come to the same people depends on which partition was folded first.
+    found, expected = ({**each.state.counts(), "merges": 0} for each in (again, world))
+    assert found == expected
 
 
 @pytest.mark.parametrize("remembered", [1, 2, 5])

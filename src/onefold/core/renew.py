@@ -10,10 +10,7 @@ from onefold.core.run import NOTHING, Run
 from onefold.core.timers import wake
 from onefold.limits import NEVER_MS
 from onefold.model.position import is_account
-from onefold.model.profile import Profile
-
-JUDGE_ANEW_MS = 0
-"""The `due_ms` of a profile that somebody has judged under definitions older than those that it was swept under."""
+from onefold.model.profile import JUDGE_ANEW_MS, Profile
 
 
 def renew(run: Run, profile: Profile) -> None:

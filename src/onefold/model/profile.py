@@ -7,6 +7,9 @@ from msgspec import Struct
 
 from onefold.limits import NEVER_MS
 
+JUDGE_ANEW_MS = 0
+"""The `due_ms` of a profile of which something is left of definitions older than those that it was swept under."""
+
 
 class Declared(NamedTuple):
     """A trait's value as an event said it, with that event's time; the latest time wins."""

@@ -16,7 +16,6 @@ from onefold.core.accounts import Round
 from onefold.core.batch import Batch, Unreadable, name_accounts, named_by, read
 from onefold.core.identity.identifiers import Finder, Who, finder_of
 from onefold.core.pipeline import About, Found, Place
-from onefold.core.renew import JUDGE_ANEW_MS
 from onefold.core.run import Run
 from onefold.errors import Conflict
 from onefold.language.keeping import accounts as links
@@ -40,7 +39,7 @@ from onefold.model.entry import (
     decode_states,
 )
 from onefold.model.position import is_account
-from onefold.model.profile import Profile
+from onefold.model.profile import JUDGE_ANEW_MS, Profile
 from onefold.model.rules import fingerprint
 from onefold.ports import LogReader, Record, State
 from onefold.runtime.committing import Beside

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from onefold.core.digest import PeopleDigest
-from onefold.core.renew import JUDGE_ANEW_MS
 from onefold.errors import NotFoundError
 from onefold.limits import STEP_MAX_EVENTS
 from onefold.model import profile as profiles
 from onefold.model.definitions import Definitions
 from onefold.model.entry import Defined
 from onefold.model.position import split
+from onefold.model.profile import JUDGE_ANEW_MS
 from onefold.ports import LogReader, State
 from onefold.runtime.folding import Folding
 from onefold.runtime.heap import without_collector

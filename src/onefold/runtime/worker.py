@@ -10,13 +10,13 @@ import msgspec
 import structlog
 
 from onefold.clock import Clock, SystemClock
-from onefold.core.renew import JUDGE_ANEW_MS
 from onefold.errors import Conflict, Unavailable
 from onefold.limits import NEVER_MS
 from onefold.model import entry as entries
 from onefold.model.changes import Cursor
 from onefold.model.definitions import Definitions
 from onefold.model.entry import Defined, Ruled, Sweep, Tick
+from onefold.model.profile import JUDGE_ANEW_MS
 from onefold.model.rules import Rules
 from onefold.ports import Assignment, LogReader, LogWriter, State
 from onefold.runtime.bell import Rest, Signs

@@ -9,7 +9,7 @@ from onefold.core.run import Run
 from onefold.language.stream.program import IDENTITY, SEEN, Program, Trigger
 from onefold.limits import RECENT_EVENTS_MAX
 from onefold.model.effect import Merged
-from onefold.model.profile import Declared, Merge, Profile
+from onefold.model.profile import JUDGE_ANEW_MS, Declared, Merge, Profile
 
 
 def absorb(run: Run, a: Profile, b: Profile, why: tuple[str, str, str]) -> Profile:
@@ -33,6 +33,8 @@ def absorb(run: Run, a: Profile, b: Profile, why: tuple[str, str, str]) -> Profi
     run.effects.append(Merged(keep.id, run.position, run.number(), run.now_ms, gone.id, *why))
     run.judge(keep, triggers, "merge")
     _keep_earliest_memberships(run, keep, gone)
+    if gone.version < keep.version:  # What it was swept of has come back: its home judges it again.
+        keep.due_ms = JUDGE_ANEW_MS
     return keep
 
 
