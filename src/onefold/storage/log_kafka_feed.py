@@ -195,6 +195,8 @@ class Feed:
         """Take in one message; returns the partition where there is news."""
         partition, error = message.partition(), message.error()
         lane = None if partition is None else self._lanes.get(partition)
+        if partition in self._moved:  # It comes from where nobody reads any more.
+            return None
         if lane is None:
             if error is not None:
                 self._link.trouble = error.str()

@@ -59,14 +59,20 @@ def trim(link: Link, administrator: "AdminClient", span: tuple[int, int, int], u
     partition, first, before = span
     kinds = library("confluent_kafka.admin")
     doing = f"trim the topic {link.options.topic}"
-    asked = {link.place(partition): kinds.OffsetSpec.for_timestamp(until_ms)}
+    place = link.place(partition)
+
+    def ask(spec: Any) -> Any:
+        return _answer(link, administrator.list_offsets({place: spec}, request_timeout=link.options.timeout_s), doing)
+
     with link.translated(doing):
-        young = _answer(link, administrator.list_offsets(asked, request_timeout=link.options.timeout_s), doing).offset
+        young = ask(kinds.OffsetSpec.for_timestamp(until_ms)).offset
+        if young < 0 and ask(kinds.OffsetSpec.max_timestamp()).timestamp >= until_ms:
+            return 0  # A leader that has just begun does not find yet what it has.
         cut = before if young < 0 else min(young, before)
         if cut <= first:
             return 0
-        place = link.place(partition, cut)
-        low: int = _answer(link, administrator.delete_records([place], **_patience(link)), doing).low_watermark
+        head = link.place(partition, cut)
+        low: int = _answer(link, administrator.delete_records([head], **_patience(link)), doing).low_watermark
         return low - first
 
 
