@@ -6,6 +6,7 @@ from contextlib import closing
 from typing import Annotated
 
 import typer
+from rich.text import Text
 from rich.tree import Tree
 
 from onefold.cli import opening
@@ -100,8 +101,15 @@ def _person(found: PersonAnswer) -> Tree:
     is_new = "  [green]on their own again[/]" if found.is_new else ""
     top = Tree(f"[bold cyan]{person.id}[/]{is_new}  [dim]{many(found.events, 'event')}[/]")
     for line in _lines(found):
-        top.add(line)
+        top.add(_folding(line))
     return top
+
+
+def _folding(markup: str) -> Text:
+    """A line that goes on below where it is too long, whatever the rest of the page does."""
+    text = Text.from_markup(markup, overflow="fold")
+    text.no_wrap = False
+    return text
 
 
 def _lines(found: PersonAnswer) -> Iterator[str]:

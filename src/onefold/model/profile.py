@@ -54,6 +54,11 @@ class Word(NamedTuple):
     never: bool
     """They are never one person's; else they are."""
 
+    @property
+    def at(self) -> tuple[int, int, int]:
+        """Log time, partition, position."""
+        return self[:3]
+
 
 class Undone(NamedTuple):
     """Somebody has had links of this person's undone, there in the log; who, and why."""

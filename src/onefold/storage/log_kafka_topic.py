@@ -66,8 +66,9 @@ def trim(link: Link, administrator: "AdminClient", span: tuple[int, int, int], u
 
     with link.translated(doing):
         young = ask(kinds.OffsetSpec.for_timestamp(until_ms)).offset
-        if young < 0 and ask(kinds.OffsetSpec.max_timestamp()).timestamp >= until_ms:
-            return 0  # A leader that has just begun does not find yet what it has.
+        # A leader that has just begun does not find yet what it has: only a newest record that is old says that all is.
+        if young < 0 and not 0 <= ask(kinds.OffsetSpec.max_timestamp()).timestamp < until_ms:
+            return 0
         cut = before if young < 0 else min(young, before)
         if cut <= first:
             return 0

@@ -14,7 +14,7 @@ from onefold.core.batch import Incoming
 from onefold.core.identity.identifiers import Who
 from onefold.core.run import Parted, Run
 from onefold.limits import WORDS_MAX
-from onefold.model.profile import Known, Notes, Profile
+from onefold.model.profile import Known, Notes, Profile, Word
 
 UNMERGED = "unmerged"
 """The rule by which an event's identifier is left out."""
@@ -81,6 +81,12 @@ def parted_in(people: Iterable[Profile | Known]) -> Parted:
             loose.update(profile.notes.loose)
             pairs.update(both for a, others in profile.notes.apart.items() for b in others for both in ((a, b), (b, a)))
     return Parted(frozenset(pairs), frozenset(loose))
+
+
+def still_holds(word: Word, parted: Parted) -> bool:
+    """Whether what somebody has said holds, though this was undone: a link may be undone, a `never` is not."""
+    undone = (word.a, word.b) in parted.pairs or word.a in parted.loose or word.b in parted.loose
+    return word.never or not undone
 
 
 def note(people: Collection[Profile], parted: Parted) -> None:

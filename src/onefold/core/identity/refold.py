@@ -132,6 +132,8 @@ class _Refold:
         self._owners: dict[int, int] = {}
         self._absorbed: dict[int, int] = {}
         self._relations: dict[str, dict[int, int]] = {}
+        self._due_ms = 0
+        """Nobody is due before this."""
         self._run = self._begin(material.segments[0])
 
     def fold(self) -> Refolded:
@@ -233,10 +235,13 @@ class _Refold:
 
     def _pass_time(self, until_ms: int) -> None:
         """Let timers go off that are due by then, each when it is."""
+        if self._due_ms > until_ms:
+            return
         run, here = self._run, self._view.profiles
         gone_ms = -1
         while True:
             due_ms = min((profile.due_ms for one, profile in here.items() if one not in self._aside), default=NEVER_MS)
+            self._due_ms = due_ms
             if due_ms > until_ms or due_ms <= gone_ms:
                 break
             gone_ms = due_ms
@@ -283,6 +288,9 @@ class _Refold:
     def _settle(self) -> None:
         """Note what the last step did, and let go of what it told."""
         run = self._run
+        self._due_ms = min(self._due_ms, *(profile.due_ms for profile in run.touched.values()), NEVER_MS)
+        run.touched.clear()
+        run.armed.clear()
         self._absorbed.update(run.absorbed)
         run.absorbed.clear()
         for relation, members in run.members.items():
@@ -299,11 +307,11 @@ class _Refold:
         return one
 
     def _moved_outsiders(self) -> set[int]:
-        here = self._view.profiles
+        here, owners = self._view.profiles, set(self._owners.values())
         return {
             one
             for one, had in self._outsiders.items()
-            if one not in here or frozenset(here[one].identifiers) != had or one in self._owners.values()
+            if one not in here or frozenset(here[one].identifiers) != had or one in owners
         }
 
 
@@ -378,8 +386,4 @@ def _words(people: Iterable[Profile], parted: Parted) -> set[Word]:
             if matched or (link.rule == EXPLICIT and (link.partition, link.position) not in places):
                 by = link.rule if matched else ""
                 found.add(Word(link.at_ms, link.partition, link.position, link.a, link.b, by, never=False))
-    return {word for word in found if word.never or not _is_undone(word, parted)}
-
-
-def _is_undone(word: Word, parted: Parted) -> bool:
-    return (word.a, word.b) in parted.pairs or word.a in parted.loose or word.b in parted.loose
+    return {word for word in found if parting.still_holds(word, parted)}

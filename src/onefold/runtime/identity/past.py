@@ -23,6 +23,7 @@ from onefold.model.entry import Linked
 from onefold.model.event import Event, Excerpt
 from onefold.model.past import Past, PastMerge, PastRecast, ended, unsigned
 from onefold.model.position import position, split
+from onefold.model.profile import Word
 from onefold.model.rules import Rules
 from onefold.ports import Connection, HistoryReader, LogReader, State
 from onefold.runtime.history_bodies import Bodies
@@ -59,16 +60,6 @@ class Seen(NamedTuple):
     """What an identify said of the person."""
     tie: bytes
     """Of an identify, that decides between equal times."""
-
-
-class Said(NamedTuple):
-    """What somebody has said of two identifiers (`model.entry.Linked`)."""
-
-    at: tuple[int, int, int]
-    a: str
-    b: str
-    by: str
-    never: bool
 
 
 class Sources(NamedTuple):
@@ -248,7 +239,7 @@ def _mentions(column: str, names: Iterable[str]) -> str:
     return "(" + (" OR ".join(f"contains({column}, '{text}')" for text in texts) or "false") + ")"
 
 
-def everything(sources: Sources, past: IdentityPast, said: Iterable[Said], reached: Reach) -> Iterator[Seen | Said]:
+def everything(sources: Sources, past: IdentityPast, said: Iterable[Word], reached: Reach) -> Iterator[Seen | Word]:
     """All events and all that was said, in order."""
     late = past.of_log(Bodies(sources.log), reached.admitted)
     with bounded(sources.history, _MEMORY, _THREADS) as connection:
@@ -258,24 +249,23 @@ def everything(sources: Sources, past: IdentityPast, said: Iterable[Said], reach
         if not late and not timed:
             yield from events
             return
-        runs: list[Iterable[Seen | Said]] = [events, late, timed]
+        runs: list[Iterable[Seen | Word]] = [events, late, timed]
         yield from merge(*runs, key=_AT)
 
 
-_AT: Callable[[Seen | Said], tuple[int, int, int]] = attrgetter("at")
+_AT: Callable[[Seen | Word], tuple[int, int, int]] = attrgetter("at")
 _MEMORY = "1GB"
 _THREADS = 2
 
 
-def _timed(connection: Connection, said: Said) -> Said:
+def _timed(connection: Connection, said: Word) -> Word:
     """With the log time of its partition, which the clock of whoever said it may have been behind."""
-    at_ms, partition, place = said.at
     query = "SELECT max(received_ms) FROM events WHERE partition = ? AND position < ?"
-    ((latest,),) = connection.execute(query, [partition, place]).fetchall()
-    return said if latest is None else said._replace(at=(max(at_ms, latest), partition, place))
+    ((latest,),) = connection.execute(query, [said.partition, said.position]).fetchall()
+    return said if latest is None else said._replace(at_ms=max(said.at_ms, latest))
 
 
-def said_in(log: LogReader, ends: Mapping[int, int], begun: Mapping[int, int]) -> list[Said]:
+def said_in(log: LogReader, ends: Mapping[int, int], begun: Mapping[int, int]) -> list[Word]:
     """What people have said before these ends (partition → offset), from where it was `begun` on.
 
     As far as the log still has it. Cost: the log is read, and nothing of it decoded that is something else.
@@ -283,7 +273,7 @@ def said_in(log: LogReader, ends: Mapping[int, int], begun: Mapping[int, int]) -
     return [each for home, end in ends.items() for each in _said_in(log, home, begun.get(home, 0), end)]
 
 
-def _said_in(log: LogReader, partition: int, offset: int, end: int) -> Iterator[Said]:
+def _said_in(log: LogReader, partition: int, offset: int, end: int) -> Iterator[Word]:
     offset = max(offset, log.ends(partition)[0])
     while offset < end:
         try:
@@ -297,7 +287,7 @@ def _said_in(log: LogReader, partition: int, offset: int, end: int) -> Iterator[
             if record.offset < end and record.data.startswith(_LINKED):
                 entry = entries.decode(record.data)
                 assert isinstance(entry, Linked)
-                place = entry.at_ms, partition, position(record.offset, 0)
                 by = entry.by if entry.matched is None else entry.matched.rule
-                yield Said(place, entry.a, entry.b, by, entry.never)
+                place = position(record.offset, 0)
+                yield Word(entry.at_ms, partition, place, entry.a, entry.b, by, entry.never)
         offset = records[-1].offset + 1

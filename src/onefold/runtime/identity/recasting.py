@@ -14,7 +14,7 @@ from msgspec import structs
 from onefold.core.account_links import accounts_in
 from onefold.core.batch import Incoming
 from onefold.core.explaining.retrace import read
-from onefold.core.identity.identifiers import finder_of
+from onefold.core.identity.identifiers import Finder, finder_of
 from onefold.core.identity.refold import Material, Refolded, Segment, recasting, refold
 from onefold.core.identity.resolve import user_ids
 from onefold.core.run import Parted
@@ -161,7 +161,7 @@ class _Preparing:
             people,
             self._now_ms,
             list(outsiders),
-            self._accounts(incoming),
+            accounts_named(self._sources.state, self._finder, incoming),
             parted,
             self._never(people),
         )
@@ -210,12 +210,6 @@ class _Preparing:
         if version not in self._under:
             self._under[version] = under_rules_of(self._sources.catalog, version)
         return self._under[version]
-
-    def _accounts(self, incoming: Iterable[Incoming]) -> dict[str, Profile]:
-        found = (self._finder.find_account(each.event) for each in incoming)
-        owners = self._sources.state.owners({who.identifiers[0] for who in found if who is not None})
-        stored = self._sources.state.survivors(set(owners.values()))
-        return {name: profiles.decode(stored[one]) for name, one in owners.items() if one in stored}
 
     def _never(self, people: Iterable[Profile]) -> dict[str, list[str]]:
         """Identifier → others of which it was said, before words were kept, that they are never its person's.
@@ -278,6 +272,14 @@ def _values(profile: Profile) -> tuple[Any, ...]:
     return profile.events, declared, profile.computed, profile.audiences.keys()
 
 
+def accounts_named(state: State, finder: Finder, incoming: Iterable[Incoming]) -> dict[str, Profile]:
+    """The accounts that these events name, by identifier, as they are now."""
+    named = {who.identifiers[0] for each in incoming if (who := finder.find_account(each.event)) is not None}
+    owners = state.owners(named)
+    stored = state.survivors(set(owners.values()))
+    return {name: profiles.decode(stored[one]) for name, one in owners.items() if one in stored}
+
+
 def in_force_since(log: LogReader, cursor: Cursor, row: VersionRow) -> int:
     """From when on a version was in force: of the latest as the log says, else when it was saved."""
     if row.version != cursor.version:
@@ -337,12 +339,10 @@ def _exposed(before: Iterable[Profile], after: Iterable[Profile], rules: Rules) 
             owner = now.get(name)
             if (
                 owner is None
+                or full
                 or (not alone and owner.identifiers.keys() != profile.identifiers.keys())
-                or (
-                    full
-                    or user_ids(owner.identifiers) != user_ids(profile.identifiers)
-                    or _never(owner) != _never(profile)
-                )
+                or user_ids(owner.identifiers) != user_ids(profile.identifiers)
+                or _never(owner) != _never(profile)
             ):
                 found.add(name)
     return found

@@ -19,7 +19,7 @@ from onefold.model.profile import Known, Notes, Word
 from onefold.model.rules import Rules
 from onefold.ports import State
 from onefold.runtime.history_bodies import Bodies
-from onefold.runtime.identity.past import IdentityPast, Reach, Said, Seen, Sources, everything, reach, said_in, since
+from onefold.runtime.identity.past import IdentityPast, Reach, Seen, Sources, everything, reach, said_in, since
 
 _AT_ONCE = 2_000
 _SHOW_EVERY = 50_000
@@ -67,7 +67,7 @@ class Regrouped:
         reached = since(self._sources, self.reached)
         seen = self._past.of_log(Bodies(self._sources.log), reached.admitted)
         said = said_in(self._sources.log, reached.ends, self.reached.ends)
-        both: list[Seen | Said] = [*seen, *said]
+        both: list[Seen | Word] = [*seen, *said]
         for each in sorted(both, key=lambda one: one.at):
             self._take(each)
         self.reached = reached
@@ -80,11 +80,11 @@ class Regrouped:
             to[then] = to.get(then, 0) + events
         return dict(shares)
 
-    def _take(self, each: Seen | Said) -> None:
-        (at_ms, partition, place) = each.at
-        if isinstance(each, Said):
-            self.people.say(Word(at_ms, partition, place, each.a, each.b, each.by, each.never))
+    def _take(self, each: Seen | Word) -> None:
+        if isinstance(each, Word):
+            self.people.say(each)
             return
+        _, partition, place = each.at
         profile = self.reached.owners.get((partition, place), each.profile)
         if profile == NOBODY:
             return  # It has become nobody's, and stays so.
@@ -109,7 +109,7 @@ class _Heard:
 
     def __init__(self, state: State, reached: Reach) -> None:
         self._ends = reached.ends
-        self._words: dict[tuple[int, int], Said] = {}
+        self._words: dict[tuple[int, int], Word] = {}
         self._older = False
         """Whether somebody has said `never` before words were kept."""
         noted: list[Known] = []
@@ -117,7 +117,7 @@ class _Heard:
             for link in one.links:
                 if link.rule == EXPLICIT or is_matched(link.rule):
                     by = link.rule if link.rule != EXPLICIT else ""
-                    said = Said((link.at_ms, link.partition, link.position), link.a, link.b, by, never=False)
+                    said = Word(link.at_ms, link.partition, link.position, link.a, link.b, by, never=False)
                     self._words.setdefault(said.at[1:], said)
             if one.notes is not None:
                 noted.append(one)
@@ -126,12 +126,10 @@ class _Heard:
         """What was undone."""
 
     def _hear(self, notes: Notes) -> None:
-        for word in notes.words:
-            said = Said((word.at_ms, word.partition, word.position), word.a, word.b, word.by, word.never)
-            self._words[said.at[1:]] = said
+        self._words.update((word.at[1:], word) for word in notes.words)
         self._older = self._older or bool(notes.never and not any(word.never for word in notes.words))
 
-    def said(self, sources: Sources) -> tuple[list[Said], bool]:
+    def said(self, sources: Sources) -> tuple[list[Word], bool]:
         """What people have said, from profiles and from the log, but for what was undone.
 
         With it whether something may be lacking, as the log has let go of its beginning. The log is read only where it
@@ -143,11 +141,9 @@ class _Heard:
             each.at[1:]: each for each in heard_of if not is_matched(each.by)
         }  # what those did, people's links say
         begins = any(sources.log.ends(partition)[0] > 0 for partition in self._ends)
-        pairs, loose = self.parted.pairs, self.parted.loose
         heard = [
             each
-            for (partition, place), each in {**self._words, **found}.items()
-            if place < position(self._ends[partition], 0)
-            and (each.never or not ((each.a, each.b) in pairs or each.a in loose or each.b in loose))
+            for each in {**self._words, **found}.values()
+            if each.position < position(self._ends[each.partition], 0) and parting.still_holds(each, self.parted)
         ]
         return heard, more and begins

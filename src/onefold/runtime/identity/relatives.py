@@ -48,15 +48,16 @@ def relatives(history: HistoryReader, state: State, sought: Sought) -> set[int]:
     if not sought.names:
         return set()
     found = _since(state, history.cursor(), sought.names)
-    exact, spelled = _conditions(sought)
+    exact, roughly = _conditions(sought)
     with bounded(history, _MEMORY, _THREADS) as connection:
         if exact:
-            rows = connection.execute(f"SELECT DISTINCT profile FROM events WHERE {exact}").fetchall()  # noqa: S608
+            query = f"SELECT DISTINCT profile FROM events WHERE {_any_of(exact)}"  # noqa: S608
+            rows = connection.execute(query, [each.value for each in exact]).fetchall()
             found |= {unsigned(profile) for (profile,) in rows}
-        if spelled:
+        if roughly:
             columns = ", ".join(history_rows.EVENTS)
-            query = f"SELECT {columns} FROM events WHERE {spelled} LIMIT {_ROWS_MAX + 1}"  # noqa: S608
-            rows = connection.execute(query).fetchall()
+            query = f"SELECT {columns} FROM events WHERE {_any_of(roughly)} LIMIT {_ROWS_MAX + 1}"  # noqa: S608
+            rows = connection.execute(query, [each.value for each in roughly]).fetchall()
             found |= set(_read(rows, sought))
     return found
 
@@ -88,24 +89,35 @@ def _since(state: State, cursor: int, names: Collection[str]) -> set[int]:
 # --- SQL -----------------------------------------------------------------------------------------------------
 
 
-def _conditions(sought: Sought) -> tuple[str, str]:
-    """(what tells by columns alone, what tells roughly); empty: nothing is to be asked."""
+class _Condition(NamedTuple):
+    """SQL with one question mark, and what stands there, as the words are strangers'."""
+
+    sql: str
+    value: str | list[str]
+
+
+def _any_of(conditions: Iterable[_Condition]) -> str:
+    return " OR ".join(each.sql for each in conditions)
+
+
+def _conditions(sought: Sought) -> tuple[list[_Condition], list[_Condition]]:
+    """(what tells by columns alone, what tells roughly)."""
     types = {each.name: each for each in sought.rules.identity.types}
-    exact: list[str] = []
-    rough: list[str] = []
+    exact: dict[str, list[str]] = {}
+    rough: list[_Condition] = []
     for name in sorted(sought.names):
         kind, value = namespace(name), name.partition(":")[2]
         said = types.get(kind)
         if kind in ("user_id", "anonymous_id") and (said is None or not (said.normalise or said.fields)):
-            exact.append(f"{kind} = {_quoted(value)}")
+            exact.setdefault(kind, []).append(value)
             if kind == "anonymous_id":
-                rough.append(f"(type = 'alias' AND contains(rest, {_quoted(value)}))")
+                rough.append(_Condition("(type = 'alias' AND contains(rest, ?))", _run(value)))
             continue
         rough.append(_roughly(kind, value, "" if said is None else said.normalise, custom=bool(said and said.fields)))
-    return " OR ".join(exact), " OR ".join(rough)
+    return [_Condition(f"{kind} IN (SELECT unnest(?::VARCHAR[]))", values) for kind, values in exact.items()], rough
 
 
-def _roughly(kind: str, value: str, normalise: str, *, custom: bool) -> str:
+def _roughly(kind: str, value: str, normalise: str, *, custom: bool) -> _Condition:
     """Where this value may stand in an event, as it may be spelled."""
     text = "concat_ws(' ', context, traits, properties, rest, user_id, anonymous_id, group_id)"
     if kind in ("email", "phone") and not custom:
@@ -114,22 +126,18 @@ def _roughly(kind: str, value: str, normalise: str, *, custom: bool) -> str:
         text = "context"
     spelling = normalise or kind
     if spelling in ("email", "lower", "idfa", "gaid"):
-        return f"contains(lower({text}), {_quoted(_run(value.lower()))})"
+        return _Condition(f"contains(lower({text}), ?)", _run(value.lower()))
     if spelling not in ("phone", "digits", "alphanumeric", "mailbox"):
-        return f"contains({text}, {_quoted(_run(value))})"
+        return _Condition(f"contains({text}, ?)", _run(value))
     kept = value.partition("@")[0] if spelling == "mailbox" else value
     needle = re.sub("[^a-z0-9]", "", kept.lower())
     needle = needle[-_PHONE_DIGITS:] if spelling == "phone" else needle
-    return f"contains(regexp_replace(lower({text}), '[^a-z0-9]', '', 'g'), {_quoted(needle)})"
+    return _Condition(f"contains(regexp_replace(lower({text}), '[^a-z0-9]', '', 'g'), ?)", needle)
 
 
 def _run(value: str) -> str:
     """The longest part of a value that JSON spells as it is."""
     return max(re.split(r'["\\\x00-\x1f]', value), key=len)
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def naming(events: Iterable[Any], finder: Finder) -> set[str]:

@@ -13,13 +13,12 @@ from onefold.clock import Clock
 from onefold.errors import Unavailable
 from onefold.limits import RERESOLVE_ROUNDS_MAX
 from onefold.model.rules import Rules
-from onefold.runtime.bell import Rest
 from onefold.runtime.identity.regrouping import Progress
 from onefold.runtime.identity.reresolving import Engines, Outcome, Reresolving
+from onefold.runtime.identity.written import came_true, is_folded
 
 _WAIT_S = 60.0
 """For the next thing that a worker, or the history role, has to do; far more than they ever need."""
-_LOOK_S = 0.01
 
 
 class Shows(NamedTuple):
@@ -93,8 +92,8 @@ class _Waiting:
 
     def folded(self, partition: int, offset: int) -> None:
         """Wait until a worker has folded this record."""
-        state = self._engines.sources.state
-        self._until(lambda: state.cursor(partition).offset > offset, "nobody folds what was written: no worker runs")
+        if not is_folded(self._engines.sources.state, self._clock, (partition, offset), _WAIT_S):
+            raise Unavailable("nobody folds what was written: no worker runs")
 
     def in_history(self) -> None:
         """Wait until history has all that is committed now; many commits have nothing for it."""
@@ -108,11 +107,5 @@ class _Waiting:
         self._until(there, "history is behind, and does not come nearer: does its role run?")
 
     def _until(self, there: Callable[[], bool], otherwise: str) -> None:
-        until_s, rest = self._clock.monotonic_s() + _WAIT_S, Rest()
-        try:
-            while not there():
-                if self._clock.monotonic_s() > until_s:
-                    raise Unavailable(otherwise)
-                rest.pause(_LOOK_S)
-        finally:
-            rest.close()
+        if not came_true(self._clock, there, _WAIT_S):
+            raise Unavailable(otherwise)

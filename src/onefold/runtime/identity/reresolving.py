@@ -13,21 +13,20 @@ from typing import NamedTuple
 
 from msgspec import Struct, field, structs
 
-from onefold.core.batch import Incoming
 from onefold.core.explaining.retrace import read
 from onefold.core.identity.foretold import Foretold
 from onefold.core.identity.identifiers import finder_of
 from onefold.core.identity.refold import Material, Refolded, Segment, recasting, refold
 from onefold.core.identity.regroup import NOBODY
-from onefold.errors import NotFoundError, Unavailable
+from onefold.errors import Unavailable
 from onefold.limits import RECAST_MAX_BYTES, RERESOLVE_MAX_BYTES, RERESOLVE_MAX_EVENTS, RERESOLVE_MAX_GROUPS
 from onefold.model import effect
 from onefold.model import entry as entries
 from onefold.model import profile as profiles
 from onefold.model import recast as bodies
-from onefold.model.effect import Admitted, Recast
+from onefold.model.effect import Admitted
 from onefold.model.past import Past
-from onefold.model.position import home, position
+from onefold.model.position import home
 from onefold.model.profile import Known, Notes, Profile
 from onefold.model.recast import Recasting
 from onefold.model.rules import Rules
@@ -35,8 +34,9 @@ from onefold.ports import LogWriter
 from onefold.runtime.counting_since import Versions, counting_from_now
 from onefold.runtime.history_bodies import Bodies
 from onefold.runtime.identity.past import Sources
-from onefold.runtime.identity.recasting import in_force_since, under_rules_of
+from onefold.runtime.identity.recasting import accounts_named, in_force_since, under_rules_of
 from onefold.runtime.identity.regrouping import Progress, Regrouped, known
+from onefold.runtime.identity.written import applied
 
 WITHOUT_PAST = "events are no longer kept"
 OF_NOBODY = "nothing in any of their events identifies anybody"
@@ -46,8 +46,6 @@ ENTANGLED = "others have joined them since"
 _TRIES = 3
 """Entries that may be in vain for one group."""
 _TAIL_BYTES = 64 << 20
-_FIND_BYTES = 1 << 20
-_told = effect.decoder(frozenset((Recast,)))
 _admitted = effect.decoder(frozenset((Admitted,)))
 
 
@@ -188,7 +186,7 @@ class Reresolving:
                 self.outcome.groups -= 1
             elif isinstance(found, str):
                 self.outcome.leave(found)
-            elif len(found.coming) and sum(map(len, found.coming)) > RECAST_MAX_BYTES:
+            elif sum(map(len, found.coming)) > RECAST_MAX_BYTES:
                 self.outcome.leave(TOO_LARGE)
             else:
                 whole.add(found, sum(len(pasts.get(one, ())) for one in group.nows))
@@ -234,19 +232,12 @@ class Reresolving:
         last = max((n for n, each in enumerate(self._segments) if each.since_ms <= first_ms), default=0)
         segments = self._segments[last:]
         now = [profiles.decode(data) for data in going.values()]
-        accounts = self._accounts(read(segments[-1].program, pasts))
+        program = segments[-1].program
+        accounts: dict[str, Profile] = {}
+        if program.accounts is not None:
+            accounts = accounts_named(self._engines.sources.state, finder_of(self._rules), read(program, pasts))
         told = Foretold(self._everybody.people, sorted(thens))
         return refold(Material(pasts, segments, now, now_ms, (), accounts, told=told))
-
-    def _accounts(self, incoming: Iterable[Incoming]) -> dict[str, Profile]:
-        """The accounts that these events name, as they are now."""
-        if self._segments[-1].program.accounts is None:
-            return {}
-        finder, state = finder_of(self._rules), self._engines.sources.state
-        named = {who.identifiers[0] for each in incoming if (who := finder.find_account(each.event)) is not None}
-        owners = state.owners(named)
-        stored = state.survivors(set(owners.values()))
-        return {name: profiles.decode(stored[one]) for name, one in owners.items() if one in stored}
 
     def _write(self, body: Recasting, folded: Folded, now_ms: int) -> bool:
         """Whether it was done."""
@@ -256,21 +247,11 @@ class Reresolving:
         offset = writer.append({partition: [entries.encode(entry)]})[partition]
         folded(partition, offset)
         self.outcome.entries += 1
-        if not self._applied(before, partition, offset):
+        if not applied(sources.state, before, partition, offset):
             return False
         self.outcome.people_before += len(body.going)
         self.outcome.people_after += len(body.coming)
         return True
-
-    def _applied(self, after: int, partition: int, offset: int) -> bool:
-        place = position(offset, 0)
-        while commits := self._engines.sources.state.commits(after, _FIND_BYTES):
-            for commit in commits:
-                after = commit.number
-                for each in _told(commit.effects) if commit.partition == partition else ():
-                    if isinstance(each, Recast) and each.position == place:
-                        return each.applied
-        raise NotFoundError("the effects of what was written are no longer kept: begin again to see who still differs")
 
     # --- what is folded ------------------------------------------------------------------------------------------
     def _pasts(self, people: Collection[int]) -> dict[int, list[Past]]:

@@ -21,7 +21,7 @@ def say(state: State, writer: LogWriter, rules: Rules, clock: Clock, said: Linke
     `InvalidRequest` where one is no identifier, or where both are one person already; `NotFoundError` where nobody has
     one of them.
     """
-    a, b = _spelled(said.a, rules), _spelled(said.b, rules)
+    a, b = spelled(said.a, rules), spelled(said.b, rules)
     owners: Mapping[str, int] = state.owners((a, b))
     for each in (a, b):
         if each not in owners:
@@ -34,9 +34,10 @@ def say(state: State, writer: LogWriter, rules: Rules, clock: Clock, said: Linke
     return home, writer.append({home: [record]})[home]
 
 
-def _spelled(text: str, rules: Rules) -> str:
+def spelled(text: str, rules: Rules) -> str:
+    """An identifier in its one spelling. Raises `InvalidRequest` where it is none."""
     namespace, colon, value = text.partition(":")
-    spelled = normalise(namespace, value, rules) if colon and namespace else None
-    if spelled is None:
+    found = normalise(namespace, value, rules) if colon and namespace else None
+    if found is None:
         raise InvalidRequest(f"{text!r} is no identifier, such as user_id:42, or it is one that identifies nobody")
-    return spelled
+    return found

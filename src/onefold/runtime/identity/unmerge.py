@@ -13,23 +13,22 @@ from onefold.core.batch import Incoming
 from onefold.core.explaining.retrace import read
 from onefold.core.identity import parting
 from onefold.core.identity.explicit import is_matched
-from onefold.core.identity.identifiers import finder_of, normalise
+from onefold.core.identity.identifiers import finder_of
 from onefold.core.identity.rules import EXPLICIT
 from onefold.core.run import Parted
 from onefold.errors import InvalidRequest, NotFoundError, NotInHistory, Overloaded, Unavailable
 from onefold.language.instants import show_instant
 from onefold.limits import PARTED_MAX
-from onefold.model import effect, position
 from onefold.model import entry as entries
+from onefold.model import position
 from onefold.model import profile as profiles
 from onefold.model import recast as bodies
-from onefold.model.effect import Recast
 from onefold.model.past import Past
 from onefold.model.profile import Profile
-from onefold.model.rules import Rules
 from onefold.ports import HistoryReader, LogWriter
-from onefold.runtime.bell import Rest
 from onefold.runtime.identity.recasting import Prepared, Sources, Wanted, prepare
+from onefold.runtime.identity.saying import spelled
+from onefold.runtime.identity.written import applied, is_folded
 from onefold.runtime.person_events import PersonEvents
 from onefold.storage import history_rows
 from onefold.storage.history_asking import bounded
@@ -40,9 +39,6 @@ _TRIES = 20
 """Recasts that may meet somebody who has changed."""
 _WAIT_S = 10.0
 """For a worker to fold what was written."""
-_LOOK_S = 0.005
-
-_decode = effect.decoder(frozenset((Recast,)))
 
 
 class Link(NamedTuple):
@@ -119,37 +115,10 @@ def unmerge(sources: Sources, writer: LogWriter, clock: Clock, wish: Wish, said:
         home = position.home(min(found.before)) % writer.partitions
         before = sources.state.newest()
         offset = writer.append({home: [entries.encode(entry)]})[home]
-        folded = _folded(sources, clock, home, offset)
-        if not folded or _applied(sources, before, home, offset):
+        folded = is_folded(sources.state, clock, (home, offset), _WAIT_S)
+        if not folded or applied(sources.state, before, home, offset):
             return Done(found, text, home, offset, folded)
     raise Unavailable("these people change faster than they can be taken apart: try again")
-
-
-def _folded(sources: Sources, clock: Clock, partition: int, offset: int) -> bool:
-    """Wait until a worker has folded this record; False: none has in good time."""
-    until_s, rest = clock.monotonic_s() + _WAIT_S, Rest()
-    try:
-        while sources.state.cursor(partition).offset <= offset:
-            if clock.monotonic_s() > until_s:
-                return False
-            rest.pause(_LOOK_S)
-    finally:
-        rest.close()
-    return True
-
-
-def _applied(sources: Sources, before: int, partition: int, offset: int) -> bool:
-    """Whether the recast at this place was done; the effects of commits after `before` say it."""
-    place, after = position.position(offset, 0), before
-    while commits := sources.state.commits(after, 1 << 20):
-        for commit in commits:
-            after = commit.number
-            for each in _decode(commit.effects) if commit.partition == partition else ():
-                if isinstance(each, Recast) and each.position == place:
-                    return each.applied
-    raise NotFoundError(
-        "the effects of this recast are no longer kept: `onefold profile show` says what has come of it"
-    )
 
 
 # --- understanding -------------------------------------------------------------------------------------------
@@ -275,15 +244,6 @@ class _Understanding:
         if history is None:
             raise NotInHistory("no history is kept here, so nobody can be taken apart: set `history = true`")
         return history
-
-
-def spelled(text: str, rules: Rules) -> str:
-    """An identifier in its one spelling. Raises `InvalidRequest` where it is none."""
-    namespace, colon, value = text.partition(":")
-    found = normalise(namespace, value, rules) if colon and namespace else None
-    if found is None:
-        raise InvalidRequest(f"{text!r} is no identifier, such as user_id:42, or it is one that identifies nobody")
-    return found
 
 
 def _place(name: str) -> tuple[int, int] | None:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from onefold.limits import GRAPH_REFUSED_MAX
 from onefold.model import position
 from onefold.model.profile import Notes
 from onefold.server import instants
@@ -13,7 +12,6 @@ from onefold.server.identity import tracing as traces
 from onefold.server.identity.tracing import BondAnswer, Refusal, Traced
 from onefold.server.identity.words import of_hindrance
 from onefold.server.instants import Instant
-from onefold.server.profiles import find
 
 
 class NodeAnswer(Struct):
@@ -66,10 +64,8 @@ class GraphAnswer(Struct):
 
 def graph(engines: Engines, who: str) -> GraphAnswer:
     """The graph of the profile that `who` names. Raises `NotFoundError`, `InvalidRequest`, `StorageError`, its kin."""
-    profile = find(engines.state, engines.rules(), who)
-    reader = traces.reader(engines)
-    traced = traces.traced(reader, profile)
-    refused, left_out = traces.refusals(engines, reader, traced, GRAPH_REFUSED_MAX)
+    _, traced, refused, left_out = traces.whole(engines, who)
+    profile = traced.profile
     return GraphAnswer(
         position.show(profile.id), profile.events, traced.forgotten, len(profile.merges), list(_nodes(traced)),
         [traces.bond(traced, each) for each in traced.bonds], list(map(_refused, refused)), left_out,

@@ -11,7 +11,7 @@ from msgspec import Struct, structs
 
 from onefold.core.identity.evidence import NOWHERE
 from onefold.core.identity.rules import EXPLICIT, LOGIN, NEWEST_LINK
-from onefold.limits import GRAPH_REFUSED_MAX, HISTORY_SHOWN
+from onefold.limits import HISTORY_SHOWN
 from onefold.model import position
 from onefold.model.effect import (
     Admitted,
@@ -39,7 +39,7 @@ from onefold.server.identity.tracing import Refusal, SightingAnswer, Traced
 from onefold.server.identity.words import of_bond, of_hindrance, of_rule
 from onefold.server.instants import Instant
 from onefold.server.profile_answer import event_id
-from onefold.server.profiles import Name, find
+from onefold.server.profiles import Name
 from onefold.server.route import read, segment
 
 SCOPE = "profiles:read events:read"
@@ -80,10 +80,8 @@ class HistoryAnswer(Struct):
 
 def history(engines: Engines, who: str) -> HistoryAnswer:
     """The history of whoever `who` names. Raises `NotFoundError`, `InvalidRequest`, `StorageError` and its kin."""
-    profile = find(engines.state, engines.rules(), who)
-    reader = traces.reader(engines)
-    traced = traces.traced(reader, profile)
-    refused, left_out = traces.refusals(engines, reader, traced, GRAPH_REFUSED_MAX)
+    reader, traced, refused, left_out = traces.whole(engines, who)
+    profile = traced.profile
     turns = sorted(_Turns(traced, reader, refused).all(), key=_order)
     return HistoryAnswer(
         position.show(profile.id), [turn for _, _, turn in turns[-HISTORY_SHOWN:]], max(0, len(turns) - HISTORY_SHOWN),

@@ -7,6 +7,7 @@ from msgspec import Struct, structs
 
 from onefold.core.identity.apart import Asked, hindrances
 from onefold.core.identity.evidence import NOWHERE, bonds
+from onefold.limits import GRAPH_REFUSED_MAX
 from onefold.model import position
 from onefold.model import profile as profiles
 from onefold.model.profile import Notes, Profile
@@ -17,6 +18,7 @@ from onefold.server.engines import Engines
 from onefold.server.identity.words import of_bond
 from onefold.server.instants import Instant
 from onefold.server.profile_answer import event_id
+from onefold.server.profiles import find
 
 
 class SightingAnswer(Struct):
@@ -84,8 +86,25 @@ class Refusal(NamedTuple):
     """The profile of the other; 0: nobody has it."""
 
 
-def refusals(engines: Engines, sightings: Sightings, traced: Traced, most: int) -> tuple[list[Refusal], int]:
-    """What was kept apart from a profile, the latest first, of up to `most` others; and how many others.
+class Whole(NamedTuple):
+    """How a profile came to be, and what it did not come to."""
+
+    reader: Sightings
+    traced: Traced
+    refused: list[Refusal]
+    refused_left_out: int
+    """Others than those, with which it came to nothing, too."""
+
+
+def whole(engines: Engines, who: str) -> Whole:
+    """Of the profile that `who` names. Raises `NotFoundError`, `InvalidRequest`, `StorageError` and its kin."""
+    sightings = reader(engines)
+    found = traced(sightings, find(engines.state, engines.rules(), who))
+    return Whole(sightings, found, *_refusals(engines, sightings, found))
+
+
+def _refusals(engines: Engines, sightings: Sightings, traced: Traced) -> tuple[list[Refusal], int]:
+    """What was kept apart from a profile, the latest first, of `GRAPH_REFUSED_MAX` others at most; how many more.
 
     As far as the profile's own events and notes show it: who has come with its identifiers, knows it themselves.
     """
@@ -99,7 +118,7 @@ def refusals(engines: Engines, sightings: Sightings, traced: Traced, most: int) 
     others, beyond = others[:_REFUSED_LOOKED_AT], len(others[_REFUSED_LOOKED_AT:])
     owners = engines.state.owners(others)
     people = dict.fromkeys(owners.get(each, each) for each in others if owners.get(each) != traced.profile.id)
-    shown = list(people)[:most]
+    shown = list(people)[:GRAPH_REFUSED_MAX]
     stored = engines.state.survivors([each for each in shown if isinstance(each, int)])
     found: list[Refusal] = []
     for each in shown:

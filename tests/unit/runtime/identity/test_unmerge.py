@@ -233,6 +233,17 @@ def test_people_whom_a_rule_kept_out_come_to_what_is_free_now() -> None:
     assert [each.rule for each in merged] == ["recast"]
 
 
+@pytest.mark.parametrize("tablet", ["it's", "' OR 1=1 --", 'say "it"', "back\\slash", "nul\x00byte", "%_?"])
+def test_whoever_is_looked_for_strangers_words_are_values(tablet: str) -> None:
+    """What stands in an identifier is nothing but itself, where others who had it are sought in history."""
+    shop = Shop()
+    for n, (user, device) in enumerate((("ann", ""), ("bob", ""), ("ann", tablet), ("bob", tablet))):
+        shop.world.send(track("A", user=user, anonymous=device or None, message=f"m{n}"))
+    done = shop.undo(Link("user_id:ann", f"anonymous_id:{tablet}"))
+    assert len(done.prepared.before) == 2
+    assert shop.ids(f"anonymous_id:{tablet}") == shop.ids("user_id:bob")
+
+
 def test_what_cannot_be_undone_is_refused_with_the_reason() -> None:
     """Nothing to undo, other evidence, and history that lacks what it takes."""
     shop = joined()
