@@ -10,6 +10,7 @@ import asyncio
 import json
 import sys
 import time
+import urllib.error
 import urllib.request
 from contextlib import closing
 from typing import Any
@@ -78,8 +79,11 @@ def _asked(running: Running, n: int, *, dry_run: bool) -> float:
         {"authorization": f"Bearer {running.secret_key}", "content-type": "application/json"},
     )  # fmt: skip
     began_s = time.perf_counter()
-    with urllib.request.urlopen(request, timeout=120) as answer:
-        said = json.load(answer)
+    try:
+        with urllib.request.urlopen(request, timeout=120) as answer:
+            said = json.load(answer)
+    except urllib.error.HTTPError as error:
+        raise SystemExit(f"undo {n} was refused: {error.read().decode()}") from error
     taken_s = time.perf_counter() - began_s
     assert said["folded"] is not dry_run, said
     assert sorted(each["events"] for each in said["people"]) == [_EVENTS_EACH, _EVENTS_EACH + 1], said
