@@ -125,15 +125,16 @@ def tick(place: Place, view: View, program: Program, rules: Rules, about: About)
 
 
 def sweep(place: Place, view: View, program: Program, rules: Rules, about: About) -> Changes:
-    """Judge profiles of the view again under the definitions in force, whatever they were judged under before.
+    """Judge profiles of the view again under the definitions in force, if they were judged under older ones before.
 
-    With the view are also the accounts that people are to be judged by.
+    With the view are also the accounts that people are to be judged by. A recast may have brought people who were made
+    under newer ones, which are to come here, too.
     """
     run = _run_at(place, view, program, rules)
     if program.accounts is not None:
         renew_accounts(run)
     for profile in _of(view, about.profiles):
-        if profile.version != program.version:
+        if profile.version < program.version:
             run.touch(profile)
             renew(run, profile)
     last = max(about.profiles) if len(about.profiles) == SWEEP_MAX_PROFILES else -1

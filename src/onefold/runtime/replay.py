@@ -14,8 +14,9 @@ from onefold.core.digest import PeopleDigest
 from onefold.errors import NotFoundError
 from onefold.limits import STEP_MAX_EVENTS
 from onefold.model import profile as profiles
+from onefold.model import recast
 from onefold.model.definitions import Definitions
-from onefold.model.entry import Defined
+from onefold.model.entry import Defined, Recast
 from onefold.model.position import split
 from onefold.model.profile import JUDGE_ANEW_MS
 from onefold.ports import LogReader, State
@@ -163,6 +164,10 @@ class _Again:
 
     def _step(self, partition: int, until: int) -> None:
         entry = self._folding.upcoming(partition, until)
+        if isinstance(entry, Recast):
+            for other, offset in recast.decode(entry.body).reached.items():
+                if other != partition:
+                    self.fold(other, min(offset, self._ends.get(other, 0)))
         if isinstance(entry, Defined) and entry.version > self._folding.cursor(partition).version:
             before = entry.version - 1
             if (coming := entry.definitions.get("coming")) is not None:
