@@ -56,9 +56,7 @@ def lived(
         return run, ["".join(traceback.format_exception(error))]
 
 
-def assert_holds(
-    seed: int, *, past: bool = False, undoing: bool = False, reresolving: bool = False
-) -> Simulation:
+def assert_holds(seed: int, *, past: bool = False, undoing: bool = False, reresolving: bool = False) -> Simulation:
     """Run a seed; where something does not hold, say what, how it came to it, and how to run it again."""
     run, problems = lived(seed, past=past, undoing=undoing, reresolving=reresolving)
     if problems:

@@ -70,7 +70,7 @@ def backfill(
     if as_json:
         print_json(None if found is None else asdict(found))
     elif found is None and not there:
-        out.print("nothing is being computed: the latest definitions come into force as soon as every worker has read them")
+        out.print("nothing is being computed: the latest definitions come into force once every worker has read them")
     elif found is None:
         out.print("nothing is being computed: the latest definitions are in force")
     else:

@@ -60,6 +60,5 @@ def encode(body: Recasting) -> bytes:
     return encoded if body.reached else bytes([0x90 | _FIELDS - 1]) + encoded[1:-1]
 
 
-
 decode = msgspec.msgpack.Decoder(Recasting).decode
 """What `encode` was given. Raises `msgspec.MsgspecError`."""

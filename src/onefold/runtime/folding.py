@@ -86,6 +86,7 @@ class Folding:
         self._state = state
         self._beside: Beside | None = None
         self._programs = programs
+        self._done: Mapping[tuple[int, int], bool] = {}
         self._finders: dict[int, Finder] = {}
         """Fingerprint of rules → what finds identifiers under them."""
         self._snapshot = 0
@@ -104,6 +105,10 @@ class Folding:
     def commit_beside(self, beside: Beside) -> None:
         """From now on the next events are folded while a commit is under way. So far the folding waited for each."""
         self._beside = beside
+
+    def again(self, done: Mapping[tuple[int, int], bool]) -> None:
+        """The log was folded before, and this came of its recasts: (partition, offset) → whether it was done."""
+        self._done = done
 
     def cursor(self, partition: int) -> Cursor:
         """How far this partition has been folded."""
@@ -377,6 +382,7 @@ class Folding:
                     changes = pipeline.link(place, view, program, rules, entry)
                 case Recast():
                     view = self._load_to_recast(pending, entry)
+                    place = place._replace(done=self._done.get((place.partition, place.offset)))
                     changes = pipeline.recast(place, view, program, rules, entry)
                 case Backfilled() if pipeline.is_next(entry, place.before):
                     found = self._found(entry)

@@ -39,13 +39,13 @@ def same(profile: Profile, reached: dict[int, int]) -> Recasting:
 
 
 def test_a_sweep_that_is_behind_takes_nobody_back() -> None:
-    """Who came under newer definitions than those of their home keeps what these count, and is judged when it follows."""
+    """Who came under newer definitions than those of their home keeps what these count."""
     world = World(FIRST, partitions=2)
     world.send(track("Viewed", user="u"), track("Order Completed", user="u"), partition=1)
     world.fold()
     second(world, 0)
     person = world.profile("user_id:u")
-    views = next(key for key in world.folding._programs.get(2).slots if key not in person.slots)  # noqa: SLF001
+    views = next(key for key in world.folding._programs.get(2).slots if key not in person.slots)
     coming = profiles.decode(profiles.encode(person))
     coming.version, coming.slots, coming.computed = 2, person.slots | {views: 1}, person.computed | {"views": 1}
     body = Recasting({person.id: stamp(profiles.encode(person))}, [profiles.encode(coming)], {})
