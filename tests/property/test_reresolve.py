@@ -20,8 +20,10 @@ from onefold.runtime.identity import recasting
 from onefold.runtime.identity.past import Sources
 from onefold.runtime.identity.reresolving import OF_NOBODY, Engines, Outcome, Reresolving
 from onefold.runtime.profile_then import PastDefinitions
+from onefold.runtime.replay import replay
 from onefold.testing.clock import ManualClock
 from onefold.testing.memory_history import MemoryHistory
+from onefold.testing.memory_state import MemoryState
 from onefold.testing.rules import random_identity
 from onefold.testing.world import World
 from tests.property.test_step import DEFINITIONS
@@ -98,6 +100,10 @@ class Platform:
                 profile.notes.undone = []  # What every recast leaves, and a fresh fold has not.
                 profile.notes = None if profile.notes == type(profile.notes)() else profile.notes
         return {one: profiles.encode(profile) for one, profile in found.items()}
+
+    def people(self) -> list[Any]:
+        """Everybody, whatever their bytes."""
+        return sorted(self.world.people(), key=repr)
 
     def items(self) -> Mapping[str, Any]:
         """What leads to people, and what they are in."""
@@ -219,6 +225,31 @@ def who(platform: Platform) -> list[Any]:
         for one in map(profiles.decode, platform.stored().values())
     ]
     return sorted(people, key=repr)
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_a_replay_of_several_partitions_makes_the_same_people(seed: int) -> None:
+    """Every recast that was done is done again, and no other: whatever told of nothing in between is in its place."""
+    chance = random.Random(seed)
+    platform = Platform(random_identity(seed + 1_000, blocking=False), partitions=3)
+    world = platform.world
+    for now_ms, event in told(seed):
+        world.now_ms = max(world.now_ms + 1, now_ms)
+        world.send(event, partition=chance.randrange(3))
+        if chance.random() < 0.3:
+            world.tick()
+        world.fold(1)
+    world.pass_time(HOUR_MS)
+    platform.apply(random_identity(seed, blocking=False))
+    platform.follow()
+    platform.reresolve()
+    again = MemoryState()
+    replay(world.reader, world.state, again, lambda _done, _all: None)
+    counts = [{name: n for name, n in each.counts().items() if "recast" in name} for each in (world.state, again)]
+    assert counts[0] == counts[1]
+    live = platform.people()
+    world.state = again
+    assert live == platform.people()
 
 
 @pytest.mark.parametrize("seed", range(24))

@@ -45,10 +45,10 @@ def kept() -> list[int]:
 
 
 def lived(
-    seed: int, parts: Parts | None = None, *, past: bool = False, undoing: bool = False
+    seed: int, parts: Parts | None = None, *, past: bool = False, undoing: bool = False, reresolving: bool = False
 ) -> tuple[Simulation, list[str]]:
     """The run of a seed, and what does not hold after it."""
-    run = Simulation(seed, parts, past=past, undoing=undoing)
+    run = Simulation(seed, parts, past=past, undoing=undoing, reresolving=reresolving)
     try:
         run.run()
         return run, check(run)
@@ -56,9 +56,9 @@ def lived(
         return run, ["".join(traceback.format_exception(error))]
 
 
-def assert_holds(seed: int, *, past: bool = False, undoing: bool = False) -> Simulation:
+def assert_holds(seed: int, *, past: bool = False, undoing: bool = False, reresolving: bool = False) -> Simulation:
     """Run a seed; where something does not hold, say what, how it came to it, and how to run it again."""
-    run, problems = lived(seed, past=past, undoing=undoing)
+    run, problems = lived(seed, past=past, undoing=undoing, reresolving=reresolving)
     if problems:
         again = f"ONEFOLD_SEED={seed} pytest {Path(__file__).relative_to(Path.cwd())}"
         raise AssertionError("\n".join([*problems, f"{run.plan}", *run.trace, f"again: {again}"]))
@@ -88,6 +88,19 @@ def test_links_are_undone_through_misfortune(seeds: range) -> None:
     applied = 0
     for seed in seeds:
         applied += assert_holds(seed, undoing=True).state.counts().get("recasts", 0)
+    assert applied or len(seeds) < GROUP
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("seeds", wanted(), ids=lambda seeds: f"{seeds[0]}-{seeds[-1]}")
+def test_the_past_is_brought_under_other_rules_through_misfortune(seeds: range) -> None:
+    """Rules change and are brought over the past while events come and everything falls over: nobody is lost by it.
+
+    In the end everybody is who, and what, a fold of all events under the last rules makes of them.
+    """
+    applied = 0
+    for seed in seeds:
+        applied += assert_holds(seed, reresolving=True).state.counts().get("recasts", 0)
     assert applied or len(seeds) < GROUP
 
 

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from onefold.cli import opening
 from onefold.cli.options import AsJson, Data
 from onefold.cli.printing import err, out, print_json
-from onefold.runtime.backfill_plan import Standing, called_off, standing
+from onefold.runtime.backfill_plan import Standing, called_off, in_force, standing
 from onefold.server.engines import Engines
 
 _POLL_S = 0.2
@@ -66,9 +66,11 @@ def backfill(
             engines.catalog.pause_backfill(paused=action is Action.pause)
         elif action is Action.cancel:
             _cancel(engines)
-        found = _standing(engines)
+        found, there = _standing(engines), in_force(engines.catalog, engines.state, engines.log.partitions)
     if as_json:
         print_json(None if found is None else asdict(found))
+    elif found is None and not there:
+        out.print("nothing is being computed: the latest definitions come into force once every worker has read them")
     elif found is None:
         out.print("nothing is being computed: the latest definitions are in force")
     else:
@@ -76,12 +78,15 @@ def backfill(
 
 
 def wait(engines: Engines, *, quiet: bool = False) -> None:
-    """Show a bar until nothing is to come any more."""
+    """Show a bar until nothing is to come any more, and the latest definitions are in force in every partition."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True, disable=quiet) as progress:
         task = progress.add_task("", total=1.0)
         while (found := _standing(engines)) is not None:
             progress.update(task, completed=found.done, description=_STATES[found.state])
+            time.sleep(_POLL_S)
+        progress.update(task, completed=1.0, description=_STATES["ready"])
+        while not in_force(engines.catalog, engines.state, engines.log.partitions):
             time.sleep(_POLL_S)
 
 

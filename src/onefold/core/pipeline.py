@@ -82,6 +82,8 @@ class Place(NamedTuple):
     before: Cursor
     offset: int
     at_ms: int
+    done: bool | None = None
+    """Of a recast that was folded before, elsewhere: whether it was done. None: nothing is known of that."""
 
     def after(self) -> Cursor:
         """The cursor once this entry is folded."""
@@ -125,15 +127,16 @@ def tick(place: Place, view: View, program: Program, rules: Rules, about: About)
 
 
 def sweep(place: Place, view: View, program: Program, rules: Rules, about: About) -> Changes:
-    """Judge profiles of the view again under the definitions in force, whatever they were judged under before.
+    """Judge profiles of the view again under the definitions in force, if they were judged under older ones before.
 
-    With the view are also the accounts that people are to be judged by.
+    With the view are also the accounts that people are to be judged by. A recast may have brought people who were made
+    under newer ones, which are to come here, too.
     """
     run = _run_at(place, view, program, rules)
     if program.accounts is not None:
         renew_accounts(run)
     for profile in _of(view, about.profiles):
-        if profile.version != program.version:
+        if profile.version < program.version:
             run.touch(profile)
             renew(run, profile)
     last = max(about.profiles) if len(about.profiles) == SWEEP_MAX_PROFILES else -1
@@ -214,14 +217,19 @@ def link(place: Place, view: View, program: Program, rules: Rules, entry: Linked
 def recast(place: Place, view: View, program: Program, rules: Rules, entry: Recast) -> Changes:
     """Let some profiles go and others come instead, where those who go are still as they were read.
 
-    The view has them, whoever has an identifier of those who come, and the accounts of these.
+    The view has them, whoever has an identifier of those who come, and the accounts of these. In a replay of
+    several partitions what time alone did may come in another order, and make profiles differ in nothing but the
+    instant of their last look; so who was recast then (`Place.done`) is.
     """
     run = _run_at(place, view, program, rules)
     run.with_accounts = program.accounts is not None
     what = recasts.decode(entry.body)
     coming = list(map(profiles.decode, what.coming))
     said = entry.by, entry.why
-    if place.before.filled >= 0 or not recasting.is_current(view, what, coming):
+    current = recasting.is_current(view, what, coming)
+    if place.done is not None:
+        current = place.done and recasting.is_possible(view, what, coming)
+    if place.before.filled >= 0 or not current:
         recasting.refuse(run, what, *said)
     else:
         recasting.apply(run, what, coming, said)

@@ -149,6 +149,8 @@ AccountPasts = dict[str, AccountPast]
 """Identifier of an account → what is added to it."""
 
 PROFILE_ID_MAX = (1 << 64) - 1
+WITH_EVENTS = b'{"kind":"received"'
+"""What the record of every entry with events begins with; those of others do not."""
 
 Entry = Received | Tick | Defined | Ruled | Linked | Sweep | Backfilled | Recast
 

@@ -23,6 +23,11 @@ class Recasting(Struct, array_like=True):
     relations: dict[str, dict[int, int]] = {}
     """Relation between people and accounts, or people with hot identifiers → who of those who come is in it, and since
     when."""
+    reached: dict[int, int] = {}
+    """Partition → how far it was folded when those who go were read: they are not as they were read before that.
+
+    Empty where there is one partition. So a log of several makes the same people whenever it is folded again: an
+    entry that waits for what it was made of is not found stale there."""
 
 
 _RERESOLVED = "reresolve under version "
@@ -44,8 +49,16 @@ def stamp(profile: bytes) -> bytes:
     return xxhash.xxh3_128_digest(profile)
 
 
-encode = msgspec.msgpack.Encoder().encode
-"""A `Recasting` as the entry keeps it."""
+_encoder = msgspec.msgpack.Encoder()
+_FIELDS = len(Recasting.__struct_fields__)
+assert _FIELDS < 16
+
+
+def encode(body: Recasting) -> bytes:
+    """A `Recasting` as the entry keeps it: of one partition just as before there was `reached`."""
+    encoded = _encoder.encode(body)
+    return encoded if body.reached else bytes([0x90 | _FIELDS - 1]) + encoded[1:-1]
+
 
 decode = msgspec.msgpack.Decoder(Recasting).decode
 """What `encode` was given. Raises `msgspec.MsgspecError`."""

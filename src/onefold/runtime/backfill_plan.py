@@ -1,21 +1,25 @@
 """What a change of definitions asks of the past, and how far it has been computed."""
 
-from contextlib import closing
+from contextlib import ExitStack, closing, suppress
 
 from msgspec import Struct, structs
 
-from onefold.errors import NotFoundError
+from onefold.errors import NotFoundError, Unavailable
 from onefold.language.nodes import OfAccount
 from onefold.language.reading.check import Checked, checked
 from onefold.language.stream.compile import kept_by, kept_by_accounts
 from onefold.language.stream.inputs import named, walk
 from onefold.model.changes import Cursor
 from onefold.model.definitions import Definitions
-from onefold.ports import Catalog, State
+from onefold.model.entry import WITH_EVENTS
+from onefold.ports import Catalog, LogReader, State
 from onefold.runtime.backfill_past import Lacking
 from onefold.runtime.difference import changes
 from onefold.runtime.versions import both
 from onefold.storage.place import Place
+
+_READ_BYTES = 1 << 20
+"""Of the log at once, looking for an event."""
 
 
 def missing(definitions: Definitions) -> Lacking:
@@ -33,14 +37,36 @@ def missing(definitions: Definitions) -> Lacking:
 
 
 def has_past(place: Place) -> bool:
-    """Whether anything has happened that history has, or soon will have."""
+    """Whether anything has happened that history has, or will have: it is admitted, or is in the log to be folded.
+
+    A log that cannot be reached may hold something.
+    """
     if place.history_location is None:
         return False
-    try:
-        with closing(place.state(readonly=True)) as state:
-            return state.counts().get("admitted", 0) > 0
-    except NotFoundError:
-        return False
+    with ExitStack() as stack:
+        state: State | None = None
+        with suppress(NotFoundError):
+            state = stack.enter_context(closing(place.state(readonly=True)))
+        if state is not None and state.counts().get("admitted", 0) > 0:
+            return True
+        try:
+            log = stack.enter_context(closing(place.log_reader()))
+            offsets = {each: 0 if state is None else state.cursor(each).offset for each in range(log.partitions)}
+            return any(_has_events(log, partition, offset) for partition, offset in offsets.items())
+        except NotFoundError:
+            return False
+        except Unavailable:
+            return True
+
+
+def _has_events(log: LogReader, partition: int, offset: int) -> bool:
+    """Whether there are events from this offset on."""
+    offset = max(offset, log.ends(partition)[0])
+    while records := log.read(partition, offset, _READ_BYTES):
+        if any(record.data.startswith(WITH_EVENTS) for record in records):
+            return True
+        offset = records[-1].offset + 1
+    return False
 
 
 def planned(old: Definitions, wanted: Definitions, *, backfill: bool, quiet: bool) -> Definitions:
@@ -100,6 +126,12 @@ def standing(catalog: Catalog, state: State, partitions: int) -> Standing | None
     if all(cursor.filled < 0 for cursor in cursors):
         return Standing(definitions.version, "ready", 1.0)
     return Standing(definitions.version, "paused" if catalog.backfill_paused() else "computing", done)
+
+
+def in_force(catalog: Catalog, state: State, partitions: int) -> bool:
+    """Whether the latest definitions are in force in every partition: whatever is sent from now on counts."""
+    latest = catalog.definitions().version
+    return all(state.cursor(partition).version >= latest for partition in range(partitions))
 
 
 def _share(home: int, cursor: Cursor) -> float:

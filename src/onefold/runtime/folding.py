@@ -26,6 +26,7 @@ from onefold.model import recast
 from onefold.model.account import members_of
 from onefold.model.changes import Changes, Cursor, View
 from onefold.model.entry import (
+    WITH_EVENTS,
     Backfilled,
     Defined,
     Entry,
@@ -61,8 +62,6 @@ _LOOK_S = 0.001
 """So often is looked for events that arrive while a commit is under way."""
 CACHED_PROFILES = 50_000
 """Profiles that a worker keeps in memory; up to twice as many."""
-_RECEIVED = b'{"kind":"received"'
-"""What every entry with events begins with; others may."""
 _FINDERS = 4
 """Rules that are remembered: partitions come to new ones one by one."""
 
@@ -87,6 +86,7 @@ class Folding:
         self._state = state
         self._beside: Beside | None = None
         self._programs = programs
+        self._done: Mapping[tuple[int, int], bool] = {}
         self._finders: dict[int, Finder] = {}
         """Fingerprint of rules → what finds identifiers under them."""
         self._snapshot = 0
@@ -105,6 +105,10 @@ class Folding:
     def commit_beside(self, beside: Beside) -> None:
         """From now on the next events are folded while a commit is under way. So far the folding waited for each."""
         self._beside = beside
+
+    def again(self, done: Mapping[tuple[int, int], bool]) -> None:
+        """The log was folded before, and this came of its recasts: (partition, offset) → whether it was done."""
+        self._done = done
 
     def cursor(self, partition: int) -> Cursor:
         """How far this partition has been folded."""
@@ -171,7 +175,7 @@ class Folding:
     def _alone_next(self, partition: int, share: int, until: int | None) -> Alone | None:
         """The next entry, where it carries no events."""
         records = self._records(partition, self.cursor(partition).offset, share, until)
-        if not records or records[0].data.startswith(_RECEIVED):
+        if not records or records[0].data.startswith(WITH_EVENTS):
             return None
         entry = self._decode(self._programs.get(self.cursor(partition).version), records[0])
         return entry if isinstance(entry, Alone) else None
@@ -179,13 +183,22 @@ class Folding:
     def _fold_next(self, partition: int, share: int, until: int | None) -> int:
         """Fold the next entry, if it carries no events; another worker may have done so meanwhile."""
         entry = self._alone_next(partition, share, until)
-        if entry is None:
+        if entry is None or (isinstance(entry, Recast) and not self._has_reached(entry)):
             return 0
         cursor = self.cursor(partition)
         records = self._records(partition, cursor.offset, share, until)
         program = self._programs.get(cursor.version)
         self._fold_alone(Place(partition, cursor, records[0].offset, entry.at_ms), entry, program)
         return 1
+
+    def _has_reached(self, entry: Recast) -> bool:
+        """Whether all is folded that these people were made of. Live it always is; not so where a log is folded again.
+
+        What the log does not have any more is not waited for.
+        """
+        reached = recast.decode(entry.body).reached
+        behind = [each for each in reached if self._state.cursor(each).offset < reached[each]]
+        return not any(self._state.cursor(each).offset < self._log.ends(each)[1] for each in behind)
 
     def _fold_events(self, partitions: Collection[int], share: int, until: int | None) -> int:
         """Fold the events at the head of each partition in one commit."""
@@ -369,6 +382,7 @@ class Folding:
                     changes = pipeline.link(place, view, program, rules, entry)
                 case Recast():
                     view = self._load_to_recast(pending, entry)
+                    place = place._replace(done=self._done.get((place.partition, place.offset)))
                     changes = pipeline.recast(place, view, program, rules, entry)
                 case Backfilled() if pipeline.is_next(entry, place.before):
                     found = self._found(entry)

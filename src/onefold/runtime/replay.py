@@ -13,9 +13,10 @@ from msgspec import Struct
 from onefold.core.digest import PeopleDigest
 from onefold.errors import NotFoundError
 from onefold.limits import STEP_MAX_EVENTS
+from onefold.model import effect, recast
 from onefold.model import profile as profiles
 from onefold.model.definitions import Definitions
-from onefold.model.entry import Defined
+from onefold.model.entry import Defined, Recast
 from onefold.model.position import split
 from onefold.model.profile import JUDGE_ANEW_MS
 from onefold.ports import LogReader, State
@@ -32,6 +33,8 @@ _COMMITS = 256
 
 Progress = Callable[[int, int], None]
 """(records folded, records in all)."""
+Done = dict[tuple[int, int], bool]
+"""(partition, offset) of a recast → whether it was done."""
 
 
 class Verification(Struct):
@@ -133,8 +136,11 @@ def replay(
                 f"partition {partition} begins at record {first}: retention has removed what was before, so the "
                 "state cannot be rebuilt from this log alone; use a backup"
             )
-    again = _Again(Folding(reader, into, Programs(_in_the_log)), into, ends, progress)
-    for partition, until in _order(live, ends):
+    done: Done = {}
+    folding = Folding(reader, into, Programs(_in_the_log))
+    folding.again(done)
+    again = _Again(folding, into, ends, progress)
+    for partition, until in _order(live, ends, done):
         again.fold(partition, until)
     return again.done
 
@@ -143,8 +149,9 @@ class _Again:
     """Folds the partitions, none before what others had come to when it was folded live.
 
     Effects tell in what order events were folded, and nothing of entries that changed nobody, which may come late here.
-    It matters where definitions that are to come begin to gather, and where they come into force: `Backfill` and the
-    worker see to it that by then every partition has come so far, and so it is here.
+    A recast waits for those that its people were made of. It matters, too, where definitions that are to come begin to
+    gather, and where they come into force: `Backfill` and the worker see to it that by then every partition has come so
+    far, and so it is here.
     """
 
     def __init__(self, folding: Folding, state: State, ends: Mapping[int, int], progress: Progress) -> None:
@@ -158,11 +165,16 @@ class _Again:
 
     def fold(self, partition: int, until: int) -> None:
         """Fold a partition up to this offset."""
-        while self._folding.cursor(partition).offset < until:
-            self._step(partition, until)
+        while self._folding.cursor(partition).offset < until and self._step(partition, until):
+            pass
 
-    def _step(self, partition: int, until: int) -> None:
+    def _step(self, partition: int, until: int) -> bool:
+        """Fold what comes next; False: it waits for what is not to be folded."""
         entry = self._folding.upcoming(partition, until)
+        if isinstance(entry, Recast):
+            for other, offset in recast.decode(entry.body).reached.items():
+                if other != partition:
+                    self.fold(other, min(offset, self._ends.get(other, 0)))
         if isinstance(entry, Defined) and entry.version > self._folding.cursor(partition).version:
             before = entry.version - 1
             if (coming := entry.definitions.get("coming")) is not None:
@@ -170,14 +182,17 @@ class _Again:
                 self._await(partition, lambda other: self._swept(other, before))
             elif _content(self._coming.get(before)) == _content(entry.definitions):
                 self._await(partition, lambda other: self._filled(other, before))
-        self.done += self._folding.advance(partition, self._at_once, until)
+        taken = self._folding.advance(partition, self._at_once, until)
+        self.done += taken
         self._progress(self.done, sum(self._ends.values()))
+        return taken > 0
 
     def _await(self, partition: int, ready: Callable[[int], bool]) -> None:
         """Fold each other partition until it is ready: up to the entry that made it so, and no further."""
         for other, end in self._ends.items():
             while other != partition and not ready(other) and self._folding.cursor(other).offset < end:
-                self._step(other, end)
+                if not self._step(other, end):
+                    break
 
     def _swept(self, other: int, version: int) -> bool:
         """Whether a partition is under this version and nobody is to be judged again under it."""
@@ -201,21 +216,26 @@ def _in_the_log(version: int) -> Definitions:
     raise NotFoundError(f"definitions version {version} are in force, but no entry of the log has them")
 
 
-def _order(live: State, ends: Mapping[int, int]) -> Iterator[tuple[int, int]]:
+def _order(live: State, ends: Mapping[int, int], done: Done) -> Iterator[tuple[int, int]]:
     """(partition, offset to fold up to), as the live effects tell in what order partitions committed.
 
-    What a partition committed in a row is one step here: a replay's commits cost as much as live ones.
+    What a partition committed in a row is one step here: a replay's commits cost as much as live ones. What came of
+    recasts is in `done` by the time they are folded.
     """
-    commits = _commits(live) if len(ends) > 1 else iter(())
+    commits = _commits(live, done) if len(ends) > 1 else iter(())
     for partition, row in groupby(commits, key=itemgetter(0)):
         yield partition, min(ends.get(partition, 0), max(until for _, until in row))
     yield from ends.items()
 
 
-def _commits(live: State) -> Iterator[tuple[int, int]]:
+def _commits(live: State, done: Done) -> Iterator[tuple[int, int]]:
     """(partition, offset after it) of each live commit that had effects."""
     after = 0
     while commits := live.effects(after, _COMMITS):
         for _, partition, effects in commits:
-            yield partition, max(split(effect.position)[0] for effect in effects) + 1
+            last = max(split(each.position)[0] for each in effects)
+            done |= {
+                (partition, split(each.position)[0]): each.applied for each in effects if type(each) is effect.Recast
+            }
+            yield partition, last + 1
         after = commits[-1][0]

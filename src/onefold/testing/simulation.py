@@ -12,6 +12,7 @@ from random import Random
 from msgspec import Struct
 from msgspec.structs import replace
 
+from onefold.clock import Clock
 from onefold.errors import Conflict, StorageError
 from onefold.limits import DAY_MS, HOUR_MS, MINUTE_MS, NEVER_MS, SECOND_MS
 from onefold.model.catalog import VersionRow
@@ -31,6 +32,7 @@ from onefold.testing.simulation_delivery import Deliver, Reached, Shelf
 from onefold.testing.simulation_faults import Crash, Fate, FaultyLog, FaultyState, Hazards
 from onefold.testing.simulation_history import Chronicle, FaultyHistory
 from onefold.testing.simulation_people import BLOCKED, Crowd
+from onefold.testing.simulation_reresolve import Reresolver, other_rules
 from onefold.testing.simulation_undo import Undoer
 from onefold.testing.world import define
 
@@ -39,10 +41,12 @@ RULINGS: tuple[Rules, ...] = tuple(
     rules_of(replace(SETTINGS, dedupe_window_s=window_s)) for window_s in (24 * 3600, 60, 36 * 3600)
 )
 """Each start of a worker is with one of them, so that windows shrink and grow."""
-Process = Collect | Worker | Deliver | Chronicle | Undoer
+Process = Collect | Worker | Deliver | Chronicle | Undoer | Reresolver
 _TRACE = 60
 _REST_TURNS = 3_000
 """Turns within which a healed world must have come to rest."""
+_ROUNDS = 10
+"""Within which nobody must differ any more from what the rules in force make of them."""
 _SAME_INSTANT_MAX = 100
 _TURN_MS = 250
 """Longer than a worker waits before it asks the catalog again."""
@@ -107,14 +111,18 @@ class Parts(Struct, frozen=True):
 class Versions:
     """A catalog of definitions, in memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
+        """`clock`: by which it is known when each was saved; without one, at the beginning of time."""
         self._versions: list[Definitions] = []
+        self._saved_ms: list[int] = []
+        self._clock = clock
         self.paused = False
 
     def save(self, definitions: Definitions) -> None:
         """The next version."""
         version = len(self._versions) + 1
         self._versions.append(replace(definitions, version=version))
+        self._saved_ms.append(0 if self._clock is None else self._clock.now_ms())
 
     def save_definitions(self, definitions: Definitions, author: str, *, base: int | None = None) -> Definitions:
         """As `Catalog.save_definitions`."""
@@ -126,7 +134,7 @@ class Versions:
 
     def versions(self) -> list[VersionRow]:
         """As `Catalog.versions`."""
-        return [VersionRow(number + 1, "nobody", 0) for number in range(len(self._versions))]
+        return [VersionRow(number, "nobody", at_ms) for number, at_ms in enumerate(self._saved_ms, start=1)]
 
     def backfill_paused(self) -> bool:
         """As `Catalog.backfill_paused`."""
@@ -171,26 +179,38 @@ def plan(seed: int) -> Plan:
 class Simulation:
     """One run of one seed. `run` it, then look at what is left."""
 
-    def __init__(self, seed: int, parts: Parts | None = None, *, past: bool = False, undoing: bool = False) -> None:
+    def __init__(
+        self,
+        seed: int,
+        parts: Parts | None = None,
+        *,
+        past: bool = False,
+        undoing: bool = False,
+        reresolving: bool = False,
+    ) -> None:
         """`past`: with the history role, and every version is computed over history before it comes into force.
 
         `undoing`: with the history role and one version, while somebody has links undone.
+        `reresolving`: with the history role and versions of other rules of identity, which are brought over the past.
         """
         parts = parts or Parts()
         self.seed = seed
         self.past = past
         self.undoing = undoing
+        self.reresolving = reresolving
+        self.remembers = past or undoing or reresolving
+        """Whether there is a history role."""
         self.plan = plan(seed)
         self.chance = Random(f"run {seed}")  # noqa: S311 - to be replayed, not to be secret
         self.clock = ManualClock(seed=seed)
         self.fate = Fate(self.chance, self._somebody_else)
         self.log = parts.log(self.plan.partitions)
         self.state = parts.state()
-        self.catalog = Versions()
+        self.catalog = Versions(self.clock if reresolving else None)
         self.shelf = Shelf()
         self.tables = MemoryHistory()
         self.reached: list[Reached] = []
-        self.crowd = Crowd(self.chance, self.clock, self.plan.people, shared=self.plan.alone)
+        self.crowd = Crowd(self.chance, self.clock, self.plan.people, shared=self.plan.alone or reresolving)
         self.trace: list[str] = []
         self.failing = self.plan.failing
         self._parts = parts
@@ -202,15 +222,16 @@ class Simulation:
             **{f"collect-{n}": self._collect(f"collect-{n}") for n in range(self.plan.collectors)},
             **{f"worker-{n}": self._worker(f"worker-{n}", list(own)) for n, own in enumerate(self.plan.workers)},
             "deliver": self._deliver,
-            **({"history": self._history} if past or undoing else {}),
+            **({"history": self._history} if self.remembers else {}),
             **({"undoer": self._undoer} if undoing else {}),
+            **({"reresolver": self._reresolver} if reresolving else {}),
         }
 
     def run(self) -> None:
         """Live through misfortune, heal, come to rest, and let every window pass."""
         begin(self.log, self.log, RULINGS[0], self.clock)
         self.catalog.save(self._definitions()[0])
-        if self.past or self.undoing or not self.plan.alone:
+        if self.remembers or not self.plan.alone:
             self._rest()
         self.fate.strike(self.plan.hazards)
         self._open = True
@@ -221,6 +242,8 @@ class Simulation:
         self.failing = 0.0
         self.catalog.paused = False
         self._rest()
+        if self.reresolving:
+            self._reresolve()
         self._pass_time(2 * DAY_MS)
 
     @property
@@ -245,9 +268,11 @@ class Simulation:
 
     def _define(self) -> None:
         """Definitions that are in force at once."""
-        if not self.past and not self.undoing:
-            self.catalog.save(self.chance.choice(self._definitions()))
-            self._note("new definitions")
+        if self.past or self.undoing:
+            return
+        wanted = self.chance.choice(self._definitions())
+        self.catalog.save(other_rules(wanted, self.chance) if self.reresolving else wanted)
+        self._note("new definitions")
 
     def _redefine(self) -> None:
         """Definitions that are to come; or what is to come is paused, goes on, or is called off."""
@@ -306,7 +331,7 @@ class Simulation:
                 return process.turn() > 0
             case Chronicle():
                 return process.turn()
-            case Undoer():
+            case Undoer() | Reresolver():
                 return process.turn(open_=self._open)
             case Deliver():
                 return process.turn(self.reached, self.clock, self.chance, self.failing)
@@ -331,6 +356,15 @@ class Simulation:
                 return
         raise AssertionError(f"seed {self.seed}: the world is healed, but does not come to rest")
 
+    def _reresolve(self) -> None:
+        """Until nobody differs from what the rules in force make of them."""
+        for _ in range(_ROUNDS):
+            found = self._reresolver().once()
+            self._rest()
+            if not found.done and not found.left:
+                return
+        raise AssertionError(f"seed {self.seed}: somebody differs again and again: {found}")
+
     def _pass_time(self, ms: int) -> None:
         """Let all that waits for an instant have it."""
         until_ms = self.clock.now_ms() + ms
@@ -354,7 +388,7 @@ class Simulation:
     def _definitions(self) -> tuple[Definitions, ...]:
         if self.past:
             return OTHER_AGGREGATES
-        return OTHER_RULES if self.plan.alone else SAME_AGGREGATES
+        return OTHER_RULES if self.plan.alone and not self.reresolving else SAME_AGGREGATES
 
     def _collect(self, name: str) -> Callable[[], Collect]:
         return lambda: self._parts.collect(FaultyLog(self.log, self.fate, name), self.clock, self.chance, SETTINGS)
@@ -376,6 +410,11 @@ class Simulation:
         log, state = FaultyLog(self.log, self.fate, "undoer"), self.state.handle(self.fate, "undoer")
         history = FaultyHistory(self.tables, self.fate, "undoer")
         return Undoer(log, state, self.catalog, history, (self.clock, self.chance))
+
+    def _reresolver(self) -> Reresolver:
+        log, state = FaultyLog(self.log, self.fate, "reresolver"), self.state.handle(self.fate, "reresolver")
+        history = FaultyHistory(self.tables, self.fate, "reresolver")
+        return Reresolver(log, state, self.catalog, history, (self.clock, self.chance, self._somebody_else))
 
     def _history(self) -> Chronicle:
         log = FaultyLog(self.log, self.fate, "history")

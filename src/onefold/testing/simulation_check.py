@@ -5,7 +5,7 @@ of their events, and the people of a run must equal those of a run without fault
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 from typing import Any, NamedTuple
 
@@ -30,7 +30,7 @@ from onefold.testing.simulation import RULINGS, Simulation
 from onefold.testing.simulation_delivery import DESTINATION, Reached
 from onefold.testing.simulation_people import marks
 from onefold.testing.simulation_undo import undone, without
-from onefold.testing.world import World, person_of, rfc3339
+from onefold.testing.world import Person, World, person_of, rfc3339
 
 _EVERYTHING = 1 << 40
 _PARTITIONS = 4
@@ -67,7 +67,7 @@ def check(run: Simulation) -> list[str]:
     fact = read_log(run)
     parts = (
         _durable(run, fact), _counted(run, fact), _replayed(run), _once(run, fact), _folded(run, fact), _sent(run),
-        _remembered(run, fact),
+        _remembered(run, fact), _consistent(run),
     )  # fmt: skip
     return [problem for part in parts for problem in part]
 
@@ -147,7 +147,7 @@ def _replayed(run: Simulation) -> Iterator[str]:
 # --- I3 ------------------------------------------------------------------------------------------------------
 def _once(run: Simulation, fact: Fact) -> Iterator[str]:
     """Each person has as many events as distinct messages of theirs were admitted, and nobody else's identifiers."""
-    if run.plan.alone:
+    if run.plan.alone or run.reresolving:
         return  # people share a device there, so that an event may be somebody else's
     told = Counter(run.crowd.events[heard.mark].person for heard in fact.admitted)
     found: Counter[int] = Counter()
@@ -162,10 +162,9 @@ def _once(run: Simulation, fact: Fact) -> Iterator[str]:
 
 def _folded(run: Simulation, fact: Fact) -> Iterator[str]:
     """The people are those of a fold without faults, in which each distinct message came once."""
-    as_it_was = run.plan.alone and not run.past and not run.undoing
+    as_it_was = run.plan.alone and not run.remembers
     world = _same_time(run, fact) if as_it_was else _any_order(run, fact)
-    told = {person.identifiers: person for person in world.people()}
-    found = _people(run.state)
+    told, found = sorted(world.people(), key=repr), _people(run.state)
     if told != found:
         yield f"I3: not the people of a run without faults: {_difference(found, told)}"
 
@@ -192,9 +191,10 @@ def _any_order(run: Simulation, fact: Fact) -> World:
     """Several partitions: their events in one, by time, each with the time that it had; definitions at both ends.
 
     What was admitted is, by whatever rules: none of it is a duplicate here. What was computed over history is as if
-    it had been in force from the beginning. What was undone has never been.
+    it had been in force from the beginning, and so are rules that were brought over the past. What was undone has
+    never been.
     """
-    first = run.catalog.definitions(None if run.past else 1)
+    first = run.catalog.definitions(None if run.past or run.reresolving else 1)
     world = World(replace(first, version=1), rules=replace(RULINGS[0], dedupe_window_ms=-1))
     parted = undone(run.state)
     for heard in sorted(fact.admitted, key=lambda heard: (heard.now_ms, heard.partition, heard.position)):
@@ -207,7 +207,7 @@ def _any_order(run: Simulation, fact: Fact) -> World:
         world.writer.append({0: [entries.encode(outgoing)]})
         world.now_ms = heard.now_ms
     world.fold()
-    if (latest := run.catalog.definitions()).version > 1 and not run.past:
+    if (latest := run.catalog.definitions()).version > 1 and not (run.past or run.reresolving):
         world.define(latest)
         world.fold()
     world.pass_time(run.end_ms - world.now_ms)
@@ -274,7 +274,7 @@ def _facts(reached: Reached) -> tuple[Any, ...]:
 # --- history ---------------------------------------------------------------------------------------------------
 def _remembered(run: Simulation, fact: Fact) -> Iterator[str]:
     """History has what was admitted, once, and nothing is to come any more."""
-    if not run.past and not run.undoing:
+    if not run.remembers:
         return
     told = sorted((heard.partition, heard.position) for heard in fact.admitted)
     found = sorted((past.partition, past.position) for batch in run.tables.scan() for past in batch)
@@ -282,6 +282,42 @@ def _remembered(run: Simulation, fact: Fact) -> Iterator[str]:
         yield f"I9: history has {len(found)} events, the log admits {len(told)}"
     if run.catalog.definitions().coming is not None:
         yield "definitions are to come for ever"
+
+
+# --- the state itself --------------------------------------------------------------------------------------------
+def _consistent(run: Simulation) -> Iterator[str]:
+    """What leads to people leads to those who say so, members are those who say so, and each event is one person's."""
+    people = {profile.id: profile for profile in _all(run.state)}
+    leads = {name: run.state.lookup(name) for one in people.values() for name in one.identifiers}
+    kept = sum(part == "identifiers" for part, _, _ in run.state.items())
+    if wrong := [name for one in people.values() for name in one.identifiers if leads[name] != one.id]:
+        yield f"I2: {wrong} lead to others than who has them"
+    if kept != len(leads):
+        yield f"I2: {kept} identifiers lead to people, who have {len(leads)}"
+    told = Counter(audience for one in people.values() for audience in one.audiences)
+    if run.state.sizes() != dict(told):
+        yield f"I2: audiences have {run.state.sizes()} members, {dict(told)} say so"
+    for audience in told:
+        members = {one.id: one.audiences[audience] for one in people.values() if audience in one.audiences}
+        if dict(run.state.members(audience, 0, _EVERYTHING)) != members:
+            yield f"I2: who is in {audience} is not who says so"
+    if run.remembers:
+        yield from _attributed(run, people)
+
+
+def _attributed(run: Simulation, people: Mapping[int, Profile]) -> Iterator[str]:
+    """Each event in history is one person's, who has counted it."""
+    found: Counter[int] = Counter()
+    for batch in run.tables.scan():
+        for past in batch:
+            owner = run.state.profile(past.profile)
+            if owner is None:
+                yield f"I9: {past.partition}:{past.position:x} is nobody's"
+            else:
+                found[profiles.decode(owner).id] += 1
+    told = {profile.id: profile.events for profile in people.values() if profile.events}
+    if dict(found) != told:
+        yield f"I9: people have {told} events, history has {dict(found)} of them"
 
 
 # --- reading ---------------------------------------------------------------------------------------------------
@@ -334,8 +370,8 @@ def _all(state: MemoryState) -> Iterator[Profile]:
             yield profiles.decode(data)
 
 
-def _people(state: MemoryState) -> dict[Any, Any]:
-    return {person.identifiers: person for person in map(person_of, _all(state))}
+def _people(state: MemoryState) -> list[Person]:
+    return sorted(map(person_of, _all(state)), key=repr)
 
 
 def _owner(identifier: str) -> int:
@@ -343,6 +379,7 @@ def _owner(identifier: str) -> int:
     return int(identifier.partition(":")[2][1])
 
 
-def _difference(found: Mapping[Any, Any], told: Mapping[Any, Any]) -> str:
-    different = [key for key in found.keys() | told.keys() if found.get(key) != told.get(key)]
-    return "; ".join(f"{found.get(key)} instead of {told.get(key)}" for key in sorted(different)[:3])
+def _difference(found: Sequence[Person], told: Sequence[Person]) -> str:
+    """A few of those who are in one alone."""
+    mine, other = [one for one in found if one not in told], [one for one in told if one not in found]
+    return f"{mine[:3]} instead of {other[:3]}"

@@ -29,12 +29,15 @@ SPLIT = "split"
 
 def is_current(view: View, what: Recasting, coming: Iterable[Profile]) -> bool:
     """Whether all who go are as they were read, and nobody else has an identifier of those who come."""
-    for one, stamp in what.going.items():
-        profile = view.profiles.get(one)
-        if profile is None or recast.stamp(profiles.encode(profile)) != stamp:
-            return False
+    return is_possible(view, what, coming) and all(
+        recast.stamp(profiles.encode(view.profiles[one])) == stamp for one, stamp in what.going.items()
+    )
+
+
+def is_possible(view: View, what: Recasting, coming: Iterable[Profile]) -> bool:
+    """Whether all who go are there, however they are, and nobody else has an identifier of those who come."""
     owners = (view.identifiers.get(name) for each in coming for name in each.identifiers)
-    return all(owner is None or owner in what.going for owner in owners)
+    return what.going.keys() <= view.profiles.keys() and all(owner is None or owner in what.going for owner in owners)
 
 
 def refuse(run: Run, what: Recasting, by: str, why: str) -> None:

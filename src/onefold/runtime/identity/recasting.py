@@ -123,9 +123,11 @@ class _Preparing:
             going |= self._load(more)
         if self._load(going) != going:
             return None
+        reached = folded_so_far(self._sources.state, range(self._sources.log.partitions))
         self._require_the_same(going, again)
         _bring_over(_decoded(going).values(), again.people.values(), found.people.values())
         body = recasting(going, found, material.pasts)
+        body.reached = reached
         if sum(map(len, body.coming)) > RECAST_MAX_BYTES:
             raise Overloaded(f"these people come to more than {RECAST_MAX_BYTES:,} bytes: too much for one entry")
         return Prepared(_decoded(going), found.people, body, len(material.pasts))
@@ -278,6 +280,14 @@ def accounts_named(state: State, finder: Finder, incoming: Iterable[Incoming]) -
     owners = state.owners(named)
     stored = state.survivors(set(owners.values()))
     return {name: profiles.decode(stored[one]) for name, one in owners.items() if one in stored}
+
+
+def folded_so_far(state: State, partitions: Collection[int]) -> dict[int, int]:
+    """Partition → how far it is folded, for a recast of people who were read before this; of one partition nothing.
+
+    What made them as they were read lies before it, whatever was folded meanwhile.
+    """
+    return {each: state.cursor(each).offset for each in partitions} if len(partitions) > 1 else {}
 
 
 def in_force_since(log: LogReader, cursor: Cursor, row: VersionRow) -> int:

@@ -34,7 +34,7 @@ from onefold.ports import LogWriter
 from onefold.runtime.counting_since import Versions, counting_from_now
 from onefold.runtime.history_bodies import Bodies
 from onefold.runtime.identity.past import Sources
-from onefold.runtime.identity.recasting import accounts_named, in_force_since, under_rules_of
+from onefold.runtime.identity.recasting import accounts_named, folded_so_far, in_force_since, under_rules_of
 from onefold.runtime.identity.regrouping import Progress, Regrouped, known
 from onefold.runtime.identity.written import applied
 
@@ -171,8 +171,10 @@ class Reresolving:
     def _prepare(self, groups: Sequence[Group]) -> tuple[Sequence[Group], Recasting | None]:
         """What brings the first of these groups into the log, and which they are; others are left, and counted."""
         self._everybody.catch_up()
-        now_ms = max(self._engines.sources.state.cursor(n).now_ms for n in self._everybody.reached.ends)
-        stored = self._engines.sources.state.survivors({one for group in groups for one in group.nows})
+        state = self._engines.sources.state
+        now_ms = max(state.cursor(n).now_ms for n in self._everybody.reached.ends)
+        stored = state.survivors({one for group in groups for one in group.nows})
+        reached = folded_so_far(state, self._everybody.reached.ends)
         mine = {one: profiles.decode(data) for one, data in stored.items()}
         pasts = self._pasts({number for one in mine.values() for number in (one.id, *_formers(one))})
         whole = _Bodies()
@@ -190,7 +192,7 @@ class Reresolving:
                 self.outcome.leave(TOO_LARGE)
             else:
                 whole.add(found, sum(len(pasts.get(one, ())) for one in group.nows))
-        return groups[:taken], whole.body() if whole.groups else None
+        return groups[:taken], whole.body(reached) if whole.groups else None
 
     def _recasting(
         self, group: Group, stored: Mapping[int, bytes], pasts: Mapping[int, list[Past]], now_ms: int
@@ -379,6 +381,7 @@ class _Bodies:
         for relation, members in body.relations.items():
             whole.relations.setdefault(relation, {}).update(members)
 
-    def body(self) -> Recasting:
-        """All of them."""
+    def body(self, reached: dict[int, int]) -> Recasting:
+        """All of them, who were read when the partitions were folded so far."""
+        self._body.reached = reached
         return self._body
