@@ -1,9 +1,9 @@
 """Undo: how long it takes to have a person taken apart, from the request to the committed effect.
 
 `python -m bench.unmerge [--quick]`. Over ten million events of a million people (quick: 200,000 of 20,000) some people
-have a device that is somebody else's. Each is taken apart over the API of the platform that runs: their events are read
-from history, whoever is concerned is looked for there, they are folded twice, and the answer comes once a worker has
-committed it. The first request opens history.
+have a device that is somebody else's, which they have shown by their user id, their e-mail or their phone. Each is
+taken apart over the API of the platform that runs: their events are read from history, whoever is concerned is looked
+for there, they are folded twice, and the answer comes once a worker has committed it. The first request opens history.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import closing
+from itertools import product
 from typing import Any
 
 from bench.report import Bound, Row, table
@@ -21,6 +22,8 @@ from bench.workload import BATCH_EVENTS, Options, World, definitions
 from onefold.storage.state_lmdb import LmdbState
 
 _UNDONE = 40
+"""People of each kind."""
+_KINDS = ("user_id", "email", "phone")
 _EVENTS_EACH = 50
 _AT_ONCE = 200_000
 """Events whose requests are in memory at the same time."""
@@ -35,12 +38,18 @@ def measure(*, quick: bool) -> list[Row]:
     with platform(definitions(), history=True) as running:
         _fill(running, events, people)
         _share(running)
-        until_folded(running, events + _UNDONE * (2 * _EVENTS_EACH + 1))
+        until_folded(running, events + len(_KINDS) * _UNDONE * (2 * _EVENTS_EACH + 1))
         running.in_history()
-        looked = [_asked(running, n, dry_run=True) for n in range(_UNDONE)]
-        undone = [_asked(running, n, dry_run=False) for n in range(_UNDONE)]
-    what = f"of {2 * _EVENTS_EACH + 1} events of one person, over {events:,} of {people:,} people"
-    bound = None if quick else Bound(1.0, 0.5)
+        bound = None if quick else Bound(1.0, 0.5)
+        return [row for kind in _KINDS for row in _measured(running, kind, (events, people), bound)]
+
+
+def _measured(running: Running, kind: str, size: tuple[int, int], bound: Bound | None) -> list[Row]:
+    """Of those who have shown by this that the tablet is theirs."""
+    looked = [_asked(running, kind, n, dry_run=True) for n in range(_UNDONE)]
+    undone = [_asked(running, kind, n, dry_run=False) for n in range(_UNDONE)]
+    events, people = size
+    what = f"{kind} and device, {2 * _EVENTS_EACH + 1} events of one person, over {events:,} of {people:,} people"
     details: dict[str, Any] = {"first_s": round(looked[0], 3), "slowest_s": round(max(undone), 3)}
     return [
         Row(f"unmerge {what}, to the committed effect", "s", undone, bound, "", details),
@@ -59,21 +68,32 @@ def _fill(running: Running, events: int, people: int) -> None:
 def _share(running: Running) -> None:
     """Of each of these people first what a tablet did, then what a user did, then what both did."""
     bodies = []
-    for n in range(_UNDONE):
-        tablet, user = {"anonymousId": f"unmerge-tablet-{n}"}, {"userId": f"unmerge-user-{n}"}
-        each: list[dict[str, Any]] = [
-            {"type": "track", "event": "Order Completed", "properties": {"revenue": 1}} | tablet
-        ] * _EVENTS_EACH
-        each += [{"type": "track", "event": "Order Completed", "properties": {"revenue": 2}} | user] * _EVENTS_EACH
-        batch: list[dict[str, Any]] = [event | {"messageId": f"unmerge-{n}-{m}"} for m, event in enumerate(each)]
-        batch.append({"type": "page", "messageId": f"unmerge-{n}-both"} | tablet | user)
+    for kind, n in product(_KINDS, range(_UNDONE)):
+        tablet, user = {"anonymousId": _tablet(kind, n)}, {"userId": f"unmerge-{kind}-{n}"}
+        ordered: dict[str, Any] = {"type": "track", "event": "Order Completed", "properties": {"revenue": 1}}
+        told: dict[str, Any] = {} if kind == "user_id" else {"traits": {kind: _value(kind, n)}}
+        each = [ordered | tablet] * _EVENTS_EACH + [{"type": "identify"} | user | told]
+        each += [ordered | user] * (_EVENTS_EACH - 1)
+        batch: list[dict[str, Any]] = [event | {"messageId": f"unmerge-{kind}-{n}-{m}"} for m, event in enumerate(each)]
+        both = {"context": told} if told else user
+        batch.append({"type": "page", "messageId": f"unmerge-{kind}-{n}-both"} | tablet | both)
         bodies.append(json.dumps({"batch": batch}).encode())
     asyncio.run(send_all([running.request("/v1/batch", body) for body in bodies], running.port))
 
 
-def _asked(running: Running, n: int, *, dry_run: bool) -> float:
+def _tablet(kind: str, n: int) -> str:
+    return f"unmerge-tablet-{kind}-{n}"
+
+
+def _value(kind: str, n: int) -> str:
+    """In its one spelling."""
+    values = {"user_id": f"unmerge-{kind}-{n}", "email": f"unmerge-{n}@example.com", "phone": f"+4930{1_000_000 + n}"}
+    return values[kind]
+
+
+def _asked(running: Running, kind: str, n: int, *, dry_run: bool) -> float:
     """Seconds until the answer, which must be of two people with what is theirs."""
-    asked = {"link": [f"user_id:unmerge-user-{n}", f"anonymous_id:unmerge-tablet-{n}"], "dry_run": dry_run}
+    asked = {"link": [f"{kind}:{_value(kind, n)}", f"anonymous_id:{_tablet(kind, n)}"], "dry_run": dry_run}
     request = urllib.request.Request(
         f"http://127.0.0.1:{running.port}/v1/identity/unmerge", json.dumps(asked).encode(),
         {"authorization": f"Bearer {running.secret_key}", "content-type": "application/json"},

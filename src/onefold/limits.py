@@ -188,6 +188,8 @@ HISTORY_SHOWN = 1_000
 """Turns of somebody's history that one answer shows, the latest."""
 MEETINGS_MAX = 200
 """Pairs of two people's identifiers of whose coming together the rules are asked; of more, the commonest."""
+SIGHTINGS_CONDENSED_FROM = 2_000
+"""Events of one person from which on those that name the same are counted, and not read one by one."""
 EFFECT_PROBES_MAX = 1_000
 """Commits that are looked at to find the effects of one place in the log."""
 

@@ -14,7 +14,7 @@ from onefold.model.changes import Changed, Changes, Cursor
 from onefold.model.definitions import Definitions
 from onefold.model.delivery import Delivery, Kept, Progress, Request, Standing
 from onefold.model.effect import AnyEffect
-from onefold.model.past import EVERYTHING, Extent, Past, PastMerge, PastMove, PastRecast
+from onefold.model.past import EVERYTHING, Extent, Names, Past, PastMerge, PastMove, PastRecast
 from onefold.model.proposal import Judgement, KeptProposal, Proposal, Tie
 from onefold.model.quarantined import Quarantined
 from onefold.model.rules import Rules
@@ -510,20 +510,38 @@ class History(HistoryReader, Protocol):
         """
         ...
 
-    def append(
+    def append(  # noqa: PLR0913, PLR0917 - what one commit carries
         self,
         pasts: Iterable[Past],
         merges: Sequence[PastMerge],
         cursor: int,
         moves: Sequence[PastMove] = (),
         recasts: Sequence[PastRecast] = (),
+        names: Names | None = None,
     ) -> None:
         """Write what the commits after `cursor()` up to this number have admitted, merged, moved and recast, durably.
 
         All of it is there afterwards, once, and the cursor is at `cursor`; after an exception (`StorageError`) or the
         end of the process either all of it is there or the cursor is where it was, and the same or more is to be
-        written again. `pasts` is gone through once, and may be made on the way; what it raises is passed on. Raises
-        `Superseded`, having written nothing, where another has taken over the writing.
+        written again. `pasts` is gone through once, and may be made on the way; what it raises is passed on. `names`,
+        of these events, is gone through after it, and there as soon as the events are. Raises `Superseded`, having
+        written nothing, where another has taken over the writing.
+        """
+        ...
+
+    def named_to(self, reading: int) -> int | None:
+        """Before which day (since 1970, of event time) the names of all events are there, read in this way.
+
+        Those of events that were appended with their names are there, too. `past.NAMES_COMPLETE`: all are. None: none
+        were read so since `keep_names` began anew.
+        """
+        ...
+
+    def keep_names(self, names: Names, day: int, *, anew: bool = False) -> None:
+        """Add names of events that are there already, and note before which day all are known by now, in one commit.
+
+        `anew`: instead of those that are there, which were read in another way. SQL sees them as `names`
+        (`storage/history_names.py`).
         """
         ...
 

@@ -14,7 +14,7 @@ from onefold.model import entry as entries
 from onefold.model.delivery import sequence
 from onefold.model.effect import Admitted, Entered, Left, Merged
 from onefold.model.entry import Received
-from onefold.model.past import Past, PastMerge, PastMove, PastRecast
+from onefold.model.past import Names, Past, PastMerge, PastMove, PastRecast
 from onefold.model.position import split
 from onefold.ports import History
 from onefold.runtime.history import Historian, Sources
@@ -124,19 +124,20 @@ class Failing(MemoryHistory):
         super().__init__()
         self._chance = chance
 
-    def append(
+    def append(  # noqa: PLR0917 - as the port has it
         self,
         pasts: Iterable[Past],
         merges: Sequence[PastMerge],
         cursor: int,
         moves: Sequence[PastMove] = (),
         recasts: Sequence[PastRecast] = (),
+        names: Names | None = None,
     ) -> None:
         """Append, or not, and fail, or not."""
         when = self._chance.choice(("before", "after", "never", "never"))
         if when == "before":
             raise StorageError("the disk is away")
-        super().append(pasts, merges, cursor, moves, recasts)
+        super().append(pasts, merges, cursor, moves, recasts, names)
         if when == "after":
             raise StorageError("the answer was lost")
 

@@ -3,7 +3,7 @@
 A *move* is somebody's entering or leaving an audience.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -99,6 +99,21 @@ STANDING = "standing"
 def beginning(at_ms: int) -> PastMove:
     """The move of nobody that says from which instant on all are there; before it, only who was in by then."""
     return PastMove(0, "", False, at_ms, 0, 0, 0, "begun", False, 0)
+
+
+class Names(NamedTuple):
+    """What events name beside the ids that stand in columns, told by hashes (`core.identity.naming`)."""
+
+    reading: int
+    """In which way their identifiers were read."""
+    pairs: Iterable[tuple[int, int]]
+    """(hash of an identifier, profile whose an event was when it was admitted that names it), each once or more."""
+
+
+NAMES_UNREAD = 0
+"""Days (since 1970, of event time) before which all events' names are known: none yet."""
+NAMES_COMPLETE = (1 << 31) - 1
+"""The same: all of them."""
 
 
 class Extent(NamedTuple):

@@ -25,6 +25,15 @@ class Sighting(Struct, frozen=True):
     """By priority, under the rules in force now."""
     blocked: tuple[str, ...] = ()
     """What would be identifiers if no rule said that these values identify nobody."""
+    times: int = 1
+    """How many events it stands for, of which it is the first: all of the same identifiers."""
+    until_ms: int = 0
+    """When the latest of these happened, where there are several."""
+
+    @property
+    def latest_ms(self) -> int:
+        """When the latest of these happened."""
+        return max(self.at_ms, self.until_ms)
 
     @property
     def place(self) -> Place:

@@ -24,6 +24,7 @@ from onefold.runtime.bell import Rest
 from onefold.runtime.heap import seldom_collected
 from onefold.runtime.history_bodies import Bodies
 from onefold.runtime.history_moves import MOVING, InForce, moves, standing
+from onefold.runtime.history_names import NamesKept
 from onefold.runtime.history_recasts import recasts
 from onefold.runtime.pulse import Pulse, told
 from onefold.runtime.stopping import stop_signals
@@ -77,6 +78,7 @@ class Historian:
         self._log = sources.log
         self._bodies = Bodies(sources.log)
         self._history = history
+        self._names = NamesKept(sources.state, history)
         self._clock = clock
         self._flush_s = flush_s
         self._beat = beat
@@ -96,6 +98,8 @@ class Historian:
         if self._due(now_s) or self._written < min(wanted, self._cursor):
             self.flush()
             return True
+        if not taken and self._names.turn():
+            return True
         if not taken and now_s - self._tidied_s >= _TIDY_S:
             if self._history.tidy():
                 return True
@@ -112,7 +116,10 @@ class Historian:
     def flush(self) -> None:
         """Write all that was taken. After an error all of it is taken again."""
         try:
-            self._history.append(self._pasts(), self._merges, self._cursor, self._moves, self._recasts)
+            self._names.begin()
+            pasts = self._names.noting(self._pasts())
+            told = self._merges, self._cursor, self._moves, self._recasts
+            self._history.append(pasts, *told, self._names.noted())
         finally:
             self._begin()
 

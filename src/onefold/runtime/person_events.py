@@ -57,14 +57,15 @@ class PersonEvents:
                 if place in found:
                     found[place] = structs.replace(found[place], profile=owner)
             found = {place: past for place, past in found.items() if past.profile in people}
-            came = ((place, late.get(place, (owner, 0))[0]) for place, owner in _admitted_in(commits, people | formers))
+            came = ((place, late.get(place, (owner, 0))[0]) for place, owner in admitted_in(commits, people | formers))
             owners.update((place, owner) for place, owner in came if owner in people)
-        for past in self._of_log(owners.keys() - found.keys()):
+        for past in self.of_log(owners.keys() - found.keys()):
             place = past.partition, past.position
             found[place] = structs.replace(past, profile=owners[place])
         return list(found.values())
 
-    def _of_log(self, places: Iterable[Place]) -> Iterator[Past]:
+    def of_log(self, places: Iterable[Place]) -> Iterator[Past]:
+        """The events at these places, as far as the log still has them; whose they are it does not say."""
         by_record: dict[Place, list[int]] = {}
         for partition, place in sorted(places):
             offset, index = position.split(place)
@@ -113,7 +114,7 @@ def _recast(recasts: Iterable[PastRecast]) -> dict[Place, tuple[int, int]]:
     return found
 
 
-def _admitted_in(commits: Iterable[Commit], people: Collection[int]) -> Iterator[tuple[Place, int]]:
+def admitted_in(commits: Iterable[Commit], people: Collection[int]) -> Iterator[tuple[Place, int]]:
     """Where events are that came as these people's, and whose each was then."""
     for later in commits:
         for each in _admitted(later.effects):

@@ -35,7 +35,7 @@ _APP = "onefold"
 _ROW_GROUP_ROWS = 16_384
 _LEVEL = 3
 """Of zstd."""
-_ASCENDING = ("position", "profile", "at_ms", "received_ms")
+_ASCENDING = ("position", "profile", "at_ms", "received_ms", "hash")
 _DIFFERENCES: Literal["DELTA_BINARY_PACKED"] = "DELTA_BINARY_PACKED"
 _RANDOM = ("tie", "message_id")
 """A dictionary of what is never the same would be stored beside it."""

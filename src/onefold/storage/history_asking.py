@@ -37,10 +37,17 @@ def bounded(history: HistoryReader, memory: str, threads: int) -> Iterator[Conne
         connection.execute(f"SET memory_limit = {quoted(memory)}")
         connection.execute(f"SET threads = {threads}")
         connection.execute("SET preserve_insertion_order = false")
-        try:
+        with asking():
             yield connection
-        except duckdb.Error as error:
-            raise StorageError(f"history cannot be asked: {error}") from error
+
+
+@contextmanager
+def asking() -> Iterator[None]:
+    """What DuckDB raises in the block becomes `StorageError`."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise StorageError(f"history cannot be asked: {error}") from error
 
 
 class Asking:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from onefold.errors import NotFoundError
-from onefold.storage import history_moves, history_recasts, history_standing
+from onefold.storage import history_moves, history_names, history_recasts, history_standing
 from onefold.storage.delta_table import Shape, Table, translated
 from onefold.storage.history_delta import EVENTS, MERGES
 from onefold.storage.history_standing import Standing
@@ -28,6 +28,8 @@ def copy(source: Path, target: Path) -> None:
             _copy_table("recasts", history_recasts.SHAPE, source, target)
         with suppress(NotFoundError):  # An older Onefold has written this, and nobody since.
             _copy_table("moves", history_moves.SHAPE, source, target)
+        with suppress(NotFoundError):
+            _copy_table("names", history_names.SHAPE, source, target)
         history_standing.write(target, Standing(cursor))
 
 

@@ -1,10 +1,10 @@
 """History on Delta tables: Parquet files by day, sorted by person, that any engine of the format reads, too.
 
 `events` holds the admitted events, `merges` who became whom, `moves` who entered and left audiences, `recasts`
-whose events are since people were taken apart. Each flush is one
-commit of `merges` and one of `moves`, where there are any, and then one of `events`, which carries the cursor: history
+whose events are since people were taken apart, `names` what events name. Each flush is one
+commit of each of these, where there are any, and then one of `events`, which carries the cursor: history
 has what `events` says. What was written before a crash and whose events were not is not written twice: merges are
-recognised by their place, moves by the state's commit.
+recognised by their place, moves by the state's commit; names may be there twice.
 
 Every row has a `part`, the cursor of the flush that wrote it, or, once files have become one, of the newest of these:
 so a run of files is named by their parts, and replaced in one commit (`history_compaction`).
@@ -24,12 +24,13 @@ from onefold.clock import Clock, SystemClock
 from onefold.errors import NotFoundError, Superseded
 from onefold.limits import DAY_MS, MIB
 from onefold.model.delivery import commit_of
-from onefold.model.past import EVERYTHING, Extent, Past, PastMerge, PastMove, PastRecast
+from onefold.model.past import EVERYTHING, Extent, Names, Past, PastMerge, PastMove, PastRecast
 from onefold.ports import Connection
 from onefold.storage import (
     history_arrow,
     history_compaction,
     history_moves,
+    history_names,
     history_recasts,
     history_rows,
     history_standing,
@@ -41,6 +42,7 @@ from onefold.storage.history_moves import BY_AUDIENCE
 from onefold.storage.history_rows import EVENTS as EVENT_COLUMNS
 from onefold.storage.history_rows import MERGES as MERGE_COLUMNS
 from onefold.storage.history_rows import MOVES as MOVE_COLUMNS
+from onefold.storage.history_rows import NAMES as NAME_COLUMNS
 from onefold.storage.history_rows import RECASTS as RECAST_COLUMNS
 from onefold.storage.history_scratch import Kept, Scratch
 from onefold.storage.history_standing import Standing
@@ -214,13 +216,14 @@ class DeltaHistory:
                     moves.add(rows) if begun else moves.replace(rows)
                 begun = True
 
-    def append(
+    def append(  # noqa: PLR0913, PLR0917 - what one commit carries
         self,
         pasts: Iterable[Past],
         merges: Sequence[PastMerge],
         cursor: int,
         moves: Sequence[PastMove] = (),
         recasts: Sequence[PastRecast] = (),
+        names: Names | None = None,
     ) -> None:
         """Write these, exactly once, and go on to `cursor`."""
         with self._lock, translated(self._location):
@@ -229,10 +232,24 @@ class DeltaHistory:
             self._append_merges(merges, cursor)
             self._append_moves(moves, cursor)
             self._append_recasts(recasts, cursor)
+            if names is not None and (found := history_names.rows(names)):
+                tables.names_there.append(history_names.stored(found, cursor), cursor)
             with writing.scratch.sorted(fresh, _BY_PERSON) as rows:
                 tables.events.append(rows, cursor)
             writing.cursor = cursor
             self._stand(cursor)
+
+    def named_to(self, reading: int) -> int | None:
+        """Before which day all events' names are there, read in this way; None: none were ever read so."""
+        with self._shown() as connection:
+            return history_names.complete_to(connection, reading)
+
+    def keep_names(self, names: Names, day: int, *, anew: bool = False) -> None:
+        """Add names of events that are there, and note from which day on they are still to be read."""
+        with self._lock, translated(self._location):
+            writing, tables = self._held()
+            rows = history_names.stored(history_names.rows(names, day), writing.cursor)
+            tables.names_there.replace(rows) if anew else tables.names_there.add(rows)
 
     def settled(self) -> int:
         """The cursor that no loss of power takes back."""
@@ -248,6 +265,10 @@ class DeltaHistory:
                 if piece is not None:
                     self._rewrite(table, piece, kept)
                     return True
+            piece = history_compaction.choose(tables.names_there.files(), self._options.file_bytes, "")
+            if piece is not None:
+                self._rewrite_names(tables.names_there, piece)
+                return True
             if len(tables.merges.files()) > _MERGES_FILES_MAX:
                 tables.merges.replace(history_arrow.table(MERGE_COLUMNS, history_rows.merge_columns(self.merges())))
                 return True
@@ -284,9 +305,13 @@ class DeltaHistory:
     def _rewrite(self, table: Table, piece: Piece, kept: Kept) -> None:
         """Sort the rows of these files into as few as they fit."""
         writing, _ = self._held()
-        uris = [uri for uri, file in table.located() if piece.has(file)]
-        rows = writing.scratch.merged(uris, piece.day, piece.until, kept)
+        rows = writing.scratch.merged(_of_piece(table, piece), piece.day, piece.until, kept)
         table.replace(rows, f"day = '{piece.day}' AND part >= {piece.since} AND part <= {piece.until}")
+
+    def _rewrite_names(self, table: Table, piece: Piece) -> None:
+        writing, _ = self._held()
+        rows = writing.scratch.asked(history_names.merged(_of_piece(table, piece), piece.until))
+        table.replace(rows, f"part >= {piece.since} AND part <= {piece.until}")
 
     def _forget(self) -> bool:
         """Once a day: remove what has been kept for long enough, by days of event time, and of log time for moves."""
@@ -296,6 +321,8 @@ class DeltaHistory:
         self._forgotten_day = today
         _, tables = self._held()
         gone = [tables.events.delete(where) for where in forgettings(self._options.keep_days, today)]
+        if any(gone):
+            self._forget_names()
         if (kept := self._options.keep_days.get("*")) is not None:
             gone.append(self._forget_moves(today - kept))
         return any(gone)
@@ -311,6 +338,13 @@ class DeltaHistory:
         stays = history_moves.standing(files, first_ms, _day(first_day - 1), writing.cursor)
         moves.replace(writing.scratch.asked(stays), f"day < '{first}'")
         return True
+
+    def _forget_names(self) -> None:
+        """Remove the names of those who have no events any more."""
+        writing, tables = self._held()
+        if files := tables.names_there.uris():
+            rows = history_names.remaining(files, tables.events.uris(), writing.cursor)
+            tables.names_there.replace(writing.scratch.asked(rows))
 
     def _vacuum(self) -> bool:
         now_s = self._clock.monotonic_s()
@@ -364,6 +398,8 @@ class _Tables(NamedTuple):
     """None: an older Onefold has written this, and nobody since."""
     recasts: Table | None
     """The same."""
+    names: Table | None
+    """The same."""
 
     @classmethod
     def open(cls, location: str, options: Mapping[str, str], *, create: bool = False) -> "_Tables":
@@ -371,7 +407,8 @@ class _Tables(NamedTuple):
         merges = Table(f"{location}/merges", MERGES, options, create=create)
         moves = _later("moves", history_moves.SHAPE, location, options, create=create)
         recasts = _later("recasts", history_recasts.SHAPE, location, options, create=create)
-        return cls(location, options, events, merges, moves, recasts)
+        names = _later("names", history_names.SHAPE, location, options, create=create)
+        return cls(location, options, events, merges, moves, recasts, names)
 
     @property
     def moves_there(self) -> Table:
@@ -386,6 +423,12 @@ class _Tables(NamedTuple):
         return self.recasts
 
     @property
+    def names_there(self) -> Table:
+        """For who writes."""
+        assert self.names is not None
+        return self.names
+
+    @property
     def recast(self) -> bool:
         """Whether anybody was ever taken apart."""
         return self.recasts is not None and self.recasts.cursor > 0
@@ -395,13 +438,14 @@ class _Tables(NamedTuple):
         return tuple(table.version for table in self.all())
 
     def all(self) -> list[Table]:
-        return [table for table in (self.events, self.merges, self.moves, self.recasts) if table is not None]
+        tables = (self.events, self.merges, self.moves, self.recasts, self.names)
+        return [table for table in tables if table is not None]
 
     def newest(self) -> "_Tables":
         """The newest snapshot; events first, so that nothing is missing of an event that is there."""
         for table in self.all():
             table.refresh()
-        if self.moves is not None and self.recasts is not None:
+        if self.moves is not None and self.recasts is not None and self.names is not None:
             return self
         return _Tables.open(self.location, self.options)
 
@@ -417,6 +461,7 @@ class _Tables(NamedTuple):
             (merges, MERGE_COLUMNS, self.merges),
             ("moves", MOVE_COLUMNS, self.moves),
             ("recasts", RECAST_COLUMNS, self.recasts),
+            ("names", NAME_COLUMNS, self.names),
         ):
             uris = [] if table is None else table.uris()
             history_views.show(connection, name, columns, uris)
@@ -468,6 +513,11 @@ def forgettings(keep_days: Mapping[str, int], today: int) -> list[str]:
 
 def _day(day: int) -> str:
     return (date(1970, 1, 1) + timedelta(days=day)).isoformat()
+
+
+def _of_piece(table: Table, piece: Piece) -> list[str]:
+    """Where its files lie."""
+    return [uri for uri, file in table.located() if piece.has(file)]
 
 
 def _place(merge: PastMerge) -> tuple[int, int, int]:

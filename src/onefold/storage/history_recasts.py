@@ -53,9 +53,28 @@ def show(connection: Connection, *, recast: bool) -> None:
     connection.execute(f"CREATE VIEW events AS SELECT {_columns()} FROM stored_events {_JOINED} WHERE {_OWNER} <> 0")  # noqa: S608
 
 
-def of_profiles(connection: Connection, profiles: Collection[int]) -> list[Past]:
-    """These profiles' events, as they are owned now; only files that have any of theirs are read."""
+def stored_events(connection: Connection) -> str:
+    """The relation of events whose `profile` is the one that they were written with."""
+    named = f"table_name = '{names(recast=True)[0]}'"
+    found = connection.execute(f"SELECT 1 FROM information_schema.tables WHERE {named}").fetchall()  # noqa: S608
+    return names(recast=bool(found))[0]
+
+
+def written_as(connection: Connection, profiles: Collection[int]) -> str:
+    """SQL: those rows of `events` that were written as these profiles', of whom there are some; others are not read."""
+    events = stored_events(connection)
+    written = f"(SELECT * FROM {events} WHERE profile IN ({_listed({signed(each) for each in profiles})}))"  # noqa: S608
+    if events == names(recast=False)[0]:
+        return written
+    return f"(SELECT {_columns()} FROM {written} {_JOINED} WHERE {_OWNER} <> 0)"  # noqa: S608
+
+
+def owned_by(connection: Connection, profiles: Collection[int]) -> str:
+    """SQL: those rows of `events` that are these profiles' now, of whom there are some; others are hardly read."""
     wanted = {signed(profile) for profile in profiles}
+    events = stored_events(connection)
+    if events == names(recast=False)[0]:
+        return f"(SELECT * FROM {events} WHERE profile IN ({_listed(wanted)}))"  # noqa: S608 (names and numbers of ours)
     stored, known = set(wanted), -1
     while len(stored) != known:
         known = len(stored)
@@ -63,10 +82,15 @@ def of_profiles(connection: Connection, profiles: Collection[int]) -> list[Past]
             f"SELECT DISTINCT former FROM recasts WHERE event_partition >= 0 AND profile IN ({_listed(stored)})"  # noqa: S608
         ).fetchall()
         stored |= {former for (former,) in found}
-    query = (
-        f"SELECT {_columns()} FROM (SELECT * FROM stored_events WHERE profile IN ({_listed(stored)})) {_JOINED}"  # noqa: S608
-        f" WHERE {_OWNER} IN ({_listed(wanted)}) ORDER BY at_ms, tie"
+    return (
+        f"(SELECT {_columns()} FROM (SELECT * FROM stored_events WHERE profile IN ({_listed(stored)})) {_JOINED}"  # noqa: S608
+        f" WHERE {_OWNER} IN ({_listed(wanted)}))"
     )
+
+
+def of_profiles(connection: Connection, profiles: Collection[int]) -> list[Past]:
+    """These profiles' events, as they are owned now; only files that have any of theirs are read."""
+    query = f"SELECT * FROM {owned_by(connection, profiles)} ORDER BY at_ms, tie"  # noqa: S608
     return [history_rows.past(row) for row in connection.execute(query).fetchall()]
 
 

@@ -56,6 +56,13 @@ MOVES = {
 }
 """Column → SQL type of the relation `moves`, in the order of `PastMove`."""
 
+NAMES = {
+    "hash": "BIGINT",
+    "profile": "BIGINT",
+    "day": "INTEGER",
+}
+"""Column → SQL type of the relation `names` (`storage.history_names`)."""
+
 RECASTS = {
     "profile": "BIGINT",
     "former": "BIGINT",

@@ -4,9 +4,9 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from msgspec import structs
 
-from onefold.model.past import EVERYTHING, Extent, Past, PastMerge, PastMove, PastRecast, ended, signed
+from onefold.model.past import EVERYTHING, Extent, Names, Past, PastMerge, PastMove, PastRecast, ended, signed
 from onefold.ports import Connection
-from onefold.storage import history_recasts, history_rows, history_views
+from onefold.storage import history_names, history_recasts, history_rows, history_views
 
 
 class MemoryHistory:
@@ -17,6 +17,7 @@ class MemoryHistory:
         self._merges = list(merges)
         self._moves: list[PastMove] = []
         self._recasts: list[PastRecast] = []
+        self._names: list[history_names.Row] = []
         self._cursor = cursor
 
     def try_hold(self) -> bool:
@@ -35,20 +36,31 @@ class MemoryHistory:
         """Keep moves from now on."""
         self._moves = list(standing)
 
-    def append(
+    def append(  # noqa: PLR0913, PLR0917 - what one commit carries
         self,
         pasts: Iterable[Past],
         merges: Sequence[PastMerge],
         cursor: int,
         moves: Sequence[PastMove] = (),
         recasts: Sequence[PastRecast] = (),
+        names: Names | None = None,
     ) -> None:
         """Keep these events, merges, moves and recasts."""
         self._pasts += list(pasts)
         self._merges += merges
         self._moves += moves
         self._recasts += recasts
+        self._names += [] if names is None else history_names.rows(names)
         self._cursor = cursor
+
+    def named_to(self, reading: int) -> int | None:
+        """Before which day all events' names are there, read in this way; None: none were ever read so."""
+        days = (day for each, profile, day in self._names if day is not None and (each, profile) == (reading, 0))
+        return max(days, default=None)
+
+    def keep_names(self, names: Names, day: int, *, anew: bool = False) -> None:
+        """Add names of events that are there, and note from which day on they are still to be read."""
+        self._names = [*([] if anew else self._names), *history_names.rows(names, day)]
 
     def of_profiles(self, profiles: Collection[int]) -> list[Past]:
         """Events that were these profiles' when they were admitted, in the order in which they happened."""
@@ -96,6 +108,7 @@ class MemoryHistory:
         history_views.declare(connection, events, history_rows.EVENTS, history_rows.columns(self._pasts))
         history_views.declare(connection, merges, history_rows.MERGES, history_rows.merge_columns(self._merges))
         history_views.declare(connection, "moves", history_rows.MOVES, history_rows.move_columns(self._moves))
+        history_views.declare(connection, "names", history_rows.NAMES, history_names.columns(self._names))
         rows = history_rows.recast_columns(self._recasts)
         history_views.declare(connection, "recasts", history_rows.RECASTS, rows if recast else ())
         history_recasts.show(connection, recast=recast)

@@ -6,7 +6,7 @@ What was appended stays when the process dies; what it had gathered does not.
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from onefold.clock import Clock
-from onefold.model.past import EVERYTHING, Extent, Past, PastMerge, PastMove, PastRecast
+from onefold.model.past import EVERYTHING, Extent, Names, Past, PastMerge, PastMove, PastRecast
 from onefold.ports import Connection
 from onefold.runtime.backfill import Backfill, Engines, Versions
 from onefold.runtime.history import Historian, Sources
@@ -47,20 +47,32 @@ class FaultyHistory:
         self._tables.begin_moves(gathered)
         self._fate.disturb(where + " done")
 
-    def append(
+    def append(  # noqa: PLR0913, PLR0917 - what one commit carries
         self,
         pasts: Iterable[Past],
         merges: Sequence[PastMerge],
         cursor: int,
         moves: Sequence[PastMove] = (),
         recasts: Sequence[PastRecast] = (),
+        names: Names | None = None,
     ) -> None:
         """As `History.append`: all of it and the cursor, or nothing."""
         where = f"{self._who}: append to history"
         gathered = list(pasts)
         self._fate.disturb(where)
         self._fate.before_write(where)
-        self._tables.append(gathered, merges, cursor, moves, recasts)
+        self._tables.append(gathered, merges, cursor, moves, recasts, names)
+        self._fate.disturb(where + " done")
+
+    def named_to(self, reading: int) -> int | None:
+        """As `History.named_to`."""
+        return self._tables.named_to(reading)
+
+    def keep_names(self, names: Names, day: int, *, anew: bool = False) -> None:
+        """As `History.keep_names`: all of it, or nothing."""
+        where = f"{self._who}: keep names"
+        self._fate.disturb(where)
+        self._tables.keep_names(names, day, anew=anew)
         self._fate.disturb(where + " done")
 
     def of_profiles(self, profiles: Collection[int]) -> list[Past]:

@@ -118,7 +118,7 @@ def _met(asked: Asked) -> Iterator[Hindrance]:
         others = [each for each in seen.identifiers if each in asked.b.identifiers]
         if ones and others:
             meetings.setdefault((ones[0], others[0]), []).append(seen)
-    oftenest = sorted(meetings.items(), key=lambda each: -len(each[1]))
+    oftenest = sorted(meetings.items(), key=lambda each: -sum(seen.times for seen in each[1]))
     for (one, other), events in oftenest[:MEETINGS_MAX]:
         yield _meeting(asked, one, other, events)
 
@@ -126,8 +126,8 @@ def _met(asked: Asked) -> Iterator[Hindrance]:
 def _meeting(asked: Asked, one: str, other: str, events: list[Sighting]) -> Hindrance:
     first = events[0]
     found = Hindrance(
-        "refused", "", one, other, at_ms=first.received_ms, events=len(events),
-        latest_ms=max(each.at_ms for each in events), sighting=first,
+        "refused", "", one, other, at_ms=first.received_ms, events=sum(each.times for each in events),
+        latest_ms=max(each.latest_ms for each in events), sighting=first,
     )  # fmt: skip
     if (hot := _hot(asked, (one, other), first.received_ms)) is not None:
         return structs.replace(found, kind="hot", rule=HOT_IDENTIFIER, shared=hot, told=True)
@@ -235,8 +235,8 @@ def _blocked(asked: Asked) -> Iterator[Hindrance]:
         events = [*mine[value], *its[value]]
         first = min(events, key=lambda each: (each.received_ms, each.place))
         yield Hindrance(
-            "blocked", "blocked", "", "", value, told=True, at_ms=first.received_ms, events=len(events),
-            latest_ms=max(each.at_ms for each in events), sighting=first,
+            "blocked", "blocked", "", "", value, told=True, at_ms=first.received_ms,
+            events=sum(each.times for each in events), latest_ms=max(each.latest_ms for each in events), sighting=first,
         )  # fmt: skip
 
 

@@ -93,8 +93,8 @@ def _seen_together(links: Iterable[Link], sightings: Iterable[Sighting]) -> dict
     for seen in sightings:
         for pair in map(frozenset, combinations(seen.identifiers, 2)):
             if pair in pairs:
-                counts[pair] += 1
-                latest[pair] = max(latest.get(pair, 0), seen.at_ms)
+                counts[pair] += seen.times
+                latest[pair] = max(latest.get(pair, 0), seen.latest_ms)
     return {pair: (count, latest[pair]) for pair, count in counts.items()}
 
 

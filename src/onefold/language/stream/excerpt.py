@@ -26,7 +26,7 @@ def decoder(properties: Iterable[str], context: Iterable[str]) -> Callable[[byte
 
     It raises `msgspec.MsgspecError` where the bytes are no entry.
     """
-    properties_type, context_type = _objects(properties, context)
+    properties_type, context_type = objects(properties, context)
     excerpt = msgspec.defstruct(
         "Excerpt",
         [("properties", properties_type | None, None), ("context", context_type | None, None)],
@@ -47,7 +47,7 @@ def decoder(properties: Iterable[str], context: Iterable[str]) -> Callable[[byte
 
 def reader(properties: Iterable[str], context: Iterable[str]) -> Reader:
     """A reader of what history keeps of events, with these properties and parts of the context."""
-    properties_type, context_type = _objects(properties, context)
+    properties_type, context_type = objects(properties, context)
     read_properties = msgspec.json.Decoder(properties_type).decode
     read_context = msgspec.json.Decoder(context_type).decode
     read_traits = msgspec.json.Decoder(dict[str, Any]).decode
@@ -64,7 +64,8 @@ def reader(properties: Iterable[str], context: Iterable[str]) -> Reader:
     return read
 
 
-def _objects(properties: Iterable[str], context: Iterable[str]) -> tuple[Any, Any]:
+def objects(properties: Iterable[str], context: Iterable[str]) -> tuple[Any, Any]:
+    """What these properties and parts of the context, with what the step needs of it, are read into."""
     return (
         _with_fields("Properties", Properties, properties),
         _with_fields("Context", Context, set(context) - set(Context.__struct_fields__)),

@@ -10,22 +10,25 @@ from typing import Any, NamedTuple
 
 from onefold.core.explaining.retrace import read
 from onefold.core.identity.identifiers import Finder, finder_of
+from onefold.core.identity.naming import hashed, plain_kinds, reading
 from onefold.core.identity.rulebook import namespace
 from onefold.errors import NotInHistory, Overloaded
 from onefold.language.stream.program import Program
 from onefold.limits import HISTORY_LAG_MAX_BYTES
 from onefold.model import effect
 from onefold.model.effect import LinkRefused
-from onefold.model.past import unsigned
+from onefold.model.past import NAMES_COMPLETE, unsigned
 from onefold.model.rules import Rules
-from onefold.ports import HistoryReader, State
-from onefold.storage import history_rows
+from onefold.ports import Connection, HistoryReader, State
+from onefold.storage import history_names, history_recasts, history_rows
 from onefold.storage.history_asking import bounded
 
 _MEMORY = "1GB"
 _THREADS = 2
 _ROWS_MAX = 20_000
 """Events that are looked at more closely, of those that seem to have an identifier."""
+_NAMED_MAX = 10_000
+"""People whose events are looked at one by one; of more, everybody's are."""
 _PHONE_DIGITS = 7
 """The last digits of a number, which are there however it is spelled."""
 
@@ -40,8 +43,10 @@ class Sought(NamedTuple):
     program: Program
 
 
-def relatives(history: HistoryReader, state: State, sought: Sought) -> set[int]:
+def relatives(history: HistoryReader, state: State, sought: Sought, *, quick: bool = True) -> set[int]:
     """Profiles, as they were when their events came, that have had events with one of these identifiers.
+
+    Cost: that of these people's events, once history knows what events name, else of all; not `quick`: of all.
 
     Raises `Overloaded` where too many events seem to, `NotInHistory` where history is too far behind, `StorageError`.
     """
@@ -54,12 +59,26 @@ def relatives(history: HistoryReader, state: State, sought: Sought) -> set[int]:
             query = f"SELECT DISTINCT profile FROM events WHERE {_any_of(exact)}"  # noqa: S608
             rows = connection.execute(query, [each.value for each in exact]).fetchall()
             found |= {unsigned(profile) for (profile,) in rows}
-        if roughly:
+        events = _where_named(connection, sought) if roughly and quick else "events"
+        if roughly and events:
             columns = ", ".join(history_rows.EVENTS)
-            query = f"SELECT {columns} FROM events WHERE {_any_of(roughly)} LIMIT {_ROWS_MAX + 1}"  # noqa: S608
+            query = f"SELECT {columns} FROM {events} WHERE {_any_of(roughly)} LIMIT {_ROWS_MAX + 1}"  # noqa: S608
             rows = connection.execute(query, [each.value for each in roughly]).fetchall()
             found |= set(_read(rows, sought))
     return found
+
+
+def _where_named(connection: Connection, sought: Sought) -> str:
+    """SQL: where the events are that may name these identifiers beside their plain ids; empty: there are none.
+
+    All of them, where history does not know (any more, or yet) what they name, or very many do.
+    """
+    if history_names.complete_to(connection, reading(sought.rules)) != NAMES_COMPLETE:
+        return "events"
+    people = history_names.profiles(connection, {hashed(name) for name in sought.names}, _NAMED_MAX)
+    if len(people) > _NAMED_MAX:
+        return "events"
+    return history_recasts.written_as(connection, people) if people else ""
 
 
 def _read(rows: Collection[Any], sought: Sought) -> Iterator[int]:
@@ -103,12 +122,13 @@ def _any_of(conditions: Iterable[_Condition]) -> str:
 def _conditions(sought: Sought) -> tuple[list[_Condition], list[_Condition]]:
     """(what tells by columns alone, what tells roughly)."""
     types = {each.name: each for each in sought.rules.identity.types}
+    plain = plain_kinds(sought.rules)
     exact: dict[str, list[str]] = {}
     rough: list[_Condition] = []
     for name in sorted(sought.names):
         kind, value = namespace(name), name.partition(":")[2]
         said = types.get(kind)
-        if kind in ("user_id", "anonymous_id") and (said is None or not (said.normalise or said.fields)):
+        if kind in plain:
             exact.setdefault(kind, []).append(value)
             if kind == "anonymous_id":
                 rough.append(_Condition("(type = 'alias' AND contains(rest, ?))", _run(value)))

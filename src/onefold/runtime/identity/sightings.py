@@ -18,7 +18,7 @@ from onefold.errors import NotFoundError
 from onefold.language.reading.check import checked
 from onefold.language.stream.compile import compile_definitions
 from onefold.language.stream.program import Program
-from onefold.limits import EFFECT_PROBES_MAX
+from onefold.limits import EFFECT_PROBES_MAX, SIGHTINGS_CONDENSED_FROM
 from onefold.model import effect, entry
 from onefold.model.definitions import Definitions
 from onefold.model.effect import AnyEffect
@@ -30,6 +30,7 @@ from onefold.model.profile import Profile
 from onefold.model.rules import Rules
 from onefold.model.sighting import Bond, Place, Sighting
 from onefold.ports import Commit, HistoryReader, LogReader, State
+from onefold.runtime.identity.condensed import Some, Sources, condensed
 from onefold.runtime.person_events import PersonEvents
 
 
@@ -46,9 +47,20 @@ class Sightings:
     """Reads what shows who people are. `rules` gives those in force in a partition."""
 
     def __init__(
-        self, history: HistoryReader | None, log: LogReader, state: State, rules: Callable[[int], Rules]
+        self,
+        history: HistoryReader | None,
+        log: LogReader,
+        state: State,
+        rules: Callable[[int], Rules],
+        *,
+        condensed_from: int = SIGHTINGS_CONDENSED_FROM,
     ) -> None:
-        """Without a history only what the log still has is found, and of a profile its latest events."""
+        """Without a history only what the log still has is found, and of a profile its latest events.
+
+        Of people of so many events those of the same identifiers are counted, and not read one by one.
+        """
+        self._history = history
+        self._condensed_from = condensed_from
         self._events = PersonEvents(history, log, state, rules)
         self._log = log
         self._state = state
@@ -57,9 +69,19 @@ class Sightings:
 
     def of(self, profile: Profile) -> Seen:
         """What the person's events show. Raises `StorageError` and its kin."""
-        pasts = self._events.of(profile)
-        found = sorted(self._read(pasts), key=lambda seen: (seen.received_ms, seen.place))
-        return Seen(found, max(0, profile.events - len(found)))
+        some = self._condensed(profile)
+        if some is None:
+            some = [Some(past, 1, past.at_ms) for past in self._events.of(profile)]
+        times = {(each.past.partition, each.past.position): each for each in some}
+        read = (_standing_for(each, times[each.place]) for each in self._read(each.past for each in some))
+        found = sorted(read, key=lambda seen: (seen.received_ms, seen.place))
+        return Seen(found, max(0, profile.events - sum(each.times for each in found)))
+
+    def _condensed(self, profile: Profile) -> list[Some] | None:
+        if self._history is None or profile.events < self._condensed_from:
+            return None
+        rules = dict.fromkeys(map(self._rules, range(self._log.partitions)))
+        return condensed(Sources(self._history, self._log, self._state, self._events), profile, list(rules))
 
     def _read(self, pasts: Iterable[Past]) -> Iterator[Sighting]:
         by_partition: dict[int, list[Past]] = {}
@@ -94,6 +116,10 @@ class Sightings:
         except (NotFoundError, msgspec.MsgspecError):
             return ""
         return found.by if isinstance(found, Linked) else ""
+
+
+def _standing_for(seen: Sighting, some: Some) -> Sighting:
+    return seen if some.times == 1 else structs.replace(seen, times=some.times, until_ms=some.until_ms)
 
 
 def _sightings(rules: Rules, pasts: list[Past]) -> Iterator[Sighting]:

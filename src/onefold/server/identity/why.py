@@ -223,7 +223,7 @@ def _one(one: _Side, other: _Side, traced: Traced) -> WhyOneAnswer:
     return WhyOneAnswer(
         _side(one), _side(other), one=True, text=_why_one(found, traced, (a, b)), path=path,
         together=None if not both else TogetherAnswer(
-            len(both), traces.sighting(both[0]), traces.sighting(both[-1])
+            sum(seen.times for seen in both), traces.sighting(both[0]), traces.sighting(both[-1])
         ),
         merged=list(_merged(traced, (one.ended, other.ended))),
         hindrances=[], hindrances_left_out=0,

@@ -6,6 +6,7 @@ handle on one and the same history, as another process would have it.
 
 import random
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,9 +16,23 @@ import pytest
 from onefold.limits import DAY_MS
 from onefold.model.delivery import sequence
 from onefold.model.event import Event
-from onefold.model.past import EVERYTHING, STANDING, Extent, Past, PastMerge, PastMove, PastRecast, beginning, signed
+from onefold.model.past import (
+    EVERYTHING,
+    NAMES_COMPLETE,
+    NAMES_UNREAD,
+    STANDING,
+    Extent,
+    Names,
+    Past,
+    PastMerge,
+    PastMove,
+    PastRecast,
+    beginning,
+    signed,
+)
 from onefold.ports import History, HistoryReader
-from onefold.storage.history_rows import EVENTS, MERGES, MOVES, RECASTS
+from onefold.storage import history_names, history_recasts
+from onefold.storage.history_rows import EVENTS, MERGES, MOVES, NAMES, RECASTS
 
 OpenHistory = Callable[[], History]
 
@@ -71,6 +86,25 @@ def contents(history: HistoryReader) -> list[Past]:
 def by_place(pasts: Iterable[Past]) -> list[Past]:
     """In the order of places."""
     return sorted(pasts, key=lambda one: (one.partition, one.position))
+
+
+def named(history: HistoryReader, *hashes: int) -> list[int]:
+    """Who names one of these, by their ids."""
+    with closing(history.connect()) as connection:
+        return sorted(history_names.profiles(connection, hashes, 100))
+
+
+def complete_to(history: HistoryReader, reading: int) -> int | None:
+    """As a reader knows it."""
+    with closing(history.connect()) as connection:
+        return history_names.complete_to(connection, reading)
+
+
+def written_as(history: HistoryReader, *profiles: int) -> set[tuple[int, int]]:
+    """The events of what was written as these: position, and whose it is."""
+    with closing(history.connect()) as connection:
+        relation = history_recasts.written_as(connection, profiles)
+        return set(connection.execute(f"SELECT position, profile FROM {relation}").fetchall())  # noqa: S608
 
 
 def held(history: History) -> History:
@@ -209,6 +243,56 @@ class HistoryConformance:
             assert sorted(rows) == [(signed(FAR),), (6,)]
             connection.close()
 
+    def test_names_are_there_with_their_events(self, history: History, open_history: OpenHistory) -> None:
+        """Whose events name something is found by its hash, as they were admitted; each pair once, others not."""
+        assert history.named_to(7) is None
+        history.append([past(1), past(2, FAR)], [], 1, names=Names(7, [(-5, 1), (-5, FAR), (9, 1), (9, 1)]))
+        history.append([past(3, 2)], [], 2, names=Names(7, iter([(-5, 2)])))
+        history.append([past(4, 3)], [], 3)
+        for each in (history, open_history()):
+            assert named(each, -5) == [1, 2, FAR]
+            assert named(each, 9) == [1]
+            assert named(each, 9, -5) == [1, 2, FAR]
+            assert named(each, 8) == named(each) == []
+            assert contents(each) == [past(1), past(2, FAR), past(3, 2), past(4, 3)]
+
+    def test_names_say_how_far_they_are(self, history: History, open_history: OpenHistory) -> None:
+        """What is read later comes to what is there, and ends; another reading begins anew."""
+        history.append([past(1)], [], 1, names=Names(7, [(5, 1)]))
+        history.keep_names(Names(7, ()), NAMES_UNREAD, anew=True)
+        assert (history.named_to(7), history.named_to(8), named(history, 5)) == (NAMES_UNREAD, None, [])
+        history.append([past(2, 2)], [], 2, names=Names(7, [(5, 2)]))
+        history.keep_names(Names(7, [(5, 1), (7, 9)]), 20_455)
+        assert (history.named_to(7), named(history, 5), named(history, 7)) == (20_455, [1, 2], [9])
+        history.keep_names(Names(7, ()), NAMES_COMPLETE)
+        for each in (history, open_history()):
+            assert (complete_to(each, 7), complete_to(each, 5)) == (NAMES_COMPLETE, None)
+        history.keep_names(Names(-8, ()), NAMES_UNREAD, anew=True)
+        assert (history.named_to(7), history.named_to(-8), named(history, 5)) == (None, NAMES_UNREAD, [])
+        assert history.cursor() == 2
+
+    def test_people_who_name_something_are_read_alone(self, history: History) -> None:
+        """Of the profiles that events were written as, whosever they are now; not what is nobody's."""
+        history.append([past(1), past(2, FAR), past(3, 2), past(4, 3)], [], 1)
+        assert written_as(history, 1, FAR) == {(1, 1), (2, signed(FAR))}
+        history.append([], [], 2, recasts=[recast(sequence(2, 0), 9, 1, 1), recast(sequence(2, 0), 0, 2, 3)])
+        assert written_as(history, 1, FAR, 2) == {(1, 9), (2, signed(FAR))}
+        assert written_as(history, 9) == set()
+
+    def test_tidying_keeps_names(self, history: History, open_history: OpenHistory) -> None:
+        """Many small appends say the same of everybody after any tidying, and how far they are."""
+        history.keep_names(Names(7, ()), NAMES_UNREAD, anew=True)
+        for n in range(1, 30):
+            history.append([past(n, n)], [], n, names=Names(7, [(n % 3, n), (77, 1)]))
+            if n % 9 == 0:
+                history.keep_names(Names(7, [(5, n)]), n)
+                history.tidy()
+        while history.tidy():
+            pass
+        for each in (history, open_history()):
+            assert [named(each, n) for n in range(3)] == [[*range(n or 3, 30, 3)] for n in range(3)]
+            assert (named(each, 5), named(each, 77), complete_to(each, 7)) == ([9, 18, 27], [1], 27)
+
     def test_an_extent_is_scanned(self, history: History) -> None:
         """Names, times and places limit a scan; people come one after the other, each in order."""
         page = Event(type="page", userId="u")
@@ -237,10 +321,11 @@ class HistoryConformance:
             connection.close()
 
     def test_sql_sees_the_agreed_columns(self, history: History) -> None:
-        """`events`, `merges`, `moves` and `recasts` have their columns and types, empty and full; ids are signed."""
+        """Every relation has its columns and types, empty and full; ids are signed."""
         for cursor in (1, 2):
             connection = history.connect()
-            for relation, columns in (("events", EVENTS), ("merges", MERGES), ("moves", MOVES), ("recasts", RECASTS)):
+            relations = {"events": EVENTS, "merges": MERGES, "moves": MOVES, "recasts": RECASTS, "names": NAMES}
+            for relation, columns in relations.items():
                 described = connection.execute(f"DESCRIBE {relation}").fetchall()
                 assert {row[0]: row[1] for row in described} == columns
             connection.close()
