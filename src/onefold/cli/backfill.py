@@ -66,7 +66,7 @@ def backfill(
             engines.catalog.pause_backfill(paused=action is Action.pause)
         elif action is Action.cancel:
             _cancel(engines)
-        found, there = _standing(engines), in_force(engines.catalog, engines.state, engines.log.partitions)
+        found, there = _standing(engines), _in_force(engines)
     if as_json:
         print_json(None if found is None else asdict(found))
     elif found is None and not there:
@@ -86,12 +86,16 @@ def wait(engines: Engines, *, quiet: bool = False) -> None:
             progress.update(task, completed=found.done, description=_STATES[found.state])
             time.sleep(_POLL_S)
         progress.update(task, completed=1.0, description=_STATES["ready"])
-        while not in_force(engines.catalog, engines.state, engines.log.partitions):
+        while not _in_force(engines):
             time.sleep(_POLL_S)
 
 
 def _standing(engines: Engines) -> Standing | None:
     return standing(engines.catalog, engines.state, engines.log.partitions)
+
+
+def _in_force(engines: Engines) -> bool:
+    return in_force(engines.catalog.definitions().version, engines.state, engines.log.partitions)
 
 
 def _cancel(engines: Engines) -> None:

@@ -128,10 +128,9 @@ def standing(catalog: Catalog, state: State, partitions: int) -> Standing | None
     return Standing(definitions.version, "paused" if catalog.backfill_paused() else "computing", done)
 
 
-def in_force(catalog: Catalog, state: State, partitions: int) -> bool:
-    """Whether the latest definitions are in force in every partition: whatever is sent from now on counts."""
-    latest = catalog.definitions().version
-    return all(state.cursor(partition).version >= latest for partition in range(partitions))
+def in_force(version: int, state: State, partitions: int) -> bool:
+    """Whether these definitions are in force in every partition: whatever is sent from now on counts."""
+    return all(state.cursor(partition).version >= version for partition in range(partitions))
 
 
 def _share(home: int, cursor: Cursor) -> float:

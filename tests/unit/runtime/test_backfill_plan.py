@@ -18,7 +18,6 @@ from onefold.runtime.programs import Programs
 from onefold.runtime.ruling import begin_log
 from onefold.settings import Settings
 from onefold.storage.place import Place
-from onefold.testing.simulation import Versions
 from onefold.testing.world import World, define, track
 
 ORDERS = {"orders": 'count("Order Completed")'}
@@ -70,11 +69,10 @@ def test_what_was_folded_and_admitted_nobody_is_no_past(place: Place) -> None:
 
 def test_definitions_are_in_force_once_every_partition_has_them() -> None:
     """A partition that is behind does not count by them yet."""
-    catalog, world = Versions(), World(partitions=2)
-    assert in_force(catalog, world.state, 2)
-    catalog.save(define(ORDERS))
+    world = World(partitions=2)
+    assert in_force(0, world.state, 2)
     world.define(define(ORDERS))
     world.folding.advance(0)
-    assert not in_force(catalog, world.state, 2)
+    assert not in_force(1, world.state, 2)
     world.fold()
-    assert in_force(catalog, world.state, 2)
+    assert in_force(1, world.state, 2)
