@@ -1,13 +1,22 @@
 """Other rules of identity over the past, tried and applied by command, on both engines: while a platform goes on."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 
+from onefold.cli.options import settings
+from onefold.model import entry as entries
+from onefold.model.entry import Recast
+from onefold.storage.place import Place
 from tests.services.story import Site
 from tests.services.test_definitions import clustered, embedded
 
@@ -34,7 +43,12 @@ def lives(seed: int, start: int) -> list[dict[str, Any]]:
     return happened
 
 
-def told(site: Site, path: Path) -> dict[str, Any]:
+def reresolved(site: Site) -> None:
+    """Bring the past under the rules in force."""
+    site.run("identity", "reresolve", "--yes")
+
+
+def told(site: Site, path: Path, reresolve: Callable[[Site], None] = reresolved) -> dict[str, Any]:
     """What other rules would make of this, and have made."""
     path.mkdir()
     (path / "first.yaml").write_text(FIRST)
@@ -47,7 +61,7 @@ def told(site: Site, path: Path) -> dict[str, Any]:
     site.run("apply", str(path / "second.yaml"), "--yes")
     sender = threading.Thread(target=lambda: [site.send([event]) for event in lives(2, 1_000)])
     sender.start()
-    site.run("identity", "reresolve", "--yes")
+    reresolve(site)
     sender.join()
     eventually(lambda: site.run("identity", "what-if", str(path / "second.yaml"))["events"] == PEOPLE * 8)
     assert site.ask("/v1/identity/reresolve", {})["left"] == {}
@@ -77,6 +91,47 @@ def eventually(look: Any) -> None:
         time.sleep(0.1)
 
 
+def killed_in_the_middle(site: Site) -> None:
+    """The command dies once its entry is written, and so do the workers before they fold it; and then at any moment."""
+    chance, workers = Random(5), [name for name in site.roles.names if name.startswith("worker")]
+    site.run("backfill", "wait")
+    for worker in workers:
+        site.roles.pause(worker)
+    with command(site):
+        eventually(lambda: recasts_written(site) > 0)
+    for worker in workers:
+        site.roles.kill(worker)
+    for _ in range(4):
+        with command(site) as running, suppress(subprocess.TimeoutExpired):
+            running.wait(chance.uniform(0.8, 3.0))
+        site.roles.kill(chance.choice(workers))
+    site.roles.await_ready()
+    reresolved(site)
+
+
+@contextmanager
+def command(site: Site) -> Iterator["subprocess.Popen[bytes]"]:
+    """`onefold identity reresolve`, killed at the end."""
+    words = [sys.executable, "-m", "onefold", "identity", "reresolve", "--yes", "--json"]
+    environ = {**os.environ, **site.environ}
+    with subprocess.Popen(words, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+        try:
+            yield running
+        finally:
+            running.kill()
+
+
+def recasts_written(site: Site) -> int:
+    """How many entries there are in the log that recast people."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in site.environ.items():
+            patch.setenv(name, value)
+        place = Place.open(settings(None))
+    with closing(place.log_reader()) as log:
+        records = [log.read(partition, 0, 1 << 30) for partition in range(log.partitions)]
+    return sum(isinstance(entries.decode(each.data), Recast) for some in records for each in some)
+
+
 def test_both_engines_make_the_same_people(tmp_path: Path) -> None:
     """What is predicted comes about, events go on arriving, and who people are is the same on both engines."""
     with embedded(tmp_path) as site:
@@ -85,3 +140,14 @@ def test_both_engines_make_the_same_people(tmp_path: Path) -> None:
         other = told(site, tmp_path / "clustered")
     assert one["now"] < one["then"]
     assert one == other
+
+
+def test_kills_in_the_middle_lose_nobody(tmp_path: Path) -> None:
+    """Whoever is killed, between the writing of an entry and its folding or at any moment: the same people come out."""
+    with embedded(tmp_path) as site:
+        one = told(site, tmp_path / "embedded", killed_in_the_middle)
+    with clustered() as site:
+        other = told(site, tmp_path / "clustered", killed_in_the_middle)
+    assert one == other
+    with embedded(tmp_path / "undisturbed") as site:
+        assert told(site, tmp_path / "plain") == one
