@@ -1,28 +1,22 @@
 """Other rules of identity over the past, tried and applied by command, on both engines: while a platform goes on."""
 
-import os
 import subprocess
-import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 
-from onefold.cli.options import settings
-from onefold.model import entry as entries
-from onefold.model.entry import Recast
-from onefold.storage.place import Place
+from tests.services.killing import command, die_before_it_is_folded, eventually, workers
 from tests.services.story import Site
 from tests.services.test_definitions import clustered, embedded
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(900)]
-WITHIN_S = 60.0
 PEOPLE = 24
+RERESOLVE = ("identity", "reresolve", "--yes")
 FIRST = 'audiences: {buyers: count("Order Completed") > 0}\n'
 SECOND = FIRST + "identity: {types: {email: {unique: true}, anonymous_id: {soft: true}}, blocked: [counter]}\n"
 
@@ -83,53 +77,17 @@ def told(site: Site, path: Path, reresolve: Callable[[Site], None] = reresolved)
     }
 
 
-def eventually(look: Any) -> None:
-    """Wait until it is so."""
-    until_s = time.monotonic() + WITHIN_S
-    while not look():
-        assert time.monotonic() < until_s
-        time.sleep(0.1)
-
-
 def killed_in_the_middle(site: Site) -> None:
     """The command dies once its entry is written, and so do the workers before they fold it; and then at any moment."""
-    chance, workers = Random(5), [name for name in site.roles.names if name.startswith("worker")]
+    chance = Random(5)
     site.run("backfill", "wait")
-    for worker in workers:
-        site.roles.pause(worker)
-    with command(site):
-        eventually(lambda: recasts_written(site) > 0)
-    for worker in workers:
-        site.roles.kill(worker)
+    die_before_it_is_folded(site, *RERESOLVE)
     for _ in range(4):
-        with command(site) as running, suppress(subprocess.TimeoutExpired):
+        with command(site, *RERESOLVE) as running, suppress(subprocess.TimeoutExpired):
             running.wait(chance.uniform(0.8, 3.0))
-        site.roles.kill(chance.choice(workers))
+        site.roles.kill(chance.choice(workers(site)))
     site.roles.await_ready()
     reresolved(site)
-
-
-@contextmanager
-def command(site: Site) -> Iterator["subprocess.Popen[bytes]"]:
-    """`onefold identity reresolve`, killed at the end."""
-    words = [sys.executable, "-m", "onefold", "identity", "reresolve", "--yes", "--json"]
-    environ = {**os.environ, **site.environ}
-    with subprocess.Popen(words, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
-        try:
-            yield running
-        finally:
-            running.kill()
-
-
-def recasts_written(site: Site) -> int:
-    """How many entries there are in the log that recast people."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in site.environ.items():
-            patch.setenv(name, value)
-        place = Place.open(settings(None))
-    with closing(place.log_reader()) as log:
-        records = [log.read(partition, 0, 1 << 30) for partition in range(log.partitions)]
-    return sum(isinstance(entries.decode(each.data), Recast) for some in records for each in some)
 
 
 def test_both_engines_make_the_same_people(tmp_path: Path) -> None:
