@@ -56,7 +56,7 @@ from onefold.model.definitions import is_shadow
 _NAMING = {"properties": set[str](), "context": {GROUP}}
 """Fields of an event's objects by which it names an account."""
 _LAPSING = (
-    "if seen == 2 and not a.keys().isdisjoint(lapsing):",
+    "if seen == 2 and not a.keys().isdisjoint(lapsing.keys()):",
     "    for name in a.keys() & lapsing.keys(): lapsing[name](p, now, changed, moves)",
     "elif seen == 3:",
     "    for j in waiting: j(p, now, changed, moves)",
