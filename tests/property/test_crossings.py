@@ -1,12 +1,13 @@
 """Audiences found by bisection are those that asking each one finds."""
 
 from itertools import pairwise
+from operator import eq, ge, gt, le, lt, ne
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onefold.language.stream.crossings import Crossings
+from onefold.language.stream.crossings import Crossings, turns
 from onefold.language.values import NUMBERS, compare
 
 NUMBER = st.one_of(st.integers(-5, 5), st.floats(-5, 5, allow_nan=False).map(lambda x: round(x, 1)))
@@ -20,6 +21,18 @@ def _holds(op: str, value: Any, literal: Any) -> bool:
     if op == "==":
         return type(value) is str and bool(value == literal)
     return type(value) in NUMBERS and compare(op, value, literal)
+
+
+ANSWERS = {"<": lt, "<=": le, ">": gt, ">=": ge, "==": eq, "!=": ne}
+
+
+@given(st.sampled_from(sorted(ANSWERS)), NUMBER, st.integers(-8, 8))
+def test_a_count_turns_an_answer_just_where_it_is_said_to(op: str, literal: float, count: int) -> None:
+    """Coming to a count from the one before changes a comparison exactly at its turns."""
+    assert (ANSWERS[op](count - 1, literal) != ANSWERS[op](count, literal)) == (count in turns(op, literal))
+    crossings, moves = Crossings([(op, literal, "x")] if op[0] in "<>" else []), list[tuple[str, bool]]()
+    crossings.move(count - 1, count, 1, {"x": 0} if _holds(op, count - 1, literal) else {}, moves)
+    assert (count in crossings.turns()) == bool(moves)
 
 
 @given(st.lists(TEST, max_size=12), st.lists(VALUE, min_size=2, max_size=8))

@@ -50,6 +50,13 @@ def _rule(chance: random.Random, earlier: int) -> str:
         f"{chance.choice(('favourite', 'latest'))} == {category} and {compared}",
         f"latest == {category} and (busy or traits.plan == {plan})",
         f"traits.plan == {plan} and {compared}",
+        f"busy and {compared}",
+        f'{compared} and last_seen {chance.choice(("<", "<=", ">"))} ago("{chance.choice(("1h", "2h"))}")',
+        f'last_seen {chance.choice(("<", "<="))} ago("{chance.choice(("1h", "2h"))}")',
+        f'count({event}) {chance.choice(_OPS)} {number} and count({event}, within="1h") {chance.choice(_OPS)} 2',
+        f"count({event}) {chance.choice(_OPS)} {number} or traits.plan == {plan}",
+        f"count({event}) {chance.choice(_OPS)} count({event}, where=properties.revenue > 10)",
+        f'ago("1h") {chance.choice((">", "<"))} last_seen and {compared}',
         f'favourite == {category} and last_seen > ago("{chance.choice(("1h", "2h"))}")',
         f'random_share("{chance.choice("xyz")}", 50) and {compared}',
         f'elapsed(last_seen, "m") > {number} or any(traits.list, item == {number})',
@@ -107,5 +114,7 @@ def test_a_trait_may_be_named_like_a_slot() -> None:
 
 def test_groups_are_used() -> None:
     """The definitions of these tests are looked up in every way there is."""
-    source = compile_definitions(checked(_definitions(2)), 1).source
-    assert all(text in source for text in ("branch_0.get", "crossings[", "gate_0.get"))
+    source = compile_definitions(checked(_definitions(1)), 1).source
+    looked_up = ("branch_0.get", "crossings[", " in turns_", " in edges_", "is str and (j :=", "is bool and (j :=")
+    assert all(text in source for text in (*looked_up, "isdisjoint(lapsing.keys())"))
+    assert "    v = s.get(" in source

@@ -34,6 +34,19 @@ def _combine(a: State, b: State) -> State:
     return [first, bits.to_bytes((bits.bit_length() + 7) // 8, "little")]
 
 
+def _put(slots: dict[str, State], key: str, index: Any, at_ms: int, tie: bytes) -> bool:
+    state = slots.get(key)
+    if state is None:
+        slots[key] = [index, b"\x01"]
+        return True
+    first, bits = state
+    apart = index - first
+    if 0 <= apart < 8 * len(bits) and bits[apart >> 3] >> (apart & 7) & 1:
+        return False
+    slots[key] = _combine(state, _lift(index, at_ms, tie))
+    return True
+
+
 def _bits(state: State) -> int:
     return int.from_bytes(state[1], "little")
 
@@ -70,13 +83,13 @@ def _current(periods: Periods) -> Callable[[State | None, int, Any], int]:
     return current
 
 
-DAYS_ACTIVE = Monoid(_lift, _combine, _count, _total)
+DAYS_ACTIVE = Monoid(_lift, _combine, _count, _total, put=_put)
 """How many periods were active."""
-LONGEST_STREAK = Monoid(_lift, _combine, _longest, _total)
+LONGEST_STREAK = Monoid(_lift, _combine, _longest, _total, put=_put)
 """The longest run of active periods."""
 
 
 @lru_cache(maxsize=1024)
 def streak(periods: Periods) -> Monoid:
     """The run of active periods that is not over."""
-    return Monoid(_lift, _combine, _count, _total, at=_current(periods))
+    return Monoid(_lift, _combine, _count, _total, at=_current(periods), put=_put)

@@ -12,11 +12,13 @@ from typing import Any, NamedTuple
 
 import xxhash
 
-from onefold.language.values import NUMBERS, SCALARS, number, storable
+from onefold.language.values import NUMBERS, number, storable
 from onefold.limits import UNIQUE_VALUES_MAX
 
 State = Any
 Tally = dict[str, int]
+Put = Callable[[dict[str, State], str, Any, int, bytes], bool]
+"""(slots, key, value, event time, tie): put one event into the state of this key; True where its value may change."""
 _INT_MAX = 1 << 62
 _SUMMABLE_MAX = 1e290
 """A larger number does not count in a sum, so that no sum of any number of events can overflow a double."""
@@ -39,6 +41,10 @@ class Monoid(NamedTuple):
     """Takes the second state out of the first, where that is possible: then a window keeps a running total."""
     at: Callable[[State | None, int, Any], Any] | None = None
     """(state, now, profile) → its value, where that moves with time: it arms the profile for when it does."""
+    put: Put | None = None
+    """What `lift` and `combine` do for one event, without a state between. None: there is no quicker way."""
+    absorb: Callable[[State, Any], State | None] | None = None
+    """(state, value) → the state with one event more, reused; None where it does not count. As `put` otherwise."""
 
 
 # --- count -------------------------------------------------------------------------------------------------
@@ -52,6 +58,10 @@ def _plus(a: int, b: int) -> int:
 
 def _minus(a: int, b: int) -> int:
     return a - b
+
+
+def _one_more(state: int, _value: Any) -> int:
+    return state + 1
 
 
 def _or_zero(state: int | None) -> int:
@@ -81,6 +91,26 @@ def combine_totals(a: list[Any], b: list[Any]) -> list[Any]:
             _grow(a, high)
             _grow(a, low)
     return a
+
+
+def _put_total(slots: dict[str, State], key: str, value: Any, at: int, tie: bytes) -> bool:
+    state = slots.get(key)
+    if state is not None:
+        return _absorb_number(state, value) is not None
+    state = lift_total(value, at, tie)
+    if state is None:
+        return False
+    slots[key] = state
+    return True
+
+
+def _absorb_number(total: list[Any], value: Any) -> list[Any] | None:
+    if type(value) is not float or not -_SUMMABLE_MAX <= value <= _SUMMABLE_MAX:
+        lifted = lift_total(value, 0, b"")
+        return None if lifted is None else combine_totals(total, lifted)
+    total[0] += 1
+    _grow(total, value)
+    return total
 
 
 def _remove_total(a: list[Any], b: list[Any]) -> list[Any]:
@@ -163,6 +193,21 @@ def _greatest(a: Any, b: Any) -> Any:
     return b if b > a or (b == a and type(b) is int) else a
 
 
+def _putter_by(choose: Callable[[Any, Any], Any]) -> Put:
+    def put(slots: dict[str, State], key: str, value: Any, _at: int, _tie: bytes) -> bool:
+        if type(value) is not float:
+            value = number(value)
+            if value is None:
+                return False
+        state = slots.get(key)
+        if state is not None and choose(state, value) is state:
+            return False
+        slots[key] = value
+        return True
+
+    return put
+
+
 def _all_by(choose: Callable[[Any, Any], Any]) -> Callable[[Sequence[Any]], Any]:
     return lambda states: reduce(choose, states) if states else None
 
@@ -200,11 +245,12 @@ def _value(state: list[Any] | None) -> Any:
 # --- most_frequent, unique, unique_count: value as text → occurrences; most_frequent knows the first of them -----
 def tally_of(value: Any, _at: int, _tie: bytes) -> Tally | None:
     """One value as a tally; None for what is neither a string, a number nor a boolean."""
-    key = _key(value) if type(value) in SCALARS else None
-    return None if key is None else {key: 1}
+    text = text_of(value)
+    return None if text is None else {text: 1}
 
 
-def _key(value: Any) -> str | None:
+def text_of(value: Any) -> str | None:
+    """What stands for a value in a tally; None for what is neither a string, a number nor a boolean."""
     if type(value) is str:
         return "s" + value
     if type(value) is bool:
@@ -213,6 +259,22 @@ def _key(value: Any) -> str | None:
         value = int(value)
     value = number(value)
     return None if value is None else f"n{value!r}"
+
+
+def _put_tally(slots: dict[str, State], key: str, value: Any, _at: int, _tie: bytes) -> bool:
+    """One that has come before makes no other set of values."""
+    text = text_of(value)
+    if text is None:
+        return False
+    tally = slots.get(key)
+    if tally is None:
+        slots[key] = {text: 1}
+        return True
+    n: int = tally.get(text, 0) + 1
+    tally[text] = n
+    if n == 1 and len(tally) > UNIQUE_VALUES_MAX:
+        _keep_smallest_hashes(tally)
+    return n == 1
 
 
 def value_of(key: str) -> Any:
@@ -279,10 +341,33 @@ def _add_favours(a: list[Any], b: list[Any]) -> list[Any]:
     return a
 
 
+def _put_favour(slots: dict[str, State], key: str, value: Any, _at: int, _tie: bytes) -> bool:
+    text = text_of(value)
+    if text is None:
+        return False
+    state = slots.get(key)
+    if state is None:
+        slots[key] = [text, {text: 1}]
+        return True
+    best, tally = state
+    n = tally[text] = tally.get(text, 0) + 1
+    if n == 1 and len(tally) > UNIQUE_VALUES_MAX:
+        _keep_smallest_hashes(tally)
+        if best not in tally:
+            state[0] = _favourite(tally)
+            return True
+    if text == best or n < tally[best] or text not in tally or not before(tally, text, best):
+        return False
+    state[0] = text
+    return True
+
+
 def before(tally: Tally, key: str, other: str) -> bool:
     """Whether a value is more frequent than another, or as frequent and smaller."""
     n, most = tally[key], tally[other]
-    return n > most or (n == most and rank_of(key) < rank_of(other))
+    if n != most:
+        return n > most
+    return key < other if key[0] == other[0] == "s" else rank_of(key) < rank_of(other)
 
 
 def _favourite(tally: Tally) -> str:
@@ -318,14 +403,14 @@ def _unique_count(state: Tally | None) -> int:
 _tallies = (tally_of, add_tallies)
 
 MONOIDS: dict[str, Monoid] = {
-    "count": Monoid(_one, _plus, _or_zero, sum, _minus),
-    "sum": Monoid(lift_total, combine_totals, _sum, _sum_totals, _remove_total),
-    "avg": Monoid(lift_total, combine_totals, _average, _sum_totals, _remove_total),
-    "min": Monoid(_number, _least, _itself, _all_by(_least)),
-    "max": Monoid(_number, _greatest, _itself, _all_by(_greatest)),
+    "count": Monoid(_one, _plus, _or_zero, sum, _minus, absorb=_one_more),
+    "sum": Monoid(lift_total, combine_totals, _sum, _sum_totals, _remove_total, None, _put_total, _absorb_number),
+    "avg": Monoid(lift_total, combine_totals, _average, _sum_totals, _remove_total, None, _put_total, _absorb_number),
+    "min": Monoid(_number, _least, _itself, _all_by(_least), put=_putter_by(_least)),
+    "max": Monoid(_number, _greatest, _itself, _all_by(_greatest), put=_putter_by(_greatest)),
     "first": Monoid(_moment, _earlier, _value, _or_none(lambda states: min(states, key=_when))),
     "last": Monoid(_moment, _later, _value, _or_none(lambda states: max(states, key=_when))),
-    "most_frequent": Monoid(_favour, _add_favours, _most_frequent, _sum_favours),
-    "unique": Monoid(*_tallies, _unique, sum_tallies),
-    "unique_count": Monoid(*_tallies, _unique_count, sum_tallies),
+    "most_frequent": Monoid(_favour, _add_favours, _most_frequent, _sum_favours, put=_put_favour),
+    "unique": Monoid(*_tallies, _unique, sum_tallies, put=_put_tally),
+    "unique_count": Monoid(*_tallies, _unique_count, sum_tallies, put=_put_tally),
 }

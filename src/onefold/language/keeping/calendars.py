@@ -107,8 +107,8 @@ class PersonCalendar:
     def __init__(self, name: str, workspace_zone: ZoneInfo, monoid: Monoid) -> None:
         self._stretches = Stretches(monoid, SPAN_MS, QUARTER_MS)
         self._spans = spans_of(name, workspace_zone)
-        self.take = self._stretches.add
-        """As `add`, of an event that is in the window in some zone (`Spans.oldest_ms`)."""
+        self.put = self._stretches.put
+        """(slots, key, value, event time, tie): an event that is in the window in some zone (`Spans.oldest_ms`)."""
 
     def add(self, window: Window | None, at_ms: int, state: Any, now_ms: int) -> Window | None:
         """The state with one more event; one that is older than the window in every zone changes nothing."""

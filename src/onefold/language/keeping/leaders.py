@@ -9,12 +9,14 @@ from typing import Any
 
 from onefold.language.keeping.aggregates import (
     Monoid,
+    Put,
     Tally,
     add_tallies,
     before,
     rank_of,
     sum_tallies,
     tally_of,
+    text_of,
     value_of,
 )
 
@@ -42,6 +44,23 @@ def _combiner(k: int) -> Callable[[State, State], State]:
         return a
 
     return combine
+
+
+def _putter(k: int, combine: Callable[[State, State], State]) -> Put:
+    def put(slots: dict[str, State], key: str, value: Any, _at_ms: int, _tie: bytes) -> bool:
+        text, state = text_of(value), slots.get(key)
+        if text is None:
+            return False
+        if state is None or text not in state[1]:
+            lifted = [[text], {text: 1}]
+            slots[key] = lifted if state is None else combine(state, lifted)
+            return True
+        leaders, tally = state
+        tally[text] += 1
+        _promote(leaders, tally, text, k)
+        return True
+
+    return put
 
 
 def _promote(leaders: list[str], tally: Tally, key: str, k: int) -> None:
@@ -74,4 +93,5 @@ def _result(state: State | None) -> list[Any] | None:
 @lru_cache(maxsize=128)
 def top(k: int) -> Monoid:
     """The list of the k most frequent values; missing over nothing."""
-    return Monoid(_lift, _combiner(k), _result, _totaler(k))
+    combine = _combiner(k)
+    return Monoid(_lift, combine, _result, _totaler(k), put=_putter(k, combine))

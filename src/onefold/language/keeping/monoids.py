@@ -41,6 +41,14 @@ def _when(_value: Any, at_ms: int, _tie: bytes) -> int:
     return at_ms
 
 
+def _put_when(slots: dict[str, Any], key: str, _value: Any, at_ms: int, _tie: bytes) -> bool:
+    state = slots.get(key)
+    if state is not None and at_ms <= state:
+        return False
+    slots[key] = at_ms
+    return True
+
+
 def _latest(states: Sequence[int]) -> int | None:
     return max(states, default=None)
 
@@ -63,7 +71,7 @@ def _time_since(unit_ms: int) -> Monoid:
             profile.due_ms = due_ms
         return passed
 
-    return Monoid(_when, max, _itself, _latest, at=since)
+    return Monoid(_when, max, _itself, _latest, at=since, put=_put_when)
 
 
 _MADE: dict[str, Callable[[n.Aggregate], Monoid]] = {

@@ -9,9 +9,11 @@ value does not depend on the order of events or merges: the idea of uniform coll
 """
 
 import sys
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import lru_cache
+from itertools import accumulate
 from struct import Struct
 from typing import Any
 
@@ -28,13 +30,17 @@ _LARGEST: int = _INTEGER.unpack(_DOUBLE.pack(sys.float_info.max))[0]
 State = list[Any]
 
 
-def _lift(value: Any, _at_ms: int, _tie: bytes) -> State | None:
+def _key(value: Any) -> Any:
+    """The number as a key of its own; None for what is none."""
     value = number(value)
-    if value is None:
-        return None
     if type(value) is float and value.is_integer() and abs(value) < _WHOLE:
-        value = int(value)
-    return [_EXACT, {value: 1}]
+        return int(value)
+    return value
+
+
+def _lift(value: Any, _at_ms: int, _tie: bytes) -> State | None:
+    value = _key(value)
+    return None if value is None else [_EXACT, {value: 1}]
 
 
 def _combine(a: State, b: State) -> State:
@@ -50,6 +56,22 @@ def _combine(a: State, b: State) -> State:
     while len(a[1]) > PERCENTILE_VALUES_MAX:
         _rise(a)
     return a
+
+
+def _put(slots: dict[str, State], key: str, value: Any, _at_ms: int, _tie: bytes) -> bool:
+    value = _key(value)
+    if value is None:
+        return False
+    state = slots.get(key)
+    if state is None:
+        slots[key] = [_EXACT, {value: 1}]
+        return True
+    level, keys = state
+    name = value if level == _EXACT else bucket(value, level)
+    n = keys[name] = keys.get(name, 0) + 1
+    while n == 1 and len(state[1]) > PERCENTILE_VALUES_MAX:
+        _rise(state)
+    return True
 
 
 def _rise(state: State) -> None:
@@ -107,12 +129,10 @@ def _result(percentage: float) -> Callable[[State | None], Any]:
         level, keys = state
         if level == _EXACT and len(keys) == 1:
             return next(iter(keys))
-        left = _rank(sum(keys.values()), share)
-        for key in sorted(keys):
-            left -= keys[key]
-            if left <= 0:
-                return key if level == _EXACT else middle(key, level)
-        return None
+        ordered = sorted(keys)
+        reached = list(accumulate(map(keys.__getitem__, ordered)))
+        key = ordered[bisect_left(reached, _rank(reached[-1], share))]
+        return key if level == _EXACT else middle(key, level)
 
     return result
 
@@ -120,4 +140,4 @@ def _result(percentage: float) -> Callable[[State | None], Any]:
 @lru_cache(maxsize=256)
 def percentile(percentage: float) -> Monoid:
     """The monoid of a percentile, 0 to 100, by nearest rank: always a number that came, not one between two."""
-    return Monoid(_lift, _combine, _result(percentage), _total)
+    return Monoid(_lift, _combine, _result(percentage), _total, put=_put)

@@ -34,6 +34,8 @@ _BITS_AT = _SIZE - 2
 _FLAG_AT = _SIZE - 1
 _BIAS = 1 << 62
 """Added to times, so that packed records are in order of time. Times below are biased, but for arguments in `_ms`."""
+_FEW = 16
+"""So few records are quicker searched for a value than for a step."""
 _TOO_MANY = SEQUENCE_EVENTS_MAX + SEQUENCE_EVENTS_MAX // 4
 """Records go a quarter at a time, so that most events need not let any go."""
 
@@ -80,8 +82,8 @@ class Chain:
         at = at_ms + _BIAS
         state = slots.get(key)
         if state is None:
-            front = list(self._walk.start) if self._carries else None
-            completes = self._advance(front, at, bits) if front is not None else self._completes_alone(bits)
+            front = [at, bits, *self._walk.start[2:]] if self._carries else None
+            completes = front is None and self._completes_alone(bits)
             slots[key] = [_pack(at, same, bits, completes), 0, int(completes), None, front]
             return completes
         if state[3] is not None and at <= state[3][0]:
@@ -331,6 +333,43 @@ class Chain:
         return False
 
 
+class Alike(Chain):
+    """A sequence of several steps with a value that must be the same: few events have that of one before."""
+
+    def __init__(self, sequence: n.Sequence, *, counted: bool = True) -> None:
+        """As `Chain`."""
+        super().__init__(sequence, counted=counted)
+        before = self._plan.stages[-2].bit
+        self._elsewhere = bytes(bits for bits in range(256) if not bits & before)
+        """Bits of whatever is not the step before the last one."""
+
+    def put(self, slots: dict[str, Any], key: str, at_ms: int, bits: int, same: int = 0) -> bool:
+        """As `Chain.put`; chains are looked for where the value has come before."""
+        at = at_ms + _BIAS
+        state = slots.get(key)
+        if state is None:
+            slots[key] = [_pack(at, same, bits, 0), 0, 0, None, None]
+            return False
+        records = state[0]
+        size = len(records)
+        if bits & self._silent or (at < _time_at(records, size - _SIZE)[0] if size else state[3] is not None):
+            return super().put(slots, key, at_ms, bits, same)
+        completes = bits & self._last and self._is_begun(records, same) and self._completes_alike(state, at, same)
+        state[0] = records + _pack(at, same, bits, 1 if completes else 0)
+        if completes:
+            state[2] += 1
+        if size >= _TOO_MANY * _SIZE:
+            self._evict(state)
+            return True
+        return bool(completes) and (self._counted or state[1] + state[2] == 1)
+
+    def _is_begun(self, records: bytes, same: int) -> bool:
+        """Whether any record can be the step before the last one of a chain with this value; mostly none can."""
+        if len(records) > _FEW * _SIZE and not records[_BITS_AT::_SIZE].translate(None, self._elsewhere):
+            return False
+        return _TIME.pack(same) in records
+
+
 class Lone(Chain):
     """A sequence of one step, and of what must not come after it: each event of that step completes it until then."""
 
@@ -375,8 +414,9 @@ class Lone(Chain):
 
 def chain_of(sequence: n.Sequence, *, counted: bool = True) -> Chain:
     """How the state of a sequence is kept; see `Chain`."""
-    lone = sequence.same is None and len(plan_of(sequence).stages) == 1
-    return (Lone if lone else Chain)(sequence, counted=counted)
+    one, same = len(plan_of(sequence).stages) == 1, sequence.same is not None
+    kind = Chain if one == same else Lone if one else Alike
+    return kind(sequence, counted=counted)
 
 
 def _instants(events: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from onefold.language.keeping.aggregates import Monoid
+from onefold.language.keeping.aggregates import Monoid, Put
 from onefold.limits import SESSIONS_MAX
 
 State = list[int]
@@ -38,6 +38,26 @@ def _combiner(gap_ms: int) -> Callable[[State, State], State]:
         return a
 
     return combine
+
+
+def _putter(gap_ms: int, combine: Callable[[State, State], State], *, counting: bool) -> Put:
+    """`counting`: a session that becomes longer is no other value."""
+
+    def put(slots: dict[str, State], key: str, value: Any, at_ms: int, tie: bytes) -> bool:
+        state = slots.get(key)
+        if state is None:
+            slots[key] = _lift(value, at_ms, tie)
+            return True
+        begin, end = state[-2:]
+        if begin <= at_ms < end + gap_ms:
+            if at_ms <= end:
+                return False
+            state[-1] = at_ms
+            return not counting
+        slots[key] = combine(state, _lift(value, at_ms, tie))
+        return True
+
+    return put
 
 
 def _joined(a: State, b: State, gap_ms: int) -> State:
@@ -109,4 +129,5 @@ def sessions(function: str, gap_ms: int) -> Monoid:
     Two events less than `gap_ms` apart are of one session.
     """
     combine = _combiner(gap_ms)
-    return Monoid(_lift, combine, _RESULTS[function], _totaler(combine))
+    put = _putter(gap_ms, combine, counting=function == "session_count")
+    return Monoid(_lift, combine, _RESULTS[function], _totaler(combine), put=put)

@@ -10,7 +10,7 @@ from typing import Any
 from onefold.language.keeping import windows
 from onefold.language.keeping.aggregates import Monoid
 from onefold.language.keeping.windows import Window
-from onefold.limits import NEVER_MS
+from onefold.limits import NEVER_MS, WINDOW_PANES_MAX
 
 TOTAL = 5
 """Where a window has its running total."""
@@ -22,7 +22,7 @@ class Stretches:
     def __init__(self, monoid: Monoid, within_ms: int, quantum_ms: int = 1) -> None:
         self._monoid = monoid
         self._bare = monoid._replace(remove=None)
-        self._combine = monoid.combine
+        self._lift, self._combine, self._absorb = monoid.lift, monoid.combine, monoid.absorb
         self._within_ms = within_ms
         self._quantum_ms = quantum_ms
 
@@ -43,6 +43,39 @@ class Stretches:
         if asked is not None and asked[0] <= pane < asked[1]:
             asked[2] = self._combine(asked[2], state)
         return window
+
+    def put(self, slots: dict[str, Any], key: str, value: Any, at_ms: int, tie: bytes) -> bool:
+        """One event into the window of this key, as `lift` and `add` do; False where it does not count."""
+        window, absorb = slots.get(key), self._absorb
+        if window is not None and absorb is not None:
+            quantum_ms, _, pane, times, states, asked, _ = window
+            if times and pane <= at_ms < pane + quantum_ms:
+                state = absorb(states[-1], value)
+                if state is None:
+                    return False
+                states[-1] = state
+                if asked is not None and asked[0] <= pane < asked[1]:
+                    asked[2] = absorb(asked[2], value)
+                return True
+        state = self._lift(value, at_ms, tie)
+        if state is None:
+            return False
+        if window is None or not self._append(window, at_ms, state):
+            slots[key] = self.add(window, at_ms, state)
+        return True
+
+    def _append(self, window: Window, at_ms: int, state: Any) -> bool:
+        """A pane after all others, if there is room for one."""
+        quantum_ms, base_ms, last_ms, times, states, asked, width = window
+        pane = at_ms - at_ms % quantum_ms
+        if pane <= last_ms or width == windows.WIDTH or len(states) >= WINDOW_PANES_MAX:
+            return False
+        window[2] = pane
+        window[3] = times + windows.WIDE.pack(pane - base_ms)
+        states.append(state)
+        if asked is not None and asked[0] <= pane < asked[1]:
+            asked[2] = self._combine(asked[2], state)
+        return True
 
     def merge(self, a: Window, b: Window) -> Window:
         """Both windows' events in one; neither must be used again."""

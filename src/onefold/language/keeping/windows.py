@@ -26,7 +26,7 @@ WIDTH = 4
 """Bytes of a time; twice as many where those do not reach."""
 REACH_MS = 1 << 8 * WIDTH
 NARROW = Struct("<I")
-_WIDE = Struct("<Q")
+WIDE = Struct("<Q")
 _ONE = 1
 """The state of a pane that counts one event."""
 
@@ -39,7 +39,7 @@ def begin(at_ms: int, state: Any, monoid: Monoid, within_ms: int, quantum_ms: in
     pane = at_ms - at_ms % quantum_ms
     span_ms = within_ms + quantum_ms
     narrow = span_ms < REACH_MS
-    times = (NARROW if narrow else _WIDE).pack(span_ms)
+    times = (NARROW if narrow else WIDE).pack(span_ms)
     width = WIDTH if narrow else 2 * WIDTH
     return [quantum_ms, pane - span_ms, pane, times, _together([state], monoid), running, width]
 
@@ -55,7 +55,7 @@ def add(window: Window | None, at_ms: int, state: Any, monoid: Monoid, within_ms
     if type(states) is list:
         if pane > last_ms and (width != WIDTH or pane - base_ms < REACH_MS):
             window[2] = pane
-            window[3] = times + (NARROW if width == WIDTH else _WIDE).pack(pane - base_ms)
+            window[3] = times + (NARROW if width == WIDTH else WIDE).pack(pane - base_ms)
             states.append(state)
             if len(states) > WINDOW_PANES_MAX:
                 _coarsen(window, monoid, within_ms)
@@ -138,14 +138,14 @@ def _fill(window: Window, times: Sequence[int], within_ms: int, coming_ms: int) 
     latest_ms = max(times[-1], coming_ms)
     base_ms = min(times[0], coming_ms, latest_ms - within_ms - window[0])
     narrow = latest_ms - base_ms < REACH_MS
-    pack = (NARROW if narrow else _WIDE).pack
+    pack = (NARROW if narrow else WIDE).pack
     window[1:4] = [base_ms, times[-1], b"".join([pack(at_ms - base_ms) for at_ms in times])]
     window[6] = WIDTH if narrow else 2 * WIDTH
 
 
 def _put(window: Window, pane: int, state: Any, monoid: Monoid) -> None:
     _, base_ms, last_ms, times, states, _, width = window
-    packed = (NARROW if width == WIDTH else _WIDE).pack(pane - base_ms)
+    packed = (NARROW if width == WIDTH else WIDE).pack(pane - base_ms)
     i = size(window) if pane > last_ms else bisect_left(_offsets(window), pane - base_ms)
     there = times[i * width : (i + 1) * width] == packed
     if type(states) is list:

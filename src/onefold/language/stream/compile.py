@@ -14,15 +14,27 @@ from onefold.language import nodes as n
 from onefold.language.keeping import windows
 from onefold.language.keeping.accounts import LINKS, TELLINGS
 from onefold.language.keeping.aggregates import MONOIDS, Monoid
-from onefold.language.keeping.calendars import PERSON_ZONE, zone_name
-from onefold.language.keeping.monoids import monoid_of, periods_of
+from onefold.language.keeping.calendars import zone_name
+from onefold.language.keeping.monoids import monoid_of
 from onefold.language.keeping.sequences import same_key
 from onefold.language.keeping.slots import keeping_of
 from onefold.language.reading.check import Checked
 from onefold.language.reading.show import show
+from onefold.language.stream.definition import (
+    ALWAYS,
+    ZONE_SLOT,
+    Definition,
+    add_inherited_triggers,
+    any_of,
+    audience_lines,
+    compared_slot,
+    kept_in,
+    trait_lines,
+    under,
+)
 from onefold.language.stream.excerpt import decoder, reader
-from onefold.language.stream.groups import Branch, branches, crossings, gates, of_trait
-from onefold.language.stream.inputs import named, tells_time, triggers, walk
+from onefold.language.stream.groups import Branch, branches, crossings, gates, lapses, of_trait
+from onefold.language.stream.inputs import walk
 from onefold.language.stream.program import (
     FIRST_SEEN,
     IDENTITY,
@@ -34,43 +46,26 @@ from onefold.language.stream.program import (
     Program,
     Trigger,
 )
-from onefold.language.stream.putting import Around, is_sure, put
+from onefold.language.stream.putting import Around, is_sure, is_tally, put
 from onefold.language.stream.source import CALLED, EventScope, ProfileScope, Surroundings, prefix, slot_value
 from onefold.language.values import identical
-from onefold.limits import HANDLERS_MAX_PARTS
+from onefold.limits import HANDLERS_MAX_PARTS, NEVER_MS
 from onefold.model.account import GROUP
 from onefold.model.definitions import is_shadow
 
 _NAMING = {"properties": set[str](), "context": {GROUP}}
 """Fields of an event's objects by which it names an account."""
-_ZONE = n.slot(PERSON_ZONE)
-ALWAYS = "True"
-"""The guard of what every event of a name changes."""
+_LAPSING = (
+    "if seen == 2 and not a.keys().isdisjoint(lapsing.keys()):",
+    "    for name in a.keys() & lapsing.keys(): lapsing[name](p, now, changed, moves)",
+    "elif seen == 3:",
+    "    for j in waiting: j(p, now, changed, moves)",
+)
+"""Audiences of those who were last seen long ago, where that is all that an event changes: only who is in one can move.
+
+Whoever comes for the first time is in none of them, but may have to wait for some.
+"""
 _SEEN_FLAGS = {FIRST_SEEN: "seen & 1", LAST_SEEN: "seen & 2", "events": ALWAYS}
-
-
-class _Definition:
-    """One trait or audience on its way into code."""
-
-    def __init__(self, name: str, node: n.Node, *, audience: bool) -> None:
-        self.name = name
-        self.node = node
-        self.audience = audience
-        self.slots = {n.slot(kept): kept for kept in kept_in(node)}
-        self.traits = {part.name for part in named(node) if isinstance(part, n.TraitRef)}
-        self.audiences = {part.name for part in named(node) if isinstance(part, n.InAudience)}
-        """Audiences that it names."""
-        self.in_own_zone = [
-            key for key, kept in self.slots.items() if isinstance(kept, n.Aggregate) and kept.timezone == n.PERSON
-        ]
-        """Slots of calendar windows in the person's own zone: the zone is of no matter to a person without them."""
-        self.asks_zone = any(isinstance(part, n.Kept) and n.slot(part) == _ZONE for part in walk(node))
-        """It names the zone itself."""
-        self.direct = frozenset(triggers(node))
-        self.undecided = not self.direct.isdisjoint((*SEEN, IDENTITY)) or any(map(tells_time, walk(node)))
-        """A profile without events does not tell its value: built-ins, identifiers, or the clock do."""
-        self.triggers = self.direct
-        """Also what the traits and audiences that it names depend on."""
 
 
 def compile_definitions(
@@ -88,9 +83,9 @@ def compile_definitions(
     slots and definitions the functions of all event names may write out.
     """
     assert not checked.problems
-    definitions = [_Definition(name, node, audience=False) for name, node in checked.traits.items()]
-    definitions += [_Definition(name, node, audience=True) for name, node in checked.audiences.items()]
-    _add_inherited_triggers(definitions)
+    definitions = [Definition(name, node, audience=False) for name, node in checked.traits.items()]
+    definitions += [Definition(name, node, audience=True) for name, node in checked.audiences.items()]
+    add_inherited_triggers(definitions)
     compiler = _Compiler(definitions, gathered or {}, Surroundings(checked.types, checked.timezone), version)
     compiler.parts_left = parts_max
     compiler.identifying = [path.split(".") for kind in checked.identity.types for path in kind.fields]
@@ -116,31 +111,12 @@ def of_account(checked: Checked) -> frozenset[str]:
 
 
 def _of_accounts(checked: Checked, version: int, gathered: Mapping[str, n.Kept], parts_max: int) -> "_Compiler":
-    definitions = [_Definition(name, node, audience=False) for name, node in checked.accounts.items()]
-    _add_inherited_triggers(definitions)
+    definitions = [Definition(name, node, audience=False) for name, node in checked.accounts.items()]
+    add_inherited_triggers(definitions)
     compiler = _Compiler(definitions, gathered, Surroundings(checked.account_types, checked.timezone), version)
     compiler.parts_left = parts_max
     compiler.slots |= TELLINGS
     return compiler
-
-
-def _add_inherited_triggers(definitions: list[_Definition]) -> None:
-    """A definition depends on whatever those that it names depend on; they come before it."""
-    by_name = {definition.name: definition for definition in definitions}
-    for definition in definitions:
-        for name in definition.traits | definition.audiences:
-            more = by_name[name].triggers
-            definition.triggers = definition.triggers | more if definition.triggers else more
-            definition.undecided = definition.undecided or by_name[name].undecided
-
-
-def kept_in(node: n.Node) -> Iterator[n.Kept]:
-    """All that the expression needs kept."""
-    for part in walk(node):
-        if isinstance(part, n.Kept):
-            yield part
-            if isinstance(part, n.Aggregate) and part.timezone == n.PERSON:
-                yield PERSON_ZONE
 
 
 def kept_by(checked: Checked) -> dict[str, n.Kept]:
@@ -165,7 +141,7 @@ class _Compiler:
     """Collects the source of every function, then runs it once."""
 
     def __init__(
-        self, definitions: list[_Definition], gathered: Mapping[str, n.Kept], among: Surroundings, version: int
+        self, definitions: list[Definition], gathered: Mapping[str, n.Kept], among: Surroundings, version: int
     ) -> None:
         self.definitions = definitions
         self.among = among
@@ -210,7 +186,17 @@ class _Compiler:
             name: i for i, gate in enumerate(self.gates) for each in gate.audiences.values() for name in each
         }
         looked_up = {k for each in self.branches for k in each.keys.values()}
+        self.lapsing = frozenset(name for name, node in audiences.items() if lapses(node))
         self.crossings, self.indexed = crossings(audiences, looked_up, among.types)
+        self.edges: dict[str, list[frozenset[int]]] = {}
+        """Counts → those at which definitions that only compare them with numbers may have another value."""
+        for definition in definitions:
+            for key, edges in definition.edges.items() if not self.is_looked_up(definition) else ():
+                self.edges.setdefault(key, []).append(edges)
+
+    def is_looked_up(self, definition: Definition) -> bool:
+        """Whether crossings say what becomes of it."""
+        return definition.audience and definition.name in self.indexed
 
     def join(self, accounts: "_Compiler") -> None:
         """Definitions of accounts, which read the same events."""
@@ -261,8 +247,21 @@ class _Compiler:
             has_shadow=any(is_shadow(d.name) for d in self.definitions),
         )
         scope["judge_some"] = program.judge_some
+        lapsing = [i for i, each in enumerate(self.definitions) if each.audience and each.name in self.lapsing]
+        scope["lapsing"] = {self.definitions[i].name: program.judges[i] for i in lapsing}
+        scope["waiting"] = [program.judges[i] for i in lapsing if self._waits(i, program)]
         _fill_blank(program, {each.name for each in self.definitions if each.undecided})
         return program
+
+    def _waits(self, number: int, program: Program) -> bool:
+        """Whether somebody who has nothing but a first event may be in an audience of `lapsing`, or come to be."""
+        if not self.definitions[number].triggers <= {LAST_SEEN, NOW, *self.kept}:
+            return True
+        blank = _Blank()
+        program.judge_all(blank, 0, {}, [])
+        blank.due_ms, blank.audiences = NEVER_MS, {}
+        program.judges[number](blank, 0, {}, [])
+        return blank.due_ms < NEVER_MS or bool(blank.audiences)
 
     def _scope(self) -> dict[str, Any]:
         scope: dict[str, Any] = {**CALLED, **self.among.constants}
@@ -273,10 +272,15 @@ class _Compiler:
         for key, kept in self.kept.items():
             scope |= self._kept_scope(key, kept)
         ranks = {definition.name: rank for rank, definition in enumerate(self.definitions) if definition.audience}
-        scope["rank"] = lambda move: ranks[move[0]]
+        scope["rank"] = {(name, entered): rank for name, rank in ranks.items() for entered in (True, False)}.__getitem__
         scope["crossings"] = self.crossings
         scope |= self.causes
-        scope |= {f"branch_{number}": branch.keys for number, branch in enumerate(self.branches)}
+        scope |= {f"edges_{key}": frozenset[int]().union(*each) for key, each in self.edges.items()}
+        turns = {key: each.turns() for key, each in self.crossings.items()}
+        scope |= {f"turns_{key}": turns[key] for key, kept in self.kept.items() if key in turns and is_tally(kept)}
+        for number, branch in enumerate(self.branches):
+            scope[f"branch_{number}"] = branch.keys
+            scope[f"turns_{number}"] = {key: turns.get(key, frozenset()) for key in branch.keys.values()}
         return scope
 
     def _kept_scope(self, key: str, kept: n.Kept) -> dict[str, Any]:
@@ -286,8 +290,6 @@ class _Compiler:
         scope = {} if kept.function in MONOIDS else _named(prefix(kept), monoid_of(kept))
         if kept.calendar is not None or kept.until_ms is not None:
             scope[f"kept_{key}"] = self.slots[key]
-        if n.AGGREGATES[kept.function].by_day:
-            scope[f"period_{key}"] = periods_of(kept).index
         return scope
 
     def mentioned(self, root: str) -> set[str]:
@@ -348,7 +350,7 @@ class _Compiler:
         self.lines.append("    s = p.slots; c = p.computed; a = p.audiences; d = p.declared")
         scope, lines = ProfileScope(self.among), list[str]()
         for definition in map(self.definitions.__getitem__, numbers):
-            lines += _audience_lines(definition, scope) if definition.audience else _trait_lines(definition, scope)
+            lines += audience_lines(definition, scope) if definition.audience else trait_lines(definition, scope)
         self.lines += ["    " + line for line in (*scope.lines(), *lines)]
         self.lines.append("")
 
@@ -372,6 +374,8 @@ class _OnEvent:
         """Of these names it puts what counts by look-up."""
         self._judging = numbers is not None
         self._judged = [compiler.definitions[number] for number in numbers or ()]
+        self._asking = [each for each in self._judged if not compiler.is_looked_up(each)]
+        """Those that no look-up judges."""
         self._traits_named = {name for definition in self._judged for name in definition.traits}
         self._scope = EventScope(compiler.among)
         self._profile = ProfileScope(compiler.among)
@@ -384,7 +388,7 @@ class _OnEvent:
 
     def function(self, name: str) -> list[str]:
         slots, judgements = list(self._slots()), list(self._judgements())
-        spans = _under(_any(self._zoned), self._profile.lines()) if self._zoned else ()
+        spans = under(any_of(self._zoned), self._profile.lines()) if self._zoned else ()
         body = [*slots, *spans, *judgements]
         parameters = "now, seen, changed, moves" if self._judging else "now"
         lines = [f"def {name}(p, e, t, tie, {parameters}):  # {self._event!r}"]
@@ -413,83 +417,111 @@ class _OnEvent:
         """Of many counts that ask one field for equality, the one that the event counts in."""
         field, hit = self._scope.value(branch.field), f"h{number}"
         for key in branch.keys.values():
-            self._flags[key] = f"{hit} == {key!r}"
+            self._flags[key] = self._flags[at_edge(key)] = f"{hit} == {key!r}"
         path = ".".join(map(str, branch.field.path))
         yield f"{hit} = branch_{number}.get({field}) if type({field}) is str else None  # {path}"
         yield f"if {hit} is not None:"
         yield f"    n = s.get({hit}, 0) + 1; s[{hit}] = n"
         if self._judging:
-            yield f"    if {hit} in crossings: crossings[{hit}].move(n - 1, n, now, a, moves)"
+            yield f"    if n in turns_{number}[{hit}]: crossings[{hit}].move(n - 1, n, now, a, moves)"
 
     def _slot(self, key: str, kept: n.Kept) -> Iterator[str]:
         yield f"# {describe(kept)}"
-        then = [] if not self._judging else self._done(key, ALWAYS if is_sure(kept) else self._flag(key))
-        before = [f"b = {slot_value(kept)}"] if then and key in self._compiler.crossings else []
+        then = self._done(key) if self._judging else []
+        before = [f"b = {slot_value(kept)}"] if then and key in self._compiler.crossings and not is_tally(kept) else []
         yield from put(key, kept, self._event, self._scope, Around(before, then))
 
-    def _done(self, key: str, flag: str) -> list[str]:
+    def _done(self, key: str) -> list[str]:
         """What follows where the slot has changed."""
-        if flag == ALWAYS:
+        kept, asking = self._compiler.kept[key], [each for each in self._asking if key in each.slots]
+        done = []
+        if is_sure(kept):
             self._flags[key] = ALWAYS
-        done = [] if flag == ALWAYS else [f"{flag} = True"]
+        elif any(key not in each.edges for each in asking):
+            done.append(f"{self._flag(key)} = True")
+        if any(key in each.edges for each in asking):
+            done.append(f"{self._flag(at_edge(key))} = n in edges_{key}")
         if key in self._compiler.crossings:
-            value = slot_value(self._compiler.kept[key])
-            done.append(f"crossings[{key!r}].move(b, {value}, now, a, moves)")
+            move = f"crossings[{key!r}].move({{}}, now, a, moves)"
+            if is_tally(kept):
+                done.append(f"if n in turns_{key}: {move.format('n - 1, n')}")
+            else:
+                done.append(move.format(f"b, {slot_value(kept)}"))
         return done
 
     # --- judging ---------------------------------------------------------------------------------------------
     def _judgements(self) -> Iterator[str]:
         """Traits in their order; then audiences, those of one guard together; then those that name audiences."""
         scope = self._profile
-        guarded: dict[str, list[str]] = {}
+        guarded: dict[str, list[tuple[Definition, str]]] = {}
         gates: dict[int, set[str]] = {}
         last: list[str] = []
-        for definition in self._judged:
-            if definition.name in self._compiler.indexed and definition.audience:
-                continue
+        lapsing = False
+        for definition in self._asking:
             flags = self._flags_of(definition)
-            guard = _any(flags)
+            guard = any_of(flags)
+            if guard == _SEEN_FLAGS[LAST_SEEN] and definition.audience and definition.name in self._compiler.lapsing:
+                lapsing = True
+                continue
             if definition.in_own_zone:
                 self._zoned |= {ALWAYS} if definition.traits or definition.audiences else flags
-            there = _any(self._there(definition, flags))
+            there = any_of(self._there(definition, flags))
             if definition.audiences:
-                last += _under(guard, _under(there, _audience_lines(definition, scope)))
+                last += under(guard, under(there, audience_lines(definition, scope)))
             elif not definition.audience:
                 then = self._trait_changed(definition)
-                yield from _under(guard, _under(there, _trait_lines(definition, scope, then)))
+                yield from under(guard, under(there, trait_lines(definition, scope, then)))
             elif (index := self._compiler.gate_of.get(definition.name)) is not None:
                 gates.setdefault(index, set()).add(guard)
             else:
-                guarded.setdefault(guard, []).extend(_under(there, _audience_lines(definition, scope)))
-        for guard, lines in guarded.items():
-            yield from _under(guard, lines)
+                guarded.setdefault(guard, []).append((definition, there))
+        if lapsing:
+            yield from _LAPSING
+        for guard, found in guarded.items():
+            yield from under(guard, self._audiences(found))
         for index, guards in gates.items():
-            yield from _under(_any(guards), self._gate(index))
+            yield from under(any_of(guards), self._gate(index))
         yield from last
         if self._judged:
             yield "if len(moves) > 1: moves.sort(key=rank)"
 
-    def _flags_of(self, definition: _Definition) -> set[str]:
+    def _audiences(self, found: list[tuple[Definition, str]]) -> Iterator[str]:
+        """Audiences of one guard, each with what must be there; those that compare a slot's value find it once."""
+        scope = self._profile
+        asking: dict[str, list[tuple[Definition, str]]] = {}
+        for definition, there in found:
+            key = compared_slot(definition.node) if there == ALWAYS else None
+            asking.setdefault(key or f"audience {definition.name}", []).append((definition, there))
+        for key, alike in asking.items():
+            if len(alike) > 1:
+                yield f"v = {scope.kept(alike[0][0].slots[key])}"
+                scope.known = key
+            for definition, there in alike:
+                yield from under(there, audience_lines(definition, scope))
+            scope.known = ""
+
+    def _flags_of(self, definition: Definition) -> set[str]:
         """The sources that say whether an input of a definition has changed; of one that names audiences: any move."""
-        inputs = [self._flags.get(key) for key in definition.slots]
+        inputs = [self._flags.get(at_edge(key) if key in definition.edges else key) for key in definition.slots]
         inputs += [self._flags.get(of_trait(name)) for name in definition.traits]
         inputs += [_SEEN_FLAGS.get(trigger) for trigger in definition.direct]
         return {each for each in inputs if each is not None} | ({"moves"} if definition.audiences else set())
 
-    def _there(self, definition: _Definition, flags: set[str]) -> set[str]:
+    def _there(self, definition: Definition, flags: set[str]) -> set[str]:
         """Where nothing but the person's zone has moved: what must be there for that to make a difference."""
-        if definition.asks_zone or not definition.in_own_zone or flags != {self._flags.get(_ZONE)}:
+        if definition.asks_zone or not definition.in_own_zone or flags != {self._flags.get(ZONE_SLOT)}:
             return {ALWAYS}
         return {f"{key!r} in s" for key in definition.in_own_zone}
 
     def _gate(self, index: int) -> Iterator[str]:
-        """Judge the audiences of the trait's text, and first those of the text that it had before this event."""
-        trait, open_ = self._compiler.gates[index].trait, "is str and (j := gate_{}.get({})): j(p, now, changed, moves)"
+        """Judge the audiences of the trait's value, and first those of the value that it had before this event."""
+        gate = self._compiler.gates[index]
+        trait, open_ = gate.trait, f"is {gate.kind} and (j := gate_{{}}.get({{}})): j(p, now, changed, moves)"
         if (flag := self._flags.get(of_trait(trait))) is not None:
             yield f"if {flag} and type(g{index}) " + open_.format(index, f"g{index}")
         yield f"if type(v := c.get({trait!r})) " + open_.format(index, "v")
 
-    def _trait_changed(self, definition: _Definition) -> list[str]:
+    def _trait_changed(self, definition: Definition) -> list[str]:
         """What follows where a trait has a new value."""
         lines = []
         if definition.name in self._traits_named:
@@ -500,43 +532,18 @@ class _OnEvent:
         return lines
 
 
+def at_edge(key: str) -> Trigger:
+    """A count's coming to where comparisons with it have other answers."""
+    return f"edge {key}"
+
+
 def _named(name: str, monoid: Monoid) -> dict[str, Any]:
     """The functions of a monoid as generated code calls them."""
     return {
         f"{name}_monoid": monoid, f"{name}_lift": monoid.lift, f"{name}_combine": monoid.combine,
         f"{name}_result": monoid.result, f"{name}_total": monoid.total, f"{name}_at": monoid.at,
+        f"{name}_put": monoid.put,
     }  # fmt: skip
-
-
-def _any(guards: set[str]) -> str:
-    assert guards
-    return ALWAYS if ALWAYS in guards else " or ".join(sorted(guards))
-
-
-def _under(guard: str, lines: Iterable[str]) -> Iterator[str]:
-    if guard == ALWAYS:
-        yield from lines
-    else:
-        yield f"if {guard}:"
-        yield from ("    " + line for line in lines)
-
-
-def _trait_lines(definition: _Definition, scope: ProfileScope, then: Iterable[str] = ()) -> Iterator[str]:
-    name, value = definition.name, scope.value(definition.node)
-    yield f"v = dated({value})" if scope.is_instant(definition.node) else f"v = {value}"
-    yield f"o = c.get({name!r})"
-    yield "if v != o or type(v) is not type(o) or (type(v) in (list, dict) and not identical(v, o)):"
-    yield f"    if v is None: del c[{name!r}]"
-    yield f"    else: c[{name!r}] = v"
-    yield f"    changed[{name!r}] = v"
-    yield from ("    " + line for line in then)
-
-
-def _audience_lines(definition: _Definition, scope: ProfileScope) -> Iterator[str]:
-    name = definition.name
-    yield f"if {scope.boolean(definition.node)}:"
-    yield f"    if {name!r} not in a: a[{name!r}] = now; moves.append(({name!r}, True))"
-    yield f"elif {name!r} in a: del a[{name!r}]; moves.append(({name!r}, False))"
 
 
 def describe(kept: n.Kept) -> str:
@@ -553,7 +560,7 @@ class _Blank:
         self.audiences: dict[str, int] = {}
         self.declared: dict[str, Any] = {}
         self.first_seen_ms = self.last_seen_ms = self.events = 0
-        self.due_ms = 0
+        self.due_ms = NEVER_MS
         self.identifiers: dict[str, int] = {}
 
 

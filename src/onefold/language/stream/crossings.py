@@ -6,6 +6,7 @@ order of their literals, those that a change from one value to another moves are
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
+from math import ceil, floor
 from typing import Any, NamedTuple
 
 from onefold.language.values import NUMBERS
@@ -18,6 +19,7 @@ Test = tuple[str, int | float | str, str]
 class _Side(NamedTuple):
     """The tests of one operator, by ascending literal."""
 
+    op: str
     cut: Callable[[Sequence[Any], Any], int]
     """Where a value stands among the literals."""
     above: bool
@@ -40,6 +42,16 @@ _CUTS: dict[str, tuple[Callable[[Sequence[Any], Any], int], bool]] = {
 }
 
 
+def turns(op: str, literal: float) -> Iterable[int]:
+    """The whole numbers whose comparison with a literal has another answer than that of the whole number before."""
+    match op:
+        case ">=" | "<":
+            return (ceil(literal),)
+        case ">" | "<=":
+            return (floor(literal) + 1,)
+    return (int(literal), int(literal) + 1) if literal == int(literal) else ()
+
+
 class Crossings:
     """All tests of one value."""
 
@@ -56,14 +68,22 @@ class Crossings:
         for op, found in sorted(numeric.items()):
             found.sort()
             cut, above = _CUTS[op]
-            self._sides.append(_Side(cut, above, [literal for literal, _ in found], [name for _, name in found]))
+            self._sides.append(_Side(op, cut, above, [literal for literal, _ in found], [name for _, name in found]))
+
+    def turns(self) -> frozenset[int]:
+        """The whole numbers that move an audience where a count comes to them from the one before."""
+        return frozenset(n for side in self._sides for literal in side.literals for n in turns(side.op, literal))
 
     def move(self, old: Any, new: Any, now: int, audiences: dict[str, int], moves: Moves) -> None:
         """The value was `old` when the audiences were judged last, and is `new`: enter and leave accordingly."""
         if old == new and type(old) is type(new):
             return
+        numbers = type(old) in NUMBERS and type(new) in NUMBERS
         for side in self._sides:
-            was, now_at = side.place(old), side.place(new)
+            if numbers:
+                was, now_at = side.cut(side.literals, old), side.cut(side.literals, new)
+            else:
+                was, now_at = side.place(old), side.place(new)
             if was != now_at:
                 low, high = (was, now_at) if was < now_at else (now_at, was)
                 enter = side.above == (was < now_at)

@@ -1,4 +1,4 @@
-"""What of many definitions one look-up can answer: counts of equal texts, audiences of neighbouring literals."""
+"""What of many definitions one look-up answers: counts of equal texts, neighbouring literals, who was seen long ago."""
 
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
@@ -6,7 +6,9 @@ from typing import NamedTuple
 from onefold.language import nodes as n
 from onefold.language.functions import is_instant
 from onefold.language.stream.crossings import Crossings, Test
-from onefold.language.stream.source import MIRRORED
+from onefold.language.stream.definition import compared
+from onefold.language.stream.inputs import walk
+from onefold.language.stream.program import LAST_SEEN
 
 _TOGETHER_MIN = 3
 """So many definitions are quicker looked up than asked one by one."""
@@ -49,28 +51,61 @@ _TIME = ("time",)
 
 
 class Gate(NamedTuple):
-    """Audiences that all ask one trait for equality with a text, and more: only those of its own text can hold."""
+    """Audiences that all ask one trait for a text, or to be true, and more: only those of its own value can hold."""
 
     trait: str
-    audiences: dict[str, list[str]]
-    """Text → names."""
+    audiences: dict[str | bool, list[str]]
+    """Text or True → names."""
+
+    @property
+    def kind(self) -> str:
+        """The type of what they ask for."""
+        return type(next(iter(self.audiences))).__name__
 
 
 def gates(audiences: Mapping[str, n.Node], types: Mapping[str, n.Type]) -> list[Gate]:
-    """The audiences that a trait's text tells apart, among traits of these types."""
+    """The audiences that a trait's text tells apart, or its truth, among traits of these types."""
     found: dict[str, Gate] = {}
     for name, node in audiences.items():
         if (key := _key(node)) is not None and types.get(key[0]) != "instant":
             found.setdefault(key[0], Gate(key[0], {})).audiences.setdefault(key[1], []).append(name)
-    return [gate for gate in found.values() if len(gate.audiences) >= _TOGETHER_MIN]
+    return [gate for gate in found.values() if _is_worth_it(gate)]
 
 
-def _key(node: n.Node) -> tuple[str, str] | None:
+def _is_worth_it(gate: Gate) -> bool:
+    if gate.kind == "bool":
+        return len(gate.audiences[True]) >= _TOGETHER_MIN
+    return len(gate.audiences) >= _TOGETHER_MIN
+
+
+def _key(node: n.Node) -> tuple[str, str | bool] | None:
+    found: tuple[str, str | bool] | None = None
     for part in node.parts if isinstance(node, n.And) else ():
         match part:
             case n.Compare(op="==", left=n.TraitRef(name=trait), right=n.Literal_(value=str(text))):
                 return trait, text
-    return None
+            case n.TraitRef(name=trait):
+                found = found or (trait, True)
+    return found
+
+
+def lapses(node: n.Node) -> bool:
+    """Whether somebody's being seen again can only end what an audience says: they were last seen long ago, and more.
+
+    Nobody needs to be judged for that who is not in it: time wakes them when it would have before.
+    """
+    parts = node.parts if isinstance(node, n.And) else (node,)
+    asking = [part for part in parts if LAST_SEEN in (each.name for each in walk(part) if isinstance(each, n.Builtin))]
+    return bool(asking) and all(map(_is_long_ago, asking))
+
+
+def _is_long_ago(part: n.Node) -> bool:
+    match part:
+        case n.Compare(op="<" | "<=", left=n.Builtin(name="last_seen"), right=n.Now()):
+            return True
+        case n.Compare(op=">" | ">=", left=n.Now(), right=n.Builtin(name="last_seen")):
+            return True
+    return False
 
 
 def crossings(
@@ -93,14 +128,9 @@ def crossings(
 def _test(node: n.Node, types: Mapping[str, n.Type]) -> tuple[Input, str, int | float | str] | None:
     if not isinstance(node, n.Compare):
         return None
-    left, right, op = node.left, node.right, node.op
-    if isinstance(left, n.Literal_):
-        left, right, op = right, left, MIRRORED[op]
-    if not isinstance(left, n.TraitRef | n.Aggregate) or not isinstance(right, n.Literal_) or n.moves(left):
+    left, op, literal = compared(node)
+    if not isinstance(left, n.TraitRef | n.Aggregate) or n.moves(left) or is_instant(left, types):
         return None
-    if is_instant(left, types):
-        return None
-    literal = right.value
     if isinstance(literal, bool) or literal is None:
         return None
     if op not in (("==",) if isinstance(literal, str) else ("<", "<=", ">", ">=")):

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from onefold.language import nodes as n
 from onefold.language.keeping import windows
+from onefold.language.keeping.aggregates import MONOIDS
+from onefold.language.keeping.monoids import monoid_of
 from onefold.language.stream.source import EventScope, prefix
 from onefold.limits import WINDOW_PANES_MAX
 
@@ -17,8 +19,6 @@ _AT_AN_END = {
     "last": "t > o[0] or (t == o[0] and tie > o[1])",
 }
 """Aggregates that only an event at one end can change: whether this one is beyond the one `o` that is kept."""
-_BY_CHOICE = ("min", "max", "time_since", "days_active", "streak", "longest_streak")
-"""Aggregates whose `combine` gives back its first argument, the same object, where nothing has changed."""
 
 
 class Around(NamedTuple):
@@ -27,13 +27,20 @@ class Around(NamedTuple):
     before: Sequence[str]
     """Run just before."""
     then: Sequence[str]
-    """Run where the slot's value may have changed."""
+    """Run where the slot's value may have changed; `n` is that of a tally (`is_tally`)."""
 
 
 def is_sure(kept: n.Kept) -> bool:
     """Whether every event of its name changes its value."""
     plain = isinstance(kept, n.Aggregate) and kept.function == "count" and kept.where is None
     return plain and not is_windowed(kept)
+
+
+def is_tally(kept: n.Kept) -> bool:
+    """Whether each event that counts in it makes its value one more."""
+    if not isinstance(kept, n.Aggregate) or kept.function != "count":
+        return False
+    return kept.calendar is None and kept.until_ms is None
 
 
 def is_windowed(kept: n.Kept) -> bool:
@@ -68,26 +75,34 @@ def _under(condition: str, lines: Iterator[str]) -> Iterator[str]:
 def _lifted(key: str, kept: n.Aggregate, scope: EventScope, around: Around) -> Iterator[str]:
     """The event as a state, and that into the slot."""
     yield from around.before
+    source = scope.value(kept.field) if kept.field is not None else "None"
+    if n.AGGREGATES[kept.function].by_day:
+        source = scope.once(f"{scope.among.periods(kept)}(t)")
+    if (put_ := _put_of(key, kept)) is not None:
+        yield from _called(f"{put_}(s, {key!r}, {source}, t, tie)", around.then)
+        return
     if kept.function == "count":
         yield from _kept(key, kept, "1", around)
         return
-    source = scope.value(kept.field) if kept.field is not None else "None"
     if kept.function == "last" and not is_windowed(kept):  # the same again, as each event of a browser says its zone
         yield f"if o is not None and type({source}) is str and {source} == o[2]: o[0] = t; o[1] = tie; v = None"
         yield f"else: v = last_lift({source}, t, tie)"
         yield from _under("v is not None", _kept(key, kept, "v", around))
         return
-    if n.AGGREGATES[kept.function].by_day:
-        source = f"period_{key}(t)"
     yield f"v = {prefix(kept)}_lift({source}, t, tie)"
     yield from _under("v is not None" if kept.field is not None else "", _kept(key, kept, "v", around))
 
 
+def _put_of(key: str, kept: n.Aggregate) -> str | None:
+    """What puts an event into the slot all by itself, if there is such a thing."""
+    if kept.calendar is not None and kept.timezone == n.PERSON:
+        return f"kept_{key}.calendar.put"
+    return f"{prefix(kept)}_put" if not is_windowed(kept) and monoid_of(kept).put is not None else None
+
+
 def _kept(key: str, kept: n.Aggregate, state: str, around: Around) -> Iterator[str]:
     name, then = prefix(kept), around.then
-    if kept.calendar is not None and kept.timezone == n.PERSON:
-        yield f"s[{key!r}] = kept_{key}.calendar.take(s.get({key!r}), t, {state}){_joined(then)}"
-    elif kept.calendar is not None:
+    if kept.calendar is not None:
         yield f"if (w := kept_{key}.calendar.add(s.get({key!r}), t, {state}, now)) is not None:"
         yield f"    s[{key!r}] = w{_joined(then)}"
     elif kept.until_ms is not None:
@@ -96,17 +111,16 @@ def _kept(key: str, kept: n.Aggregate, state: str, around: Around) -> Iterator[s
         yield f"else: {_armed(kept.until_ms)}"
     elif kept.within_ms is not None:
         yield from _pane(key, kept.within_ms, state, name)
+        if then and kept.function == "count":
+            yield f"n = s[{key!r}][5]"
         yield from then
     elif kept.function == "count":
-        yield f"s[{key!r}] = s.get({key!r}, 0) + 1"
+        yield f"{'n = ' if then else ''}s[{key!r}] = s.get({key!r}, 0) + 1"
         yield from then
     elif kept.function in _AT_AN_END:
         yield f"s[{key!r}] = v"
         if then:  # Only another value is one to judge.
             yield f"if o is None or not identical(o[2], v[2]): {'; '.join(then)}"
-    elif kept.function in _BY_CHOICE:
-        yield f"o = s.get({key!r}); v = v if o is None else {name}_combine(o, v)"
-        yield f"if v is not o: s[{key!r}] = v{_joined(then)}"
     else:
         yield f"o = s.get({key!r}); s[{key!r}] = v if o is None else {name}_combine(o, v)"
         yield from then
@@ -116,12 +130,24 @@ def _pane(key: str, within_ms: int, state: str, name: str) -> Iterator[str]:
     yield f"w = s.get({key!r})"
     if name == "count":
         easy = f"w[0] == 1 and t > w[2] and w[4] is None and w[6] == {windows.WIDTH} and len(w[3]) < {_PANES_BYTES}"
-        yield f"if w is not None and {easy} and t - w[1] < {windows.REACH_MS}:"
+        yield f"if w is None: s[{key!r}] = {_begun(within_ms)}"
+        yield f"elif {easy} and t - w[1] < {windows.REACH_MS}:"
         yield "    w[2] = t; w[3] += pack(t - w[1]); w[5] += 1"
         yield f"else: s[{key!r}] = add(w, t, 1, count_monoid, {within_ms})"
     else:
         yield f"s[{key!r}] = add(w, t, {state}, {name}_monoid, {within_ms})"
     yield f"if t + {within_ms} < p.due_ms: p.due_ms = t + {within_ms}"
+
+
+def _begun(within_ms: int) -> str:
+    """Source of a window with one event, of which only the count is kept."""
+    _, base_ms, _, *rest = windows.begin(0, 1, MONOIDS["count"], within_ms)
+    return f"[1, t - {-base_ms}, t, {', '.join(map(repr, rest))}]"
+
+
+def _called(call: str, then: Sequence[str]) -> Iterator[str]:
+    """A call that says whether the value may have changed."""
+    yield f"if {call}: {'; '.join(then)}" if then else call
 
 
 def _armed(after_ms: int) -> str:
@@ -165,6 +191,4 @@ class _Steps:
         key, during_ms = self._key, self._kept.during_ms
         if during_ms is not None:
             yield _armed(during_ms)
-        call = f"kept_{key}.put(s, {key!r}, t, {given})"
-        yield f"if {call}:" if self._around.then else call
-        yield from ("    " + line for line in self._around.then)
+        yield from _called(f"kept_{key}.put(s, {key!r}, t, {given})", self._around.then)

@@ -11,7 +11,7 @@ from onefold.language.functions import FUNCTIONS, INSTANT, MOMENT, ZONE, Kind, i
 from onefold.language.keeping import accounts
 from onefold.language.keeping.aggregates import MONOIDS
 from onefold.language.keeping.calendars import PERSON_ZONE, spans_of
-from onefold.language.keeping.monoids import monoid_of
+from onefold.language.keeping.monoids import monoid_of, periods_of
 from onefold.language.scalars import dates, shares
 from onefold.language.stream.excerpt import attribute
 from onefold.language.stream.inputs import tells_time, walk
@@ -55,6 +55,11 @@ class Surroundings:
         in_zone = zone(self.timezone)
         assert in_zone is not None, self.timezone
         return self.constant("spans", calendar, spans_of(calendar, in_zone))
+
+    def periods(self, aggregate: n.Aggregate) -> str:
+        """Source of what finds the period, of those that an aggregate over days counts, that an instant is in."""
+        found = periods_of(aggregate)
+        return self.constant("periods", found, found.index)
 
 
 class Scope:
@@ -218,9 +223,11 @@ class Scope:
             return f"({source} == {value!r})"
         if isinstance(left, n.Aggregate) and left.function in _ALWAYS_NUMBERS and not isinstance(value, str):
             return f"({source} {op} {value!r})"
+        kind = "is str" if isinstance(value, str) else "in NUMBERS"
+        if source.isidentifier():
+            return f"(type({source}) {kind} and {source} {op} {value!r})"
         temporary = self._temporary()
-        guard = f"type({temporary} := {source}) " + ("is str" if isinstance(value, str) else "in NUMBERS")
-        return f"({guard} and {temporary} {op} {value!r})"
+        return f"(type({temporary} := {source}) {kind} and {temporary} {op} {value!r})"
 
     def compared(self, node: n.Node, literal: Any) -> str:
         """Source of a value that is only compared with this literal: time wakes a profile only where it passes that."""
@@ -279,6 +286,8 @@ class ProfileScope(Scope):
     """
 
     _LOCAL = "z"
+    known = ""
+    """The slot whose value is in the local `v`."""
 
     def leaf(self, node: Any) -> str:
         """Source of what a profile's name stands for."""
@@ -300,6 +309,8 @@ class ProfileScope(Scope):
 
     def kept(self, node: n.Kept, level: str = "") -> str:
         """Source of the value of what a profile keeps; see `slot_value`."""
+        if not level and n.slot(node) == self.known:
+            return "v"
         return slot_value(node, self._span(node), level)
 
     def _span(self, node: n.Kept) -> str:
