@@ -1,7 +1,11 @@
-"""CPU seconds of a process with all that it has started: a server is counted whole whose children come and go."""
+"""CPU seconds of a process with all that it has started: a server is counted whole whose children come and go.
+
+Also for how long a process has waited for a core while it could have gone on, as the system's scheduler knows it.
+"""
 
 import os
 from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +33,28 @@ def tree_cpu_s(root: int) -> float:
         if before.keys() == after.keys() and _ended(before) == _ended(after):
             break
     return sum(stat.own + stat.ended for stat in after.values()) / _TICKS
+
+
+class Cores(NamedTuple):
+    """What a process has had of the cores, over all of its threads."""
+
+    used_s: float
+    waited_s: float
+    """For how long its threads could have run, and none was free; threads that waited side by side count each."""
+
+    def __sub__(self, before: "Cores") -> "Cores":
+        """What came since."""
+        return Cores(self.used_s - before.used_s, self.waited_s - before.waited_s)
+
+
+def cores(pid: int) -> Cores:
+    """What the threads that a process has now have had of the cores so far (Linux: `schedstat`)."""
+    used_ns = waited_ns = 0
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(OSError):  # it has ended
+            used, waited, _ = (thread / "schedstat").read_text().split()
+            used_ns, waited_ns = used_ns + int(used), waited_ns + int(waited)
+    return Cores(used_ns / 1e9, waited_ns / 1e9)
 
 
 def _ended(tree: dict[int, _Stat]) -> list[int]:

@@ -1,13 +1,17 @@
 """How long an event takes to be seen: in the profile API, and at a webhook. Open loop, from the intended send time.
 
-First the sustainable rate is searched for: the highest at which the backlog does not grow. Then the stream runs at
-shares of it; or else at a rate that is given, by which two trees can be told apart in turns, also where the machine is
-not quiet. Probes are events of people of their own, sent at fixed instants beside the stream,
-one request each; their profile is polled until it is there, their webhook is awaited. One clock; the platform and the
-generator share all cores. Everything happens on a platform that has its people already.
+First the sustainable rate is searched for: the highest at which the backlog does not grow, probes and all. Then the
+stream runs at shares of it; or else at a rate that is given, by which two trees can be told apart in turns, also where
+the machine is not quiet. Probes are events of people of their own, sent at fixed instants beside the stream, one
+request each; their webhook is awaited, and their profile is read with the receipt of the acknowledgement, as who reads
+their own writes does: the answer comes once it is there. So the watching costs the same however late the platform is.
+Where each profile was polled until it was there, twice as late was twice as many polls, answered on the very cores that
+the platform was late for. One clock; the platform and the generator share all cores. Everything happens on a platform
+that has its people already.
 """
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,16 +22,21 @@ import uvloop
 from aiohttp import web
 from msgspec.structs import replace
 
+from bench.cpu import Cores, cores
 from bench.report import Bound, Row, percentile, table
-from bench.running import Pool, Target, platform, send_all
+from bench.running import Answer, Pool, Target, platform, send_all
 from bench.workload import BATCH_EVENTS, EVENT_BYTES, World, definitions
+from onefold.model import receipt
 from onefold.model.definitions import Definitions, Destination
 from onefold.storage.state_lmdb import LmdbState
 
 PROBE = "Probe Sent"
 PROBES_PER_S = 40
-POLL_S = 0.002
 CONNECTIONS = 32
+READERS = 64
+"""Who wait for their profiles at once; where more would, the rest ask later."""
+NOT_YET = 504
+"""The answer to who has waited for as long as the API lets anybody wait."""
 LOST_S = 30.0
 """A probe that is not seen by then counts as this."""
 BOUNDS = {50: Bound(30, 10), 80: Bound(100, 50)}
@@ -45,7 +54,7 @@ class Plan(NamedTuple):
     """Sustained is what leaves no more than so many seconds of events waiting in the end."""
 
 
-LONG = Plan(300_000, 6.0, 30.0, 3)
+LONG = Plan(300_000, 15.0, 30.0, 3)
 QUICK = Plan(100_000, 2.5, 6.0, 1)
 
 
@@ -100,7 +109,7 @@ async def latencies(
     about = {
         "sustainable_events_per_s": round(rate), "sustained_s_behind": plan.behind_s,
         "drained_events_per_s": round(drained), "event_bytes": EVENT_BYTES,
-        "batch": BATCH_EVENTS, "acknowledged": "fsync", "probes_per_s": PROBES_PER_S, "poll_ms": POLL_S * 1000,
+        "batch": BATCH_EVENTS, "acknowledged": "fsync", "probes_per_s": PROBES_PER_S, "seen": "by receipt",
         "people": 100_000, "traits": 10, "audiences": 20,
     }  # fmt: skip
     return [
@@ -123,20 +132,28 @@ async def at_rate(rate: float, plan: Plan) -> str:
         session = Session(running, world, probes, plan.behind_s)
         await session.start()
         await session.drain(plan.warm_up_events)
+        pids = running.pids() | {"generator": os.getpid()}
         with closing(LmdbState(running.data / "state", readonly=True)) as state:
-            before, commits = running.cpu_s(), state.newest()
-            await session.run(rate, plan.run_s, "probe-")
-            after, commits = running.cpu_s(), state.newest() - commits
+            before, commits = {role: cores(pid) for role, pid in pids.items()}, state.newest()
+            behind = await session.run(rate, plan.run_s, "probe-", settle=False)
+            used, commits = {role: cores(pid) - before[role] for role, pid in pids.items()}, state.newest() - commits
+            await session.settled()
     await runner.cleanup()
-    lines = [f"{rate:g} events/s, {commits / plan.run_s:.0f} commits/s; CPU us an event: " + ", ".join(
-        f"{role} {1e6 * (after[role] - before[role]) / (rate * plan.run_s):.1f}" for role in after
-    )]  # fmt: skip
+    lines = [
+        f"{rate:g} events/s, {commits / plan.run_s:.0f} commits/s, in the end {behind} events wait",
+        "% of a core used + waited for: "
+        + ", ".join(f"{role} {_shares(spent, plan.run_s)}" for role, spent in used.items()),
+    ]
     for what, seen in (("acked", probes.acknowledged), ("visible", probes.visible), ("webhook", probes.received)):
         found = probes.milliseconds(seen, "probe-")
         lines.append(
             f"{what:8}" + "".join(f"  p{share * 100:g} {percentile(found, share):7.1f} ms" for share in SHARES)
         )
     return "\n".join(lines) + "\n"
+
+
+def _shares(spent: Cores, seconds: float) -> str:
+    return f"{100 * spent.used_s / seconds:.0f} + {100 * spent.waited_s / seconds:.0f}"
 
 
 def _row(what: str, bound: Bound, runs: Sequence[list[float]], about: dict[str, Any]) -> Row:
@@ -162,7 +179,7 @@ class Session:
         """Connect."""
         await self._stream.open(CONNECTIONS)
         await self._telling.open(CONNECTIONS)
-        await self._asking.open(CONNECTIONS)
+        await self._asking.open(READERS)
 
     def _requests(self, events: float) -> list[bytes]:
         bodies = self._world.bodies(int(events / BATCH_EVENTS))
@@ -174,10 +191,11 @@ class Session:
         requests = self._requests(events)
         began_s = time.perf_counter()
         await send_all(requests, self._running.collect_port)
-        await self._settled()
+        await self.settled()
         return events / (time.perf_counter() - began_s)
 
-    async def _settled(self) -> None:
+    async def settled(self) -> None:
+        """Wait until all that was sent is folded."""
         await asyncio.to_thread(self._running.settled, self._sent)
 
     async def sustainable(self, drained: float, seconds: float) -> float:
@@ -197,27 +215,29 @@ class Session:
 
     async def _sustains(self, rate: float, seconds: float) -> bool:
         """Whether the backlog at the end of so many seconds is small."""
-        requests, sent = self._requests(rate * seconds), self._sent
-        await self._send(requests, time.perf_counter() + 0.1, BATCH_EVENTS / rate)
-        folded = (await asyncio.to_thread(self._running.counts))["received"]
-        await self._settled()
-        return sent - folded < self._behind_s * rate
+        return await self.run(rate, seconds, f"search-{self._sent}-") < self._behind_s * rate
 
-    async def run(self, rate: float, seconds: float, prefix: str) -> None:
-        """The stream at this rate, with probes in all but the first and the last second."""
+    async def run(self, rate: float, seconds: float, prefix: str, *, settle: bool = True) -> int:
+        """The stream at this rate, with probes in all but the first and the last second.
+
+        Returns how many events were not folded in the end; they are awaited, where it is to `settle`.
+        """
         requests = self._requests(rate * seconds)
         begin_s = time.perf_counter() + 0.2
         probes = int((seconds - 2) * PROBES_PER_S)
         self._sent += probes
-        await asyncio.gather(
-            self._send(requests, begin_s, BATCH_EVENTS / rate), self._probe(prefix, begin_s + 1, probes)
-        )
-        await self._settled()
-        await asyncio.sleep(1)
+        seen = asyncio.create_task(self._probe(prefix, begin_s + 1, probes))
+        await self._send(requests, begin_s, BATCH_EVENTS / rate)
+        behind = self._sent - (await asyncio.to_thread(self._running.counts))["received"]
+        await seen
+        if settle:
+            await self.settled()
+            await asyncio.sleep(1)
+        return behind
 
     async def _send(self, requests: list[bytes], begin_s: float, every_s: float) -> None:
         """Send each request at its instant, over whichever connection is free."""
-        tasks: list[asyncio.Task[None]] = []
+        tasks: list[asyncio.Task[Answer]] = []
         for n, request in enumerate(requests):
             if (ahead_s := begin_s + n * every_s - time.perf_counter()) > 0:
                 await asyncio.sleep(ahead_s)
@@ -231,27 +251,29 @@ class Session:
             if (ahead_s := due_s - time.perf_counter()) > 0:
                 await asyncio.sleep(ahead_s)
             self._probes.due[f"{prefix}{n}"] = due_s
-            tasks.append(asyncio.create_task(self._one(f"{prefix}{n}", due_s)))
+            tasks.append(asyncio.create_task(self._one(f"{prefix}{n}")))
         await asyncio.gather(*tasks)
 
-    async def _one(self, name: str, due_s: float) -> None:
+    async def _one(self, name: str) -> None:
         event = f'{{"userId":"{name}","event":"{PROBE}","messageId":"{name}"}}'.encode()
-        await self._ask_ok(self._telling, self._running.request("/v1/track", event))
+        acknowledged = await self._ask_ok(self._telling, self._running.request("/v1/track", event))
         self._probes.acknowledged[name] = time.perf_counter()
         question = (
-            f"GET /v1/profiles/user_id:{name}?include=identifiers HTTP/1.1\r\nhost: x\r\n"
-            f"authorization: Bearer {self._running.secret_key}\r\n\r\n"
+            f"GET /v1/profiles/user_id:{name}?include=identifiers&after={acknowledged.header(receipt.HEADER)} "
+            f"HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {self._running.secret_key}\r\n\r\n"
         ).encode()
-        while time.perf_counter() < due_s + LOST_S:
-            status, _ = await self._asking.ask(question)
-            if status == 200:
-                self._probes.visible[name] = time.perf_counter()
-                return
-            await asyncio.sleep(POLL_S)
+        while time.perf_counter() < self._probes.due[name] + LOST_S:
+            answer = await self._asking.ask(question)
+            if answer.status == NOT_YET:
+                continue
+            assert answer.status == 200, answer.body
+            self._probes.visible[name] = time.perf_counter()
+            return
 
-    async def _ask_ok(self, pool: Pool, request: bytes) -> None:
-        status, body = await pool.ask(request)
-        assert status == 200, body
+    async def _ask_ok(self, pool: Pool, request: bytes) -> Answer:
+        answer = await pool.ask(request)
+        assert answer.status == 200, answer.body
+        return answer
 
 
 async def _receiver(probes: Probes) -> tuple[web.AppRunner, int]:

@@ -17,7 +17,7 @@ import uvloop
 
 from bench.clustered import PARTITIONS, Clustered, Servers, clustered
 from bench.report import Bound, Row, table
-from bench.running import Pool, send_all
+from bench.running import Answer, Pool, send_all
 from bench.workload import BATCH_EVENTS, World, definitions
 from onefold.ports import LogReader, State
 
@@ -147,13 +147,13 @@ async def _drained(running: Clustered, world: World, events: int) -> float:
 
 async def _send(pool: Pool, requests: Sequence[bytes], begin_s: float, every_s: float) -> None:
     """Send each at its instant."""
-    tasks: list[asyncio.Task[tuple[int, bytes]]] = []
+    tasks: list[asyncio.Task[Answer]] = []
     for n, request in enumerate(requests):
         if (ahead_s := begin_s + n * every_s - time.perf_counter()) > 0:
             await asyncio.sleep(ahead_s)
         tasks.append(asyncio.create_task(pool.ask(request)))
     answers = await asyncio.gather(*tasks)
-    assert {status for status, _ in answers} == {200}
+    assert {answer.status for answer in answers} == {200}
 
 
 def _watch(running: Clustered, kill_s: float, ended: threading.Event) -> list[Sample]:

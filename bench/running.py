@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 from msgspec import Struct
 
@@ -232,20 +232,34 @@ def wait_for(port: int, within_s: float = 20.0) -> None:
             return
 
 
+class Answer(NamedTuple):
+    """What came for a request."""
+
+    status: int
+    body: bytes
+    head: bytes
+    """Status line and headers, as they came."""
+
+    def header(self, name: bytes) -> str:
+        """The value of a header; empty where there is none."""
+        lines = (line.partition(b":") for line in self.head.split(b"\r\n")[1:])
+        return next((value.strip().decode() for key, _, value in lines if key.lower() == name), "")
+
+
 class Connection(asyncio.Protocol):
     """A keep-alive connection for one request at a time, as cheap as a generator should be."""
 
     def __init__(self) -> None:
         self._buffer = b""
-        self._answer: asyncio.Future[tuple[int, bytes]] | None = None
+        self._answer: asyncio.Future[Answer] | None = None
         self.closed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ready."""
         self._transport = cast("asyncio.WriteTransport", transport)
 
-    def ask(self, request: bytes) -> "asyncio.Future[tuple[int, bytes]]":
-        """Send a request; its status and body."""
+    def ask(self, request: bytes) -> "asyncio.Future[Answer]":
+        """Send a request; its answer."""
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         return self._answer
@@ -259,7 +273,7 @@ class Connection(asyncio.Protocol):
         length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
         if len(body) >= length:
             self._buffer = b""
-            self._answer.set_result((int(head[9:12]), body))
+            self._answer.set_result(Answer(int(head[9:12]), body, head))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Whoever waits learns of it."""
@@ -280,8 +294,8 @@ class Pool:
         for _ in range(connections):
             self._free.put_nowait(await self._connect())
 
-    async def ask(self, request: bytes) -> tuple[int, bytes]:
-        """Send a request over a free connection; its status and body."""
+    async def ask(self, request: bytes) -> Answer:
+        """Send a request over a free connection; its answer."""
         connection = await self._free.get()
         try:
             if connection.closed:  # the server closes those that rest for long

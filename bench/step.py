@@ -114,6 +114,10 @@ class Lane:
         """The records from `offset` on, about 8 MiB of them."""
         return self._records[offset : offset + self._per_read]
 
+    def has_come(self, partition: int, offset: int) -> bool:  # noqa: ARG002 - as the port says
+        """Whether there is more."""
+        return offset < len(self._records)
+
     def ends(self, partition: int) -> tuple[int, int]:  # noqa: ARG002 - as the port says
         """All of it."""
         return 0, len(self._records)

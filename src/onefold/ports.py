@@ -79,6 +79,14 @@ class LogReader(Protocol):
         """
         ...
 
+    def has_come(self, partition: int, offset: int) -> bool:
+        """Whether it is worth while to `read` from this offset. Costs little: nothing is read, nobody asked elsewhere.
+
+        False only where nothing is there, or where it has yet to come from another machine and watches will tell of it.
+        So it says no more than that there was nothing to do so far: whether a log ends there, `read` says.
+        """
+        ...
+
     def ends(self, partition: int) -> tuple[int, int]:
         """Offsets of the first record kept and of the next record to come."""
         ...

@@ -5,17 +5,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from onefold.errors import Conflict, Unavailable
 from onefold.limits import DAY_MS
 from onefold.model.definitions import Definitions
+from onefold.model.entry import Outgoing, encode
+from onefold.ports import Record
 from onefold.runtime.committing import Beside
 from onefold.runtime.folding import Folding
 from onefold.runtime.programs import Programs
 from onefold.storage.state_lmdb import LmdbState, Options
+from onefold.testing.memory_log import MemoryLog
 from onefold.testing.memory_state import MemoryState
-from onefold.testing.world import World
+from onefold.testing.world import World, track
 from tests.property.test_step import DEFINITIONS, RULES, life
 
 SEEDS = range(40)
@@ -200,3 +204,44 @@ def test_a_thread_commits_to_a_state_on_disk(tmp_path: Path, seed: int) -> None:
     assert world.effects() == plain.effects()
     beside.close()
     state.close()
+
+
+class Asked(MemoryLog):
+    """Knows how often it was read in vain."""
+
+    vain = 0
+
+    def read(self, partition: int, offset: int, max_bytes: int) -> list[Record]:
+        """As `LogReader.read`."""
+        found = super().read(partition, offset, max_bytes)
+        self.vain += not found
+        return found
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+def test_while_a_commit_is_under_way_nothing_is_read_where_nothing_is(partitions: int) -> None:
+    """A read at the end of a log may ask another machine: it is made where nothing is anywhere, to be sure."""
+    state, looks = MemoryState(), 0
+    log = Asked(partitions)
+
+    def arrive() -> None:
+        nonlocal looks
+        looks += 1
+        if looks % 10 == 0 and looks <= 500:
+            n = looks // 10
+            event = msgspec.Raw(msgspec.json.encode(track("Seen", user=f"u{n}", message=f"m{n}")))
+            log.append({0: [encode(Outgoing("web", 1_000 + n, [event]))]})
+
+    class Slow(Late):
+        def ended(self, within_s: float) -> bool:
+            super().ended(within_s)
+            return self._looks % 25 == 0
+
+    made = Folding(log, state, Programs(_defined), remembered=0)
+    made.commit_beside(Slow(state, arrive))
+    for _ in range(10):
+        arrive()
+    while made.advance_all(range(partitions)):
+        pass
+    assert state.counts()["admitted"] == 50
+    assert log.vain <= partitions * 4

@@ -51,6 +51,7 @@ class Followed:
     def __init__(self, reader: KafkaLogReader) -> None:
         self.partitions = reader.partitions
         self.ends = reader.ends
+        self.has_come = reader.has_come
         self.watch = reader.watch
         self.close = reader.close
         self._reader = reader

@@ -148,6 +148,12 @@ class Folding:
 
     def _advance(self, partitions: Collection[int], max_events: int, until: int | None) -> int:
         """An entry without events has a commit of its own; where one comes first, the partition's events wait."""
+        if self._beside is not None:
+            here = self._come(partitions, self._beside)
+            if not here and self._under_way is not None:
+                self._settled()
+                return 1
+            partitions = here or partitions
         most = min(max_events, _CONTESTED_EVENTS if self._contested else STEP_MAX_EVENTS)
         share = most // max(1, len(partitions)) or 1
         alone = [partition for partition in partitions if self._alone_next(partition, share, until) is not None]
@@ -158,6 +164,21 @@ class Folding:
         if others:
             taken += self._until_nobody_is_faster(partial(self._fold_events, others, share, until))
         return taken if taken or self._settled() else 1
+
+    def _come(self, partitions: Collection[int], beside: Beside) -> list[int]:
+        """Those of these partitions that have more; while a commit is under way, waits for the first of them.
+
+        To read where nothing is costs as much as to read what was there last, and on Kafka an answer of the broker. So
+        that is done only where nothing is anywhere, to be sure.
+        """
+        while not (here := [one for one in partitions if self._has_come(one, self.cursor(one).offset)]):
+            if self._under_way is None or beside.ended(_LOOK_S):
+                break
+        return here
+
+    def _has_come(self, partition: int, offset: int) -> bool:
+        read = self._ahead.get(partition)
+        return bool(read and read[-1].offset >= offset) or self._log.has_come(partition, offset)
 
     def _settled(self) -> bool:
         """Whether what was folded is committed; False: somebody was faster, and it has to be folded again."""
@@ -219,6 +240,9 @@ class Folding:
         while self._under_way is not None and self._beside is not None and pending.events < share:
             if self._beside.ended(_LOOK_S):
                 return
+            part = pending.part_of(partition)
+            if not self._has_come(partition, self.cursor(partition).offset if part is None else part.cursor.offset):
+                continue
             if self._fold_part(pending, partition, share - pending.events, until):
                 return
 

@@ -166,6 +166,10 @@ class KafkaLogReader:
             return found
         return self._anywhere().read(partition, offset, max_bytes)
 
+    def has_come(self, partition: int, offset: int) -> bool:
+        """As `LogReader.has_come`. Of partitions that are not followed nothing is known."""
+        return self._feed is None or self._feed.has_come(partition, offset)
+
     def ends(self, partition: int) -> tuple[int, int]:
         """As `LogReader.ends`."""
         return self._anywhere().ends(partition)

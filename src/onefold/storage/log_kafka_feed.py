@@ -98,6 +98,12 @@ class Feed:
             self._watches.append(_Watch(None if partitions is None else frozenset(partitions), mouth))
         return ear
 
+    def has_come(self, partition: int, offset: int) -> bool:
+        """As `LogReader.has_come`: at the end of a log `read` asks the broker, each time."""
+        with self._changed:
+            lane = self._lanes.get(partition)
+            return lane is None or lane.end != offset or lane.failure is not None
+
     def read(self, partition: int, offset: int, max_bytes: int) -> list[Record] | None:
         """As `LogReader.read`, but of what has come so far, if anything has; None: the partition is not followed."""
         deadline_s = time.monotonic() + self._link.options.timeout_s

@@ -87,6 +87,10 @@ class LmdbLogReader:
         """As `LogReader.read`. Verifies the checksum of every chunk that it touches, at about 1 us a record."""
         return self._partitions[partition].read(offset, max_bytes)
 
+    def has_come(self, partition: int, offset: int) -> bool:
+        """As `LogReader.has_come`; to the record."""
+        return self._partitions[partition].has_come(offset)
+
     def ends(self, partition: int) -> tuple[int, int]:
         """As `LogReader.ends`."""
         return self._partitions[partition].ends()

@@ -137,6 +137,11 @@ class Partition:
             except lmdb.Error as error:
                 raise self._broken(error) from error
 
+    def has_come(self, offset: int) -> bool:
+        """As `LogReader.has_come`. The header of the last chunk says it, which `read` would copy and verify whole."""
+        with self._env.read_both() as (_, txn):
+            return offset < self._end(txn)
+
     def ends(self) -> tuple[int, int]:
         """As `LogReader.ends`."""
         with self._env.read_both() as (_, txn), txn.cursor() as cursor:

@@ -93,6 +93,10 @@ class MemoryLog:
                     found.append(record)
             return found
 
+    def has_come(self, partition: int, offset: int) -> bool:
+        """As `LogReader.has_come`."""
+        return offset < self.ends(partition)[1]
+
     def ends(self, partition: int) -> tuple[int, int]:
         """As `LogReader.ends`."""
         with self._lock:

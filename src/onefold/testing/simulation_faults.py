@@ -133,6 +133,11 @@ class FaultyLog:
         self._fate.disturb(f"{self._who}: read")
         return self._log.read(partition, offset, max_bytes)
 
+    def has_come(self, partition: int, offset: int) -> bool:
+        """As `LogReader.has_come`."""
+        self._fate.disturb(f"{self._who}: look")
+        return self._log.has_come(partition, offset)
+
     def ends(self, partition: int) -> tuple[int, int]:
         """As `LogReader.ends`."""
         self._fate.disturb(f"{self._who}: ends")

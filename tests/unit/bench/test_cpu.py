@@ -1,11 +1,14 @@
 """Whoever is measured is measured whole: with the processes that it has started, also those that have ended."""
 
+import os
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
-from bench.cpu import tree_cpu_s
+from bench.cpu import cores, tree_cpu_s
 
 BURN_S = 0.3
 _BURN = f"import time\nwhile time.process_time() < {BURN_S}: pass\n"
@@ -39,3 +42,24 @@ def test_nobody_has_no_cpu() -> None:
     """A process that is not there is refused, not counted as nothing."""
     with pytest.raises(ProcessLookupError):
         tree_cpu_s(2**22 + 1)
+
+
+def test_what_all_threads_have_used_and_waited_for_is_counted() -> None:
+    """A thread beside the first counts as it does, and nothing that was used or waited for is ever taken back."""
+    before = cores(os.getpid())
+    burnt, counted = threading.Event(), threading.Event()
+    thread = threading.Thread(target=_burn, args=(burnt, counted))
+    thread.start()
+    burnt.wait()
+    spent = cores(os.getpid()) - before
+    counted.set()
+    thread.join()
+    assert spent.used_s >= BURN_S / 2
+    assert spent.waited_s >= 0
+
+
+def _burn(burnt: threading.Event, counted: threading.Event) -> None:
+    while time.thread_time() < BURN_S:
+        pass
+    burnt.set()
+    counted.wait()

@@ -75,6 +75,27 @@ class LogConformance:
         assert named(reader.read(2, 0, EVERYTHING)) == ["a"]
         os.close(watch)
 
+    def test_whoever_watches_can_see_what_has_come_without_a_read(self, log: AnyLog) -> None:
+        """After a sign at the latest a record is said to have come, and never before it was appended there."""
+        writer = log.writer(2)
+        writer.append({0: records("a")})
+        reader = log.reader()
+        watch = reader.watch([0, 1])
+        assert named(reader.read(0, 0, EVERYTHING)) == ["a"]
+        assert reader.read(1, 0, EVERYTHING) == []
+        assert [reader.has_come(0, 1), reader.has_come(1, 0)] == [False, False]
+        writer.append({0: records("b")})
+        while not reader.has_come(0, 1):
+            assert watch is not None
+            readable, _, _ = select.select([watch], [], [], 60)
+            assert readable
+            os.read(watch, 4096)
+        assert not reader.has_come(1, 0)
+        assert named(reader.read(0, 1, EVERYTHING)) == ["b"]
+        assert not reader.has_come(0, 2)
+        if watch is not None:
+            os.close(watch)
+
     def test_an_append_answers_with_the_last_offset_of_each_partition(self, log: AnyLog) -> None:
         """Partitions count for themselves; a partition without records is not in the answer."""
         writer = log.writer(3)
