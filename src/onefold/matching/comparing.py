@@ -90,6 +90,14 @@ _CALLED_ALIKE = (1, 2, 3)
 """Levels of the given name: same, nickname, close."""
 
 
+def may_be_namesakes(a: Record, b: Record) -> bool:
+    """Whether two have other phones and other addresses of mail, and no birthday says that they are one.
+
+    However alike their names and where they live: so are a father and a son.
+    """
+    return not (a.born and b.born) and _contact(a.phones, b.phones) == _OTHER_CONTACT and _email(a, b) == _OTHER
+
+
 def is_anothers(email: str, person: Known) -> bool:
     """Whether an address of mail is made of a given name that is not the person's: cynthia.goodman@ of Daniel Goodman.
 
@@ -184,7 +192,11 @@ def _contact(a: tuple[str, ...], b: tuple[str, ...]) -> int:
         return 0
     if not set(a).isdisjoint(b):
         return 1
-    return 2 if any(_distance(x, y, 1) <= 1 for x in a for y in b) else 3
+    return 2 if any(_distance(x, y, 1) <= 1 for x in a for y in b) else _OTHER_CONTACT
+
+
+_OTHER_CONTACT = 3
+"""The level of phones, or numbers, that have nothing in common."""
 
 
 def _email(a: Record, b: Record) -> int:
