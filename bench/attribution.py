@@ -17,6 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from bench.reresolved import reresolve
 from bench.world.simulator import BEGIN_MS
 from bench.world.truth import NOBODY, Happening, Truth
 from onefold.core.identity.identifiers import normalise
@@ -92,7 +93,11 @@ def run(happenings: Iterable[Happening], rules: Rules) -> Outcome:
         closing(LmdbState(Path(scratch) / "state")) as state,
     ):
         definitions = Definitions(version=1, identity=rules.identity)
-        return _Course(Platform(definitions, rules=rules, state=state), rules).run(happenings)
+        course = _Course(Platform(definitions, rules=rules, state=state), rules)
+        course.take(happenings)
+        if any("shared" in kind.unless for kind in rules.identity.types):
+            course.bring_over(definitions, Path(scratch) / "history")
+        return course.outcome()
 
 
 def quality(outcome: Outcome, people: dict[int, int] | None = None) -> Quality:
@@ -131,17 +136,28 @@ class _Course:
         self._known: defaultdict[int, Counter[int]] = defaultdict(Counter)
         self._survivors: dict[int, int] = {}
         self._profiles, self._persons = array("Q"), array("q")
+        self._places, self._says = array("Q"), array("q")
         self._verdicts: list[int] = []
         self._read = 0
 
-    def run(self, happenings: Iterable[Happening]) -> Outcome:
+    def take(self, happenings: Iterable[Happening]) -> None:
+        """Fold these events."""
         stream = iter(happenings)
         while request := tuple(islice(stream, REQUEST_EVENTS)):
             self._send(request)
             if len(self._truths) >= _FOLD_EVENTS:
                 self._fold()
         self._fold()
-        return self._outcome()
+
+    def bring_over(self, definitions: Definitions, location: Path) -> None:
+        """Let the rules hold for the past, too: whose events are, and as whom people are known, is as it is then."""
+        owners = reresolve(self._platform, definitions, location)
+        self._profiles = array("Q", (owners[place] for place in self._places))
+        self._survivors.clear()
+        self._known.clear()
+        for profile, person in zip(self._profiles, self._says, strict=True):
+            if person != NOBODY:
+                self._known[profile][person] += 1
 
     def _send(self, request: tuple[Happening, ...]) -> None:
         platform = self._platform
@@ -183,6 +199,8 @@ class _Course:
             names[truth.says] += 1
         self._verdicts.append(_verdict(_most(names), truth.person))
         self._profiles.append(effect.profile)
+        self._places.append(effect.position)
+        self._says.append(truth.says)
         self._persons.append(truth.person)
 
     def _survivor(self, profile: int) -> int:
@@ -190,7 +208,8 @@ class _Course:
             profile = next_
         return profile
 
-    def _outcome(self) -> Outcome:
+    def outcome(self) -> Outcome:
+        """What the platform has made of them."""
         assert not self._truths, f"{len(self._truths)} events were not admitted"
         owners = {record: owner for record, owner in self._owners.items() if owner != NOBODY}
         state = self._platform.state

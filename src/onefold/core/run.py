@@ -60,6 +60,8 @@ class Run:
         """Profiles that may have ended in a merge before, and are there again."""
         self.parted: Parted | None = None
         """What was undone, of people who are folded anew and have no notes of it yet."""
+        self.shared: frozenset[str] = NOTHING
+        """Identifiers that are known to be several people's before an event has shown it, as people are regrouped."""
         self.founded: set[int] = set()
         """Accounts that were not known before."""
         self.refused: list[tuple[int, str]] = []

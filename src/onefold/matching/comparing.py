@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from rapidfuzz.distance import OSA, JaroWinkler
 
-from onefold.matching.nicknames import are_nicknames
+from onefold.matching.nicknames import are_nicknames, is_given_name
 from onefold.matching.record import Known, Record
 
 Pattern = tuple[int, ...]
@@ -65,7 +65,7 @@ def compare(a: Record, b: Record) -> Pattern:
     )
 
 
-def differ(a: Known, b: Known) -> tuple[bool, bool]:
+def differ(a: Known | Record, b: Known | Record) -> tuple[bool, bool]:
     """Whether two are surely not called alike, and surely not born on one day.
 
     Who is born on the same day may be called by a name that no list knows; a day or a month alone is often wrong, and
@@ -76,6 +76,42 @@ def differ(a: Known, b: Known) -> tuple[bool, bool]:
     born = bool(a.born and b.born) and _born(a.born, b.born) == len(COMPARISONS[2].levels) - 1
     born = born and a.born[:4] != b.born[:4]
     return given and not swapped and not (a.born and a.born == b.born), born
+
+
+def agree(a: Known, b: Known) -> bool:
+    """Whether two are shown to be one: called alike by more than an initial, or born on one day.
+
+    That nothing tells them apart (`differ`) is not enough: what is not known shows nobody.
+    """
+    return bool(a.born and a.born == b.born) or _given(a.given, b.given) in _CALLED_ALIKE
+
+
+_CALLED_ALIKE = (1, 2, 3)
+"""Levels of the given name: same, nickname, close."""
+
+
+def may_be_namesakes(a: Record, b: Record) -> bool:
+    """Whether two have other phones and other addresses of mail, and no birthday says that they are one.
+
+    However alike their names and where they live: so are a father and a son.
+    """
+    return not (a.born and b.born) and _contact(a.phones, b.phones) == _OTHER_CONTACT and _email(a, b) == _OTHER
+
+
+def is_anothers(email: str, person: Known) -> bool:
+    """Whether an address of mail is made of a given name that is not the person's: cynthia.goodman@ of Daniel Goodman.
+
+    Where the person's whole name is known, and the other one is in the list of given names.
+    """
+    family = person.family.replace(" ", "")
+    if not person.given or not family:
+        return False
+    name = handle(email)
+    rest = name.removeprefix(family) if name.startswith(family) else name.removesuffix(family)
+    if len(rest) < _PART_MIN_CHARS or rest in family or not is_given_name(rest):
+        return False
+    given = person.given.replace(" ", "")
+    return rest not in given and given not in rest and _given(person.given, rest) == len(COMPARISONS[0].levels) - 1
 
 
 def similar(a: str, b: str, least: float = _CLOSE) -> bool:
@@ -156,7 +192,11 @@ def _contact(a: tuple[str, ...], b: tuple[str, ...]) -> int:
         return 0
     if not set(a).isdisjoint(b):
         return 1
-    return 2 if any(_distance(x, y, 1) <= 1 for x in a for y in b) else 3
+    return 2 if any(_distance(x, y, 1) <= 1 for x in a for y in b) else _OTHER_CONTACT
+
+
+_OTHER_CONTACT = 3
+"""The level of phones, or numbers, that have nothing in common."""
 
 
 def _email(a: Record, b: Record) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from onefold.matching.blocking import keys
+from onefold.matching.comparing import may_be_namesakes
 from onefold.matching.learning import BLOCK_MAX
 from onefold.matching.linking import parts
 from onefold.matching.record import Record
@@ -96,7 +97,8 @@ class Index:
         """The proposals of what was scored."""
         for other, scored in found:
             if scored.same >= thresholds.review:
-                ask = scored.same < thresholds.link or are_parted(self._records[profile], self._records[other])
+                both = self._records[profile], self._records[other]
+                ask = scored.same < thresholds.link or are_parted(*both) or may_be_namesakes(*both)
                 yield _proposal(profile, other, scored, ask=ask)
 
 

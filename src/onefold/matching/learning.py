@@ -38,6 +38,12 @@ _AT_MOST = {
     ("email", HOUSEHOLD): ("close", 0.005),
 }
 """Comparison and kind → a level, and the largest share of the kind's pairs that may be at it."""
+_AT_LEAST = {
+    ("given", HOUSEHOLD): ("same", 0.004),
+    ("email", HOUSEHOLD): ("same", 0.05),
+}
+"""The smallest: fathers and sons bear one name now and then, and where two profiles are left with one address of mail,
+rules have kept them apart."""
 
 # For each level the pairs of one person, of one household, and of strangers; level 0 first.
 PRIOR = Weights(
@@ -93,6 +99,7 @@ def learn(records: Sequence[Record], pairs: Iterable[tuple[int, int]] | None = N
     for _ in range(_ROUNDS):
         shares, kinds = _expect(Scorer(weights), patterns)
         levels = {each.name: _levels(n, prior, kinds, strangers, unseen) for n, each in enumerate(COMPARISONS)}
+        levels["handle"] = _no_rarer_than_names(levels)
         found = Weights(_normal(shares[SAME] / total, shares[HOUSEHOLD] / total), levels)
         moved = max(abs(a - b) / max(a, LEAST) for a, b in zip(found.shares[:2], weights.shares[:2], strict=True))
         weights = found
@@ -151,19 +158,31 @@ def _levels(
             counts = [seen + unseen * share / sampled for seen, share in zip(counts, strangers[n], strict=True)]
         known = [count + _PRIOR_PAIRS * level[kind] for count, level in zip(counts[1:], before[1:], strict=True)]
         column = [value / sum(known) for value in known]
-        if (name, kind) in _AT_MOST:
-            level, most = _AT_MOST[name, kind]
-            column = _held_down(column, COMPARISONS[n].levels.index(level) - 1, most)
+        for bounds, limit in ((_AT_MOST, min), (_AT_LEAST, max)):
+            if (name, kind) in bounds:
+                level, share = bounds[name, kind]
+                place = COMPARISONS[n].levels.index(level) - 1
+                column = _held(column, place, limit(column[place], share))
         columns.append(column)
     return ((1.0, 1.0, 1.0), *zip(*columns, strict=True))
 
 
-def _held_down(column: list[float], level: int, most: float) -> list[float]:
-    """The level no larger than it may be; the others make up for it."""
-    if column[level] <= most:
+def _held(column: list[float], level: int, share: float) -> list[float]:
+    """The level with this share; the others make up for it."""
+    if column[level] == share:
         return column
     rest = sum(column) - column[level]
-    return [most if n == level else value * (1 - most) / rest for n, value in enumerate(column)]
+    return [share if n == level else value * (1 - share) / rest for n, value in enumerate(column)]
+
+
+def _no_rarer_than_names(levels: dict[str, Levels]) -> Levels:
+    """The levels of a name in an e-mail, where strangers have the whole name as often as they are called alike.
+
+    That cannot be learnt: of whom nothing but an address of mail is known, every namesake looks like the same person.
+    """
+    (_, whole, *others), given, family = levels["handle"], levels["given"][1], levels["family"][1]
+    least = given[STRANGER] * family[STRANGER]
+    return ((1.0, 1.0, 1.0), (whole[SAME], whole[HOUSEHOLD], max(whole[STRANGER], least)), *others)
 
 
 def _normal(same: float, household: float) -> tuple[float, float, float]:

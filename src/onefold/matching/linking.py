@@ -1,12 +1,14 @@
 """From pairs to people: which proposals are taken, so that nobody becomes one with two accounts on the way.
 
-Pairs are taken the surest first. One is not taken where the people whom it would join have an account each: A may be
-like B and B like C, though A and C are known to be two.
+Pairs are taken the surest first. One is not taken where the people whom it would join have an account each, or where
+anybody of the one is called otherwise, or was born on another day, than anybody of the other: A may be like B and B
+like C, though A and C are known to be two. So no chain of links joins whom one link would not.
 """
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
+from onefold.matching.comparing import differ
 from onefold.matching.record import Record
 from onefold.model.proposal import Proposal
 
@@ -18,7 +20,7 @@ class Linked(NamedTuple):
     """Everyone in a proposal → the smallest id of those who are one person with them."""
     taken: int
     refused: int
-    """Proposals that would have joined two accounts."""
+    """Proposals that would have joined two accounts, or two who are told apart."""
 
 
 def parts(a: Collection[str], b: Collection[str]) -> bool:
@@ -30,6 +32,7 @@ def link(proposals: Iterable[Proposal], records: Mapping[int, Record]) -> Linked
     """Take the proposals that need no asking. The result does not depend on the order in which they are given."""
     parents: dict[int, int] = {}
     accounts: dict[int, tuple[str, ...]] = {}
+    members: dict[int, list[int]] = {}
 
     def root(one: int) -> int:
         while (above := parents.setdefault(one, one)) != one:
@@ -45,10 +48,12 @@ def link(proposals: Iterable[Proposal], records: Mapping[int, Record]) -> Linked
         if a == b:
             continue
         mine, its = (accounts.get(one, records[one].accounts) for one in (a, b))
-        if parts(mine, its):
+        here, there = (members.get(one, [one]) for one in (a, b))
+        if parts(mine, its) or any(any(differ(records[one], records[other])) for one in here for other in there):
             refused += 1
             continue
         parents[b] = a
         accounts[a] = mine or its
+        members[a] = [*here, *there]
         taken += 1
     return Linked({one: root(one) for one in list(parents)}, taken, refused)

@@ -15,6 +15,12 @@ def are_nicknames(a: str, b: str) -> bool:
     return b in _stand_for(a) or a in _stand_for(b) or not _long_forms(a).isdisjoint(_long_forms(b))
 
 
+@lru_cache(maxsize=65_536)
+def is_given_name(name: str) -> bool:
+    """Whether a word in lower case is a given name that the list knows."""
+    return bool(_stand_for(name) or _long_forms(name))
+
+
 @lru_cache(maxsize=16_384)
 def _stand_for(name: str) -> frozenset[str]:
     return frozenset(_list().nicknames_of(name))

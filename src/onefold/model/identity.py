@@ -31,8 +31,8 @@ Keep = Literal[
 ]
 """How several values of one declared trait become one."""
 
-Difference = Literal["name", "birthday"]
-"""By what two people are told apart who share a phone or an address of mail."""
+Difference = Literal["name", "birthday", "shared"]
+"""By what two people are told apart who share a phone or an address of mail; `shared`: by its having done so before."""
 
 POLICIES: tuple[Policy, ...] = get_args(Policy)
 PERS: tuple[Per, ...] = get_args(Per)
@@ -77,7 +77,10 @@ class IdentifierType(Struct, frozen=True, omit_defaults=True):
     soft: bool = False
     """What may be shared: it never makes one person of two who both have something that is not soft."""
     unless: tuple[Difference, ...] = ()
-    """It joins nobody with somebody who is known by another name, or to be born on another day."""
+    """It joins nobody with somebody who is known by another name, or to be born on another day.
+
+    Nor, where that is said, once it has been kept from somebody, whom nothing shows to be the one who has it.
+    """
 
 
 class TraitRule(Struct, frozen=True, omit_defaults=True):

@@ -2,9 +2,11 @@
 
 import random
 
-from onefold.model.identity import DIFFERENCES, POLICIES, IdentifierType, Identity, Per, Policy, TraitRule
+from onefold.model.identity import POLICIES, Difference, IdentifierType, Identity, Per, Policy, TraitRule
 
 _TYPES = ("user_id", "email", "phone", "device_id", "anonymous_id", "card")
+_DIFFERENCES: tuple[Difference, ...] = ("name", "birthday")
+"""Without `shared`: a past that is gone through again knows what is shared before events have shown it."""
 _PERS: tuple[Per, ...] = ("ever", "day", "week")
 _BLOCKED = ("kiosk", "u1", "family@acme.com", "a0")
 _TRAITS = (TraitRule("plan", "most-frequent"), TraitRule("points", "sum"), TraitRule("email", "verified-first"))
@@ -39,7 +41,7 @@ def _type(chance: random.Random, name: str, policy: Policy) -> IdentifierType:
         unique=None if fixed or limited else chance.choice((None, None, True, False)),
         login=login,
         soft=policy in ("merge-any", "segment") and chance.random() < 0.3,
-        unless=tuple(chance.sample(DIFFERENCES, 1)) if _may_differ(policy) and chance.random() < 0.3 else (),
+        unless=tuple(chance.sample(_DIFFERENCES, 1)) if _may_differ(policy) and chance.random() < 0.3 else (),
     )
 
 

@@ -2,17 +2,19 @@
 
 A household has one landline, a couple one address of mail, a family one tablet. Where a type of identifier says
 `unless`, it does not join an event to somebody who is called otherwise, or born on another day, than the event says, or
-than the person whom its other identifiers lead to. What is not known tells nobody apart.
+than the person whom its other identifiers lead to. What is not known tells nobody apart. But a value that was kept from
+somebody once is known to be several people's, as is an address of mail that says another's name. Where the type says
+`shared`, too, such a value joins only who is shown to be the one who has it: by name, birthday, or another identifier.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from onefold.core.batch import Incoming
 from onefold.core.identity.rulebook import Rulebook, namespace
-from onefold.core.identity.rules import OTHER_PERSON
-from onefold.core.run import Run
-from onefold.matching.comparing import differ
+from onefold.core.identity.rules import OTHER_PERSON, SHARED
+from onefold.core.run import NOTHING, Run
+from onefold.matching.comparing import agree, differ, is_anothers
 from onefold.matching.record import NOTHING_KNOWN, Known, known_by
 from onefold.model.event import Excerpt
 from onefold.model.identity import Difference
@@ -31,7 +33,8 @@ class Parted(NamedTuple):
 def part(run: Run, incoming: Incoming, found: list[str], rulebook: Rulebook) -> Parted:
     """Part the event's identifiers; everybody whom they lead to is bound to the others (`Run.bonds`)."""
     people = {each: run.profiles[run.owners[each]] for each in found if each in run.owners}
-    if len(found) == 1 or not any(namespace(each) in rulebook.unless for each in people):
+    nobodys = [each for each in found if each in run.shared and each not in people] if run.shared else []
+    if len(found) == 1 or not (nobodys or any(namespace(each) in rulebook.unless for each in people)):
         return Parted([*found], [])
     told = told_by(incoming.event)
     known = {person.id: known_of(person) for person in people.values()}
@@ -46,8 +49,56 @@ def part(run: Run, incoming: Incoming, found: list[str], rulebook: Rulebook) -> 
         if rule is not None:
             out.append((identifier, rule))
     names = {identifier for identifier, _ in out}
+    several = [
+        each for each, person in people.items() if each not in names and _is_shared(run, person, each, known[person.id])
+    ]
+    if several:
+        by_others = {person.id for each, person in people.items() if each not in names and each not in several}
+        shown = _shown(by_others, known, told)
+        out += [(each, SHARED) for each in several if people[each].id not in shown]
+    if nobodys and not (told.given or told.born or any(namespace(each) in rulebook.unique for each in found)):
+        out += [(each, SHARED) for each in nobodys]
+    names = {identifier for identifier, _ in out}
     left = [each for each in found if each not in names]
     return Parted(left, out) if left else Parted(found[:1], out[1:])
+
+
+def _is_shared(run: Run, person: Profile, identifier: str, known: Known) -> bool:
+    """Whether it was kept from somebody who came with it, or says another's name; where its type asks for that."""
+    assert run.rulebook is not None
+    if SHARED not in run.rulebook.unless.get(namespace(identifier), ()):
+        return False
+    if identifier in run.shared or (person.notes is not None and identifier in person.notes.met):
+        return True
+    return identifier.startswith(_EMAIL) and is_anothers(identifier.removeprefix(_EMAIL), known)
+
+
+_EMAIL = "email:"
+
+
+def shared_by(people: Iterable[Profile], rulebook: Rulebook | None) -> frozenset[str]:
+    """Identifiers of these people that are several's, of types that ask for that."""
+    kinds = set() if rulebook is None else {kind for kind, by in rulebook.unless.items() if SHARED in by}
+    if not kinds:
+        return NOTHING
+    found = [name for person in people if person.notes is not None for name in person.notes.met]
+    if "email" in kinds:
+        found += [name for person in people for name in _of_others(person)]
+    return frozenset(name for name in found if namespace(name) in kinds)
+
+
+def _of_others(person: Profile) -> Iterator[str]:
+    """The person's addresses of mail that say another's name."""
+    emails = [name for name in person.identifiers if name.startswith(_EMAIL)]
+    if emails and person.declared:
+        known = known_of(person)
+        yield from (name for name in emails if is_anothers(name.removeprefix(_EMAIL), known))
+
+
+def _shown(by_others: set[int], known: Mapping[int, Known], told: Known) -> set[int]:
+    """Who is shown to be the event's person: by its other identifiers, by its words, or by what is known of those."""
+    speak = [told, *(known[one] for one in by_others)]
+    return by_others | {one for one in known if any(agree(each, known[one]) for each in speak)}
 
 
 def told_by(event: Excerpt) -> Known:

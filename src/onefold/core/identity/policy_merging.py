@@ -44,7 +44,8 @@ def merge_on_any(run: Run, incoming: Incoming, rulebook: Rulebook) -> Profile:
 
 def _keep_apart(run: Run, profile: Profile, apart: Sequence[tuple[str, str]], why: Evidence) -> None:
     for identifier, rule in apart:
-        run.bonds.append((profile.id, run.owners[identifier]))
+        if (owner := run.owners.get(identifier)) is not None:
+            run.bonds.append((profile.id, owner))
         linking.keep_out(run, profile, identifier, why, rule)
 
 

@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 
 from onefold.core.batch import Incoming
 from onefold.core.identity import explicit
+from onefold.core.identity.differing import shared_by
 from onefold.core.identity.identifiers import Who
 from onefold.core.identity.merge import declare
 from onefold.core.identity.notes import HOT_MEMBERS
 from onefold.core.identity.resolve import resolve
-from onefold.core.run import Parted, Run
+from onefold.core.run import NOTHING, Parted, Run
 from onefold.language.reading.check import Checked
 from onefold.language.stream.compile import compile_definitions
 from onefold.limits import REFUSALS_KEPT_MAX
@@ -65,10 +66,22 @@ class Joining(NamedTuple):
 class Regrouping:
     """Everybody, as rules make them of what is taken; some 3 to 5 microseconds an event."""
 
-    def __init__(self, rules: Rules, parted: Parted = NO_WORDS, *, remembering: bool = False) -> None:
-        """`parted`: what was undone, and stays so. `remembering`: whose every event was, 16 bytes each, and merges."""
+    def __init__(
+        self,
+        rules: Rules,
+        parted: Parted = NO_WORDS,
+        shared: frozenset[str] = NOTHING,
+        *,
+        remembering: bool = False,
+    ) -> None:
+        """Begin with nobody.
+
+        `parted`: what was undone, and stays so. `shared`: identifiers that are known from the first event on to be
+        several people's. `remembering`: whose every event was, 16 bytes each, and merges.
+        """
         self._run = Run(0, compile_definitions(Checked({}, {}, {}, []), 0), rules)
         self._run.parted = parted if parted != Parted() else None
+        self._run.shared = shared
         self._is_settled = rules.identity.policy in _SETTLED
         """Whether an event changes nothing of which one person has all identifiers."""
         self._remembering = remembering
@@ -154,6 +167,10 @@ class Regrouping:
             last = absorbed[last]
         absorbed[profile] = last
         return last
+
+    def shared(self) -> frozenset[str]:
+        """Identifiers that have been kept from somebody, of types of which that matters (`unless: [shared]`)."""
+        return shared_by(self.people.values(), self._run.rulebook)
 
     def owner(self, identifier: str) -> int:
         """To whom an identifier leads; NOBODY: to nobody."""

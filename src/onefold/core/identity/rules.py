@@ -9,6 +9,8 @@ SOFT_IDENTIFIER = "soft_identifier"
 """What may be shared does not make one person of two who both have something that is not."""
 OTHER_PERSON = {"name": "other_name", "birthday": "other_birthday"}
 """What people share who are called otherwise, or born on another day, does not make them one (`unless`)."""
+SHARED = "shared"
+"""What has been kept from somebody is several people's, and joins only who is shown to be the one who has it."""
 NEVER_LINK = "never_link"
 """Somebody has said so."""
 EXPLICIT = "explicit"

@@ -4,8 +4,7 @@ It may go on, as new events come: what it has gone through once it does not read
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
 
 from onefold.core.identity import parting, regroup
 from onefold.core.identity.explicit import is_matched
@@ -20,42 +19,61 @@ from onefold.model.rules import Rules
 from onefold.ports import State
 from onefold.runtime.history_bodies import Bodies
 from onefold.runtime.identity.past import IdentityPast, Reach, Seen, Sources, everything, reach, said_in, since
+from onefold.runtime.identity.suspects import Words
 
 _AT_ONCE = 2_000
 _SHOW_EVERY = 50_000
+_PASSES = 4
+"""Over the past, where each finds values that several people share: mostly the second finds no more."""
 
 Progress = Callable[[int, int], None]
 """(events gone through, events in all)."""
-Note = Callable[[int, int, Mapping[str, Any]], None]
-"""(profile of then, profile that it would be, what an identify has said)."""
-
-
-def unnoted(_profile: int, _one: int, _traits: Mapping[str, Any]) -> None:
-    """Let what identifies say go by."""
 
 
 class Regrouped:
     """Who there would be, and whose the events are now."""
 
     def __init__(
-        self, sources: Sources, rules: Rules, progress: Progress, note: Note = unnoted, *, remembering: bool = False
+        self,
+        sources: Sources,
+        rules: Rules,
+        progress: Progress,
+        words: Words | None = None,
+        *,
+        remembering: bool = False,
     ) -> None:
-        """Go through everything. `remembering`: as `Regrouping`. Raises `StorageError` and its kin."""
-        self._sources, self._note = sources, note
+        """Go through everything. `words`: hear what identifies have said, by (profile now, profile then).
+
+        `remembering`: as `Regrouping`. Where rules ask what is shared (`unless: [shared]`), values that a pass over
+        the past has shown to be several people's are known to be so from the first event of the next one on. Raises
+        `StorageError` and its kin.
+        """
+        self._sources, self._words = sources, words
         self.reached: Reach = reach(sources)
         heard = _Heard(sources.state, self.reached)
-        self.people = Regrouping(rules, heard.parted, remembering=remembering)
-        self._past = IdentityPast(rules)
-        self._pairs: dict[tuple[int, int], int] = {}
-        said, self.words_forgotten = heard.said(sources)
-        in_all = sources.state.counts().get("admitted", 0)
-        for each in everything(sources, self._past, said, self.reached):
+        self._said, self.words_forgotten = heard.said(sources)
+        shared: frozenset[str] = frozenset()
+        for _ in range(_PASSES):
+            self.people = Regrouping(rules, heard.parted, shared, remembering=remembering)
+            self._past = IdentityPast(rules)
+            self._pairs: dict[tuple[int, int], int] = {}
+            if words is not None:
+                words.forget()
+            self._go_through(progress)
+            more = self.people.shared() - shared
+            if not more:
+                break
+            shared |= more
+        self.taken: dict[int, int] = survivors(self.reached.merges)
+        """Profile that was absorbed when this began → who that was then."""
+
+    def _go_through(self, progress: Progress) -> None:
+        in_all = self._sources.state.counts().get("admitted", 0)
+        for each in everything(self._sources, self._past, self._said, self.reached):
             self._take(each)
             if self.people.taken % _SHOW_EVERY == 0:
                 progress(self.people.taken, max(self.people.taken, in_all))
         progress(self.people.taken, self.people.taken)
-        self.taken: dict[int, int] = survivors(self.reached.merges)
-        """Profile that was absorbed when this began → who that was then."""
 
     @property
     def missing(self) -> int:
@@ -91,8 +109,8 @@ class Regrouped:
         one = self.people.take(each.at, each.at_ms, each.who, regroup.Said(each.traits, each.tie))
         key = (profile, one)
         self._pairs[key] = self._pairs.get(key, 0) + 1
-        if each.traits:
-            self._note(profile, one, each.traits)
+        if each.traits and self._words is not None:
+            self._words.hear((profile, one), each.traits)
 
 
 def known(state: State, partitions: Iterable[int]) -> Iterator[Known]:

@@ -70,6 +70,10 @@ class Words:
         if len(kept) < _KEPT:
             kept.add(Record(given=said.given, born=said.born))
 
+    def forget(self) -> None:
+        """All of it."""
+        self._said.clear()
+
     def by(self, side: int, names: Mapping[int, int]) -> dict[int, Records]:
         """Gathered by one side of the keys, which `names` may say otherwise."""
         found: dict[int, Records] = {}

@@ -131,11 +131,7 @@ class Question(NamedTuple):
 def what_if(sources: Sources, question: Question, progress: Progress = lambda *_: None) -> Forecast:
     """What these rules would make of the past. Memory: a kilobyte a person. Raises `StorageError` and its kin."""
     words = Words()
-
-    def note(profile: int, one: int, traits: Mapping[str, object]) -> None:
-        words.hear((profile, one), traits)
-
-    everybody = Regrouped(sources, question.rules, progress, note)
+    everybody = Regrouped(sources, question.rules, progress, words)
     return _Comparing(sources, question, everybody, words).forecast()
 
 

@@ -17,6 +17,7 @@ _RULES = {
     "matched": "they are alike in what is known of them",
     "other_name": "what people share who are called otherwise does not join them",
     "other_birthday": "what people share who were born on another day does not join them",
+    "shared": "what several people share does not join who may be any of them",
     "never_link": "somebody has said that they are never one person",
     "hot_identifier": "a value that has come with so many others joins nobody any more",
     "unmerged": "somebody has undone the link between them",
