@@ -60,9 +60,9 @@ class Platform:
         self.history = MemoryHistory()
         self.apply(identity)
 
-    def apply(self, identity: Identity) -> None:
-        """These rules from here on."""
-        made = self.catalog.save(structs.replace(DEFINITIONS, identity=identity), self.world.now_ms)
+    def apply(self, identity: Identity, behind_ms: int = 0) -> None:
+        """These rules from here on. `behind_ms`: by so much the clock of whoever saves them is behind."""
+        made = self.catalog.save(structs.replace(DEFINITIONS, identity=identity), self.world.now_ms - behind_ms)
         self.world.define(made)
         self.world.fold()
 
@@ -225,6 +225,30 @@ def who(platform: Platform) -> list[Any]:
         for one in map(profiles.decode, platform.stored().values())
     ]
     return sorted(people, key=repr)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_clock_that_is_behind_counts_nothing_twice(seed: int) -> None:
+    """Versions saved on a machine whose clock is behind come one after the other, and each event is under one."""
+    events = told(seed)
+    old, fresh = (Platform(random_identity(each, blocking=False)) for each in (seed + 1_000, seed))
+    for n, cut in enumerate((len(events) // 3, 2 * len(events) // 3, len(events))):
+        some = events[n * len(events) // 3 : cut]
+        lived([old.world, fresh.world], [some, some])
+        pass_time([old.world, fresh.world], old.world.now_ms + HOUR_MS)
+        early_ms = events[len(events) // 6][0]
+        for each in (old, fresh):
+            each.apply(random_identity(seed, blocking=False), each.world.now_ms - early_ms if n == 1 else 0)
+    old.follow()
+    old.reresolve()
+    assert who(old) == who(fresh)
+    old.follow()
+    owners = {one for one in old.stored() if old.world.profile_of(one).events}
+    sources = recasting.Sources(
+        old.history, old.world.reader, old.world.state, old.catalog, PastDefinitions(old.catalog)
+    )
+    for one in owners:
+        recasting.prepare(sources, {one}, recasting.Wanted())
 
 
 @pytest.mark.parametrize("seed", range(24))

@@ -196,10 +196,10 @@ class _Preparing:
         under = max(map(reresolved_under, noted), default=0)
         first_ms = min((past.received_ms for past in pasts), default=0)
         rows = [row for row in self._sources.catalog.versions() if row.version <= self._cursor.version]
-        later = [row for row in rows if row.created_at_ms > first_ms]
-        before = max((row.version for row in rows if row.created_at_ms <= first_ms), default=0)
-        begun = [(row.version, in_force_since(self._sources.log, self._cursor, row)) for row in later]
-        return [self._segment(version, since_ms, under) for version, since_ms in [(before, 0), *begun]]
+        begun = since_when(self._sources.log, self._cursor, rows)
+        before = max((version for version, since_ms in begun if since_ms <= first_ms), default=0)
+        later = [each for each in begun if each[0] > before]
+        return [self._segment(version, since_ms, under) for version, since_ms in [(before, 0), *later]]
 
     def _segment(self, version: int, since_ms: int, under: int) -> Segment:
         in_force = self._sources.definitions.of(version)
@@ -288,6 +288,20 @@ def folded_so_far(state: State, partitions: Collection[int]) -> dict[int, int]:
     What made them as they were read lies before it, whatever was folded meanwhile.
     """
     return {each: state.cursor(each).offset for each in partitions} if len(partitions) > 1 else {}
+
+
+def since_when(log: LogReader, cursor: Cursor, rows: Iterable[VersionRow]) -> list[tuple[int, int]]:
+    """(version, from when on it was in force), both ascending, so that each event is under one of them.
+
+    Whoever saved a version may have had another clock than those before and after.
+    """
+    found: list[tuple[int, int]] = []
+    since_ms = said_ms = 0
+    for row in rows:
+        said_ms = in_force_since(log, cursor, row)
+        since_ms = max(since_ms, said_ms)
+        found.append((row.version, since_ms))
+    return [(version, min(each_ms, said_ms)) for version, each_ms in found]
 
 
 def in_force_since(log: LogReader, cursor: Cursor, row: VersionRow) -> int:

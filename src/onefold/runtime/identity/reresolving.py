@@ -34,7 +34,7 @@ from onefold.ports import LogWriter
 from onefold.runtime.counting_since import Versions, counting_from_now
 from onefold.runtime.history_bodies import Bodies
 from onefold.runtime.identity.past import Sources
-from onefold.runtime.identity.recasting import accounts_named, folded_so_far, in_force_since, under_rules_of
+from onefold.runtime.identity.recasting import accounts_named, folded_so_far, since_when, under_rules_of
 from onefold.runtime.identity.regrouping import Progress, Regrouped, known
 from onefold.runtime.identity.written import applied
 
@@ -281,10 +281,9 @@ class Reresolving:
         catalog, sources = self._engines.catalog, self._engines.sources
         programs, cursor = under_rules_of(catalog, self._version), sources.state.cursor(0)
         yield Segment(0, programs.get(0), self._rules)
-        for row in catalog.versions():
-            if row.version <= self._version:
-                counting, since_ms = counting_from_now(catalog, row.version), in_force_since(sources.log, cursor, row)
-                yield Segment(since_ms, programs.get(row.version), self._rules, counting)
+        rows = [row for row in catalog.versions() if row.version <= self._version]
+        for version, since_ms in since_when(sources.log, cursor, rows):
+            yield Segment(since_ms, programs.get(version), self._rules, counting_from_now(catalog, version))
 
 
 def _formers(one: Profile) -> Iterator[int]:
