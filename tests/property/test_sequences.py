@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onefold.language import nodes as n
-from onefold.language.keeping.sequences import Chain, chain_of
+from onefold.language.keeping.sequences import Chain, chain_of, is_written_out
 from onefold.limits import DAY_MS, NEVER_MS, SEQUENCE_EVENTS_MAX
 from onefold.testing.generate_behaviour import sequence
 from onefold.testing.reference import Occurrence
@@ -52,13 +52,37 @@ def _bits(node: n.Sequence, name: str) -> int:
     return sum(1 << i for i, step in enumerate(node.steps) if step.event in (name, "*"))
 
 
+def _take(node: n.Sequence, slots: dict[str, Any], at_ms: int, bits: int, same: int) -> bool:
+    """As the stream does: what is written out for these steps, else the chain itself."""
+    chain = chain_of(node)
+    if is_written_out(node, bits):
+        return chain.putter(bits)(slots, "k", at_ms)
+    return chain.put(slots, "k", at_ms, bits, same)
+
+
+@settings(max_examples=300, deadline=None)
+@given(node=sequences(), seed=st.integers(0, 1 << 30), count=st.sampled_from((3, 20, 700)), counted=st.booleans())
+def test_what_is_written_out_does_as_the_chain_does(node: n.Sequence, seed: int, count: int, *, counted: bool) -> None:
+    """For each choice of steps the very same state, and word of a change: late, at one instant, past the bound."""
+    chain, chance = chain_of(node, counted=counted), random.Random(seed)
+    choices = [bits for bits in range(1, 1 << len(node.steps)) if is_written_out(node, bits)]
+    ours: dict[str, Any] = {}
+    theirs: dict[str, Any] = {}
+    at_ms = START_MS
+    for bits in chance.choices(choices, k=count) if choices else ():
+        at_ms += chance.choice((0, 1, 1_000, 60_000, 3_600_000))
+        when = at_ms - (chance.randrange(7_200_000) if chance.random() < 0.1 else 0)
+        assert chain.putter(bits)(ours, "k", when) == chain.put(theirs, "k", when, bits)
+        assert ours == theirs
+
+
 def _fed(node: n.Sequence, happened: Sequence[Happened], now_ms: int) -> dict[str, Any]:
     """The slot after these events, each step of the way kept and read again."""
     slots: dict[str, Any] = {}
     for event, same in happened:
         in_window = node.during_ms is None or event.at_ms > now_ms - node.during_ms
         if (bits := _bits(node, event.name)) and in_window:
-            chain_of(node).put(slots, "k", event.at_ms, bits, same if node.same else 0)
+            _take(node, slots, event.at_ms, bits, same if node.same else 0)
             slots = msgspec.msgpack.decode(msgspec.msgpack.encode(slots))
     return slots
 

@@ -139,13 +139,14 @@ class Run:
         if not self.moves:
             return
         one, position, now_ms, number = profile.id, self.position, self.now_ms, self.n
+        members, add = self.members, self.effects.append
         for audience, entered in self.moves:
             if entered:
-                self.members[audience][one] = now_ms
-                self.effects.append(Entered(one, position, number, now_ms, audience))
+                members[audience][one] = now_ms
+                add(Entered(one, position, number, now_ms, audience))
             else:
-                self.members[audience][one] = 0
-                self.effects.append(Left(one, position, number, now_ms, audience, reason))
+                members[audience][one] = 0
+                add(Left(one, position, number, now_ms, audience, reason))
             number += 1
         self.n = number
         self.moves = []

@@ -12,7 +12,7 @@ until it makes no difference any more.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from struct import Struct
 from typing import Any
 
@@ -20,7 +20,17 @@ import xxhash
 
 from onefold.language import nodes as n
 from onefold.language.keeping.aggregates import tally_of
-from onefold.language.keeping.walks import NEVER, Events, Front, behind, first_of_instant, plan_of, shift, walk_of
+from onefold.language.keeping.walks import (
+    NEVER,
+    Events,
+    Front,
+    behind,
+    first_of_instant,
+    plan_of,
+    putter_of,
+    shift,
+    walk_of,
+)
 from onefold.limits import NEVER_MS, SEQUENCE_EVENTS_MAX, SEQUENCE_STEPS_MAX
 
 _RECORD = Struct(">QQHB")
@@ -103,6 +113,14 @@ class Chain:
             self._evict(state)
             return True
         return changed
+
+    def putter(self, bits: int) -> Callable[[dict[str, Any], str, int], bool]:
+        """`put` for events of just these steps (`is_written_out`): (slots, key, time) → as `put` says."""
+        make = putter_of(self._plan, bits)
+        put: Callable[[dict[str, Any], str, int], bool] = make(
+            self.put, self._evict, self._counted, _pack, _BIAS, _TOO_MANY * _SIZE
+        )
+        return put
 
     def _completes_alone(self, bits: int) -> bool:
         """Whether an event completes a chain that has no other."""
@@ -410,6 +428,12 @@ class Lone(Chain):
                 found.append(i * _SIZE + _FLAG_AT)
             i = flags.rfind(1, 0, i)
         return found
+
+
+def is_written_out(sequence: n.Sequence, bits: int) -> bool:
+    """Whether a function of its own puts events of these steps (`Chain.putter`)."""
+    plan = plan_of(sequence)
+    return sequence.same is None and len(plan.stages) > 1 and not bits & plan.silent
 
 
 def chain_of(sequence: n.Sequence, *, counted: bool = True) -> Chain:

@@ -112,6 +112,47 @@ def source_of(plan: Plan) -> str:
     ])  # fmt: skip
 
 
+@lru_cache(maxsize=1024)
+def putter_of(plan: Plan, bits: int) -> Callable[..., Any]:
+    """Makes the function that puts one event of these steps into a state; see `Chain.putter`. Equal ones are one."""
+    scope: dict[str, Any] = {}
+    exec(compile(putter_source(plan, bits), "<putter>", "exec"), scope)  # noqa: S102 (our own generated source)
+    putter: Callable[..., Any] = scope["putter"]
+    return putter
+
+
+def putter_source(plan: Plan, given: int) -> str:
+    """The source of what makes a `put`: `Walk.advance`, and the state around it, for events of these bits."""
+    first = ", ".join(map(repr, (given, *[NEVER] * (3 * len(plan.stages)))))
+    completes = given & plan.last != 0
+    return "\n".join([
+        "def putter(slow, evict, counted, pack, bias, most):",
+        "    def put(slots, key, at_ms):",
+        "        state, now = slots.get(key), at_ms + bias",
+        "        if state is None:",
+        f"            slots[key] = [pack(now, 0, {given}, 0), 0, 0, None, [now, {first}]]",
+        "            return False",
+        "        _, settled, live, past, f = state",
+        "        if f is None or now < (at := f[0]) or (past is not None and now <= past[0]):",
+        f"            return slow(slots, key, at_ms, {given})",
+        "        if now > at:",
+        "            bits = f[1]",
+        *("            " + line for line in _moves(plan)),
+        f"            f[0] = now; f[1] = {given}",
+        f"        else: f[1] |= {given}",
+        "        at = now",
+        f"        done = {_fits(plan, len(plan.stages) - 1) if completes else False}",
+        f"        state[0] += pack(now, 0, {given}, done)",
+        "        if done: state[2] = live + 1",
+        "        if len(state[0]) > most:",
+        "            evict(state)",
+        "            return True",
+        "        return done and (counted or not (settled or live))",
+        "    return put",
+        "",
+    ])  # fmt: skip
+
+
 def _moves(plan: Plan) -> Iterator[str]:
     """Source that moves the front by the events `bits` of an instant `at`, and says whether they are `done`.
 

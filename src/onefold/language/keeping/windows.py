@@ -29,6 +29,8 @@ NARROW = Struct("<I")
 WIDE = Struct("<Q")
 _ONE = 1
 """The state of a pane that counts one event."""
+ONE = NARROW.pack(_ONE)
+"""The same, packed."""
 
 assert sys.byteorder == "little", "packed times are read in place"
 
@@ -63,6 +65,10 @@ def add(window: Window | None, at_ms: int, state: Any, monoid: Monoid, within_ms
         if pane == last_ms and times:
             states[-1] = monoid.combine(states[-1], state)
             return window
+    elif pane == last_ms and times:
+        counts = ONE * size(window) if states is None else states
+        window[4] = counts[:-WIDTH] + NARROW.pack(NARROW.unpack_from(counts, len(counts) - WIDTH)[0] + state)
+        return window
     if not 0 <= pane - base_ms < REACH_MS and (pane < base_ms or width == WIDTH):
         _fill(window, [time_ms for time_ms, _ in panes(window)], within_ms, pane)
     _put(window, pane, state, monoid)
@@ -154,7 +160,7 @@ def _put(window: Window, pane: int, state: Any, monoid: Monoid) -> None:
         else:
             states.insert(i, state)
     elif there or states is not None or state != _ONE:
-        counts = NARROW.pack(_ONE) * size(window) if states is None else states
+        counts = ONE * size(window) if states is None else states
         count = state + NARROW.unpack_from(counts, i * WIDTH)[0] if there else state
         window[4] = counts[: i * WIDTH] + NARROW.pack(count) + counts[(i + there) * WIDTH :]
     if not there:

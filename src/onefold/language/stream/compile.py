@@ -16,7 +16,7 @@ from onefold.language.keeping.accounts import LINKS, TELLINGS
 from onefold.language.keeping.aggregates import MONOIDS, Monoid
 from onefold.language.keeping.calendars import zone_name
 from onefold.language.keeping.monoids import monoid_of
-from onefold.language.keeping.sequences import same_key
+from onefold.language.keeping.sequences import Chain, same_key
 from onefold.language.keeping.slots import keeping_of
 from onefold.language.reading.check import Checked
 from onefold.language.reading.show import show
@@ -46,7 +46,7 @@ from onefold.language.stream.program import (
     Program,
     Trigger,
 )
-from onefold.language.stream.putting import Around, is_sure, is_tally, put
+from onefold.language.stream.putting import Around, is_sure, is_tally, put, putters_of
 from onefold.language.stream.source import CALLED, EventScope, ProfileScope, Surroundings, prefix, slot_value
 from onefold.language.values import identical
 from onefold.limits import HANDLERS_MAX_PARTS, NEVER_MS
@@ -265,7 +265,7 @@ class _Compiler:
 
     def _scope(self) -> dict[str, Any]:
         scope: dict[str, Any] = {**CALLED, **self.among.constants}
-        scope |= {"add": windows.add, "pack": windows.NARROW.pack}
+        scope |= {"add": windows.add, "pack": windows.NARROW.pack, "ONE": windows.ONE}
         scope |= {"zone_name": zone_name, "same_key": same_key, "identical": identical}
         for name, monoid in MONOIDS.items():
             scope |= _named(name, monoid)
@@ -286,7 +286,9 @@ class _Compiler:
     def _kept_scope(self, key: str, kept: n.Kept) -> dict[str, Any]:
         """What the source of one slot names, and no other's does."""
         if isinstance(kept, n.Sequence):
-            return {f"kept_{key}": self.slots[key]}
+            chain = self.slots[key]
+            assert isinstance(chain, Chain)
+            return putters_of(key, kept, chain)
         scope = {} if kept.function in MONOIDS else _named(prefix(kept), monoid_of(kept))
         if kept.calendar is not None or kept.until_ms is not None:
             scope[f"kept_{key}"] = self.slots[key]

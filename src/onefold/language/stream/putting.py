@@ -4,12 +4,13 @@ It stands in functions of `compile_python`, with the profile's slots `s`, the ev
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from onefold.language import nodes as n
 from onefold.language.keeping import windows
 from onefold.language.keeping.aggregates import MONOIDS
 from onefold.language.keeping.monoids import monoid_of
+from onefold.language.keeping.sequences import Chain, is_written_out
 from onefold.language.stream.source import EventScope, prefix
 from onefold.limits import WINDOW_PANES_MAX
 
@@ -129,10 +130,11 @@ def _kept(key: str, kept: n.Aggregate, state: str, around: Around) -> Iterator[s
 def _pane(key: str, within_ms: int, state: str, name: str) -> Iterator[str]:
     yield f"w = s.get({key!r})"
     if name == "count":
-        easy = f"w[0] == 1 and t > w[2] and w[4] is None and w[6] == {windows.WIDTH} and len(w[3]) < {_PANES_BYTES}"
+        easy = f"w[0] == 1 and t > w[2] and w[6] == {windows.WIDTH} and len(w[3]) < {_PANES_BYTES}"
         yield f"if w is None: s[{key!r}] = {_begun(within_ms)}"
         yield f"elif {easy} and t - w[1] < {windows.REACH_MS}:"
         yield "    w[2] = t; w[3] += pack(t - w[1]); w[5] += 1"
+        yield "    if w[4] is not None: w[4] += ONE"
         yield f"else: s[{key!r}] = add(w, t, 1, count_monoid, {within_ms})"
     else:
         yield f"s[{key!r}] = add(w, t, {state}, {name}_monoid, {within_ms})"
@@ -169,9 +171,7 @@ class _Steps:
 
     def lines(self, event: str) -> Iterator[str]:
         kept = self._kept
-        concerned = [(1 << i, step) for i, step in enumerate(kept.steps) if step.event in (event, "*")]
-        always = sum(bit for bit, step in concerned if step.where is None)
-        wheres = [(bit, step.where) for bit, step in concerned if step.where is not None]
+        always, wheres = steps_of(kept, event)
         bits = "m" if wheres else repr(always)
         if wheres:
             yield f"m = {always}"
@@ -180,15 +180,33 @@ class _Steps:
         conditions = [] if always else ["m"]
         if kept.during_ms is not None:
             conditions.append(f"t > now - {kept.during_ms}")
-        same = ""
+        key = self._key
+        call = f"kept_{key}.put(s, {key!r}, t, {bits})"
         if kept.same is not None:
             value = self._scope.once(f"same_key({self._scope.value(kept.same)})")
             conditions.append(f"{value} is not None")
-            same = f", {value}"
-        yield from _under(" and ".join(conditions), self._put(bits + same))
+            call = f"kept_{key}.put(s, {key!r}, t, {bits}, {value})"
+        elif not wheres and is_written_out(kept, always):
+            call = f"put_{key}_{always}(s, {key!r}, t)"
+        yield from _under(" and ".join(conditions), self._put(call))
 
-    def _put(self, given: str) -> Iterator[str]:
-        key, during_ms = self._key, self._kept.during_ms
-        if during_ms is not None:
-            yield _armed(during_ms)
-        yield from _called(f"kept_{key}.put(s, {key!r}, t, {given})", self._around.then)
+    def _put(self, call: str) -> Iterator[str]:
+        if self._kept.during_ms is not None:
+            yield _armed(self._kept.during_ms)
+        yield from _called(call, self._around.then)
+
+
+def steps_of(kept: n.Sequence, event: str) -> tuple[int, list[tuple[int, n.Node]]]:
+    """Bits of the steps that any event of this name is, and (bit, condition) of those that it may be."""
+    concerned = [(1 << i, step) for i, step in enumerate(kept.steps) if step.event in (event, "*")]
+    always = sum(bit for bit, step in concerned if step.where is None)
+    return always, [(bit, step.where) for bit, step in concerned if step.where is not None]
+
+
+def putters_of(key: str, kept: n.Sequence, chain: Chain) -> dict[str, Any]:
+    """What the source of a sequence's slot calls, by name."""
+    scope: dict[str, Any] = {f"kept_{key}": chain}
+    for bits, wheres in (steps_of(kept, event) for event in n.events_of(kept)):
+        if not wheres and is_written_out(kept, bits):
+            scope[f"put_{key}_{bits}"] = chain.putter(bits)
+    return scope
