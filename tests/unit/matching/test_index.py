@@ -52,7 +52,7 @@ def test_no_chain_joins_who_is_called_otherwise() -> None:
         3: Record("bob", "lindgren", "19530911", "5 long street", "springfield", "12345"),
     }
     pairs = [Proposal(1, 2, 0.99, 0.0, ask=False), Proposal(2, 3, 0.98, 0.0, ask=False)]
-    found = link(pairs, records)
+    found = link(pairs, records, by_name=True)
     assert (found.people[1], found.people[2], found.people.get(3, 3)) == (1, 1, 3)
     assert (found.taken, found.refused) == (1, 1)
 
