@@ -60,6 +60,11 @@ class Case(NamedTuple):
         said = self.rules.identity.matching
         return Thresholds(said.link or LINK, said.review or REVIEW)
 
+    @property
+    def by_name(self) -> bool:
+        """Whether its rules tell people apart by names and birthdays."""
+        return any(kind.unless for kind in self.rules.identity.types)
+
 
 class Found(NamedTuple):
     """What came of a case."""
@@ -95,7 +100,7 @@ def sized(parameters: Parameters, people: int) -> Parameters:
 def find(case: Case, happenings: Iterable[Happening] | None = None) -> Found:
     """Fold the world (or these happenings of it) and match what is left."""
     outcome = run(World(case.parameters, case.seed).happenings() if happenings is None else happenings, case.rules)
-    matched = match(outcome.records, case.thresholds)
+    matched = match(outcome.records, case.thresholds, by_name=case.by_name)
     return Found(outcome, matched, quality(outcome), quality(outcome, matched.linked.people))
 
 

@@ -36,9 +36,16 @@ def housed(records: Mapping[int, Record], weights: Weights) -> dict[int, int]:
 
 
 def match(
-    records: Mapping[int, Record], thresholds: Thresholds = THRESHOLDS, weights: Weights | None = None
+    records: Mapping[int, Record],
+    thresholds: Thresholds = THRESHOLDS,
+    weights: Weights | None = None,
+    *,
+    by_name: bool = False,
 ) -> Matched:
-    """Learn from these records, if no weights are given; then put and score them one by one, and link."""
+    """Learn from these records, if no weights are given; then put and score them one by one, and link.
+
+    `by_name`: rules of identity tell people apart by names and birthdays, which holds for links by matching, too.
+    """
     began_s = time.perf_counter()
     telling = {profile: record for profile, record in records.items() if record.tells()}
     learnt = weights or learn(list(telling.values()))
@@ -50,4 +57,5 @@ def match(
         index.put(profile, record)
         proposals += index.propose(profile, scorer, thresholds)
     took_s = time.process_time() - began_s
-    return Matched(link(proposals, records), proposals, learnt, learning_s, len(telling) / max(took_s, 1e-9))
+    linked = link(proposals, records, by_name=by_name)
+    return Matched(linked, proposals, learnt, learning_s, len(telling) / max(took_s, 1e-9))

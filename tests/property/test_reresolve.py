@@ -13,7 +13,7 @@ from onefold.limits import HOUR_MS
 from onefold.model import profile as profiles
 from onefold.model.catalog import VersionRow
 from onefold.model.definitions import Definitions
-from onefold.model.identity import NOTHING, Identity
+from onefold.model.identity import NOTHING, IdentifierType, Identity
 from onefold.runtime.history import Historian
 from onefold.runtime.history import Sources as Followed
 from onefold.runtime.identity import recasting
@@ -25,7 +25,9 @@ from onefold.testing.clock import ManualClock
 from onefold.testing.memory_history import MemoryHistory
 from onefold.testing.memory_state import MemoryState
 from onefold.testing.rules import random_identity
-from onefold.testing.world import World
+from onefold.testing.world import World, identify
+from tests.property.test_policies import crowd
+from tests.property.test_policies import identity as identity_of
 from tests.property.test_step import DEFINITIONS
 from tests.property.test_unmerge import lived, pass_time
 from tests.property.test_whatif import Events, told
@@ -332,3 +334,47 @@ def taken_apart(platform: Platform, a: str, b: str) -> Any:
     for one in people:
         one.noted().undone = []
     return people
+
+
+SHARED = Identity(
+    types=(
+        IdentifierType("user_id", unique=True),
+        IdentifierType("email", unless=("name", "birthday", "shared")),
+        IdentifierType("anonymous_id", soft=True),
+    )
+)
+
+
+def test_what_a_shared_address_joined_before_that_was_known_is_taken_back() -> None:
+    """A receipt from before the second of a couple came is nobody's of the two; hers are those that say her name."""
+    old = Platform(SHARED)
+    couple = {"email": "couple@acme.com"}
+    ann, bob = ({**couple, "firstName": name} for name in ("Ann", "Bob"))
+    for event in (
+        identify(anonymous="receipt", traits=couple), identify(user="ann", traits=ann),
+        identify(anonymous="phone", traits=couple), identify(anonymous="order", traits=ann),
+        identify(user="bob", traits=bob), identify(user="bob", anonymous="phone"),
+    ):  # fmt: skip
+        old.world.send(event)
+        old.world.fold()
+    assert old.world.profile("user_id:ann").events == 4
+    old.follow()
+    assert old.reresolve().left == {}
+    owners = {name: old.world.state.lookup(f"anonymous_id:{name}") for name in ("receipt", "phone", "order")}
+    assert owners["order"] == old.world.state.lookup("user_id:ann") == old.world.state.lookup("email:couple@acme.com")
+    assert owners["phone"] == old.world.state.lookup("user_id:bob")
+    assert owners["receipt"] not in (owners["order"], owners["phone"])
+    assert [old.world.profile(f"anonymous_id:{name}").events for name in owners] == [1, 3, 2]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_what_is_shared_is_settled_once(seed: int) -> None:
+    """Of random lives with shared addresses: another run finds nobody who differs, and no event is lost."""
+    old = Platform(identity_of("merge-any"))
+    lived([old.world], [crowd(seed)])
+    old.follow()
+    assert old.reresolve().left == {}
+    again = old.reresolving()
+    again.run(lambda *_: old.world.fold(), lambda _: None, lambda: old.world.now_ms)
+    assert (again.outcome.entries, again.outcome.left) == (0, {})
+    assert sum(profiles.decode(data).events for data in old.stored().values()) == len(crowd(seed))

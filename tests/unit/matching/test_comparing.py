@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onefold.matching.blocking import keys, sound
-from onefold.matching.comparing import COMPARISONS, compare, differ
+from onefold.matching.comparing import COMPARISONS, agree, compare, differ, is_anothers
 from onefold.matching.record import Known, Record, known_by
 
 ANN = Record(
@@ -149,3 +149,40 @@ def test_an_email_made_of_the_name_says_no_more_than_the_name() -> None:
     one = Record("heather", "young", emails=("hyoung@icloud.example",))
     assert "email" not in levels(Record("heather", "young", emails=("hyoung@mail.example",)), one)
     assert levels(Record("heather", "young", emails=("snoopy7@mail.example",)), one)["email"] == "differs"
+
+
+@pytest.mark.parametrize(
+    ("email", "first", "family", "anothers"),
+    [
+        ("cynthia.goodman@acme.com", "daniel", "goodman", True),
+        ("goodmancynthia@acme.com", "daniel", "goodman", True),
+        ("ashley78@acme.com", "joshua", "schroeder", True),
+        ("daniel.goodman@acme.com", "daniel", "goodman", False),
+        ("dan.goodman@acme.com", "daniel", "goodman", False),
+        ("dgoodman@acme.com", "daniel", "goodman", False),
+        ("goodman@acme.com", "daniel", "goodman", False),
+        ("info@acme.com", "daniel", "goodman", False),
+        ("cynthia.goodman@acme.com", "", "goodman", False),
+        ("cynthia.goodman@acme.com", "c", "goodman", False),
+        ("anna.lind@acme.com", "anna maria", "lind", False),
+        ("cynthia.smith@acme.com", "cynthia", "goodman", False),
+    ],
+)
+def test_an_address_may_say_another_name(email: str, first: str, family: str, anothers: bool) -> None:  # noqa: FBT001
+    """A given name from the list that is neither the person's, nor short for it, nor their family's."""
+    assert is_anothers(email, Known(first, family, "")) is anothers
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "shown"),
+    [
+        (Known("ann", "", ""), Known("annie", "", ""), True),
+        (Known("ann", "", ""), Known("a", "", ""), False),
+        (Known("", "", "19800203"), Known("bob", "", "19800203"), True),
+        (Known("ann", "lind", ""), Known("", "lind", ""), False),
+        (Known("", "", ""), Known("", "", ""), False),
+    ],
+)
+def test_two_agree_by_what_is_known_of_both(one: Known, other: Known, shown: bool) -> None:  # noqa: FBT001
+    """What is not known shows nobody, nor does an initial or a family name."""
+    assert agree(one, other) is agree(other, one) is shown

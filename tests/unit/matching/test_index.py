@@ -2,6 +2,8 @@
 
 from random import Random
 
+from msgspec import structs
+
 from onefold.matching.index import Index, Thresholds
 from onefold.matching.learning import PRIOR, candidates
 from onefold.matching.linking import link
@@ -28,6 +30,31 @@ def test_who_comes_is_compared_with_who_is_there() -> None:
     (found,) = proposed(index, 4)
     assert (found.a, found.b, found.ask) == (4, 9, False)
     assert found.score > 0.99
+
+
+def test_a_namesake_with_other_contacts_is_asked_about() -> None:
+    """A father and a son share name and address; a birthday of both, or one phone, tells that it is one person."""
+    father = structs.replace(ANN, born="", phones=("+12125550100",), emails=("ann.lindgren@acme.com",))
+    son = structs.replace(father, phones=("+12125550177",), emails=("lindgren84@mail.example",))
+    for born, phone, ask in (("", son.phones, True), ("19800203", son.phones, False), ("", father.phones, False)):
+        index = Index()
+        index.put(1, structs.replace(father, born=born))
+        index.put(2, structs.replace(son, born=born, phones=phone))
+        (found,) = index.propose(2, SCORER, Thresholds(0.5, 0.4))
+        assert found.ask is ask
+
+
+def test_no_chain_joins_who_is_called_otherwise() -> None:
+    """A is like B and B like C, of whom too little is known to say that A and C are two."""
+    records = {
+        1: Record("ann", "lindgren", "19800203", phones=("+12125550100",)),
+        2: Record("", "lindgren", "", "5 long street", "springfield", "12345", ("+12125550100",)),
+        3: Record("bob", "lindgren", "19530911", "5 long street", "springfield", "12345"),
+    }
+    pairs = [Proposal(1, 2, 0.99, 0.0, ask=False), Proposal(2, 3, 0.98, 0.0, ask=False)]
+    found = link(pairs, records, by_name=True)
+    assert (found.people[1], found.people[2], found.people.get(3, 3)) == (1, 1, 3)
+    assert (found.taken, found.refused) == (1, 1)
 
 
 def test_who_is_dropped_or_changed_is_not_found() -> None:

@@ -50,6 +50,22 @@ def test_it_finds_what_is_there() -> None:
     assert len(set(truth)) == 1_000
 
 
+def test_a_name_in_an_address_is_no_rarer_than_the_name() -> None:
+    """Strangers have the whole name of one in the other's e-mail as often as they are called alike, at least."""
+    records, _ = town(600)
+    levels = learn(records).levels
+    namesakes = levels["given"][1][STRANGER] * levels["family"][1][STRANGER]
+    assert levels["handle"][1][STRANGER] >= namesakes
+
+
+def test_a_household_may_have_two_of_one_name() -> None:
+    """However seldom they are among those learnt from: a father and his son are not linked for their name alone."""
+    records, _ = town(600)
+    levels = learn(records).levels
+    assert levels["given"][1][HOUSEHOLD] >= 0.0039
+    assert levels["email"][1][HOUSEHOLD] >= 0.049
+
+
 def test_people_of_a_household_stay_two() -> None:
     """Who shares name, address and phone with another is linked to the own second record and not to the other."""
     records, truth = town(400)

@@ -63,6 +63,12 @@ def part(run: Run, incoming: Incoming, found: list[str], rulebook: Rulebook) -> 
     return Parted(left, out) if left else Parted(found[:1], out[1:])
 
 
+def tells_apart(rulebook: Rulebook, one: Profile, other: Profile) -> str | None:
+    """The rule by which two are told apart, by whatever any type asks; None: by nothing, or no type asks."""
+    asked = {each for by in rulebook.unless.values() for each in by}
+    return _rule([*asked], known_of(one), known_of(other)) if asked else None
+
+
 def _is_shared(run: Run, person: Profile, identifier: str, known: Known) -> bool:
     """Whether it was kept from somebody who came with it, or says another's name; where its type asks for that."""
     assert run.rulebook is not None

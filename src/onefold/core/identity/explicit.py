@@ -5,6 +5,7 @@ or of whom somebody has said so (as whoever undoes a link does).
 """
 
 from onefold.core.identity import linking, parting
+from onefold.core.identity.differing import tells_apart
 from onefold.core.identity.linking import Evidence
 from onefold.core.identity.policy_newest import clashes
 from onefold.core.identity.resolve import forbids
@@ -100,7 +101,7 @@ def _keeps_apart(run: Run, one: Profile, other: Profile) -> str | None:
         return MOST_IDENTIFIERS
     if rulebook.policy == _PARTS_AGAIN and clashes({**mine, **its}, rulebook):
         return NEWEST_LINK
-    return rulebook.excess({**mine, **its}, (mine, its), run.now_ms)
+    return rulebook.excess({**mine, **its}, (mine, its), run.now_ms) or tells_apart(rulebook, one, other)
 
 
 def forbid(run: Run, a: str, b: str, by: str = "") -> None:

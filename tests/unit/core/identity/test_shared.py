@@ -4,7 +4,9 @@ import pytest
 
 from onefold.core.identity.identifiers import Who
 from onefold.core.identity.regroup import Regrouping, Said
+from onefold.model import entry as entries
 from onefold.model.effect import LinkRefused
+from onefold.model.entry import Linked, Matched
 from onefold.model.identity import IdentifierType, Identity, Policy
 from onefold.model.rules import Rules
 from onefold.testing.world import identify, track
@@ -112,3 +114,34 @@ def test_what_is_known_to_be_shared_beforehand_waits_for_somebody_who_says_who_t
         assert found.owner("email:c@acme.com") == owners["ann"] != owners["bob"]
         shared = found.shared()
         assert shared == {"email:c@acme.com"}
+
+
+def test_an_address_that_says_another_name_is_shared() -> None:
+    """Daniel gives Cynthia's: whoever else comes with it and nothing more may be her."""
+    world = world_of("merge-any", TYPES)
+    hers = {"email": "cynthia.goodman@acme.com"}
+    world.send(identify(user="daniel", traits=hers | {"firstName": "Daniel", "lastName": "Goodman"}))
+    world.send(identify(anonymous="laptop", traits=hers))
+    world.send(identify(anonymous="order", traits=hers | {"firstName": "Dan"}))
+    world.fold()
+    assert people(world) == groups(
+        "user_id: daniel, email: cynthia.goodman@acme.com, anonymous_id: order", "anonymous_id: laptop"
+    )
+
+
+def test_matching_joins_nobody_whom_the_rules_tell_apart() -> None:
+    """What a chain of likenesses has come to is held against the rules once more when it is linked."""
+    world = world_of("merge-any", TYPES)
+    for name in ("ann", "bob"):
+        world.send(identify(anonymous=name, traits={"firstName": name}))
+    world.send(identify(anonymous="receipt", traits={"lastName": "Lind"}))
+    world.fold()
+    for name in ("ann", "bob"):
+        linked = Linked(
+            world.now_ms, f"anonymous_id:{name}", "anonymous_id:receipt", "matching", matched=Matched(0.99, "m")
+        )
+        world.writer.append({0: [entries.encode(linked)]})
+    world.fold()
+    assert people(world) == groups("anonymous_id: ann, anonymous_id: receipt", "anonymous_id: bob")
+    refused = [effect.rule for effect in world.effects() if isinstance(effect, LinkRefused)]
+    assert refused == ["other_name"]
