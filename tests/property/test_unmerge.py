@@ -252,7 +252,7 @@ def case(seed: int, times: int, how: How = PLAIN) -> bool:
         undo(world, catalog, history, each)
         other.scribble(b"as many records as the other")
     unseen = {f"anonymous_id:{each.b}" for each in undone if each.loose and how.unseen}
-    require = partial(require_the_same, unseen=unseen)
+    require: Callable[[World, World], None] = partial(require_the_same, unseen=unseen)
     if accounts or partitions > 1:
         require = require_the_same_people
     require(world, other)
