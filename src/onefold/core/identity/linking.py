@@ -232,8 +232,10 @@ def heat(run: Run, owner: Profile, identifier: str) -> None:
     assert run.rulebook is not None
     most, notes = run.rulebook.identity.hot, owner.notes
     met = 0 if notes is None else notes.met.get(identifier, 0)
+    if not most or met + len(owner.links) < most:
+        return
     limit = run.rulebook.limit_of(namespace(identifier))
-    if not most or met + len(owner.links) < most or (limit is not None and limit.is_unique):
+    if limit is not None and limit.is_unique:
         return
     met += sum(identifier in (link.a, link.b) for link in owner.links)
     if met < most or (notes is not None and identifier in notes.hot):

@@ -83,6 +83,8 @@ def forbids(
         return SOFT_IDENTIFIER
     if len(mine) + len(more) > PROFILE_IDENTIFIERS_MAX:
         return MOST_IDENTIFIERS
+    if not mine or not more:
+        return None  # A part that is the whole breaks no rule anew.
     return rulebook.excess({**more, **mine}, (mine, more), run.now_ms)
 
 

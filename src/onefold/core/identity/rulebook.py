@@ -104,9 +104,10 @@ class Rulebook(NamedTuple):
     def _counts(self, identifiers: Mapping[str, int], now_ms: int) -> dict[str, int]:
         """How many of each limited type count now."""
         counts: dict[str, int] = {}
+        limits, other = self.limits, self.other_limit
         for identifier, since_ms in identifiers.items():
-            kind = namespace(identifier)
-            limit = self.limit_of(kind)
+            kind = identifier[: identifier.index(":")]
+            limit = limits.get(kind, other)
             if limit is not None and (not limit.within_ms or since_ms > now_ms - limit.within_ms):
                 counts[kind] = counts.get(kind, 0) + 1
         return counts
