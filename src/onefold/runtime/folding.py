@@ -98,6 +98,8 @@ class Folding:
         """Commits in which others are still expected to interfere."""
         self._under_way: Pending | None = None
         """The commit that was begun and may not have ended: what is folded now is made on it."""
+        self._vain = False
+        """The last look was in vain."""
         self.conflicts = 0
         self.mended = 0
         """Conflicts after which just the people concerned were folded again."""
@@ -128,7 +130,8 @@ class Folding:
         """Fold the next entries of several partitions; returns how many, 0 where all are at their ends.
 
         Their events share a commit, which costs much by itself, above all on another machine. It may still be under
-        way on return, but for 0; what it raises, a later call does.
+        way on return, but for 0; what it raises, a later call does. Who commits beside and is told of news by watches
+        may get 0 before what is on its way from another machine, and of a log that cannot be read hears at the second.
         """
         return self._advance(partitions, max_events, None)
 
@@ -149,10 +152,10 @@ class Folding:
     def _advance(self, partitions: Collection[int], max_events: int, until: int | None) -> int:
         """An entry without events has a commit of its own; where one comes first, the partition's events wait."""
         if self._beside is not None:
-            here = self._come(partitions, self._beside)
-            if not here and self._under_way is not None:
-                self._settled()
-                return 1
+            here, vain = self._come(partitions, self._beside), self._vain
+            self._vain = not here and self._under_way is None
+            if not here and not (self._vain and vain):
+                return 0 if self._vain else self._settled() or 1
             partitions = here or partitions
         most = min(max_events, _CONTESTED_EVENTS if self._contested else STEP_MAX_EVENTS)
         share = most // max(1, len(partitions)) or 1
@@ -168,13 +171,12 @@ class Folding:
     def _come(self, partitions: Collection[int], beside: Beside) -> list[int]:
         """Those of these partitions that have more; while a commit is under way, waits for the first of them.
 
-        To read where nothing is costs as much as to read what was there last, and on Kafka an answer of the broker. So
-        that is done only where nothing is anywhere, to be sure.
+        A read in vain is dear, on Kafka half a millisecond of the broker: made at the second vain look, to be sure.
         """
-        while not (here := [one for one in partitions if self._has_come(one, self.cursor(one).offset)]):
-            if self._under_way is None or beside.ended(_LOOK_S):
-                break
-        return here
+        while True:
+            here = [one for one in partitions if self._has_come(one, self.cursor(one).offset)]
+            if here or self._under_way is None or beside.ended(_LOOK_S):
+                return here
 
     def _has_come(self, partition: int, offset: int) -> bool:
         read = self._ahead.get(partition)
@@ -241,9 +243,9 @@ class Folding:
             if self._beside.ended(_LOOK_S):
                 return
             part = pending.part_of(partition)
-            if not self._has_come(partition, self.cursor(partition).offset if part is None else part.cursor.offset):
-                continue
-            if self._fold_part(pending, partition, share - pending.events, until):
+            offset = (self.cursor(partition) if part is None else part.cursor).offset
+            more = self._has_come(partition, offset)
+            if more and self._fold_part(pending, partition, share - pending.events, until):
                 return
 
     def _until_nobody_is_faster(self, fold: Callable[[], int]) -> int:
