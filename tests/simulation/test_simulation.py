@@ -104,6 +104,12 @@ def test_the_past_is_brought_under_other_rules_through_misfortune(seeds: range) 
     assert applied or len(seeds) < GROUP
 
 
+@pytest.mark.parametrize("seed", [340])
+def test_events_that_are_gone_through_late_end_no_command(seed: int) -> None:
+    """What a partition that was behind brings while the past is re-resolved waits for the next round."""
+    assert_holds(seed, reresolving=True)
+
+
 @pytest.mark.parametrize("seed", kept())
 def test_what_failed_once_holds(seed: int) -> None:
     """Seeds that have found a mistake find none any more."""

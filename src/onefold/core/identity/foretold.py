@@ -14,6 +14,7 @@ from onefold.core.identity.merge import absorb
 from onefold.core.identity.notes import HOT_MEMBERS
 from onefold.core.identity.regroup import Joining, Regrouping
 from onefold.core.run import Run
+from onefold.errors import Conflict
 from onefold.language.stream.program import IDENTITY
 from onefold.model.position import profile_id
 from onefold.model.profile import Notes, Profile, Word
@@ -70,9 +71,13 @@ class Foretold:
                 run.judge(profile, (IDENTITY,), "event")
 
     def _there(self, run: Run, incoming: Incoming, one: int) -> Profile:
-        """A profile; the event's own is made where it is not there yet."""
+        """A profile; the event's own is made where it is not there yet.
+
+        Raises `Conflict` where it should be there: what was foretold took events that came late in another order.
+        """
         if one not in run.profiles:
-            assert one == profile_id(run.partition, incoming.position), "somebody who is not there is this event's"
+            if one != profile_id(run.partition, incoming.position):
+                raise Conflict("events of several partitions were gone through in another order than they came in")
             linking.create(run, incoming)
         return run.profiles[one]
 

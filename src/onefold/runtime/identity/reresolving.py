@@ -18,7 +18,7 @@ from onefold.core.identity.foretold import Foretold
 from onefold.core.identity.identifiers import finder_of
 from onefold.core.identity.refold import Material, Refolded, Segment, recasting, refold
 from onefold.core.identity.regroup import NOBODY
-from onefold.errors import Unavailable
+from onefold.errors import Conflict, Unavailable
 from onefold.limits import RECAST_MAX_BYTES, RERESOLVE_MAX_BYTES, RERESOLVE_MAX_EVENTS, RERESOLVE_MAX_GROUPS
 from onefold.model import effect
 from onefold.model import entry as entries
@@ -209,7 +209,11 @@ class Reresolving:
             return ENTANGLED
         if not thens:
             return OF_NOBODY
-        found = self._fold(going, thens, [past for past in mine if whose[past.partition << 56 | past.position]], now_ms)
+        theirs = [past for past in mine if whose[past.partition << 56 | past.position]]
+        try:
+            found = self._fold(going, thens, theirs, now_ms)
+        except Conflict:  # The next round goes through all of them in their order.
+            return ENTANGLED
         found.events.update(dict.fromkeys((place for place, one in whose.items() if not one), NOBODY))
         body = recasting(going, found, mine)
         if not body.events and [*map(_stripped, body.coming)] == [_stripped(data) for _, data in sorted(going.items())]:
