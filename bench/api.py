@@ -28,9 +28,9 @@ from onefold.model import position, profile
 from onefold.model.changes import Changes, Cursor
 from onefold.model.profile import Declared, Link, Profile
 from onefold.settings import Settings
-from onefold.storage.catalog_sqlite import SqliteCatalog
 from onefold.storage.directory import DataDirectory
-from onefold.storage.state_lmdb import LmdbState
+from onefold.storage.embedded.catalog import SqliteCatalog
+from onefold.storage.embedded.state import LmdbState
 
 CONNECTIONS = 32
 WARM_UP_S = 1.0

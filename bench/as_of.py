@@ -27,10 +27,10 @@ from onefold.model.profile import Profile
 from onefold.model.rules import Rules
 from onefold.runtime import told
 from onefold.runtime.profile_then import PastDefinitions, Sources, profile_then
-from onefold.storage import history_moves
-from onefold.storage.delta_table import Table
-from onefold.storage.history_delta import EVENTS as EVENTS_SHAPE
-from onefold.storage.history_delta import MERGES, DeltaHistory
+from onefold.storage.history import audience_moves
+from onefold.storage.history.delta import EVENTS as EVENTS_SHAPE
+from onefold.storage.history.delta import MERGES, DeltaHistory
+from onefold.storage.history.table import Table
 from onefold.testing.memory_log import MemoryLog
 from onefold.testing.memory_state import MemoryState
 
@@ -65,8 +65,8 @@ def generate(directory: Path, events: int) -> None:
             made = events_sql(number * each, each, since_ms)
             rows = f"SELECT {_DAY}, * FROM ({made}) ORDER BY profile, at_ms, tie"
             table_of.append(connection.sql(rows), 1)
-        moves = Table(str(directory / "moves"), history_moves.SHAPE, {}, create=True)
-        moves.append(history_moves.rows([beginning(0)], 1), 1)
+        moves = Table(str(directory / "moves"), audience_moves.SHAPE, {}, create=True)
+        moves.append(audience_moves.rows([beginning(0)], 1), 1)
         made = " UNION ALL ".join(_moves(audience, events // 10) for audience in ("buyers", "regulars", "silent"))
         moves.append(connection.sql(f"SELECT * FROM ({made}) ORDER BY day, audience, profile, seq"), 1)
         Table(str(directory / "merges"), MERGES, {}, create=True).append(connection.sql(_merges(events // 10)), 1)

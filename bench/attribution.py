@@ -27,7 +27,7 @@ from onefold.model import profile as profiles
 from onefold.model.definitions import Definitions
 from onefold.model.effect import Admitted, Merged
 from onefold.model.rules import Rules
-from onefold.storage.state_lmdb import LmdbState
+from onefold.storage.embedded.state import LmdbState
 from onefold.testing.world import World as Platform
 from onefold.testing.world import rfc3339
 

@@ -22,8 +22,8 @@ from onefold.language.reading.check import checked
 from onefold.language.stream.compile import compile_definitions
 from onefold.model.definitions import Definitions
 from onefold.settings import Settings
+from onefold.storage.embedded.state import LmdbState
 from onefold.storage.place import Place
-from onefold.storage.state_lmdb import LmdbState
 from onefold.testing.many import many
 
 COUNTS = (10, 10_000)

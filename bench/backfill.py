@@ -15,9 +15,9 @@ from onefold.clock import SystemClock
 from onefold.model import profile as profiles
 from onefold.model.definitions import Trait
 from onefold.runtime.backfill_plan import planned
-from onefold.storage.catalog_sqlite import SqliteCatalog
 from onefold.storage.directory import DataDirectory
-from onefold.storage.state_lmdb import LmdbState
+from onefold.storage.embedded.catalog import SqliteCatalog
+from onefold.storage.embedded.state import LmdbState
 
 _POLL_S = 0.05
 _EVENT = "Product List Viewed"

@@ -30,7 +30,7 @@ from onefold.clock import SystemClock
 from onefold.collect.app import Collector
 from onefold.ports import LogWriter
 from onefold.settings import Settings
-from onefold.storage.log_lmdb import LmdbLogWriter
+from onefold.storage.embedded.log import LmdbLogWriter
 
 KEY = "wk_bench"
 WARM_UP_S = 1.0

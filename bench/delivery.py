@@ -28,11 +28,11 @@ from onefold.model.effect import Admitted
 from onefold.model.entry import Outgoing, encode
 from onefold.model.position import position, profile_id
 from onefold.model.profile import Profile
-from onefold.storage.catalog_sqlite import SqliteCatalog
-from onefold.storage.deliveries_lmdb import DeliveryStore
 from onefold.storage.directory import DataDirectory
-from onefold.storage.log_lmdb import LmdbLogWriter
-from onefold.storage.state_lmdb import LmdbState
+from onefold.storage.embedded.catalog import SqliteCatalog
+from onefold.storage.embedded.deliveries import DeliveryStore
+from onefold.storage.embedded.log import LmdbLogWriter
+from onefold.storage.embedded.state import LmdbState
 
 ROLE = (
     "import sys, pathlib; from onefold.runtime.delivering.delivery import run; from onefold.settings import Settings; "

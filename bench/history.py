@@ -28,7 +28,7 @@ from onefold.runtime.heap import seldom_collected
 from onefold.runtime.history import Historian, Sources
 from onefold.runtime.programs import Programs
 from onefold.settings import Settings
-from onefold.storage.history_delta import DeltaHistory
+from onefold.storage.history.delta import DeltaHistory
 from onefold.storage.place import Place
 
 DAYS = 30

@@ -21,10 +21,10 @@ from bench.report import percentile
 from onefold.clock import SystemClock
 from onefold.model.entry import Outgoing, encode
 from onefold.settings import Settings
-from onefold.storage.catalog_sqlite import SqliteCatalog
 from onefold.storage.directory import DataDirectory
-from onefold.storage.log_lmdb import LmdbLogWriter
-from onefold.storage.state_lmdb import LmdbState
+from onefold.storage.embedded.catalog import SqliteCatalog
+from onefold.storage.embedded.log import LmdbLogWriter
+from onefold.storage.embedded.state import LmdbState
 
 ROLE = (
     "import sys, pathlib; from onefold.runtime.worker import run; from onefold.settings import Settings; "

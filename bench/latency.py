@@ -28,7 +28,7 @@ from bench.running import Answer, Pool, Target, platform, send_all
 from bench.workload import BATCH_EVENTS, EVENT_BYTES, World, definitions
 from onefold.model import receipt
 from onefold.model.definitions import Definitions, Destination
-from onefold.storage.state_lmdb import LmdbState
+from onefold.storage.embedded.state import LmdbState
 
 PROBE = "Probe Sent"
 PROBES_PER_S = 40

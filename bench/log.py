@@ -17,8 +17,8 @@ import lmdb
 
 from onefold.ports import Retention
 from onefold.storage import log_chunk
+from onefold.storage.embedded.log import LmdbLogReader, LmdbLogWriter
 from onefold.storage.log_chunk import Header
-from onefold.storage.log_lmdb import LmdbLogReader, LmdbLogWriter
 
 RECORD = b'{"type":"track","event":"Product Viewed"}'.ljust(500, b".")
 

@@ -24,8 +24,8 @@ from onefold.collect.decode import Decoder, Intake
 from onefold.collect.record import Records, records
 from onefold.ports import LogReader, LogWriter
 from onefold.settings import Settings
-from onefold.storage.log_kafka import KafkaLogReader, KafkaLogWriter, KafkaOptions
-from onefold.storage.log_lmdb import LmdbLogReader, LmdbLogWriter
+from onefold.storage.embedded.log import LmdbLogReader, LmdbLogWriter
+from onefold.storage.kafka.log import KafkaLogReader, KafkaLogWriter, KafkaOptions
 from onefold.testing.servers.kafka import Jvm, KafkaCluster
 
 PARTITIONS = 4

@@ -24,8 +24,8 @@ from onefold.model.past import EVERYTHING, Extent, Past, PastMerge, PastMove, Pa
 from onefold.ports import Connection
 from onefold.runtime.previewing.preview import Question, preview
 from onefold.runtime.workspace import load_workspace
-from onefold.storage import history_rows, history_views
-from onefold.storage.history_asking import Means
+from onefold.storage.history import layout, views
+from onefold.storage.history.asking import Means
 from onefold.testing.world import define
 
 NOW_MS = 1_750_000_000_000
@@ -98,11 +98,11 @@ class Files:
 
     def connect(self, spill: str = "") -> Connection:
         """As `HistoryReader.connect`."""
-        connection = history_views.opened(spill)
+        connection = views.opened(spill)
         files = sorted(str(each) for each in self._directory.glob("*.parquet"))
-        history_views.show(connection, "events", history_rows.EVENTS, files)
-        history_views.show(connection, "merges", history_rows.MERGES, [])
-        history_views.show(connection, "moves", history_rows.MOVES, [])
+        views.show(connection, "events", layout.EVENTS, files)
+        views.show(connection, "merges", layout.MERGES, [])
+        views.show(connection, "moves", layout.MOVES, [])
         return connection
 
     def cursor(self) -> int:
@@ -112,12 +112,12 @@ class Files:
     def of_profiles(self, profiles: Collection[int]) -> list[Past]:
         """As `HistoryReader.of_profiles`."""
         with closing(self.connect()) as connection:
-            return history_views.of_profiles(connection, profiles)
+            return views.of_profiles(connection, profiles)
 
     def scan(self, extent: Extent = EVERYTHING) -> Iterator[list[Past]]:
         """As `HistoryReader.scan`."""
         with closing(self.connect()) as connection:
-            yield from history_views.scan(connection, extent)
+            yield from views.scan(connection, extent)
 
     def merges(self, absorbed: Collection[int] | None = None) -> list[PastMerge]:  # noqa: ARG002 (the port's)
         """Nobody was merged."""

@@ -12,7 +12,7 @@ from onefold.runtime.history import Historian
 from onefold.runtime.history import Sources as Followed
 from onefold.runtime.identity.past import Sources
 from onefold.runtime.identity.reresolving import Engines, Outcome, Reresolving
-from onefold.storage.history_delta import DeltaHistory
+from onefold.storage.history.delta import DeltaHistory
 from onefold.testing.world import World as Platform
 
 _ROUNDS = 5

@@ -21,10 +21,10 @@ from msgspec import Struct
 
 from onefold.clock import SystemClock
 from onefold.model.definitions import Definitions
-from onefold.storage import history_standing
-from onefold.storage.catalog_sqlite import SqliteCatalog
 from onefold.storage.directory import DataDirectory
-from onefold.storage.state_lmdb import LmdbState
+from onefold.storage.embedded.catalog import SqliteCatalog
+from onefold.storage.embedded.state import LmdbState
+from onefold.storage.history import standing
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 START_WITHIN_S = 120.0
@@ -98,7 +98,7 @@ class Running(Struct):
         """Wait until history has every event that is folded by now."""
         deadline_s = time.monotonic() + within_s
         with closing(LmdbState(self.data / "state", readonly=True)) as state:
-            while state.commits(history_standing.read(self.data / "history").cursor, 1):
+            while state.commits(standing.read(self.data / "history").cursor, 1):
                 assert time.monotonic() < deadline_s, "history does not keep up"
                 time.sleep(0.1)
 

@@ -25,7 +25,7 @@ from onefold.server.export import columns, rows
 from onefold.server.export_formats import FORMATS, written
 from onefold.server.profile_batch import read_many
 from onefold.server.projection import EVERYTHING
-from onefold.storage.state_lmdb import LmdbState
+from onefold.storage.embedded.state import LmdbState
 
 AUDIENCE = "audience_0"
 INCLUDE = "identifiers.email,traits.declared_1,computed.computed_1"

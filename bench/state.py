@@ -27,7 +27,7 @@ from onefold.model.effect import Admitted
 from onefold.model.position import profile_id
 from onefold.model.profile import Profile
 from onefold.ports import Loaded
-from onefold.storage.state_lmdb import LmdbState
+from onefold.storage.embedded.state import LmdbState
 
 NOW_MS = 1_700_000_000_000
 PROFILE = os.urandom(400)

@@ -18,7 +18,7 @@ from bench.report import Bound, Row
 from bench.step import STAGES, Costs, costs, folded, log_of
 from bench.workload import BATCH_EVENTS, World, definitions
 from onefold.limits import STEP_MAX_EVENTS
-from onefold.storage.state_postgres import PostgresState
+from onefold.storage.postgres.state import PostgresState
 from onefold.testing.servers.postgres import PostgresServer
 
 

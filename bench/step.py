@@ -35,7 +35,7 @@ from onefold.runtime.folding import Folding
 from onefold.runtime.heap import without_collector
 from onefold.runtime.programs import Programs
 from onefold.settings import Settings
-from onefold.storage.state_lmdb import LmdbState
+from onefold.storage.embedded.state import LmdbState
 
 STAGES = ("decode", "read", "load", "step", "encode", "commit")
 _START_MS = 1_750_000_000_000

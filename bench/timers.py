@@ -37,8 +37,8 @@ from onefold.runtime.folding import Folding
 from onefold.runtime.heap import without_collector
 from onefold.runtime.programs import Programs
 from onefold.settings import Settings
+from onefold.storage.embedded.state import LmdbState
 from onefold.storage.place import Place
-from onefold.storage.state_lmdb import LmdbState
 from onefold.testing.world import define, rfc3339
 
 WITHIN_MS = 30 * DAY_MS

@@ -19,7 +19,7 @@ from typing import Any
 from bench.report import Bound, Row, table
 from bench.running import Running, accounted, platform, send_all, until_folded
 from bench.workload import BATCH_EVENTS, Options, World, definitions
-from onefold.storage.state_lmdb import LmdbState
+from onefold.storage.embedded.state import LmdbState
 
 _UNDONE = 40
 """People of each kind."""

@@ -494,7 +494,7 @@ class HistoryReader(Protocol):
 
         `spill`: a directory for what does not fit the memory; without it nothing goes to the disk.
 
-        Their columns: `storage/history_rows.py`. Nothing that is done there changes history. The caller closes it.
+        Their columns: `storage/history/layout.py`. Nothing that is done there changes history. The caller closes it.
         """
         ...
 
@@ -549,7 +549,7 @@ class History(HistoryReader, Protocol):
         """Add names of events that are there already, and note before which day all are known by now, in one commit.
 
         `anew`: instead of those that are there, which were read in another way. SQL sees them as `names`
-        (`storage/history_names.py`).
+        (`storage/history/name_pairs.py`).
         """
         ...
 

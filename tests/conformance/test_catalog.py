@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from onefold.storage.catalog_sqlite import SqliteCatalog
+from onefold.storage.embedded.catalog import SqliteCatalog
 from onefold.testing.conformance.catalog import CatalogConformance, OpenCatalog
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from onefold.storage.deliveries_lmdb import DeliveryStore
+from onefold.storage.embedded.deliveries import DeliveryStore
 from onefold.testing.conformance.deliveries import DeliveriesConformance, OpenBook
 
 

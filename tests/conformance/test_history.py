@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from onefold.storage.history_delta import DeltaHistory
+from onefold.storage.history.delta import DeltaHistory
 from onefold.testing.conformance.history import HistoryConformance, OpenHistory
 from onefold.testing.memory_history import MemoryHistory
 

@@ -10,7 +10,7 @@ import pytest
 
 from onefold.errors import SettingsError
 from onefold.ports import LogReader, TrimmingWriter
-from onefold.storage.log_lmdb import LmdbLogReader, LmdbLogWriter
+from onefold.storage.embedded.log import LmdbLogReader, LmdbLogWriter
 from onefold.testing.clock import ManualClock
 from onefold.testing.conformance.log import EVERYTHING, AnyLog, LogConformance
 from onefold.testing.memory_log import MemoryLog
@@ -18,7 +18,7 @@ from onefold.testing.memory_log import MemoryLog
 APPENDER = """
 import sys
 from pathlib import Path
-from onefold.storage.log_lmdb import LmdbLogWriter
+from onefold.storage.embedded.log import LmdbLogWriter
 writer = LmdbLogWriter(Path(sys.argv[1]), 2)
 for n in range(50):
     writer.append({0: [f"{sys.argv[2]}{n}".encode()] * 3, 1: [sys.argv[2].encode() + bytes(9000)]})

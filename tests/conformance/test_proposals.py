@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from onefold.clock import Clock
-from onefold.storage.proposals_sqlite import SqliteProposals
+from onefold.storage.embedded.proposals import SqliteProposals
 from onefold.testing.conformance.proposals import OpenProposals, ProposalsConformance
 from onefold.testing.memory_proposals import MemoryProposals
 

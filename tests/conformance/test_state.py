@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from onefold.storage.state_lmdb import LmdbState, Options
+from onefold.storage.embedded.state import LmdbState, Options
 from onefold.testing.conformance.state import OpenState, StateConformance
 from onefold.testing.memory_state import MemoryState
 

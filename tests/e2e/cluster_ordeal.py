@@ -17,7 +17,7 @@ import psycopg
 from msgspec import Struct
 
 from onefold.storage.place import Place
-from onefold.storage.postgres import schema_of
+from onefold.storage.postgres.driver import schema_of
 from onefold.testing.cluster import Cluster
 from onefold.testing.destinations import Receiver
 from tests.e2e.crowd import Address, Clients, People, Tally

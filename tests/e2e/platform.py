@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from onefold.storage.directory import DataDirectory
-from onefold.storage.log_lmdb import LmdbLogReader
+from onefold.storage.embedded.log import LmdbLogReader
 
 T = TypeVar("T")
 

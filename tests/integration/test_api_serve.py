@@ -18,8 +18,8 @@ import pytest
 from onefold.clock import SystemClock
 from onefold.model.definitions import Audience, Definitions, Trait
 from onefold.settings import Settings
-from onefold.storage.catalog_sqlite import SqliteCatalog
 from onefold.storage.directory import DataDirectory
+from onefold.storage.embedded.catalog import SqliteCatalog
 
 WITHIN_S = 20.0
 ROLE = (

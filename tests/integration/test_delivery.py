@@ -30,11 +30,11 @@ from onefold.runtime.delivering.delivery import Deliverer, Stores
 from onefold.runtime.delivering.runner import Patience
 from onefold.runtime.retention import Retention
 from onefold.settings import Settings
-from onefold.storage.catalog_sqlite import SqliteCatalog
-from onefold.storage.deliveries_lmdb import DeliveryStore
 from onefold.storage.directory import DataDirectory
-from onefold.storage.log_lmdb import LmdbLogReader, LmdbLogWriter
-from onefold.storage.state_lmdb import LmdbState
+from onefold.storage.embedded.catalog import SqliteCatalog
+from onefold.storage.embedded.deliveries import DeliveryStore
+from onefold.storage.embedded.log import LmdbLogReader, LmdbLogWriter
+from onefold.storage.embedded.state import LmdbState
 from onefold.testing.destinations import Received, Receiver, after, in_turn, ok, reset, status
 
 ROLE = (
@@ -42,7 +42,7 @@ ROLE = (
     "run(Settings(data=pathlib.Path(sys.argv[1]), pending_retention_s=10**9))"
 )
 ASK = (
-    "import sys, pathlib; from onefold.storage.deliveries_lmdb import DeliveryStore; "
+    "import sys, pathlib; from onefold.storage.embedded.deliveries import DeliveryStore; "
     "print(DeliveryStore(pathlib.Path(sys.argv[1])).replay('crm', None))"
 )
 AT_MS = 1_750_000_000_000

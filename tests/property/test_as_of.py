@@ -24,7 +24,7 @@ from onefold.runtime import told
 from onefold.runtime.history import Historian
 from onefold.runtime.history import Sources as Followed
 from onefold.runtime.profile_then import PastDefinitions, Sources, profile_then
-from onefold.storage.history_delta import DeltaHistory
+from onefold.storage.history.delta import DeltaHistory
 from onefold.testing.clock import ManualClock
 from onefold.testing.memory_history import MemoryHistory
 from onefold.testing.seeded import Seeded

@@ -16,7 +16,7 @@ from onefold.ports import Record
 from onefold.runtime.committing import Beside
 from onefold.runtime.folding import Folding
 from onefold.runtime.programs import Programs
-from onefold.storage.state_lmdb import LmdbState, Options
+from onefold.storage.embedded.state import LmdbState, Options
 from onefold.testing.memory_log import MemoryLog
 from onefold.testing.memory_state import MemoryState
 from onefold.testing.world import World, track

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from onefold.errors import NotFoundError
 from onefold.ports import Record, Retention
 from onefold.storage import log_chunk
+from onefold.storage.embedded.log import LmdbLogReader, LmdbLogWriter
 from onefold.storage.log_chunk import Header
-from onefold.storage.log_lmdb import LmdbLogReader, LmdbLogWriter
 from onefold.testing.clock import ManualClock
 from onefold.testing.memory_log import MemoryLog
 

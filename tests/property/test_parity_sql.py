@@ -22,7 +22,7 @@ from onefold.language.sql.functions import FUNCTIONS
 from onefold.model import profile as profiles
 from onefold.model.definitions import Definitions
 from onefold.model.past import Past, PastMerge, survivors, unsigned
-from onefold.storage import history_functions
+from onefold.storage.history import sql_functions
 from onefold.testing import reference
 from onefold.testing.memory_history import MemoryHistory
 from onefold.testing.nights import before_a_night
@@ -139,7 +139,7 @@ def _asked(definitions: Checked, history: MemoryHistory, instants: list[int]) ->
     plan = compile_sql({"": definitions})
     connection = history.connect()
     try:
-        history_functions.register(connection, FUNCTIONS | dict(plan.functions))
+        sql_functions.register(connection, FUNCTIONS | dict(plan.functions))
         rows = connection.execute(plan.values(instants)).fetchall()
     finally:
         connection.close()

@@ -36,7 +36,7 @@ from onefold.server import tail
 from onefold.server.profile_answer import answer
 from onefold.server.projection import EVERYTHING
 from onefold.settings import Settings
-from onefold.storage.state_lmdb import LmdbState, Options
+from onefold.storage.embedded.state import LmdbState, Options
 from onefold.testing.world import World, track
 
 RETAIL = Path(__file__).parents[2] / "examples" / "retail"

@@ -17,7 +17,7 @@ from onefold.model.identity import DIFFERENCES, POLICIES, IdentifierType, Identi
 from onefold.ports import Loaded
 from onefold.runtime.folding import Folding
 from onefold.runtime.programs import Programs
-from onefold.storage.state_lmdb import LmdbState
+from onefold.storage.embedded.state import LmdbState
 from onefold.testing.memory_state import MemoryState
 from onefold.testing.seeded import START_MS
 from onefold.testing.world import World, rfc3339

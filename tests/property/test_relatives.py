@@ -24,7 +24,7 @@ from onefold.ports import History
 from onefold.runtime.history import Historian, Sources
 from onefold.runtime.history_names import NamesKept
 from onefold.runtime.identity.relatives import Sought, relatives
-from onefold.storage.history_delta import DeltaHistory, Options
+from onefold.storage.history.delta import DeltaHistory, Options
 from onefold.testing.clock import ManualClock
 from onefold.testing.memory_history import MemoryHistory
 from onefold.testing.pasts import pasts

@@ -13,8 +13,8 @@ from onefold.model.position import position
 from onefold.runtime.retention import Retention
 from onefold.settings import Settings
 from onefold.storage.directory import DataDirectory
-from onefold.storage.log_lmdb import LmdbLogReader, LmdbLogWriter
-from onefold.storage.state_lmdb import LmdbState
+from onefold.storage.embedded.log import LmdbLogReader, LmdbLogWriter
+from onefold.storage.embedded.state import LmdbState
 from onefold.testing.clock import ManualClock
 from onefold.testing.conformance.state import commit
 

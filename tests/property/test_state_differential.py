@@ -17,7 +17,7 @@ from onefold.model.profile import Profile
 from onefold.model.quarantined import Quarantined
 from onefold.model.rules import Rules, fingerprint
 from onefold.ports import Loaded, State
-from onefold.storage.state_lmdb import LmdbState, Options
+from onefold.storage.embedded.state import LmdbState, Options
 from onefold.testing.conformance.state import message
 from onefold.testing.memory_state import MemoryState
 

@@ -23,8 +23,8 @@ from onefold.runtime.history import Historian
 from onefold.runtime.history import Sources as Followed
 from onefold.runtime.identity.recasting import Sources, Wanted, prepare
 from onefold.runtime.profile_then import PastDefinitions
-from onefold.storage.history_delta import DeltaHistory
-from onefold.storage.state_lmdb import LmdbState
+from onefold.storage.embedded.state import LmdbState
+from onefold.storage.history.delta import DeltaHistory
 from onefold.testing.clock import ManualClock
 from onefold.testing.memory_history import MemoryHistory
 from onefold.testing.memory_state import MemoryState

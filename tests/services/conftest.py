@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from onefold.storage import postgres_migration
+from onefold.storage.postgres import migration
 from onefold.testing.servers.kafka import KafkaCluster
 from onefold.testing.servers.postgres import PostgresServer
 
@@ -22,7 +22,7 @@ def postgres_server() -> Iterator[PostgresServer]:
 def migrated_database(postgres_server: PostgresServer) -> str:
     """The name of a database that has all tables and no rows: a template, to which nobody connects."""
     url = postgres_server.create_database()
-    postgres_migration.migrate(url, SCHEMA)
+    migration.migrate(url, SCHEMA)
     return url.rpartition("/")[2]
 
 
@@ -39,7 +39,7 @@ def mortal() -> Iterator[tuple[PostgresServer, str]]:
     """A server of the test's own, and the URL of a migrated database there."""
     with PostgresServer() as server:
         url = server.create_database()
-        postgres_migration.migrate(url, SCHEMA)
+        migration.migrate(url, SCHEMA)
         yield server, url
 
 

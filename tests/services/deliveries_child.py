@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from onefold.errors import Superseded, Unavailable
-from onefold.storage.deliveries_postgres import Options, PostgresDeliveries
+from onefold.storage.postgres.deliveries import Options, PostgresDeliveries
 from onefold.testing.conformance.deliveries import progress, row
 
 

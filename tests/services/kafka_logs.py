@@ -5,7 +5,7 @@ from collections.abc import Callable
 from itertools import count
 
 from onefold.ports import LogReader
-from onefold.storage.log_kafka import KafkaOptions
+from onefold.storage.kafka.log import KafkaOptions
 from onefold.testing.servers.kafka import KafkaCluster
 
 _workspaces = count()

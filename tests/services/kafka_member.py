@@ -8,8 +8,8 @@ import sys
 import time
 
 from onefold.runtime import logs
-from onefold.storage.log_kafka_client import KafkaOptions
-from onefold.storage.log_kafka_group import KafkaMembership
+from onefold.storage.kafka.client import KafkaOptions
+from onefold.storage.kafka.group import KafkaMembership
 
 
 def main() -> None:

@@ -14,8 +14,8 @@ from onefold.model.entry import Tick
 from onefold.ports import State
 from onefold.runtime.folding import Folding
 from onefold.runtime.programs import Programs
-from onefold.storage.state_lmdb import LmdbState
-from onefold.storage.state_postgres import PostgresState
+from onefold.storage.embedded.state import LmdbState
+from onefold.storage.postgres.state import PostgresState
 from onefold.testing.conformance.state import OpenState
 from onefold.testing.memory_state import MemoryState
 from onefold.testing.world import World

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from onefold.clock import SystemClock
-from onefold.storage.catalog_postgres import PostgresCatalog
-from onefold.storage.state_postgres import PostgresState
+from onefold.storage.postgres.catalog import PostgresCatalog
+from onefold.storage.postgres.state import PostgresState
 from tests.unit.server import fakes, test_applying, test_versions
 
 pytestmark = pytest.mark.services

@@ -18,9 +18,10 @@ from alembic.migration import MigrationContext
 from onefold.clock import SystemClock
 from onefold.errors import AlreadyExists, StorageError, Unavailable
 from onefold.model.definitions import Definitions, Trait
-from onefold.storage import catalog_tables, postgres
-from onefold.storage.catalog_postgres import Options, PostgresCatalog
-from onefold.storage.postgres import Address, Timeouts
+from onefold.storage import catalog_tables
+from onefold.storage.postgres import driver
+from onefold.storage.postgres.catalog import Options, PostgresCatalog
+from onefold.storage.postgres.driver import Address, Timeouts
 from onefold.testing.conformance.catalog import CatalogConformance, OpenCatalog
 from onefold.testing.servers.postgres import PostgresServer
 from tests.services.conftest import SCHEMA
@@ -34,7 +35,7 @@ from contextlib import suppress
 from onefold.clock import SystemClock
 from onefold.errors import Conflict
 from onefold.model.definitions import Definitions, Source, Trait
-from onefold.storage.catalog_postgres import PostgresCatalog
+from onefold.storage.postgres.catalog import PostgresCatalog
 _, url, name = sys.argv
 catalog = PostgresCatalog(url, SystemClock())
 done = 0
@@ -79,7 +80,7 @@ def test_the_migrations_make_the_tables_that_are_asked(postgres_url: str) -> Non
     """Columns, types, keys and collations of the catalog's tables are those in `catalog_tables`."""
     wanted = catalog_tables.metadata.tables
     engine = sa.create_engine(
-        "postgresql+psycopg://", creator=lambda: postgres.connect(Address(postgres_url, SCHEMA)), poolclass=sa.NullPool
+        "postgresql+psycopg://", creator=lambda: driver.connect(Address(postgres_url, SCHEMA)), poolclass=sa.NullPool
     )
     with engine.connect() as connection:
         options = {"compare_type": True, "include_name": lambda name, kind, _: kind != "table" or name in wanted}
@@ -164,7 +165,7 @@ def test_a_change_that_others_hold_up_is_given_up_in_time(postgres_url: str) -> 
     hasty = Timeouts(lock_s=0.5)
     with (
         closing(PostgresCatalog(postgres_url, SystemClock(), options=Options(timeouts=hasty))) as catalog,
-        postgres.connect(Address(postgres_url, SCHEMA)) as other,
+        driver.connect(Address(postgres_url, SCHEMA)) as other,
         other.transaction(force_rollback=True),
     ):
         other.execute("UPDATE numbers SET value = value + 1")

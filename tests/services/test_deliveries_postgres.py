@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from onefold.errors import NotFoundError, StorageError, Superseded, Unavailable
-from onefold.storage import postgres
-from onefold.storage.deliveries_postgres import Options, PostgresDeliveries
-from onefold.storage.postgres import Address
+from onefold.storage.postgres import driver
+from onefold.storage.postgres.deliveries import Options, PostgresDeliveries
+from onefold.storage.postgres.driver import Address
 from onefold.testing.conformance.deliveries import DeliveriesConformance, OpenBook, held, progress, row, until
 from onefold.testing.servers.postgres import PostgresServer
 from tests.services.conftest import SCHEMA
@@ -235,7 +235,7 @@ def test_the_books_row_says_who_keeps_it(postgres_url: str) -> None:
     """An operator finds host and process there."""
     with closing(opened(postgres_url)) as book:
         held(book)
-        with postgres.connect(Address(postgres_url, SCHEMA)) as connection:
+        with driver.connect(Address(postgres_url, SCHEMA)) as connection:
             found = connection.execute("SELECT holder, epoch FROM delivery_book").fetchone()
         assert found is not None
         assert f":{os.getpid()}:" in found[0]

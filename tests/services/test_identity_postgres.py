@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from onefold.storage.state_postgres import PostgresState
+from onefold.storage.postgres.state import PostgresState
 from onefold.testing import identity_stories as stories
 from tests.unit.server import fakes
 from tests.unit.server.identity import test_explained as explained

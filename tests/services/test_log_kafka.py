@@ -11,8 +11,8 @@ from msgspec import structs
 
 from onefold.errors import NotFoundError, SettingsError
 from onefold.ports import LogReader, Record, Retention, TrimmingWriter
-from onefold.storage.log_kafka import KafkaLogReader, KafkaLogWriter, KafkaOptions, partitions_of
-from onefold.storage.log_kafka_client import library
+from onefold.storage.kafka.client import library
+from onefold.storage.kafka.log import KafkaLogReader, KafkaLogWriter, KafkaOptions, partitions_of
 from onefold.testing.clock import ManualClock
 from onefold.testing.conformance.log import EVERYTHING, AnyLog, LogConformance, named, records
 from onefold.testing.servers.kafka import KafkaCluster

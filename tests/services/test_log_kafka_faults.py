@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
 from onefold.errors import Damaged, Unavailable
-from onefold.storage.log_kafka import KafkaLogReader, KafkaLogWriter, KafkaOptions, partitions_of
+from onefold.storage.kafka.log import KafkaLogReader, KafkaLogWriter, KafkaOptions, partitions_of
 from onefold.testing.servers.kafka import KafkaCluster
 from tests.services.kafka_logs import everything, fresh, until
 

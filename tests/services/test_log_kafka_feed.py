@@ -8,8 +8,8 @@ import pytest
 
 from onefold.errors import NotFoundError
 from onefold.ports import Retention
-from onefold.storage.log_kafka import KafkaLogReader, KafkaLogWriter
-from onefold.storage.log_kafka_feed import LANES_BYTES
+from onefold.storage.kafka.feed import LANES_BYTES
+from onefold.storage.kafka.log import KafkaLogReader, KafkaLogWriter
 from onefold.testing.clock import ManualClock
 from onefold.testing.conformance.log import EVERYTHING
 from onefold.testing.servers.kafka import KafkaCluster

@@ -16,8 +16,8 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from onefold.errors import NotFoundError
-from onefold.storage.log_kafka import KafkaLogWriter, KafkaOptions
-from onefold.storage.log_kafka_group import SESSION_S, KafkaMembership
+from onefold.storage.kafka.group import SESSION_S, KafkaMembership
+from onefold.storage.kafka.log import KafkaLogWriter, KafkaOptions
 from onefold.testing.servers.kafka import KafkaCluster
 from tests.services.kafka_logs import fresh, until
 

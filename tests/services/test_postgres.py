@@ -12,9 +12,9 @@ import psycopg
 import pytest
 
 from onefold.errors import NotFoundError, StorageError, TooNew, Unavailable
-from onefold.storage import postgres, postgres_migration, postgres_signs
-from onefold.storage.postgres import Address, Connection, Pool, Timeouts
-from onefold.storage.state_postgres import PostgresState
+from onefold.storage.postgres import driver, migration, signs
+from onefold.storage.postgres.driver import Address, Connection, Pool, Timeouts
+from onefold.storage.postgres.state import PostgresState
 from onefold.testing.conformance.state import A, commit
 from onefold.testing.servers.postgres import PostgresServer
 from tests.services.conftest import SCHEMA
@@ -44,7 +44,7 @@ def test_many_processes_may_migrate_at_once(empty_url: str) -> None:
 
     def migrate() -> None:
         try:
-            postgres_migration.migrate(empty_url, "onefold_many")
+            migration.migrate(empty_url, "onefold_many")
         except BaseException as error:  # noqa: BLE001 - shown by the test's own thread
             failed.append(error)
 
@@ -54,8 +54,8 @@ def test_many_processes_may_migrate_at_once(empty_url: str) -> None:
     for thread in threads:
         thread.join()
     assert not failed
-    with closing(postgres.connect(Address(empty_url, "onefold_many"))) as connection:
-        assert postgres_migration.found_revision(connection) == postgres_migration.revisions()[0]
+    with closing(driver.connect(Address(empty_url, "onefold_many"))) as connection:
+        assert migration.found_revision(connection) == migration.revisions()[0]
 
 
 def test_a_newer_schema_is_refused_and_left_alone(postgres_url: str) -> None:
@@ -89,8 +89,8 @@ def test_workspaces_never_see_each_other(empty_url: str) -> None:
 
 def test_every_migration_has_a_number_and_follows_the_one_before() -> None:
     """Revisions are numbered as their modules are, in one line."""
-    numbers = sorted(path.name[1:5] for path in postgres_migration.MIGRATIONS.glob("m*.py"))
-    assert list(reversed(postgres_migration.revisions())) == numbers
+    numbers = sorted(path.name[1:5] for path in migration.MIGRATIONS.glob("m*.py"))
+    assert list(reversed(migration.revisions())) == numbers
 
 
 def test_signs_come_again_after_a_restart() -> None:
@@ -98,8 +98,8 @@ def test_signs_come_again_after_a_restart() -> None:
     with PostgresServer() as server:
         url = server.create_database()
         address = Address(url, SCHEMA)
-        with closing(postgres_signs.Signs(address, CHANNEL)) as signs:
-            watch, other = signs.watch(), signs.watch()
+        with closing(signs.Signs(address, CHANNEL)) as heard:
+            watch, other = heard.watch(), heard.watch()
             assert watch is not None
             assert other is not None
             _sign(address)
@@ -115,8 +115,8 @@ def test_signs_come_again_after_a_restart() -> None:
 
 
 def _sign(address: Address) -> None:
-    with closing(postgres.connect(address)) as connection:
-        postgres_signs.notify(connection, CHANNEL)
+    with closing(driver.connect(address)) as connection:
+        signs.notify(connection, CHANNEL)
 
 
 def _heard_after_sign(address: Address, watch: int) -> bool:
@@ -130,13 +130,13 @@ def _heard_after_sign(address: Address, watch: int) -> bool:
 def test_signs_are_silent_once_closed(postgres_url: str) -> None:
     """After `close` there is neither a thread nor a descriptor left, but for watches, which are their owners'."""
     before = set(_descriptors()), threading.active_count()
-    signs = postgres_signs.Signs(Address(postgres_url, SCHEMA), CHANNEL)
-    watch = signs.watch()
+    heard = signs.Signs(Address(postgres_url, SCHEMA), CHANNEL)
+    watch = heard.watch()
     assert watch is not None
-    signs.close()
+    heard.close()
     os.close(watch)
     assert (set(_descriptors()), threading.active_count()) == before
-    assert signs.watch() is None
+    assert heard.watch() is None
 
 
 def _descriptors() -> list[str]:
@@ -162,7 +162,7 @@ def test_the_pool_is_bounded_and_says_so(postgres_url: str) -> None:
     opened: list[Connection] = []
 
     def open_one() -> Connection:
-        opened.append(postgres.connect(Address(postgres_url, SCHEMA, timeouts=QUICK)))
+        opened.append(driver.connect(Address(postgres_url, SCHEMA, timeouts=QUICK)))
         return opened[-1]
 
     with closing(Pool(open_one, 0.3, 1)) as pool:
@@ -175,14 +175,14 @@ def test_the_pool_is_bounded_and_says_so(postgres_url: str) -> None:
 def test_a_statement_that_takes_too_long_is_unavailable(postgres_url: str) -> None:
     """The server's time-out ends a statement; ours ends the wait for a server that has none."""
     address = Address(postgres_url, SCHEMA, timeouts=Timeouts(statement_s=0.2))
-    with closing(postgres.connect(address)) as connection:
-        with pytest.raises(Unavailable, match="statement timeout"), postgres.translated():
+    with closing(driver.connect(address)) as connection:
+        with pytest.raises(Unavailable, match="statement timeout"), driver.translated():
             connection.execute("SELECT pg_sleep(10)")
-        assert not postgres.is_lost(connection)
-    with closing(postgres.connect(address._replace(timeouts=QUICK))) as connection:
-        with pytest.raises(Unavailable, match="no answer"), postgres.translated():
+        assert not driver.is_lost(connection)
+    with closing(driver.connect(address._replace(timeouts=QUICK))) as connection:
+        with pytest.raises(Unavailable, match="no answer"), driver.translated():
             connection.execute("SELECT pg_sleep(10)")
-        assert postgres.is_lost(connection)
+        assert driver.is_lost(connection)
 
 
 @pytest.mark.parametrize(("wrong", "advice"), [("password", "check user and password"), ("database", "create it")])
@@ -192,17 +192,17 @@ def test_a_refusal_says_what_to_do_and_no_secret(postgres_url: str, wrong: str, 
     secret = head.split(":")[2].split("@")[0]
     url = postgres_url.replace(secret, secret + "x") if wrong == "password" else f"{head}/{database}x"
     with pytest.raises(StorageError, match=advice) as caught:
-        postgres.connect(Address(url, SCHEMA))
+        driver.connect(Address(url, SCHEMA))
     assert not isinstance(caught.value, Unavailable)
     assert secret not in str(caught.value)
 
 
 def test_the_server_is_told_who_it_is(postgres_url: str) -> None:
     """Roles are named in pg_stat_activity; the URL's own options count more than ours."""
-    with closing(postgres.connect(Address(postgres_url, SCHEMA, "onefold worker"))) as connection:
+    with closing(driver.connect(Address(postgres_url, SCHEMA, "onefold worker"))) as connection:
         assert connection.execute("SHOW application_name").fetchone() == ("onefold worker",)
     own = f"{postgres_url}?application_name=mine&options=-c%20statement_timeout%3D7s"
-    with closing(postgres.connect(Address(own, SCHEMA, "onefold worker"))) as connection:
+    with closing(driver.connect(Address(own, SCHEMA, "onefold worker"))) as connection:
         assert connection.execute("SHOW application_name").fetchone() == ("mine",)
         assert connection.execute("SHOW statement_timeout").fetchone() == ("7s",)
         assert connection.execute("SHOW search_path").fetchone() == (f'"{SCHEMA}"',)

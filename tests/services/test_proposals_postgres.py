@@ -5,7 +5,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from onefold.storage.proposals_postgres import PostgresProposals
+from onefold.storage.postgres.proposals import PostgresProposals
 from onefold.testing.conformance.proposals import OpenProposals, ProposalsConformance
 
 pytestmark = pytest.mark.services

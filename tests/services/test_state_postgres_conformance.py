@@ -5,7 +5,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from onefold.storage.state_postgres import PostgresState
+from onefold.storage.postgres.state import PostgresState
 from onefold.testing.conformance.state import OpenState, StateConformance
 
 pytestmark = pytest.mark.services

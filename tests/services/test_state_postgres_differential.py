@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from onefold.storage.state_postgres import Options, PostgresState
+from onefold.storage.postgres.state import Options, PostgresState
 from tests.property.test_state_differential import WINDOW_MS, Driver, batches
 from tests.services.conftest import SCHEMA
 

@@ -14,9 +14,9 @@ from onefold.errors import Conflict, Unavailable
 from onefold.model.changes import Cursor
 from onefold.model.position import profile_id
 from onefold.runtime.folding import Folding
-from onefold.storage import postgres_migration
-from onefold.storage.postgres import Timeouts
-from onefold.storage.state_postgres import Options, PostgresState
+from onefold.storage.postgres import migration
+from onefold.storage.postgres.driver import Timeouts
+from onefold.storage.postgres.state import Options, PostgresState
 from onefold.testing.conformance.state import NOW_MS, admitted, changes, commit, message
 from onefold.testing.memory_state import MemoryState
 from onefold.testing.servers.postgres import PostgresServer
@@ -40,7 +40,7 @@ def server() -> Iterator[PostgresServer]:
 def url(server: PostgresServer) -> Iterator[str]:
     """A database of the test's own on it."""
     made = server.create_database()
-    postgres_migration.migrate(made, SCHEMA)
+    migration.migrate(made, SCHEMA)
     yield made
     server.drop_database(made)
 

@@ -17,8 +17,8 @@ from onefold.ports import State
 from onefold.runtime.committing import Beside
 from onefold.runtime.folding import Folding
 from onefold.runtime.programs import Programs
-from onefold.storage.state_lmdb import LmdbState
-from onefold.storage.state_postgres import PostgresState
+from onefold.storage.embedded.state import LmdbState
+from onefold.storage.postgres.state import PostgresState
 from onefold.testing.conformance.state import OpenState
 from onefold.testing.generate import definitions, histories
 from onefold.testing.memory_state import MemoryState

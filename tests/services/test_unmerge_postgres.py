@@ -4,7 +4,7 @@ from contextlib import closing
 
 import pytest
 
-from onefold.storage.state_postgres import PostgresState
+from onefold.storage.postgres.state import PostgresState
 from onefold.testing.memory_state import MemoryState
 from tests.property.test_unmerge import How, case
 

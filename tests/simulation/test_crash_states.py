@@ -15,7 +15,7 @@ import pytest
 
 from onefold.clock import SystemClock
 from onefold.ports import Retention
-from onefold.storage.log_lmdb import LmdbLogReader, LmdbLogWriter
+from onefold.storage.embedded.log import LmdbLogReader, LmdbLogWriter
 from onefold.testing import crash_trace
 from onefold.testing.crash_states import Lost, explore
 from onefold.testing.crash_trace import Trace, Workload

@@ -20,7 +20,7 @@ from onefold.model.past import Past, beginning
 from onefold.runtime.folding import Folding
 from onefold.runtime.programs import Programs
 from onefold.settings import Settings
-from onefold.storage.history_delta import DeltaHistory
+from onefold.storage.history.delta import DeltaHistory
 from onefold.storage.place import Place
 from onefold.testing.conformance.history import by_place, contents, move, past
 from onefold.testing.history_requests import requests

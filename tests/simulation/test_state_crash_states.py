@@ -12,7 +12,7 @@ import pytest
 
 from onefold.model.changes import Cursor
 from onefold.model.position import profile_id
-from onefold.storage.state_lmdb import LmdbState, Options
+from onefold.storage.embedded.state import LmdbState, Options
 from onefold.testing import crash_trace
 from onefold.testing.conformance.state import NOW_MS, admitted, commit, message
 from onefold.testing.crash_states import Lost, explore

@@ -15,7 +15,7 @@ from onefold.runtime.previewing.days import Movement
 from onefold.runtime.previewing.preview import AudiencePreview, Preview, Question, preview
 from onefold.runtime.previewing.samples import Person
 from onefold.runtime.workspace import load_workspace
-from onefold.storage.history_asking import Means
+from onefold.storage.history.asking import Means
 
 _BARS = " ▁▂▃▄▅▆▇█"
 

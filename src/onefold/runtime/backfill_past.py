@@ -10,7 +10,7 @@ from onefold.language.nodes import Kept, events_of
 from onefold.language.stream.compile import event_fields
 from onefold.model.past import signed, unsigned
 from onefold.ports import Connection, HistoryReader
-from onefold.storage.history_asking import bounded
+from onefold.storage.history.asking import bounded
 
 _ROWS = 2_000
 """Fetched at once."""

@@ -21,12 +21,12 @@ from msgspec import Struct
 from onefold import __version__
 from onefold.clock import Clock
 from onefold.errors import Damaged, NotFoundError, SettingsError, StorageError
-from onefold.storage.catalog_sqlite import SqliteCatalog
 from onefold.storage.directory import FORMAT, DataDirectory
-from onefold.storage.lmdb_env import Environment, Options, translated
-from onefold.storage.log_lmdb import LmdbLogReader
-from onefold.storage.proposals_sqlite import SqliteProposals
-from onefold.storage.state_lmdb import LmdbState
+from onefold.storage.embedded.catalog import SqliteCatalog
+from onefold.storage.embedded.lmdb_env import Environment, Options, translated
+from onefold.storage.embedded.log import LmdbLogReader
+from onefold.storage.embedded.proposals import SqliteProposals
+from onefold.storage.embedded.state import LmdbState
 
 MANIFEST = "MANIFEST.json"
 _FORMAT_FILE = "FORMAT"
@@ -117,17 +117,17 @@ def verify(backup: Path, clock: Clock, progress: Progress) -> Opened:
 def _copy_history(source: DataDirectory, copy: DataDirectory, progress: Progress) -> None:
     """Where it lies in the directory; tables elsewhere are for whoever keeps that store to copy."""
     if source.history.is_dir():
-        from onefold.storage import history_copy  # lazily: loads DuckDB and the table library
+        from onefold.storage.history import copying  # lazily: loads DuckDB and the table library
 
-        if history_copy.exists(source.history):
+        if copying.exists(source.history):
             progress("history")
-            history_copy.copy(source.history, copy.history)
+            copying.copy(source.history, copy.history)
 
 
 def _history_cursor(directory: DataDirectory) -> int:
     if not directory.history.is_dir():
         return 0
-    from onefold.storage.history_delta import DeltaHistory  # lazily: loads DuckDB and the table library
+    from onefold.storage.history.delta import DeltaHistory  # lazily: loads DuckDB and the table library
 
     with closing(DeltaHistory(directory.history, readonly=True)) as history:
         return history.cursor()

@@ -16,8 +16,8 @@ from onefold.runtime import supervisor
 from onefold.runtime.history_lag import lag_ms
 from onefold.settings import Settings
 from onefold.storage.directory import FORMAT
+from onefold.storage.embedded.state import LmdbState
 from onefold.storage.place import Place
-from onefold.storage.state_lmdb import LmdbState
 
 Verdict = Literal["ok", "warn", "fail"]
 

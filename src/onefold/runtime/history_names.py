@@ -14,8 +14,8 @@ from onefold.limits import DAY_MS
 from onefold.model.past import NAMES_COMPLETE, NAMES_UNREAD, Names, Past
 from onefold.model.rules import Rules
 from onefold.ports import Connection, History, State
-from onefold.storage import history_recasts, history_rows
-from onefold.storage.history_asking import asking, bounded
+from onefold.storage.history import layout, recast_events
+from onefold.storage.history.asking import asking, bounded
 
 _MEMORY = "256MB"
 _AT_ONCE = 5_000
@@ -103,7 +103,7 @@ class _PastNames:
         assert self._reading is not None
         rows = self._reading.fetchmany(_AT_ONCE)
         for row in rows:
-            past = history_rows.past(row)
+            past = layout.past(row)
             self._pairs.update((name, past.profile) for name in self._naming.of(past.event))
         if not rows:
             self._day += 1
@@ -121,13 +121,13 @@ class _PastNames:
     def _begin(self) -> bool:
         """Begin with the next day that has events; False: there is none."""
         connection = self._open.enter_context(bounded(self._history, _MEMORY, 1))
-        events, where = history_recasts.stored_events(connection), f"at_ms >= {self._day * DAY_MS}"
+        events, where = recast_events.stored_events(connection), f"at_ms >= {self._day * DAY_MS}"
         first_ms: Any = connection.execute(f"SELECT min(at_ms) FROM {events} WHERE {where}").fetchall()[0][0]  # noqa: S608
         if first_ms is None:
             self.close()
             return False
         self._day = first_ms // DAY_MS
-        columns = ", ".join(f'"{name}"' for name in history_rows.EVENTS)
+        columns = ", ".join(f'"{name}"' for name in layout.EVENTS)
         connection.execute(
             f"SELECT {columns} FROM {events}"  # noqa: S608 (names and numbers of ours)
             f" WHERE at_ms >= {self._day * DAY_MS} AND at_ms < {(self._day + 1) * DAY_MS}"

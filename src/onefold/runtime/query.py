@@ -31,7 +31,7 @@ from onefold.model.account import group_of, members_of
 from onefold.model.past import signed, survivors
 from onefold.model.profile import Profile
 from onefold.ports import Connection, HistoryReader, State
-from onefold.storage import history_views
+from onefold.storage.history import views
 
 _AT_ONCE = 5_000
 _ROWS = 1_000
@@ -113,7 +113,7 @@ def _survivors(connection: Connection, sources: Sources) -> None:
     """Who has become of everybody who was absorbed."""
     taken = survivors(sources.history.merges())
     columns = [[signed(profile) for profile in side] for side in (taken.keys(), taken.values())]
-    history_views.declare(connection, "survivors", {"absorbed": "BIGINT", "survivor": "BIGINT"}, columns)
+    views.declare(connection, "survivors", {"absorbed": "BIGINT", "survivor": "BIGINT"}, columns)
 
 
 def _events(connection: Connection, _sources: Sources) -> None:
@@ -167,13 +167,13 @@ def _identifiers(connection: Connection, sources: Sources) -> None:
 
 def _memberships(connection: Connection, sources: Sources) -> None:
     columns = {"profile": "VARCHAR", "audience": "VARCHAR", "entered": "BIGINT"}
-    history_views.declare(connection, "memberships", columns)
+    views.declare(connection, "memberships", columns)
     for audience in sources.state.sizes().keys() - {HOT_MEMBERS}:
         after = 0
         while members := sources.state.members(audience, after, _AT_ONCE):
             after = members[-1][0]
             who, since = [positions.show(profile) for profile, _ in members], [at_ms for _, at_ms in members]
-            history_views.fill(connection, "memberships", columns, [who, [audience] * len(members), since])
+            views.fill(connection, "memberships", columns, [who, [audience] * len(members), since])
     _show(connection, "memberships", columns)
 
 
@@ -197,10 +197,10 @@ def _copy(
 ) -> None:
     """Copy something of every profile: of people, or of those that are `listed`."""
     name, columns = table
-    history_views.declare(connection, name, columns)
+    views.declare(connection, name, columns)
     for found in _everybody(sources, listed or sources.state.profile_ids):
         if rows := [row for profile in found for row in rows_of(profile)]:
-            history_views.fill(connection, name, columns, list(zip(*rows, strict=True)))
+            views.fill(connection, name, columns, list(zip(*rows, strict=True)))
     _show(connection, name, columns)
 
 

@@ -24,10 +24,10 @@ from onefold.runtime.folding import Folding
 from onefold.runtime.heap import without_collector
 from onefold.runtime.large_pages import in_large_pages
 from onefold.runtime.programs import Programs
+from onefold.storage.embedded.state import LmdbState, Options
+from onefold.storage.embedded.state_tables import decode_cursor
 from onefold.storage.place import Place
 from onefold.storage.state_digest import digest_of
-from onefold.storage.state_lmdb import LmdbState, Options
-from onefold.storage.state_tables import decode_cursor
 
 _COMMITS = 256
 

@@ -17,8 +17,8 @@ from onefold.limits import NEVER_MS
 from onefold.model.past import PastMerge, PastMove, signed, unsigned
 from onefold.ports import Connection, HistoryReader, State
 from onefold.runtime.late_effects import Late, late_effects
-from onefold.storage import history_rows, history_views
-from onefold.storage.history_asking import bounded
+from onefold.storage.history import layout, views
+from onefold.storage.history.asking import bounded
 
 _MEMORY = "1GB"
 _THREADS = 2
@@ -57,14 +57,14 @@ class Audiences:
     def __init__(self, connection: Connection, at_ms: int, late: Late) -> None:
         self._connection = connection
         self._made: str | None = None
-        merges, moves = history_rows.merge_columns(late.merges), history_rows.move_columns(late.moves)
-        history_views.declare(connection, "late_merges", history_rows.MERGES, merges if late.merges else ())
-        history_views.declare(connection, "late_moves", history_rows.MOVES, moves if late.moves else ())
+        merges, moves = layout.merge_columns(late.merges), layout.move_columns(late.moves)
+        views.declare(connection, "late_merges", layout.MERGES, merges if late.merges else ())
+        views.declare(connection, "late_moves", layout.MOVES, moves if late.moves else ())
         both = "SELECT * FROM moves UNION ALL SELECT * FROM late_moves"
         connection.execute(f"CREATE VIEW then_moves AS SELECT * FROM ({both}) WHERE at_ms <= {at_ms}")  # noqa: S608
-        columns = ", ".join(history_rows.MERGES)
+        columns = ", ".join(layout.MERGES)
         held = f"at_ms <= {at_ms} AND (undone_ms > {at_ms} OR undone_ms = {NEVER_MS})"
-        ends = history_views.listed(late.ends(at_ms))
+        ends = views.listed(late.ends(at_ms))
         known = f"SELECT {columns} FROM told_merges WHERE {held}" + (f" AND absorbed NOT IN ({ends})" if ends else "")  # noqa: S608
         query = f"{known} UNION ALL SELECT * FROM late_merges WHERE at_ms <= {at_ms}"  # noqa: S608 (names of ours)
         connection.execute(f"CREATE TEMP TABLE then_merges AS {query}")
@@ -114,7 +114,7 @@ class Audiences:
         if not merges:
             return {}
         people = {person for merge in merges for person in (merge.absorbed, merge.survivor)}
-        moves = history_views.moves_of(self._connection, people, relation="merged_moves")
+        moves = views.moves_of(self._connection, people, relation="merged_moves")
         folded = memberships(moves, merges)
         return {person: folded[person][audience] for person in found if audience in folded.get(person, ())}
 
@@ -127,7 +127,7 @@ class Audiences:
                 " WHERE survivor IN (SELECT unnest(?::BIGINT[]))",
                 [[signed(one) for one in wanted]],
             ).fetchall()
-            found = [history_rows.past_merge(row) for row in rows]
+            found = [layout.past_merge(row) for row in rows]
             yield from found
             wanted = {merge.absorbed for merge in found}
 

@@ -23,16 +23,18 @@ from onefold.ports import (
     TrimmingWriter,
 )
 from onefold.settings import Settings
-from onefold.storage import assignment, history_standing, log_lmdb
-from onefold.storage.catalog_sqlite import SqliteCatalog
-from onefold.storage.deliveries_lmdb import DeliveryStore
+from onefold.storage import assignment
 from onefold.storage.directory import DataDirectory
-from onefold.storage.log_lmdb import LmdbLogReader, LmdbLogWriter
-from onefold.storage.proposals_sqlite import SqliteProposals
-from onefold.storage.state_lmdb import LmdbState
+from onefold.storage.embedded import log
+from onefold.storage.embedded.catalog import SqliteCatalog
+from onefold.storage.embedded.deliveries import DeliveryStore
+from onefold.storage.embedded.log import LmdbLogReader, LmdbLogWriter
+from onefold.storage.embedded.proposals import SqliteProposals
+from onefold.storage.embedded.state import LmdbState
+from onefold.storage.history import standing
 
 if TYPE_CHECKING:
-    from onefold.storage.log_kafka import KafkaOptions
+    from onefold.storage.kafka.log import KafkaOptions
 
 PARTITIONS = 8
 """Of a Kafka topic that is made, where the settings do not say: as many workers can share it."""
@@ -67,20 +69,20 @@ class Place:
         """The log, made first where it is missing."""
         settings = self.settings
         if settings.kafka:
-            from onefold.storage import log_kafka  # lazily: an extra
+            from onefold.storage.kafka import log as kafka_log  # lazily: an extra
 
             options = self._kafka()
-            partitions = settings.partitions or log_kafka.partitions_of(options) or PARTITIONS
-            return log_kafka.KafkaLogWriter(options, partitions, clock)
+            partitions = settings.partitions or kafka_log.partitions_of(options) or PARTITIONS
+            return kafka_log.KafkaLogWriter(options, partitions, clock)
         path = self._here().log
-        return LmdbLogWriter(path, log_lmdb.partitions_for(path, self.settings), clock or SystemClock())
+        return LmdbLogWriter(path, log.partitions_for(path, self.settings), clock or SystemClock())
 
     def log_reader(self) -> LogReader:
         """The log, for reading. Raises `NotFoundError` where it was not made yet."""
         if self.settings.kafka:
-            from onefold.storage import log_kafka  # lazily: an extra
+            from onefold.storage.kafka import log as kafka_log  # lazily: an extra
 
-            return log_kafka.KafkaLogReader(self._kafka())
+            return kafka_log.KafkaLogReader(self._kafka())
         return LmdbLogReader(self._here().log)
 
     def share(self, index: int) -> tuple[LogReader, Assignment]:
@@ -90,7 +92,7 @@ class Place:
         Raises `SettingsError` where nothing is left for this index, `NotFoundError` where there is no log yet.
         """
         if self.settings.kafka:
-            from onefold.storage.log_kafka_group import KafkaMembership  # lazily: an extra
+            from onefold.storage.kafka.group import KafkaMembership  # lazily: an extra
 
             membership = KafkaMembership(self._kafka())
             return membership.reader, membership
@@ -101,7 +103,7 @@ class Place:
         """The state. Raises `NotFoundError` where it was not made yet and is only to be read."""
         settings = self.settings
         if settings.database:
-            from onefold.storage.state_postgres import PostgresState  # lazily: an extra
+            from onefold.storage.postgres.state import PostgresState  # lazily: an extra
 
             return PostgresState(settings.database, settings.workspace, readonly=readonly)
         return LmdbState(self._here().state, readonly=readonly)
@@ -110,7 +112,7 @@ class Place:
         """The book of the deliver role."""
         settings = self.settings
         if settings.database:
-            from onefold.storage.deliveries_postgres import PostgresDeliveries  # lazily: an extra
+            from onefold.storage.postgres.deliveries import PostgresDeliveries  # lazily: an extra
 
             return PostgresDeliveries(settings.database, settings.workspace, readonly=readonly, clock=clock)
         return DeliveryStore(self._here().deliveries, readonly, clock or SystemClock())
@@ -119,7 +121,7 @@ class Place:
         """Sources, keys and definitions, made first where they are missing."""
         settings = self.settings
         if settings.database:
-            from onefold.storage.catalog_postgres import PostgresCatalog  # lazily: an extra
+            from onefold.storage.postgres.catalog import PostgresCatalog  # lazily: an extra
 
             return PostgresCatalog(settings.database, clock or SystemClock(), settings.workspace)
         return SqliteCatalog(self._here().catalog, clock or SystemClock())
@@ -128,7 +130,7 @@ class Place:
         """Links that are proposed, made first where they are missing."""
         settings = self.settings
         if settings.database:
-            from onefold.storage.proposals_postgres import PostgresProposals  # lazily: an extra
+            from onefold.storage.postgres.proposals import PostgresProposals  # lazily: an extra
 
             return PostgresProposals(settings.database, clock or SystemClock(), settings.workspace)
         return SqliteProposals(self._here().proposals, clock or SystemClock())
@@ -151,14 +153,14 @@ class Place:
 
     def history(self) -> History:
         """History, for who writes it (`try_hold`), or who does not mind that there is none yet."""
-        from onefold.storage.history_delta import DeltaHistory, Options  # lazily: loads DuckDB and the table library
+        from onefold.storage.history.delta import DeltaHistory, Options  # lazily: loads DuckDB and the table library
 
         settings = self.settings
         return DeltaHistory(self._history(), options=Options(settings.history_options, settings.history_keep_days))
 
     def history_reader(self) -> HistoryReader:
         """History, for reading. Raises `NotFoundError` where there is none, or none yet."""
-        from onefold.storage.history_delta import DeltaHistory, Options  # lazily: loads DuckDB and the table library
+        from onefold.storage.history.delta import DeltaHistory, Options  # lazily: loads DuckDB and the table library
 
         return DeltaHistory(self._history(), readonly=True, options=Options(self.settings.history_options))
 
@@ -168,7 +170,7 @@ class Place:
         if location is None:
             return None
         if "://" not in location:
-            return history_standing.read(Path(location)).cursor
+            return standing.read(Path(location)).cursor
         try:
             with closing(self.history_reader()) as reader:
                 return reader.cursor()
@@ -189,7 +191,7 @@ class Place:
         return self.directory
 
     def _kafka(self) -> "KafkaOptions":
-        from onefold.storage.log_kafka import KafkaOptions  # lazily: an extra
+        from onefold.storage.kafka.log import KafkaOptions  # lazily: an extra
 
         settings = self.settings
         return KafkaOptions(settings.kafka, settings.workspace, settings.kafka_options)

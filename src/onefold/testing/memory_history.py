@@ -6,7 +6,7 @@ from msgspec import structs
 
 from onefold.model.past import EVERYTHING, Extent, Names, Past, PastMerge, PastMove, PastRecast, ended, signed
 from onefold.ports import Connection
-from onefold.storage import history_names, history_recasts, history_rows, history_views
+from onefold.storage.history import layout, name_pairs, recast_events, views
 
 
 class MemoryHistory:
@@ -17,7 +17,7 @@ class MemoryHistory:
         self._merges = list(merges)
         self._moves: list[PastMove] = []
         self._recasts: list[PastRecast] = []
-        self._names: list[history_names.Row] = []
+        self._names: list[name_pairs.Row] = []
         self._cursor = cursor
 
     def try_hold(self) -> bool:
@@ -50,7 +50,7 @@ class MemoryHistory:
         self._merges += merges
         self._moves += moves
         self._recasts += recasts
-        self._names += [] if names is None else history_names.rows(names)
+        self._names += [] if names is None else name_pairs.rows(names)
         self._cursor = cursor
 
     def named_to(self, reading: int) -> int | None:
@@ -60,7 +60,7 @@ class MemoryHistory:
 
     def keep_names(self, names: Names, day: int, *, anew: bool = False) -> None:
         """Add names of events that are there, and note from which day on they are still to be read."""
-        self._names = [*([] if anew else self._names), *history_names.rows(names, day)]
+        self._names = [*([] if anew else self._names), *name_pairs.rows(names, day)]
 
     def of_profiles(self, profiles: Collection[int]) -> list[Past]:
         """Events that were these profiles' when they were admitted, in the order in which they happened."""
@@ -103,16 +103,16 @@ class MemoryHistory:
     def connect(self, spill: str = "") -> Connection:
         """A DuckDB in memory with all relations as of now."""
         recast = bool(self._recasts)
-        events, merges = history_recasts.names(recast=recast)
-        connection = history_views.opened(spill)
-        history_views.declare(connection, events, history_rows.EVENTS, history_rows.columns(self._pasts))
-        history_views.declare(connection, merges, history_rows.MERGES, history_rows.merge_columns(self._merges))
-        history_views.declare(connection, "moves", history_rows.MOVES, history_rows.move_columns(self._moves))
-        history_views.declare(connection, "names", history_rows.NAMES, history_names.columns(self._names))
-        rows = history_rows.recast_columns(self._recasts)
-        history_views.declare(connection, "recasts", history_rows.RECASTS, rows if recast else ())
-        history_recasts.show(connection, recast=recast)
-        history_views.seal(connection, ())
+        events, merges = recast_events.names(recast=recast)
+        connection = views.opened(spill)
+        views.declare(connection, events, layout.EVENTS, layout.columns(self._pasts))
+        views.declare(connection, merges, layout.MERGES, layout.merge_columns(self._merges))
+        views.declare(connection, "moves", layout.MOVES, layout.move_columns(self._moves))
+        views.declare(connection, "names", layout.NAMES, name_pairs.columns(self._names))
+        rows = layout.recast_columns(self._recasts)
+        views.declare(connection, "recasts", layout.RECASTS, rows if recast else ())
+        recast_events.show(connection, recast=recast)
+        views.seal(connection, ())
         return connection
 
     def tidy(self) -> bool:

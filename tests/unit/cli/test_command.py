@@ -17,8 +17,8 @@ from onefold.clock import SystemClock
 from onefold.model.event import Event
 from onefold.model.past import Past
 from onefold.settings import Settings
-from onefold.storage.catalog_sqlite import SqliteCatalog
 from onefold.storage.directory import DataDirectory
+from onefold.storage.embedded.catalog import SqliteCatalog
 from onefold.storage.place import Place
 
 

@@ -20,8 +20,8 @@ from onefold.runtime.doctor import examine
 from onefold.server.profile_answer import ProfileAnswer
 from onefold.server.tail import Shown
 from onefold.settings import Settings
-from onefold.storage.deliveries_lmdb import DeliveryStore
 from onefold.storage.directory import DataDirectory
+from onefold.storage.embedded.deliveries import DeliveryStore
 
 NOW = "2026-01-02T03:04:05.678Z"
 WORKSPACE = "traits:\n  orders: count()\n"

@@ -9,10 +9,10 @@ from onefold.clock import SystemClock
 from onefold.model.definitions import Audience, Definitions
 from onefold.model.profile import Profile
 from onefold.model.profile import encode as profile_bytes
-from onefold.storage.catalog_sqlite import SqliteCatalog
 from onefold.storage.directory import DataDirectory
-from onefold.storage.log_lmdb import LmdbLogWriter
-from onefold.storage.state_lmdb import LmdbState
+from onefold.storage.embedded.catalog import SqliteCatalog
+from onefold.storage.embedded.log import LmdbLogWriter
+from onefold.storage.embedded.state import LmdbState
 from onefold.testing.conformance.state import changes
 from tests.unit.cli.test_command import run, run_json
 

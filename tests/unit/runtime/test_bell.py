@@ -14,8 +14,8 @@ import pytest
 
 from onefold.runtime import bell
 from onefold.runtime.bell import Bell, Rest, Signs
-from onefold.storage import file_watch
-from onefold.storage.state_lmdb import LmdbState
+from onefold.storage.embedded import file_watch
+from onefold.storage.embedded.state import LmdbState
 from onefold.testing.conformance.state import admitted, commit
 from onefold.testing.memory_state import MemoryState
 

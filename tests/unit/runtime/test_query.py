@@ -11,7 +11,7 @@ from onefold.model.position import show
 from onefold.runtime.history import Historian
 from onefold.runtime.history import Sources as Read
 from onefold.runtime.query import Sources, ask
-from onefold.storage.history_delta import DeltaHistory
+from onefold.storage.history.delta import DeltaHistory
 from onefold.testing.clock import ManualClock
 from onefold.testing.world import START_MS, World, define, group, identify, track
 from tests.unit.core.test_accounts import DEFINITIONS as ACCOUNTS

@@ -12,7 +12,7 @@ from onefold.runtime.backfill_plan import planned
 from onefold.runtime.comparison import PAGE, moves
 from onefold.runtime.difference import difference
 from onefold.runtime.versions import dropped, history, in_shadow, promoted, rolled_back, shadowed
-from onefold.storage.catalog_sqlite import SqliteCatalog
+from onefold.storage.embedded.catalog import SqliteCatalog
 from onefold.testing.conformance.state import commit
 from onefold.testing.memory_state import MemoryState
 

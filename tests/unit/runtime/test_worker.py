@@ -28,9 +28,9 @@ from onefold.runtime.ruling import begin
 from onefold.runtime.worker import Engines, Worker, loop
 from onefold.settings import Settings
 from onefold.storage.assignment import FixedAssignment
-from onefold.storage.catalog_sqlite import SqliteCatalog
-from onefold.storage.log_lmdb import LmdbLogReader, LmdbLogWriter
-from onefold.storage.state_lmdb import LmdbState
+from onefold.storage.embedded.catalog import SqliteCatalog
+from onefold.storage.embedded.log import LmdbLogReader, LmdbLogWriter
+from onefold.storage.embedded.state import LmdbState
 from onefold.testing.clock import ManualClock
 from onefold.testing.memory_log import MemoryLog
 from onefold.testing.memory_state import MemoryState

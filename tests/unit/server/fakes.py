@@ -22,7 +22,7 @@ from onefold.server.app import build
 from onefold.server.auth import Keyring
 from onefold.server.engines import Engines
 from onefold.settings import Settings
-from onefold.storage.deliveries_lmdb import DeliveryStore
+from onefold.storage.embedded.deliveries import DeliveryStore
 from onefold.storage.place import Place
 from onefold.testing.memory_log import MemoryLog
 from onefold.testing.memory_proposals import MemoryProposals

@@ -1,6 +1,6 @@
 """Definitions → DuckDB SQL over history: all traits and audiences of everyone, as of any instants, in one statement.
 
-It reads the relations `events` and `merges` (`storage/history_rows`). As of an instant, the events that had arrived by
+It reads the relations `events` and `merges` (`history/layout`). As of an instant, the events that had arrived by
 then count, people are who they had been merged into by then, windows end then. The values are those that the stream
 gives (`docs/language.md`, "Parity"): a definition has one meaning, and this is its second back end.
 

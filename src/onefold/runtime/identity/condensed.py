@@ -16,8 +16,8 @@ from onefold.model.sighting import Place
 from onefold.ports import Connection, HistoryReader, LogReader, State
 from onefold.runtime.history_recasts import since
 from onefold.runtime.person_events import PersonEvents, admitted_in
-from onefold.storage import history_recasts, history_rows, history_views
-from onefold.storage.history_asking import bounded
+from onefold.storage.history import layout, recast_events, views
+from onefold.storage.history.asking import bounded
 
 _MEMORY = "1GB"
 _THREADS = 2
@@ -71,7 +71,7 @@ def _telling(profile: Profile, people: Iterable[int]) -> Iterable[Place]:
 
 
 def _in_history(connection: Connection, people: Collection[int], alone: Collection[Place], keys: str) -> list[Some]:
-    events = history_recasts.owned_by(connection, people)
+    events = recast_events.owned_by(connection, people)
     _declare(connection, "alone", alone)
     groups = connection.execute(
         "SELECT count(*), max(at_ms), min(struct_pack(r := received_ms, p := partition, q := position)),"  # noqa: S608
@@ -82,18 +82,18 @@ def _in_history(connection: Connection, people: Collection[int], alone: Collecti
     times = {(first["p"], first["q"]): (count - (first != last), until) for count, until, first, last in groups}
     lasts = {(last["p"], last["q"]) for _, _, _, last in groups}
     _declare(connection, "shown", {*alone, *times, *lasts})
-    columns = ", ".join(f'e."{name}"' for name in history_rows.EVENTS)
+    columns = ", ".join(f'e."{name}"' for name in layout.EVENTS)
     rows = connection.execute(
         f"SELECT {columns} FROM {events} AS e"  # noqa: S608 (names and numbers of ours)
         " SEMI JOIN shown AS s ON s.partition = e.partition AND s.position = e.position"
     ).fetchall()
-    pasts = [history_rows.past(row) for row in rows]
+    pasts = [layout.past(row) for row in rows]
     return [Some(past, *times.get((past.partition, past.position), (1, past.at_ms))) for past in pasts]
 
 
 def _declare(connection: Connection, relation: str, places: Collection[Place]) -> None:
     columns = [list(column) for column in zip(*sorted(places), strict=True)] if places else ()
-    history_views.declare(connection, relation, _PLACE, columns)
+    views.declare(connection, relation, _PLACE, columns)
 
 
 def _place(number: int) -> Place:
@@ -133,5 +133,5 @@ def _parts(column: str, paths: Iterable[list[str]]) -> str:
     paths = list(paths)
     if any(set('"\\') & set(name) for path in paths for name in path):
         return column
-    spelled = ", ".join(history_views.quoted("$" + "".join(f'."{name}"' for name in path)) for path in paths)
+    spelled = ", ".join(views.quoted("$" + "".join(f'."{name}"' for name in path)) for path in paths)
     return f"json_extract({column}, [{spelled}])"

@@ -28,7 +28,7 @@ from onefold.model.rules import Rules
 from onefold.ports import Connection, HistoryReader, LogReader, State
 from onefold.runtime.history_bodies import Bodies
 from onefold.runtime.history_recasts import recasts
-from onefold.storage.history_asking import bounded
+from onefold.storage.history.asking import bounded
 
 _ROWS = 5_000
 """Fetched at once."""

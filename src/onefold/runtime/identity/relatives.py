@@ -20,8 +20,8 @@ from onefold.model.effect import LinkRefused
 from onefold.model.past import NAMES_COMPLETE, unsigned
 from onefold.model.rules import Rules
 from onefold.ports import Connection, HistoryReader, State
-from onefold.storage import history_names, history_recasts, history_rows
-from onefold.storage.history_asking import bounded
+from onefold.storage.history import layout, name_pairs, recast_events
+from onefold.storage.history.asking import bounded
 
 _MEMORY = "1GB"
 _THREADS = 2
@@ -61,7 +61,7 @@ def relatives(history: HistoryReader, state: State, sought: Sought, *, quick: bo
             found |= {unsigned(profile) for (profile,) in rows}
         events = _where_named(connection, sought) if roughly and quick else "events"
         if roughly and events:
-            columns = ", ".join(history_rows.EVENTS)
+            columns = ", ".join(layout.EVENTS)
             query = f"SELECT {columns} FROM {events} WHERE {_any_of(roughly)} LIMIT {_ROWS_MAX + 1}"  # noqa: S608
             rows = connection.execute(query, [each.value for each in roughly]).fetchall()
             found |= set(_read(rows, sought))
@@ -73,19 +73,19 @@ def _where_named(connection: Connection, sought: Sought) -> str:
 
     All of them, where history does not know (any more, or yet) what they name, or very many do.
     """
-    if history_names.complete_to(connection, reading(sought.rules)) != NAMES_COMPLETE:
+    if name_pairs.complete_to(connection, reading(sought.rules)) != NAMES_COMPLETE:
         return "events"
-    people = history_names.profiles(connection, {hashed(name) for name in sought.names}, _NAMED_MAX)
+    people = name_pairs.profiles(connection, {hashed(name) for name in sought.names}, _NAMED_MAX)
     if len(people) > _NAMED_MAX:
         return "events"
-    return history_recasts.written_as(connection, people) if people else ""
+    return recast_events.written_as(connection, people) if people else ""
 
 
 def _read(rows: Collection[Any], sought: Sought) -> Iterator[int]:
     """Of events that seem to have one of the identifiers those that do."""
     if len(rows) > _ROWS_MAX:
         raise Overloaded(f"more than {_ROWS_MAX:,} events seem to have one of these identifiers: too many to tell")
-    pasts = {(past.position, past.tie): past for past in map(history_rows.past, rows)}
+    pasts = {(past.position, past.tie): past for past in map(layout.past, rows)}
     finder = finder_of(sought.rules)
     for incoming in read(sought.program, pasts.values()):
         if not sought.names.isdisjoint(finder.find(incoming.event).identifiers):

@@ -30,8 +30,8 @@ from onefold.runtime.identity.recasting import Prepared, Sources, Wanted, prepar
 from onefold.runtime.identity.saying import spelled
 from onefold.runtime.identity.written import applied, is_folded
 from onefold.runtime.person_events import PersonEvents
-from onefold.storage import history_rows
-from onefold.storage.history_asking import bounded
+from onefold.storage.history import layout
+from onefold.storage.history.asking import bounded
 
 BY_MAX_CHARS = 100
 WHY_MAX_CHARS = 500
@@ -213,11 +213,11 @@ class _Understanding:
         if place is not None and (latest := self._in_the_log(*place)):
             return latest[0]
         condition = "message_id = ?" if place is None else "partition = ? AND position = ?"
-        columns = ", ".join(history_rows.EVENTS)
+        columns = ", ".join(layout.EVENTS)
         query = f"SELECT {columns} FROM events WHERE {condition} LIMIT 3"  # noqa: S608 (columns of ours)
         with bounded(self._history(), "1GB", 2) as connection:
             rows = connection.execute(query, [name] if place is None else list(place)).fetchall()
-        found = [history_rows.past(row) for row in rows]
+        found = [layout.past(row) for row in rows]
         if not found:
             raise NotFoundError(f"history has no event {name} (the latest events take some seconds to come there)")
         if len(found) > 1:

@@ -7,7 +7,7 @@ from msgspec import Struct
 from onefold.language.sql.compile import Given, SqlPlan
 from onefold.limits import DAY_MS, PREVIEW_LOOKS_MAX
 from onefold.runtime.previewing.parts import parts, share
-from onefold.storage.history_asking import Asking
+from onefold.storage.history.asking import Asking
 
 
 class Day(Struct, frozen=True):

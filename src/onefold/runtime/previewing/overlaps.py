@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from onefold.language.reading.check import Checked
 from onefold.language.sql.compile import Given, compile_sql
 from onefold.runtime.previewing.parts import Copied, copy_mentioned, copy_seen, parts
-from onefold.storage.history_asking import Asking
+from onefold.storage.history.asking import Asking
 
 _INSIDE = Copied("inside_picked", "inside_seen")
 

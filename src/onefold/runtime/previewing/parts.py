@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from onefold.language.sql.compile import Given, SqlPlan, roots
 from onefold.limits import PREVIEW_CELLS_MAX
-from onefold.storage.history_asking import Asking
+from onefold.storage.history.asking import Asking
 
 _PARTS_MAX = 1 << 16
 """`part` is a hash below this."""

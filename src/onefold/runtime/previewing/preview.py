@@ -23,7 +23,7 @@ from onefold.runtime.previewing.days import Movement, days_before, movements
 from onefold.runtime.previewing.overlaps import overlaps, shared
 from onefold.runtime.previewing.parts import copy_accounts, copy_mentioned, copy_seen, find_roots, parts
 from onefold.runtime.previewing.samples import Person, people_with, sample
-from onefold.storage.history_asking import Asking, Means
+from onefold.storage.history.asking import Asking, Means
 
 Progress = Callable[[str, int, int], None]
 """(what comes now, how many steps are done, of how many)."""

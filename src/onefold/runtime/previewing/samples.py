@@ -10,7 +10,7 @@ from onefold.language.sql.compile import Given, SqlPlan
 from onefold.model import position
 from onefold.model.past import unsigned
 from onefold.runtime.previewing.parts import EVERYBODY
-from onefold.storage.history_asking import Asking
+from onefold.storage.history.asking import Asking
 
 _decode = msgspec.json.Decoder().decode
 

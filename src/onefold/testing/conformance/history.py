@@ -31,8 +31,8 @@ from onefold.model.past import (
     signed,
 )
 from onefold.ports import History, HistoryReader
-from onefold.storage import history_names, history_recasts
-from onefold.storage.history_rows import EVENTS, MERGES, MOVES, NAMES, RECASTS
+from onefold.storage.history import name_pairs, recast_events
+from onefold.storage.history.layout import EVENTS, MERGES, MOVES, NAMES, RECASTS
 
 OpenHistory = Callable[[], History]
 
@@ -91,19 +91,19 @@ def by_place(pasts: Iterable[Past]) -> list[Past]:
 def named(history: HistoryReader, *hashes: int) -> list[int]:
     """Who names one of these, by their ids."""
     with closing(history.connect()) as connection:
-        return sorted(history_names.profiles(connection, hashes, 100))
+        return sorted(name_pairs.profiles(connection, hashes, 100))
 
 
 def complete_to(history: HistoryReader, reading: int) -> int | None:
     """As a reader knows it."""
     with closing(history.connect()) as connection:
-        return history_names.complete_to(connection, reading)
+        return name_pairs.complete_to(connection, reading)
 
 
 def written_as(history: HistoryReader, *profiles: int) -> set[tuple[int, int]]:
     """The events of what was written as these: position, and whose it is."""
     with closing(history.connect()) as connection:
-        relation = history_recasts.written_as(connection, profiles)
+        relation = recast_events.written_as(connection, profiles)
         return set(connection.execute(f"SELECT position, profile FROM {relation}").fetchall())  # noqa: S608
 
 

@@ -16,7 +16,7 @@ from onefold.language.sql.functions import FUNCTIONS
 from onefold.limits import DAY_MS, UNIQUE_VALUES_MAX
 from onefold.model.event import Event
 from onefold.model.past import Past, PastMerge, unsigned
-from onefold.storage import history_functions
+from onefold.storage.history import sql_functions
 from onefold.testing import reference
 from onefold.testing.memory_history import MemoryHistory
 from onefold.testing.pasts import occurrence
@@ -132,7 +132,7 @@ def _people() -> list[Past]:
 def _asked(definitions: Checked, history: MemoryHistory, now_ms: int = NOW_MS) -> dict[int, dict[str, Any]]:
     plan = compile_sql({"": definitions})
     connection = history.connect()
-    history_functions.register(connection, FUNCTIONS | dict(plan.functions))
+    sql_functions.register(connection, FUNCTIONS | dict(plan.functions))
     rows = connection.execute(plan.values([now_ms])).fetchall()
     connection.close()
     names = [output.name for output in plan.outputs]

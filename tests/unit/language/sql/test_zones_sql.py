@@ -12,7 +12,7 @@ from onefold.language.sql.columns import Layers, Sql
 from onefold.language.sql.functions import FUNCTIONS
 from onefold.language.zones import ZONES, zone
 from onefold.limits import DAY_MS, HOUR_MS
-from onefold.storage import history_functions
+from onefold.storage.history import sql_functions
 
 NAMES = (
     "UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Apia",
@@ -41,7 +41,7 @@ def test_local_time_is_the_languages(name: str) -> None:
     functions = (dates.year, dates.month, dates.day_of_month, dates.weekday, dates.hour)
     instants = _instants(name)
     with duckdb.connect(":memory:") as connection:
-        history_functions.register(connection, FUNCTIONS)
+        sql_functions.register(connection, FUNCTIONS)
         rows = connection.execute(
             f"SELECT at_ms, {', '.join(columns)} FROM ({layers.over(f'SELECT unnest({instants}) AS at_ms')})"
         ).fetchall()

@@ -15,7 +15,7 @@ from onefold.ports import Outcome
 from onefold.runtime.delivering.payload import Payloads
 from onefold.runtime.delivering.runner import _AT_ONCE, Patience, Runner, Sources
 from onefold.runtime.delivering.tail import Tail
-from onefold.storage.deliveries_lmdb import DeliveryStore
+from onefold.storage.embedded.deliveries import DeliveryStore
 from onefold.testing.clock import ManualClock
 from onefold.testing.conformance.state import commit
 from onefold.testing.memory_log import MemoryLog

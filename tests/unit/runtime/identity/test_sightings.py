@@ -12,7 +12,7 @@ from onefold.model.effect import AnyEffect
 from onefold.model.profile import Notes
 from onefold.ports import Retention, State
 from onefold.runtime.identity.sightings import Sightings, effects_at
-from onefold.storage.state_lmdb import LmdbState
+from onefold.storage.embedded.state import LmdbState
 from onefold.testing.memory_history import MemoryHistory
 from onefold.testing.memory_state import MemoryState
 from onefold.testing.world import World, define, identify, track

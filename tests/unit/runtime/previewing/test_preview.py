@@ -14,7 +14,7 @@ from onefold.model.past import Past, PastMerge
 from onefold.model.position import show
 from onefold.runtime.previewing import days as preview_days
 from onefold.runtime.previewing.preview import Preview, Question, preview
-from onefold.storage.history_asking import Asking, Means
+from onefold.storage.history.asking import Asking, Means
 from onefold.testing.memory_history import MemoryHistory
 from onefold.testing.world import define
 

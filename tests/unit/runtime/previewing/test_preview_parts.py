@@ -10,7 +10,7 @@ from onefold.limits import DAY_MS, PREVIEW_CELLS_MAX
 from onefold.model.event import Event
 from onefold.model.past import Past, PastMerge
 from onefold.runtime.previewing.parts import EVERYBODY, copy_mentioned, copy_seen, find_roots, parts, share
-from onefold.storage.history_asking import Asking, Means
+from onefold.storage.history.asking import Asking, Means
 from onefold.testing.memory_history import MemoryHistory
 from onefold.testing.world import define
 

@@ -1,0 +1,268 @@
+"""Which messages were admitted, and when: exact, with bounded memory, at about a microsecond each.
+
+Inserting random fingerprints one by one into a large tree costs a page each. So each commit leaves its messages
+in one value of `recent`, and every process holds those that wait in a dict. All commits together walk round the
+space of fingerprints in slices: each moves, sorted, what waits in the next slices into the tree of its generation (a
+span of log time), about as many messages as it adds itself, so that no commit stalls. A generation that
+every partition has forgotten is dropped whole. Almost every look-up is for a message that was never seen;
+filters, one a slice and generation and read from the map in place, answer most of these without touching the tree.
+"""
+
+import heapq
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from itertools import chain, groupby
+from typing import Any
+
+from onefold.storage.embedded.lmdb_env import Txn
+from onefold.storage.embedded.state_tables import (
+    GENERATIONS_MAX,
+    ROUND,
+    SLICES,
+    U64,
+    Arrived,
+    Head,
+    Tables,
+    decode_arrived,
+    encode,
+    read_head,
+)
+
+FILTER_BITS = 16
+"""Bits of filter a message: with 1 probe, 6 % of unseen messages still look into the tree."""
+FILTER_MIN_BYTES = 4096
+FILTER_GROWTH = 4
+"""A crowded filter is made at least this many times as large as it must be: repeating it repeats its set bits."""
+FILTER_MAX_BYTES = (64 << 20) // SLICES
+"""Beyond 32 million messages a generation the filter lets more look-ups through, and stays exact all the same."""
+BIT = tuple(1 << (byte & 7) for byte in range(256))
+"""The second byte of a fingerprint → its bit in a byte of the filter; the bytes after it say which byte."""
+TRIM_RECORDS = 4
+"""Records that one commit forgets: more than the one that it adds, and few enough to take no time."""
+
+Picture = tuple[Tables, list[Any], Head]
+"""Tables, slots of the generations, and the head as of a transaction."""
+
+
+class Waiting:
+    """The messages that are not in their generations yet, as of one commit: what the records in `recent` add up to."""
+
+    def __init__(self, generation_ms: int, known: int) -> None:
+        self.slices: list[dict[bytes, int]] = [{} for _ in range(SLICES)]
+        """First byte → fingerprint → log time."""
+        self.known = known
+        """The commit as of which this is."""
+        self._generation_ms = generation_ms
+        self._oldest = 0
+
+    def catch_up(self, txn: Txn, tables: Tables, head: Head) -> None:
+        """Apply what commits left since; their records must all be there still."""
+        assert head.moved <= self.known
+        cursor = txn.cursor(tables.recent)
+        if self.known < head.number and cursor.set_range(U64.pack(self.known + 1)):
+            for _, value in cursor.iternext():
+                self.apply(decode_arrived(value))
+        self.known = head.number
+
+    def apply(self, arrived: Arrived) -> None:
+        """Take what one commit left: first slices go, then its messages come, then what is too old is forgotten."""
+        slices, messages = self.slices, arrived.messages
+        for number in slices_between(arrived.before, arrived.after):
+            slices[number] = {}
+        for message, at_ms in messages.items():
+            there = slices[message[0]]
+            if there.setdefault(message, at_ms) < at_ms:
+                there[message] = at_ms
+        since_ms = arrived.oldest * self._generation_ms
+        if arrived.oldest > self._oldest or min(messages.values(), default=since_ms) < since_ms:
+            # About once a generation.
+            self.slices = [{m: at_ms for m, at_ms in there.items() if at_ms >= since_ms} for there in slices]
+        self._oldest = arrived.oldest
+        self.known += 1
+
+
+class MessageIndex:
+    """The messages of one state. Holds those that wait in memory; one thread loads and commits."""
+
+    def __init__(self, move_messages: int, move_commits: int) -> None:
+        self._move_messages = move_messages
+        self._move_commits = move_commits
+        self._waiting: Waiting | None = None
+
+    def seen(self, txns: tuple[Txn, Any], picture: Picture, messages: AbstractSet[bytes]) -> dict[bytes, int]:
+        """Fingerprint → log time of those that were admitted. `txns`: two of one moment, the second gives buffers."""
+        if not messages:
+            return {}
+        txn, buffers = txns
+        tables, slots, head = picture
+        waiting = self._as_of(txn, tables, head).slices
+        found = {m: waiting[m[0]][m] for m in messages if m in waiting[m[0]]}
+        if not head.generations:
+            return found
+        keys = list(messages)
+        halves = first_halves(keys)
+        for generation in head.generations:
+            filters = _filters(buffers, tables, generation, {key[0] for key in keys})
+            maybe = [
+                m
+                for m, half in zip(keys, halves, strict=True)
+                for bits, mask in (filters[m[0]],)
+                if bits[half >> 16 & mask] & BIT[m[1]]
+            ]
+            maybe.sort()
+            for key, value in txn.cursor(slots[generation % GENERATIONS_MAX]).getmulti(maybe):
+                found[key] = max(U64.unpack(value)[0], found.get(key, 0))
+        return found
+
+    def write(self, txn: Txn, picture: Picture, messages: dict[bytes, int]) -> Arrived:
+        """Add a commit's messages; `head` has its number and times already, and is changed further."""
+        tables, slots, head = picture
+        waiting = self._as_of(txn, tables, read_head(txn, tables))
+        oldest = oldest_generation(head)
+        _expire(txn, tables, slots, head, oldest)
+        step = max(len(messages) * ROUND // self._move_messages, ROUND // self._move_commits)
+        arrived = Arrived(head.place, head.place + min(step, ROUND), oldest, messages)
+        for number in slices_between(arrived.before, arrived.after):
+            _move(txn, picture, waiting.slices[number], oldest)
+        txn.put(U64.pack(head.number), encode(arrived), db=tables.recent, append=True)
+        head.place = arrived.after
+        if head.place >= ROUND:
+            head.place -= ROUND
+            head.moved, head.began = head.began, head.number - 1
+        _trim(txn, tables, head.moved)
+        return arrived
+
+    def skip(self, txn: Txn, picture: Picture) -> Arrived:
+        """Write that this commit brings none: those of a part come with the last part of its transaction.
+
+        What a part brings, a later one may not move yet: it waits only once it is committed.
+        """
+        tables, _, head = picture
+        arrived = Arrived(head.place, head.place, oldest_generation(head), {})
+        txn.put(U64.pack(head.number), encode(arrived), db=tables.recent, append=True)
+        return arrived
+
+    def committed(self, number: int, arrived: Arrived) -> None:
+        """Take note of a commit of this process, once it is on disk; who looked since then has done so already."""
+        if self._waiting is not None and self._waiting.known == number - 1:
+            self._waiting.apply(arrived)
+
+    def _as_of(self, txn: Txn, tables: Tables, head: Head) -> Waiting:
+        """What waits as of this head, from memory and from what other processes left since."""
+        waiting = self._waiting
+        if waiting is None or not head.moved <= waiting.known <= head.number:
+            waiting = self._waiting = Waiting(head.generation_ms, head.moved)
+        waiting.catch_up(txn, tables, head)
+        return waiting
+
+
+def oldest_generation(head: Head) -> int:
+    """The first generation that any partition has not forgotten; messages before it are let go of."""
+    reached, newest_ms = head.forgotten_ms() // head.generation_ms, max(head.times.values(), default=0)
+    return max(0, reached, newest_ms // head.generation_ms - GENERATIONS_MAX + 1)
+
+
+def slices_between(before: int, after: int) -> list[int]:
+    """The slices whose turn it is when the round goes on from one place to another, at most a whole round away."""
+    size = ROUND // SLICES
+    return [number % SLICES for number in range(before // size, after // size)]
+
+
+def stored_messages(txn: Txn, picture: Picture) -> Iterator[tuple[bytes, int]]:
+    """Every message that `seen` would find, with its log time, sorted."""
+    tables, slots, head = picture
+    waiting = Waiting(head.generation_ms, head.moved)
+    waiting.catch_up(txn, tables, head)
+    runs: list[Iterable[tuple[bytes, int]]] = [chain.from_iterable(sorted(there.items()) for there in waiting.slices)]
+    for generation in head.generations:
+        rows = txn.cursor(slots[generation % GENERATIONS_MAX])
+        runs.append((key, U64.unpack(value)[0]) for key, value in rows)
+    for message, entries in groupby(heapq.merge(*runs), key=lambda entry: entry[0]):
+        yield message, max(at_ms for _, at_ms in entries)
+
+
+def first_halves(messages: Iterable[bytes]) -> list[int]:
+    """The first 8 bytes of each fingerprint as a number, the first byte lowest: a hash, good for any number of bits."""
+    return memoryview(b"".join(messages)).cast("Q").tolist()[::2]
+
+
+def extend_filters(txn: Txn, tables: Tables, place: tuple[int, Sequence[Any]], added: Iterable[bytes]) -> None:
+    """Add messages, in order of their slices, to the filters of their generation, first made larger where crowded.
+
+    A bit's place is the low bits of a hash, so a filter repeated says "perhaps" of all that it said it of before.
+    A generation is expected to become as large as the one before it.
+    """
+    generation, slots = place
+    entries = max(txn.stat(slots[g % GENERATIONS_MAX])["entries"] for g in (generation, generation - 1))
+    wanted = entries * FILTER_BITS // 8 // SLICES
+    for number, messages in groupby(added, key=lambda message: message[0]):
+        key = filter_key(generation, number)
+        bits = bytearray(txn.get(key, b"", db=tables.filters)) or bytearray(FILTER_MIN_BYTES)
+        if len(bits) < wanted:
+            while len(bits) < min(FILTER_GROWTH * wanted, FILTER_MAX_BYTES):
+                bits *= 2
+        mask, keys = len(bits) - 1, list(messages)
+        for message, half in zip(keys, first_halves(keys), strict=True):
+            bits[half >> 16 & mask] |= BIT[message[1]]
+        txn.put(key, bits, db=tables.filters)
+
+
+def filter_key(generation: int, number: int) -> bytes:
+    """Where the filter of a slice of a generation lies."""
+    return U64.pack(generation) + bytes((number,))
+
+
+def _filters(buffers: Any, tables: Tables, generation: int, numbers: Iterable[int]) -> list[tuple[Any, int]]:
+    """The filters of these slices, each with the mask that its size needs."""
+    filters: list[tuple[Any, int]] = [(b"\0", 0)] * SLICES
+    for number in numbers:
+        bits = buffers.get(filter_key(generation, number), b"\0", db=tables.filters)
+        filters[number] = (bits, len(bits) - 1)
+    return filters
+
+
+def _expire(txn: Txn, tables: Tables, slots: list[Any], head: Head, oldest: int) -> None:
+    while head.generations and head.generations[0] < oldest:
+        generation = head.generations.pop(0)
+        txn.drop(slots[generation % GENERATIONS_MAX], delete=False)
+        for number in range(SLICES):
+            txn.delete(filter_key(generation, number), db=tables.filters)
+
+
+def _move(txn: Txn, picture: Picture, messages: Mapping[bytes, int], oldest: int) -> None:
+    """Put a slice's messages into their generations, from the oldest one on."""
+    if not messages:
+        return
+    tables, slots, head = picture
+    span = head.generation_ms
+    first, last = min(messages.values()) // span, max(messages.values()) // span
+    for generation in range(max(first, oldest), last + 1):
+        ordered = sorted(
+            messages if first == last else [m for m, at_ms in messages.items() if at_ms // span == generation]
+        )
+        if ordered:
+            slot = slots[generation % GENERATIONS_MAX]
+            _put_latest(txn, slot, ordered, messages)
+            extend_filters(txn, tables, (generation, slots), ordered)
+            if generation not in head.generations:
+                head.generations = sorted([*head.generations, generation])
+
+
+def _put_latest(txn: Txn, slot: Any, ordered: list[bytes], messages: Mapping[bytes, int]) -> None:
+    """Insert sorted messages; one that is there already keeps the later of its times."""
+    times = map(U64.pack, map(messages.__getitem__, ordered))
+    consumed, added = txn.cursor(slot).putmulti(zip(ordered, times, strict=True), dupdata=False, overwrite=False)
+    if added < consumed:
+        for message in ordered:
+            at = U64.pack(messages[message])
+            if txn.get(message, b"", db=slot) < at:
+                txn.put(message, at, db=slot)
+
+
+def _trim(txn: Txn, tables: Tables, moved: int) -> None:
+    """Forget a few records of messages that a whole round has moved since."""
+    cursor = txn.cursor(tables.recent)
+    for _ in range(TRIM_RECORDS):
+        if not cursor.first() or U64.unpack(cursor.key())[0] > moved:
+            return
+        cursor.delete()

@@ -1,0 +1,137 @@
+"""Workers of a log on Kafka share its partitions as a consumer group, `onefold.<workspace>.workers`.
+
+The group only says whose a partition is. Its member fetches nothing; the reader beside it does, from where `read` is
+told to begin, which the state's cursor decides. What the member commits to Kafka is where reads have come to, so that
+Kafka's own tools show how far behind workers are; nobody here reads it.
+"""
+
+import threading
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import structlog
+
+from onefold.errors import StorageError
+from onefold.storage.kafka.client import KafkaOptions, Link, consumer
+from onefold.storage.kafka.log import KafkaLogReader
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer, TopicPartition
+
+SESSION_S = 6.0
+"""Whoever is silent for so long has lost its partitions, and knows it."""
+_HEARTBEAT_S = 1.0
+_COMMIT_S = 5.0
+_POLL_S = 0.1
+_SETTINGS = {
+    "partition.assignment.strategy": "cooperative-sticky",
+    "session.timeout.ms": int(SESSION_S * 1000),
+    "heartbeat.interval.ms": int(_HEARTBEAT_S * 1000),
+    "queued.min.messages": 1,
+}
+
+log = structlog.get_logger("kafka")
+
+
+class KafkaMembership:
+    """`ports.Assignment` by a consumer group, and a reader that follows the partitions which are this member's.
+
+    After a partition has gone to another member, both may fold it for a moment: whose commit to the state is second
+    finds a conflict. May be used by many threads.
+    """
+
+    def __init__(self, options: KafkaOptions) -> None:
+        """Join. Raises `NotFoundError` where there is no log yet, `Unavailable`; partitions come a while later."""
+        self.reader: KafkaLogReader = _AssignedReader(options)
+        self._feed = self.reader.feed()
+        self._link = Link(options)
+        self._assigned: frozenset[int] = frozenset()
+        self._seen_s = time.monotonic()
+        """When the member last did its part; after `SESSION_S` it is none any more."""
+        self._committed: dict[int, int] = {}
+        self._commit_at_s = 0.0
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(self._join(),), name="onefold-member", daemon=True)
+        self._thread.start()
+
+    def partitions(self) -> frozenset[int]:
+        """As `Assignment.partitions`; none after a pause in which the group must have given them to others."""
+        return self._assigned if time.monotonic() - self._seen_s < SESSION_S else frozenset()
+
+    def close(self) -> None:
+        """Leave the group, which gives the partitions to others at once. The reader stays open."""
+        self._closed.set()
+        self._thread.join()
+
+    def _join(self) -> "Consumer":
+        own = {**_SETTINGS, "group.id": f"onefold.{self._link.options.workspace}.workers"}
+        member = consumer(self._link, own)
+        member.subscribe(
+            [self._link.options.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
+        )
+        return member
+
+    def _run(self, member: "Consumer") -> None:
+        while not self._closed.is_set():
+            if time.monotonic() - self._seen_s >= SESSION_S:
+                member = self._join_again(member)
+            self._seen_s = time.monotonic()
+            try:
+                with self._link.translated("keep to its group"):
+                    member.poll(_POLL_S)
+                    self._commit(member)
+            except StorageError as error:
+                log.warning("a worker's place in its group is lost; it joins again", reason=str(error))
+                member = self._join_again(member)
+                self._closed.wait(_HEARTBEAT_S)
+        member.close()
+        self._give_up(self._assigned)
+
+    def _join_again(self, member: "Consumer") -> "Consumer":
+        """Whether the group still counts on us cannot be known: leave, and be a new member."""
+        self._give_up(self._assigned)
+        with suppress(self._link.kafka.KafkaException):
+            member.close()
+        return self._join()
+
+    def _on_assign(self, member: "Consumer", places: "list[TopicPartition]") -> None:
+        new = [place.partition for place in places]
+        member.incremental_assign([self._link.place(partition) for partition in new])
+        member.pause([self._link.place(partition) for partition in new])
+        self._feed.follow(new, at_end=False)
+        self._assigned |= frozenset(new)
+        log.info("partitions assigned", new=sorted(new), now=sorted(self._assigned))
+
+    def _on_revoke(self, member: "Consumer", places: "list[TopicPartition]") -> None:
+        gone = [place.partition for place in places]
+        self._give_up(gone)
+        member.incremental_unassign([self._link.place(partition) for partition in gone])
+
+    def _give_up(self, partitions: Iterable[int]) -> None:
+        gone = frozenset(partitions)
+        self._assigned -= gone
+        self._feed.unfollow(gone)
+        if gone:
+            log.info("partitions given up", gone=sorted(gone), now=sorted(self._assigned))
+
+    def _commit(self, member: "Consumer") -> None:
+        """Now and then, and without waiting for the answer: it is for people to look at."""
+        if time.monotonic() < self._commit_at_s:
+            return
+        self._commit_at_s = time.monotonic() + _COMMIT_S
+        asked = self._feed.asked()
+        moved = [self._link.place(*place) for place in asked.items() if self._committed.get(place[0]) != place[1]]
+        self._committed = asked
+        if moved:
+            member.commit(offsets=moved, asynchronous=True)
+
+
+class _AssignedReader(KafkaLogReader):
+    """Its member says which partitions it follows."""
+
+    def watch(self, partitions: Iterable[int]) -> int | None:
+        """As `LogReader.watch`, but for whatever is assigned now or later, and for changes of that."""
+        del partitions
+        return self.feed().watch(None)

@@ -1,0 +1,1 @@
+"""State, deliveries, catalog and proposals on the PostgreSQL protocol."""

@@ -1,0 +1,283 @@
+"""How one batch's changes are written into the tables of the PostgreSQL state, in three round trips.
+
+First the row `head` is locked, which makes commits take turns, and checked; then everything is written; then the
+cursor, and COMMIT. All that can be made before the lock is: arrays of whole columns, in order of their keys, so that
+neighbours share pages. Where a batch was wrong about what is there (a profile that it thought new), rows are written
+by a second statement, in the same transaction.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from onefold.errors import Conflict, StorageError, Unavailable
+from onefold.limits import NEVER_MS
+from onefold.model import effect, rules
+from onefold.model.changes import Changes
+from onefold.model.position import home
+from onefold.ports import Loaded
+from onefold.storage import state_touched
+from onefold.storage.embedded.state_tables import encode
+from onefold.storage.postgres import driver, messages
+from onefold.storage.postgres.driver import Connection, Cursor, Uncertain, errors
+from onefold.storage.postgres.messages import Messages
+from onefold.storage.postgres.state_rows import Number, bigints, byteas, ids, kept, smallints, texts, uuids
+
+_LOCK = "UPDATE head SET number = number + %b RETURNING number, generation_ms, forgotten_ms"
+_TIMES = 'SELECT "partition", now_ms, forgotten_ms FROM cursors'
+_TOUCHED = "SELECT number, data FROM touched WHERE number > %b AND number <= %b ORDER BY number"
+_PUT_NEW = """INSERT INTO profiles (profile, version, data) SELECT profile, %b, data
+FROM unnest(%b, %b) AS t (profile, data) ON CONFLICT DO NOTHING"""
+_PUT_KNOWN = """UPDATE profiles AS p SET version = %b, data = t.data
+FROM unnest(%b, %b) AS t (profile, data) WHERE p.profile = t.profile"""
+_ABSORB = "DELETE FROM profiles WHERE profile = ANY(%b)"
+_REDIRECT = """INSERT INTO redirects (profile, survivor) SELECT * FROM unnest(%b, %b)
+ON CONFLICT (profile) DO UPDATE SET survivor = excluded.survivor"""
+_RETURN = "DELETE FROM redirects WHERE profile = ANY(%b)"
+_FREE = "DELETE FROM identifiers WHERE identifier = ANY(%b)"
+_IDENTIFY = """INSERT INTO identifiers (identifier, profile) SELECT * FROM unnest(%b, %b)
+ON CONFLICT (identifier) DO UPDATE SET profile = excluded.profile"""
+_DISARM = """DELETE FROM timers AS t USING unnest(%b, %b, %b) AS u (home, due_ms, profile)
+WHERE t.home = u.home AND t.due_ms = u.due_ms AND t.profile = u.profile"""
+_ARM = "INSERT INTO timers (home, due_ms, profile) SELECT * FROM unnest(%b, %b, %b) ON CONFLICT DO NOTHING"
+_LEAVE = """WITH gone AS (
+DELETE FROM members AS m USING unnest(%b, %b) AS u (audience, profile)
+WHERE m.audience = u.audience AND m.profile = u.profile RETURNING m.audience)
+INSERT INTO sizes AS s (audience, size) SELECT audience, -count(*) FROM gone GROUP BY audience
+ON CONFLICT (audience) DO UPDATE SET size = s.size + excluded.size"""
+_ENTER = "INSERT INTO members (audience, profile, entered_ms) SELECT * FROM unnest(%b, %b, %b)"
+_GROW = """INSERT INTO sizes AS s (audience, size) SELECT * FROM unnest(%b, %b)
+ON CONFLICT (audience) DO UPDATE SET size = s.size + excluded.size"""
+_NO_SIZE = "DELETE FROM sizes WHERE size = 0"
+_COUNT = """INSERT INTO counts AS c ("partition", name, amount) SELECT %b::smallint, * FROM unnest(%b, %b)
+ON CONFLICT ("partition", name) DO UPDATE SET amount = c.amount + excluded.amount"""
+_NO_COUNT = "DELETE FROM counts WHERE amount = 0"
+_EFFECTS = 'INSERT INTO effects (number, "partition", data) VALUES (%b, %b::smallint, %b)'
+_TOUCH = "INSERT INTO touched (number, data) VALUES (%b, %b)"
+_UNTOUCH = "DELETE FROM touched WHERE number <= %b"
+_QUARANTINE = """INSERT INTO quarantine ("partition", "position", data) SELECT * FROM unnest(%b, %b, %b)
+ON CONFLICT ("partition", "position") DO UPDATE SET data = excluded.data"""
+_RULE = """INSERT INTO rules (fingerprint, data) VALUES (%b, %b)
+ON CONFLICT (fingerprint) DO UPDATE SET data = excluded.data"""
+_FORGET = "UPDATE head SET forgotten_ms = %b"
+_MOVE = """INSERT INTO cursors AS c ("partition", log_offset, now_ms, forgotten_ms, profiles, data)
+VALUES (%b::smallint, %b, %b, %b, %b, %b) ON CONFLICT ("partition") DO UPDATE SET log_offset = excluded.log_offset,
+now_ms = excluded.now_ms, forgotten_ms = excluded.forgotten_ms, profiles = c.profiles + excluded.profiles,
+data = excluded.data"""
+
+Write = tuple[str, tuple[Any, ...]]
+
+
+class Part(NamedTuple):
+    """What one partition has changed, made ready before the lock."""
+
+    changes: Changes
+    new: tuple[int, Any, Any]
+    """Profiles that the batch has not read: how many, their ids, their data."""
+    known: tuple[int, Any, Any]
+    messages: Messages
+    touched: bytes
+    writes: list[Write]
+    """All other statements but those that need the commit's number."""
+
+
+class Batch(NamedTuple):
+    """A commit, made ready before the lock."""
+
+    parts: list[Part]
+    loaded: Loaded
+    notify: str
+    """Said once it is committed; empty: nothing."""
+
+
+class _Written(NamedTuple):
+    """What the server will say of the statements that wrote a part's profiles."""
+
+    new: Cursor | None
+    known: Cursor | None
+    gone: Cursor | None
+
+
+def prepared(parts: Sequence[Changes], loaded: Loaded, encoded: Mapping[int, bytes], notify: str) -> Batch:
+    """All that does not depend on what other commits have done."""
+    there = loaded.profiles.keys() | loaded.identifiers.values()
+    return Batch([_prepared(changes, there, encoded) for changes in parts], loaded, notify)
+
+
+def _prepared(changes: Changes, there: Collection[int], encoded: Mapping[int, bytes]) -> Part:
+    known = sorted(profile for profile in changes.profiles if profile in there)
+    new = sorted(changes.profiles.keys() - there)
+    return Part(
+        changes,
+        (len(new), ids(new), byteas([encoded[profile] for profile in new])),
+        (len(known), ids(known), byteas([encoded[profile] for profile in known])),
+        Messages.of(changes.messages),
+        state_touched.record(changes),
+        list(_writes(changes)),
+    )
+
+
+def write(connection: Connection, batch: Batch) -> int:
+    """Commit, and return the last number. Raises `Conflict`, having changed nothing; `Uncertain`."""
+    try:
+        newest, forgotten_ms = _lock(connection, batch)
+        _finish(connection, batch, _write(connection, batch, newest, forgotten_ms))
+    except BaseException:
+        with suppress(errors.Error):
+            connection.execute("ROLLBACK")
+        raise
+    return newest
+
+
+def _lock(connection: Connection, batch: Batch) -> tuple[int, int]:
+    """Lock the head and check the batch; returns its last number and the time before which messages go."""
+    with connection.pipeline():
+        _execute(connection, "BEGIN")
+        head, cursors = _execute(connection, _LOCK, Number(len(batch.parts))), _execute(connection, _TIMES)
+    ((newest, generation_ms, forgotten_ms),) = head.fetchall()
+    if (before := newest - len(batch.parts)) != batch.loaded.snapshot:
+        _check(connection, batch, before)
+    times = {partition: (now_ms, forgotten_ms) for partition, now_ms, forgotten_ms in cursors.fetchall()}
+    for part in batch.parts:
+        times[part.changes.partition] = (part.changes.cursor.now_ms, part.changes.cursor.forgotten_ms)
+    now_forgotten_ms = messages.forgotten_ms(generation_ms, times)
+    if now_forgotten_ms != forgotten_ms:
+        _execute(connection, _FORGET, Number(now_forgotten_ms))
+    return newest, now_forgotten_ms
+
+
+def _check(connection: Connection, batch: Batch, newest: int) -> None:
+    """Raise `Conflict` where a commit since the snapshot, up to the newest, touched what the batch reads or writes."""
+    loaded = batch.loaded
+    state_touched.require_told(loaded.snapshot, newest)
+    asked = list(loaded.seen.keys() | {message for part in batch.parts for message in part.changes.messages})
+    with connection.pipeline():
+        records = _execute(connection, _TOUCHED, Number(loaded.snapshot), Number(newest))
+        seen = _execute(connection, messages.SEEN, uuids(asked))
+    decoded = [(other, state_touched.decode(data)) for other, data in records]
+    assert len(decoded) == newest - loaded.snapshot
+    for part in batch.parts:
+        state_touched.require_untouched(part.changes, loaded, decoded)
+    if any(loaded.seen.get(message) != at_ms for message, at_ms in messages.latest(seen).items()):
+        raise Conflict("another commit admitted a message of this batch")
+
+
+def _write(connection: Connection, batch: Batch, newest: int, forgotten_ms: int) -> list[int]:
+    """Write all but the cursors; returns by how many profiles each part has made it more."""
+    first = newest - len(batch.parts) + 1
+    with connection.pipeline():
+        written = [_write_part(connection, part, number) for number, part in enumerate(batch.parts, start=first)]
+        _execute(connection, _UNTOUCH, Number(newest - state_touched.TOUCHED_KEPT))
+        if forgotten_ms:
+            many = sum(part.messages.many for part in batch.parts)
+            _execute(connection, messages.REMOVE, *messages.removal(forgotten_ms, many))
+    return [_difference(connection, part, written[n], Number(first + n)) for n, part in enumerate(batch.parts)]
+
+
+def _write_part(connection: Connection, part: Part, number: int) -> _Written:
+    changes, version = part.changes, Number(number)
+    if part.messages.many:
+        _execute(connection, messages.ADD, *part.messages[1:])
+    known = _execute(connection, _PUT_KNOWN, version, *part.known[1:]) if part.known[0] else None
+    new = _execute(connection, _PUT_NEW, version, *part.new[1:]) if part.new[0] else None
+    gone = _execute(connection, _ABSORB, ids(changes.absorbed)) if changes.absorbed else None
+    for statement, parameters in part.writes:
+        _execute(connection, statement, *parameters)
+    if changes.effects:
+        _execute(connection, _EFFECTS, version, Number(changes.partition), effect.encode(changes.effects))
+    _execute(connection, _TOUCH, version, part.touched)
+    return _Written(new, known, gone)
+
+
+def _difference(connection: Connection, part: Part, written: _Written, version: Number) -> int:
+    """By how many profiles there are more; what the batch was wrong about is written by another statement."""
+    difference = _rows(written.new) - _rows(written.gone)
+    if _rows(written.known) < part.known[0]:
+        difference += _rows(_execute(connection, _PUT_NEW, version, *part.known[1:]))
+    if _rows(written.new) < part.new[0]:
+        _execute(connection, _PUT_KNOWN, version, *part.new[1:])
+    return difference
+
+
+def _finish(connection: Connection, batch: Batch, profiles: list[int]) -> None:
+    """Move the cursors and commit. `profiles`: by how many each part has made it more."""
+    committed: Cursor | None = None
+    try:
+        with driver.translated(), connection.pipeline():
+            for part, more in zip(batch.parts, profiles, strict=True):
+                cursor = part.changes.cursor
+                numbers = [part.changes.partition, cursor.offset, cursor.now_ms, cursor.forgotten_ms, more]
+                _execute(connection, _MOVE, *map(Number, numbers), encode(cursor))
+            committed = _execute(connection, "COMMIT")
+            if batch.notify:
+                _execute(connection, batch.notify)
+    except StorageError as error:
+        if committed is not None and committed.statusmessage == "COMMIT":
+            return  # Only the sign failed, which nobody relies on.
+        if isinstance(error, Unavailable):
+            raise Uncertain(f"whether a commit has happened is not known: {error}") from error
+        raise
+
+
+def _writes(changes: Changes) -> Iterable[Write]:
+    """Statements that need neither the commit's number nor what others have done."""
+    if changes.absorbed:
+        yield _REDIRECT, (ids(changes.absorbed), ids(changes.absorbed.values()))
+    if changes.returned:
+        yield _RETURN, (ids(changes.returned),)
+    if changes.freed:
+        yield _FREE, (byteas([name.encode() for name in changes.freed]),)
+    if changes.identifiers:
+        names = sorted((name.encode(), profile) for name, profile in changes.identifiers.items())
+        yield _IDENTIFY, (byteas([name for name, _ in names]), ids(profile for _, profile in names))
+    yield from _timers(changes)
+    yield from _members(changes)
+    if counts := {name: amount for name, amount in changes.counts.items() if amount}:
+        names_, amounts = texts([name.encode() for name in counts]), bigints(counts.values())
+        yield _COUNT, (Number(changes.partition), names_, amounts)
+        if min(counts.values()) < 0:
+            yield _NO_COUNT, ()
+    if events := {(event.partition, event.position): event for event in changes.quarantined}:
+        places = smallints(partition for partition, _ in events), bigints(position for _, position in events)
+        yield _QUARANTINE, (*places, byteas([encode(event) for event in events.values()]))
+    if changes.rules is not None:
+        yield _RULE, (kept(changes.cursor.rules), rules.encode(changes.rules))
+
+
+def _timers(changes: Changes) -> Iterable[Write]:
+    disarmed = sorted((home(p), before, p) for p, (before, _) in changes.due.items() if before < NEVER_MS)
+    armed = sorted(
+        (home(p), after, p) for p, (_, after) in changes.due.items() if after < NEVER_MS and p not in changes.absorbed
+    )
+    for statement, timers in ((_DISARM, disarmed), (_ARM, armed)):
+        if timers:
+            homes, due_ms, profiles = zip(*timers, strict=True)
+            yield statement, (smallints(homes), bigints(due_ms), ids(profiles))
+
+
+def _members(changes: Changes) -> Iterable[Write]:
+    """Whoever moved leaves first, so that sizes are right by what was there, not by what the batch thinks was there."""
+    moved = [(name.encode(), sorted(moves)) for name, moves in sorted(changes.members.items())]
+    names = texts([name for name, profiles in moved for _ in profiles])
+    if any(profiles for _, profiles in moved):
+        yield _LEAVE, (names, ids(profile for _, profiles in moved for profile in profiles))
+    entered = [
+        (name.encode(), sorted((profile, at_ms) for profile, at_ms in moves.items() if at_ms))
+        for name, moves in sorted(changes.members.items())
+    ]
+    if any(profiles for _, profiles in entered):
+        names = texts([name for name, profiles in entered for _ in profiles])
+        rows = [row for _, profiles in entered for row in profiles]
+        yield _ENTER, (names, ids(profile for profile, _ in rows), bigints(at_ms for _, at_ms in rows))
+        grown = [(name, len(profiles)) for name, profiles in entered if profiles]
+        yield _GROW, (texts([name for name, _ in grown]), bigints(size for _, size in grown))
+    if moved:
+        yield _NO_SIZE, ()
+
+
+def _execute(connection: Connection, statement: str, *parameters: Any) -> Cursor:
+    return driver.executed(connection, statement, parameters)
+
+
+def _rows(cursor: Cursor | None) -> int:
+    return 0 if cursor is None else cursor.rowcount
