@@ -25,8 +25,8 @@ from onefold.runtime.heap import without_collector
 from onefold.runtime.large_pages import in_large_pages
 from onefold.runtime.programs import Programs
 from onefold.storage.embedded.state import LmdbState, Options
-from onefold.storage.embedded.state_tables import decode_cursor
 from onefold.storage.place import Place
+from onefold.storage.state_bytes import decode_cursor
 from onefold.storage.state_digest import digest_of
 
 _COMMITS = 256

@@ -15,18 +15,8 @@ from itertools import chain, groupby
 from typing import Any
 
 from onefold.storage.embedded.lmdb_env import Txn
-from onefold.storage.embedded.state_tables import (
-    GENERATIONS_MAX,
-    ROUND,
-    SLICES,
-    U64,
-    Arrived,
-    Head,
-    Tables,
-    decode_arrived,
-    encode,
-    read_head,
-)
+from onefold.storage.embedded.state_tables import ROUND, SLICES, Arrived, Head, Tables, decode_arrived, read_head
+from onefold.storage.state_bytes import GENERATIONS_MAX, U64, encode
 
 FILTER_BITS = 16
 """Bits of filter a message: with 1 probe, 6 % of unseen messages still look into the tree."""

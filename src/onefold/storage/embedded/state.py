@@ -20,10 +20,12 @@ from onefold.model.position import first_account
 from onefold.model.quarantined import Quarantined
 from onefold.model.rules import Rules
 from onefold.ports import Commit, Loaded, at_once
+from onefold.storage import state_bytes
 from onefold.storage.embedded import file_watch, lmdb_env, state_commit, state_tables
 from onefold.storage.embedded.lmdb_env import Txn
 from onefold.storage.embedded.messages import MessageIndex, Picture, stored_messages
-from onefold.storage.embedded.state_tables import COUNT, PLACE, TIMER, U64, Arrived, Tables
+from onefold.storage.embedded.state_tables import Arrived, Tables
+from onefold.storage.state_bytes import COUNT, PLACE, TIMER, U64
 from onefold.storage.state_digest import digest_of
 from onefold.storage.state_touched import TOUCHED_KEPT, is_told
 
@@ -91,7 +93,7 @@ class LmdbState:
         """How far this partition has been folded."""
         with self._env.read() as txn:
             found = txn.get(bytes((partition,)), db=self._tables.cursors)
-        return state_tables.decode_cursor(found) if found else Cursor()
+        return state_bytes.decode_cursor(found) if found else Cursor()
 
     def rules(self, fingerprint: int) -> Rules:
         """The rules of this fingerprint."""
@@ -286,7 +288,7 @@ class LmdbState:
         """Quarantined events after this (partition, position), in that order."""
         partition, position = after
         start = PLACE.pack(partition, position + 1) if partition >= 0 and position >= -1 else b"\0"
-        return [state_tables.decode_quarantined(value) for _, value in self._rows("quarantine", start, limit)]
+        return [state_bytes.decode_quarantined(value) for _, value in self._rows("quarantine", start, limit)]
 
     def trim_effects(self, before: int) -> int:
         """Forget the effects of commits numbered below `before`; returns how many commits."""

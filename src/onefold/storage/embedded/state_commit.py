@@ -13,17 +13,8 @@ from onefold.model.position import home
 from onefold.ports import Loaded
 from onefold.storage import state_touched
 from onefold.storage.embedded.lmdb_env import Txn
-from onefold.storage.embedded.state_tables import (
-    COUNT,
-    PLACE,
-    TIMER,
-    U64,
-    Head,
-    Tables,
-    encode,
-    member_prefix,
-    rules_key,
-)
+from onefold.storage.embedded.state_tables import Head, Tables, member_prefix, rules_key
+from onefold.storage.state_bytes import COUNT, PLACE, TIMER, U64, encode
 from onefold.storage.state_touched import TOUCHED_KEPT, Touched
 
 

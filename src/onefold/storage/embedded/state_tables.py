@@ -1,9 +1,8 @@
 """How the LMDB state lies on disk: its tables, their keys, the head that every commit moves, its format version.
 
-Numbers in keys are big-endian, so that LMDB's byte order is their order.
+What all states keep alike is in `state_bytes`.
 """
 
-import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,28 +11,15 @@ import msgspec
 from msgspec import Struct
 
 from onefold.errors import NotFoundError, StorageError, TooNew
-from onefold.limits import DEDUPE_WINDOW_MAX_MS, DEDUPE_WINDOW_MS
-from onefold.model.changes import Cursor
-from onefold.model.quarantined import Quarantined
 from onefold.storage.embedded.lmdb_env import Txn
+from onefold.storage.state_bytes import GENERATIONS_MAX, U64, encode
 
 FORMAT = 3
 """The layout that this code reads and writes."""
-GENERATIONS_MAX = 32
-"""Generations of messages alive at once; a partition that lags further than these loses its oldest."""
-assert DEDUPE_WINDOW_MAX_MS <= (GENERATIONS_MAX - 2) * DEDUPE_WINDOW_MS  # the default span of a generation
 SLICES = 256
 """Slices of the space of fingerprints, by their first byte; messages are moved into generations slice by slice."""
 ROUND = 1 << 32
 """A whole way round these slices, as commits count it; `Head.place` is below."""
-
-U64 = struct.Struct(">Q")
-TIMER = struct.Struct(">BQQ")
-"""Partition, due, profile id."""
-PLACE = struct.Struct(">BQ")
-"""Partition, position."""
-COUNT = struct.Struct(">q")
-U64_MAX = (1 << 64) - 1
 
 
 class Tables(NamedTuple):
@@ -96,12 +82,8 @@ class Arrived(Struct, array_like=True):
     messages: dict[bytes, int]
 
 
-_encoder = msgspec.msgpack.Encoder()
-encode = _encoder.encode
 decode_head = msgspec.msgpack.Decoder(Head).decode
 decode_arrived = msgspec.msgpack.Decoder(Arrived).decode
-decode_cursor = msgspec.msgpack.Decoder(Cursor).decode
-decode_quarantined = msgspec.msgpack.Decoder(Quarantined).decode
 
 _HEAD = b"head"
 _FORMAT = b"format"

@@ -1,7 +1,7 @@
 """The book of deliveries on a server of the PostgreSQL protocol: `ports.Deliveries` over a workspace's schema.
 
 Rows and standings are bytes as `embedded.deliveries` keeps them; what is asked for by value has columns beside them.
-Who keeps the book is `deliveries_lease`'s business, what a write comes to `embedded.deliveries_batch`'s.
+Who keeps the book is `deliveries_lease`'s business, what a write comes to `deliveries_batch`'s.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,8 +18,8 @@ from onefold.errors import NotFoundError, StorageError
 from onefold.limits import BOOK_LEASE_S
 from onefold.model import delivery as deliveries
 from onefold.model.delivery import Delivery, Kept, Progress, Request, Standing
-from onefold.storage.embedded.deliveries_batch import Batch, as_bytes, as_text, decode_standing
 from onefold.storage.postgres import driver, migration, signs
+from onefold.storage.postgres.deliveries_batch import Batch, as_bytes, as_text, decode_standing
 from onefold.storage.postgres.deliveries_lease import Lease
 from onefold.storage.postgres.driver import DEFAULT_WORKSPACE, Address, Connection, Pool, Timeouts
 from onefold.storage.postgres.signs import Signs

@@ -9,8 +9,8 @@ they keep up.
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from onefold.storage.embedded.state_tables import GENERATIONS_MAX
 from onefold.storage.postgres.state_rows import Bigints, Number, Uuids, bigints, uuids
+from onefold.storage.state_bytes import GENERATIONS_MAX
 
 REMOVED_MIN = 1_000
 """Forgotten messages that a commit removes at the most, or twice as many as it adds; and those of one instant."""

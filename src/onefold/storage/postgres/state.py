@@ -25,7 +25,6 @@ from onefold.model.quarantined import Quarantined
 from onefold.model.rules import Rules
 from onefold.ports import Commit, Loaded, at_once
 from onefold.storage import state_touched
-from onefold.storage.embedded.state_tables import U64_MAX, decode_cursor, decode_quarantined
 from onefold.storage.postgres import driver, messages, migration, signs, state_commit, state_items, state_rows
 from onefold.storage.postgres.driver import (
     DEFAULT_WORKSPACE,
@@ -38,6 +37,7 @@ from onefold.storage.postgres.driver import (
     fetched,
 )
 from onefold.storage.postgres.state_rows import Number, bigints, byteas, given, ids, kept, uuids
+from onefold.storage.state_bytes import U64_MAX, decode_cursor, decode_quarantined
 from onefold.storage.state_digest import digest_of
 from onefold.storage.state_touched import TOUCHED_KEPT, is_told
 

@@ -17,11 +17,11 @@ from onefold.model.changes import Changes
 from onefold.model.position import home
 from onefold.ports import Loaded
 from onefold.storage import state_touched
-from onefold.storage.embedded.state_tables import encode
 from onefold.storage.postgres import driver, messages
 from onefold.storage.postgres.driver import Connection, Cursor, Uncertain, errors
 from onefold.storage.postgres.messages import Messages
 from onefold.storage.postgres.state_rows import Number, bigints, byteas, ids, kept, smallints, texts, uuids
+from onefold.storage.state_bytes import encode
 
 _LOCK = "UPDATE head SET number = number + %b RETURNING number, generation_ms, forgotten_ms"
 _TIMES = 'SELECT "partition", now_ms, forgotten_ms FROM cursors'

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from onefold.model import effect
-from onefold.storage.embedded.state_tables import COUNT, PLACE, TIMER, U64
 from onefold.storage.postgres.driver import Connection, Row
 from onefold.storage.postgres.state_rows import Number, adapt, given
+from onefold.storage.state_bytes import COUNT, PLACE, TIMER, U64
 
 _ROWS = 5_000
 """Fetched at once."""
