@@ -75,5 +75,5 @@ def test_many_events_say_the_same_condensed() -> None:
 
 def test_odd_names_of_fields_are_looked_at_whole() -> None:
     """Rules whose fields a path of SQL cannot name read the same."""
-    odd = IdentifierType("odd", ('properties.a"b', "context.c'd", "traits.e\\f", "context.traits.mobile"))
+    odd = IdentifierType("odd", ("properties.a'b", "context.c'd", 'traits.e"f', "traits.g\\h", "context.traits.mobile"))
     assert require_the_same(Identity(types=(*CARDS.types, *SPELLED.types[1:], odd)), 99) >= 0

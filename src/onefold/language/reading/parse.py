@@ -79,7 +79,7 @@ _CONSTANTS = {"true": True, "false": False}
 _NUMBER_MAX = NEVER_MS
 """Whole numbers that every back end keeps exactly, the JavaScript one included."""
 
-_UNREADABLE = re.compile(r'["\\\x00-\x1f]')
+UNREADABLE = re.compile(r'["\\\x00-\x1f]')
 """In names of an event's fields: the decoder that reads just these fields takes no such name."""
 _OF_PROFILE = {"event": "here stands only what is in the event itself", "item": "here stand only fields of the item"}
 _MISSING = "a missing value is asked for with `exists(…)`"
@@ -254,7 +254,7 @@ class _Reader:
         if root in EVENT_OBJECTS and not isinstance(first, str):
             return self._refuse(node, "value", f"`{root}` is no list: say which field of it", f"{root}.…[{first}]")
         if scope == "event" and root in EVENT_OBJECTS:
-            if _UNREADABLE.search(str(first)):
+            if UNREADABLE.search(str(first)):
                 return self._refuse(node, "value", "a field's name holds no quote, backslash or control character here")
             return Field(column, path)
         if root == "traits":

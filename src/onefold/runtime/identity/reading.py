@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, cast
 
+from onefold.language.reading.parse import UNREADABLE
 from onefold.language.scalars.patterns import why_not
 from onefold.language.suggest import nearest
 from onefold.limits import (
@@ -44,6 +45,7 @@ _OF_TYPE = ("from", "normalise", "blocked", "limit", "unique", "login", "soft", 
 _OF_TRAIT = ("keep", "sources")
 _ROOTS = ("userId", "anonymousId", "groupId", "traits", "context", "properties")
 _SINGLE = ("userId", "anonymousId", "groupId")
+_READ_BY_NAME = ("context", "properties")
 _TYPE_NAME = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 _PATH = re.compile(r"[A-Za-z]+(\.[^.\s]+)*")
 _HOT_LEAST = 2
@@ -177,6 +179,9 @@ class IdentityReader:
         if (root in _SINGLE) == bool(rest):
             message = f"`{root}` is one value" if rest else f"`{root}` has fields: say which, as in `{root}.card`"
             self._reading.wrong("value", message, text, root if rest else "")
+            return False
+        if root in _READ_BY_NAME and UNREADABLE.search(rest.partition(".")[0]):
+            self._reading.wrong("value", "a field's name holds no quote, backslash or control character here", text, "")
             return False
         return True
 

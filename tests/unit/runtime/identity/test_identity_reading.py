@@ -1,5 +1,6 @@
 """The `identity:` section: what it says, and every mistake where it stands."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -164,3 +165,13 @@ def test_rules_of_identity_do_not_run_in_shadow() -> None:
     candidate = structs.replace(live, identity=Identity("segment"))
     with pytest.raises(InvalidRequest, match="identity"):
         in_shadow(live, candidate)
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\\b", "a\x07b"])
+def test_names_that_no_decoder_takes_are_refused(tmp_path: Path, name: str) -> None:
+    """Such a field would end the worker that reads it; below the first name, and in traits, any name is read."""
+    fields = f"properties.{name}", f"context.{name}", f"properties.card.{name}", f"traits.{name}"
+    listed = ", ".join(json.dumps(field) for field in fields)
+    identity, found = read(tmp_path, f"identity:\n  types:\n    card: {{from: [{listed}]}}\n")
+    assert [code for _, _, code, _ in found] == ["value", "value"]
+    assert identity.types == () or identity.types[-1].fields == fields[2:]
