@@ -132,6 +132,7 @@ def _conditions(sought: Sought) -> tuple[list[_Condition], list[_Condition]]:
             exact.setdefault(kind, []).append(value)
             if kind == "anonymous_id":
                 rough.append(_Condition("(type = 'alias' AND contains(rest, ?))", _run(value)))
+            rough.append(_Condition("(contains(context, 'externalIds') AND contains(context, ?))", _run(value)))
             continue
         rough.append(_roughly(kind, value, "" if said is None else said.normalise, custom=bool(said and said.fields)))
     return [_Condition(f"{kind} IN (SELECT unnest(?::VARCHAR[]))", values) for kind, values in exact.items()], rough

@@ -244,6 +244,18 @@ def test_whoever_is_looked_for_strangers_words_are_values(tablet: str) -> None:
     assert shop.ids(f"anonymous_id:{tablet}") == shop.ids("user_id:bob")
 
 
+def test_whoever_is_looked_for_ids_may_come_beside_their_fields() -> None:
+    """A plain id that somebody's event brings in `externalIds` makes them one of those concerned."""
+    shop = Shop()
+    carried = {"externalIds": [{"id": "tablet", "type": "anonymous_id", "collection": "users", "encoding": "none"}]}
+    shop.world.send(track("A", user="ann", message="m0"), track("A", user="bob", message="m1"))
+    shop.world.send(track("A", user="ann", anonymous="tablet", message="m2"))
+    shop.world.send(track("A", user="bob", message="m3", context=carried))
+    done = shop.undo(Link("user_id:ann", "anonymous_id:tablet"))
+    assert len(done.prepared.before) == 2
+    assert shop.ids("anonymous_id:tablet") == shop.ids("user_id:bob")
+
+
 def test_what_cannot_be_undone_is_refused_with_the_reason() -> None:
     """Nothing to undo, other evidence, and history that lacks what it takes."""
     shop = joined()
