@@ -11,6 +11,7 @@ from onefold.limits import PARTITIONS_MAX, RECORD_EVENTS_MAX, RECORD_OFFSET_MAX
 
 _PREFIX = "prf_"
 _ACCOUNT = 1 << 55
+_POSITION = (1 << 56) - 1
 _SHOWN = re.compile(_PREFIX + "([0-9a-f]{16})")
 
 
@@ -45,6 +46,11 @@ def is_account(profile: int) -> bool:
 def first_account(partition: int) -> int:
     """No account at home in this partition has a smaller id, and all people there have."""
     return partition << 56 | _ACCOUNT
+
+
+def place(number: int) -> tuple[int, int]:
+    """Partition and position of an event whose place is kept as `partition << 56 | position`."""
+    return number >> 56, number & _POSITION
 
 
 def home(profile: int) -> int:

@@ -197,7 +197,7 @@ router = Router("/v1/profiles", route_handlers=[get_profile, get_events], tags=[
 
 
 def _read_events(engines: Engines, places: Iterable[int]) -> list[EventAnswer | None]:
-    return [read_event(engines, place >> 56, place & (1 << 56) - 1) for place in places]
+    return [read_event(engines, *position.place(place)) for place in places]
 
 
 _decode_outgoing = msgspec.json.Decoder(entry.Outgoing).decode

@@ -54,7 +54,7 @@ def _parts(parts: dict[str, Declared]) -> list[PartAnswer]:
 
 def _event(place: int) -> str | None:
     """Its id; None where it was folded before places were kept."""
-    return None if place < 0 else event_id(place >> 56, place & (1 << 56) - 1)
+    return None if place < 0 else event_id(*position.place(place))
 
 
 def _said(log: LogReader, declared: dict[str, Declared]) -> Iterator[tuple[str, SaidAnswer]]:
@@ -62,7 +62,7 @@ def _said(log: LogReader, declared: dict[str, Declared]) -> Iterator[tuple[str, 
     for name, trait in declared.items():
         place = trait.place
         if place not in sources:
-            sources[place] = _source(log, place >> 56, place & (1 << 56) - 1)
+            sources[place] = _source(log, *position.place(place))
         yield name, SaidAnswer(instants.show(trait.at_ms), _event(place), sources[place])
 
 

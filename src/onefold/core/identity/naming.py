@@ -6,6 +6,7 @@ what finds events by it looks at these more closely, so that two identifiers of 
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 import xxhash
@@ -69,6 +70,8 @@ class Naming:
             or (context and not self._of_context.isdisjoint(context))
             or (properties and not self._of_properties.isdisjoint(properties))
             or self._always
+            or _is_padded(event.userId)
+            or _is_padded(event.anonymousId)
         ):
             return ()
         read = Excerpt(
@@ -89,6 +92,11 @@ class Naming:
             for each in self._find(read).identifiers
             if each not in columns or namespace(each) not in self._plain
         ]
+
+
+def _is_padded(value: Any) -> bool:
+    """Whether an id stands in its column otherwise than it is spelled as an identifier."""
+    return type(value) is str and (value[:1].isspace() or value[-1:].isspace())
 
 
 _TELLING = ("identify", "alias")

@@ -404,8 +404,10 @@ _tallies = (tally_of, add_tallies)
 
 MONOIDS: dict[str, Monoid] = {
     "count": Monoid(_one, _plus, _or_zero, sum, _minus, absorb=_one_more),
-    "sum": Monoid(lift_total, combine_totals, _sum, _sum_totals, _remove_total, None, _put_total, _absorb_number),
-    "avg": Monoid(lift_total, combine_totals, _average, _sum_totals, _remove_total, None, _put_total, _absorb_number),
+    "sum": Monoid(lift_total, combine_totals, _sum, _sum_totals, _remove_total, put=_put_total, absorb=_absorb_number),
+    "avg": Monoid(
+        lift_total, combine_totals, _average, _sum_totals, _remove_total, put=_put_total, absorb=_absorb_number
+    ),
     "min": Monoid(_number, _least, _itself, _all_by(_least), put=_putter_by(_least)),
     "max": Monoid(_number, _greatest, _itself, _all_by(_greatest), put=_putter_by(_greatest)),
     "first": Monoid(_moment, _earlier, _value, _or_none(lambda states: min(states, key=_when))),

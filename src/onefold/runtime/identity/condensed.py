@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from onefold.limits import HISTORY_LAG_MAX_BYTES
+from onefold.model import position
 from onefold.model.past import Past
 from onefold.model.profile import Profile
 from onefold.model.rules import Rules
@@ -22,7 +23,6 @@ from onefold.storage.history.asking import bounded
 _MEMORY = "1GB"
 _THREADS = 2
 _PLACE = {"partition": "SMALLINT", "position": "BIGINT"}
-_LOW = (1 << 56) - 1
 _CONTACTS = ("email", "phone")
 """Traits that are identifiers without anybody saying so."""
 
@@ -55,7 +55,7 @@ def condensed(sources: Sources, profile: Profile, rules: Collection[Rules]) -> l
         return None
     people = {profile.id, *(merge.absorbed for merge in profile.merges)}
     late = {place for place, _ in admitted_in(sources.state.commits(cursor, HISTORY_LAG_MAX_BYTES), people)}
-    late |= {_place(each) for each in profile.recent}
+    late |= {position.place(each) for each in profile.recent}
     with bounded(sources.history, _MEMORY, _THREADS) as connection:
         found = _in_history(connection, people, late | set(_telling(profile, people)), _keys(rules))
     known = {(some.past.partition, some.past.position) for some in found}
@@ -65,7 +65,7 @@ def condensed(sources: Sources, profile: Profile, rules: Collection[Rules]) -> l
 
 def _telling(profile: Profile, people: Iterable[int]) -> Iterable[Place]:
     """Where events are by which something became of the person."""
-    yield from (_place(one - 1) for one in people)
+    yield from (position.place(one - 1) for one in people)
     yield from ((link.partition, link.position) for link in profile.links)
     yield from ((merge.partition, merge.position) for merge in profile.merges)
 
@@ -94,10 +94,6 @@ def _in_history(connection: Connection, people: Collection[int], alone: Collecti
 def _declare(connection: Connection, relation: str, places: Collection[Place]) -> None:
     columns = [list(column) for column in zip(*sorted(places), strict=True)] if places else ()
     views.declare(connection, relation, _PLACE, columns)
-
-
-def _place(number: int) -> Place:
-    return number >> 56, number & _LOW
 
 
 # --- what makes events name the same -----------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from onefold.model.effect import LinkRefused
 from onefold.model.past import NAMES_COMPLETE, unsigned
 from onefold.model.rules import Rules
 from onefold.ports import Connection, HistoryReader, State
-from onefold.storage.history import layout, name_pairs, recast_events
+from onefold.storage.history import layout, name_pairs, recast_events, views
 from onefold.storage.history.asking import bounded
 
 _MEMORY = "1GB"
@@ -133,6 +133,8 @@ def _conditions(sought: Sought) -> tuple[list[_Condition], list[_Condition]]:
             if kind == "anonymous_id":
                 rough.append(_Condition("(type = 'alias' AND contains(rest, ?))", _run(value)))
             rough.append(_Condition("(contains(context, 'externalIds') AND contains(context, ?))", _run(value)))
+            bare = f"trim({kind}, {_BLANKS})"
+            rough.append(_Condition(f"({kind} <> {bare} AND {bare} = ?)", value))
             continue
         rough.append(_roughly(kind, value, "" if said is None else said.normalise, custom=bool(said and said.fields)))
     return [_Condition(f"{kind} IN (SELECT unnest(?::VARCHAR[]))", values) for kind, values in exact.items()], rough
@@ -154,6 +156,10 @@ def _roughly(kind: str, value: str, normalise: str, *, custom: bool) -> _Conditi
     needle = re.sub("[^a-z0-9]", "", kept.lower())
     needle = needle[-_PHONE_DIGITS:] if spelling == "phone" else needle
     return _Condition(f"contains(regexp_replace(lower({text}), '[^a-z0-9]', '', 'g'), ?)", needle)
+
+
+_BLANKS = views.quoted("".join(filter(str.isspace, map(chr, range(0x3001)))))
+"""What `str.strip` takes from both ends."""
 
 
 def _run(value: str) -> str:

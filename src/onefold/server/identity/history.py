@@ -136,7 +136,7 @@ class _Turns:
         first = min(numbers, key=lambda one: self._began(began, one))
         for number in numbers:
             seen = began.get(number)
-            place = number >> 56, (number & (1 << 56) - 1) - 1
+            place = position.place(number - 1)
             at_ms = seen.received_ms if seen else profile.created_at_ms
             names = f" with {', '.join(seen.identifiers)}" if seen else ""
             what = "the profile began" if number == first else f"{position.show(number)} began"

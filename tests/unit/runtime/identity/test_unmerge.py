@@ -1,6 +1,7 @@
 """Undo told as short stories: what people ask for, what comes of it, what is told to whom, and what is refused."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import pytest
 from msgspec import structs
@@ -244,13 +245,16 @@ def test_whoever_is_looked_for_strangers_words_are_values(tablet: str) -> None:
     assert shop.ids(f"anonymous_id:{tablet}") == shop.ids("user_id:bob")
 
 
-def test_whoever_is_looked_for_ids_may_come_beside_their_fields() -> None:
-    """A plain id that somebody's event brings in `externalIds` makes them one of those concerned."""
+_CARRIED = {"externalIds": [{"id": "tablet", "type": "anonymous_id", "collection": "users", "encoding": "none"}]}
+
+
+@pytest.mark.parametrize("fields", [{"context": _CARRIED}, {"anonymous": " tablet "}, {"anonymous": "\u2003tablet\n"}])
+def test_whoever_is_looked_for_ids_may_come_otherwise(fields: dict[str, Any]) -> None:
+    """A plain id that somebody's event brings in `externalIds`, or with blanks, makes them one of those concerned."""
     shop = Shop()
-    carried = {"externalIds": [{"id": "tablet", "type": "anonymous_id", "collection": "users", "encoding": "none"}]}
     shop.world.send(track("A", user="ann", message="m0"), track("A", user="bob", message="m1"))
     shop.world.send(track("A", user="ann", anonymous="tablet", message="m2"))
-    shop.world.send(track("A", user="bob", message="m3", context=carried))
+    shop.world.send(track("A", user="bob", message="m3", **fields))
     done = shop.undo(Link("user_id:ann", "anonymous_id:tablet"))
     assert len(done.prepared.before) == 2
     assert shop.ids("anonymous_id:tablet") == shop.ids("user_id:bob")
