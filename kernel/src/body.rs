@@ -1,0 +1,37 @@
+//! What definitions read of a profile, and change (`onefold.model.profile.Profile`).
+
+use crate::entries::Entries;
+use crate::keeping::State;
+use crate::value::Value;
+
+/// The part of a profile that definitions are about.
+#[derive(Clone, Debug, Default)]
+pub struct Body {
+    pub first_seen_ms: i64,
+    pub last_seen_ms: i64,
+    pub events: i64,
+    /// No later than the next instant at which anything here can change by itself.
+    pub due_ms: i64,
+    /// `namespace:value` → when it was first seen with this person.
+    pub identifiers: Vec<(Box<str>, i64)>,
+    /// State of each aggregate, by its key. `None` stands for no slot, and is never left behind.
+    pub slots: Entries<Option<State>>,
+    /// Trait → value; a trait without a value is absent.
+    pub computed: Entries<Value>,
+    /// Audience → when the profile entered it.
+    pub audiences: Entries<i64>,
+    /// Trait → `[value, at_ms, tie, place]`.
+    pub declared: Vec<(Box<str>, Value)>,
+}
+
+impl Body {
+    /// The value of a declared trait, if there is one.
+    #[must_use]
+    pub fn declared(&self, name: &str) -> Option<&Value> {
+        let (_, said) = self.declared.iter().find(|(each, _)| **each == *name)?;
+        match said {
+            Value::List(parts) => parts.first(),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! How a profile keeps what definitions need of its events: `onefold.language.keeping` again, state by state the same.
+//!
+//! One module for each family. A family has a type for its states, a variant of [`State`], and a type for its
+//! parameters that is a [`Keeping`].
+
+use crate::msgpack::{Reader, write_value};
+use crate::value::Value;
+use crate::{Beyond, Here};
+
+/// The state of one slot. As long as nobody has looked into it, it is the bytes that the profile was stored with.
+#[derive(Clone, Debug)]
+pub enum State {
+    /// Msgpack of it.
+    Stored(Box<[u8]>),
+    /// A lifetime count, or the latest event's time.
+    Int(i64),
+    /// The least or greatest number.
+    Number(Value),
+}
+
+impl State {
+    /// Append its msgpack, byte for byte what Python would store.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            State::Stored(bytes) => out.extend(&**bytes),
+            State::Int(number) => write_value(out, &Value::Int(*number)),
+            State::Number(number) => write_value(out, number),
+        }
+    }
+}
+
+/// The event that is put into slots.
+#[derive(Clone, Copy)]
+pub struct At<'a> {
+    /// When it happened, in milliseconds since 1970 UTC.
+    pub at_ms: i64,
+    /// Decides between equal times: the message's fingerprint.
+    pub tie: &'a [u8],
+    /// The log's time.
+    pub now_ms: i64,
+}
+
+/// When the profile has to be woken next: `Profile.due_ms`.
+pub struct Due(pub i64);
+
+impl Due {
+    /// Wake it no later than this.
+    pub fn by(&mut self, at_ms: i64) {
+        self.0 = self.0.min(at_ms);
+    }
+}
+
+/// What has become of a slot that an event was put into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Its value is what it was.
+    None,
+    /// Its value may be another.
+    Some,
+}
+
+/// How the state of one slot is kept, and what it stands for; made once for each definition.
+pub trait Keeping: Send + Sync {
+    /// The state in these bytes, which it fills. `Beyond`: they have another shape than is known here.
+    fn read(&self, stored: &mut Reader<'_>) -> Here<State>;
+
+    /// Put an event into the slot. Its condition and its being within the window were asked before.
+    ///
+    /// `given` is the value of the aggregate's field (`Null` where it has none); for sequences `bits` are the steps
+    /// that the event is. What wakes the profile is armed in `due`. Arms and changes exactly what Python's generated
+    /// code does (`onefold.language.stream.putting`).
+    fn put(&self, slot: &mut Option<State>, given: &Value, bits: u16, event: At<'_>, due: &mut Due) -> Change;
+
+    /// The value of the slot at this instant; arms `due` where it moves with time. `level`: the number that it is
+    /// only compared with, if so (`onefold.language.stream.source.slot_value`).
+    fn value(&self, slot: Option<&mut State>, now_ms: i64, due: &mut Due, level: Option<f64>) -> Value;
+}
+
+/// The state of a slot as this keeping knows it: read where it is still as it was stored.
+pub fn opened(keeping: &dyn Keeping, slot: &mut Option<State>) -> Here<()> {
+    if let Some(State::Stored(bytes)) = slot {
+        let mut reader = Reader::new(bytes);
+        let state = keeping.read(&mut reader)?;
+        if !reader.is_done() {
+            return Err(Beyond);
+        }
+        *slot = Some(state);
+    }
+    Ok(())
+}

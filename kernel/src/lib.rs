@@ -1,0 +1,24 @@
+//! The native kernel behind the step: a profile as the state keeps it, and the definitions of one event name over it.
+//!
+//! Whatever is done here `onefold` does in Python, too, and does so wherever the kernel is not installed, or says of an
+//! event that it is [`Beyond`] it. Both leave the very same bytes.
+
+pub mod body;
+pub mod entries;
+pub mod keeping;
+pub mod msgpack;
+pub mod value;
+
+use pyo3::prelude::*;
+
+/// What the kernel leaves to Python. Said before anything has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beyond;
+
+/// What the kernel may leave to Python.
+pub type Here<T> = Result<T, Beyond>;
+
+#[pymodule]
+fn onefold_kernel(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+    Ok(())
+}
