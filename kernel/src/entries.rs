@@ -39,8 +39,14 @@ impl Name {
 }
 
 /// Values by name. A name that is set again keeps its place; one that was removed comes to the end.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Entries<T>(Vec<(Name, T)>);
+
+impl<T> Default for Entries<T> {
+    fn default() -> Entries<T> {
+        Entries(Vec::new())
+    }
+}
 
 impl<T> Entries<T> {
     pub fn with_capacity(size: usize) -> Entries<T> {
