@@ -19,6 +19,6 @@ pub struct Beyond;
 pub type Here<T> = Result<T, Beyond>;
 
 #[pymodule]
-fn onefold_kernel(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+fn onefold_kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<keeping::slot::Slot>()
 }
