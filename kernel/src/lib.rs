@@ -7,6 +7,7 @@ pub mod body;
 pub mod entries;
 pub mod keeping;
 pub mod msgpack;
+pub mod texts;
 pub mod value;
 
 use pyo3::prelude::*;

@@ -19,6 +19,12 @@ pub enum Value {
 }
 
 impl Value {
+    /// Whether it is missing.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        matches!(self, Value::Null)
+    }
+
     /// What stands here in Python. `Beyond`: an integer past 64 bits, text that is no Unicode, another kind of object.
     pub fn of(object: &Bound<'_, PyAny>) -> Here<Value> {
         if object.is_none() {

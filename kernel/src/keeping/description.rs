@@ -48,6 +48,12 @@ impl Description {
         if let Value::Str(text) = self.get(name) { Some(text) } else { None }
     }
 
+    /// Whether it is given and true.
+    #[must_use]
+    pub fn is(&self, name: &str) -> bool {
+        matches!(self.get(name), Value::Bool(true))
+    }
+
     /// The window of an aggregate.
     pub fn window(&self) -> Window<'_> {
         match (self.text("calendar"), self.int("within_ms"), self.int("until_ms")) {

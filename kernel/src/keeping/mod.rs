@@ -8,7 +8,10 @@ pub mod description;
 pub mod lifetime;
 pub mod monoid;
 pub mod panes;
+mod records;
+pub mod sequences;
 pub mod slot;
+mod walks;
 pub mod windows;
 
 use description::{Description, Window};
@@ -17,6 +20,12 @@ use monoid::{AnyKept, Monoid};
 use crate::msgpack::{Reader, write_value};
 use crate::value::Value;
 use crate::{Beyond, Here};
+
+/// Later than any instant.
+pub const NEVER_MS: i64 = 1 << 53;
+
+/// Which steps of a sequence an event is: a bit each.
+pub type Bits = u8;
 
 /// The state of one slot. As long as nobody has looked into it, it is the bytes that the profile was stored with.
 #[derive(Debug)]
@@ -84,6 +93,14 @@ pub enum Change {
     Some,
 }
 
+impl Change {
+    /// `changed`: its value may be another.
+    #[must_use]
+    pub fn of(changed: bool) -> Change {
+        if changed { Change::Some } else { Change::None }
+    }
+}
+
 /// How the state of one slot is kept, and what it stands for; made once for each definition.
 pub trait Keeping: Send + Sync {
     /// The state in these bytes, which it fills. `Beyond`: they have another shape than is known here.
@@ -118,6 +135,7 @@ pub fn opened(keeping: &dyn Keeping, slot: &mut Option<State>) -> Here<()> {
 pub fn of(described: &Description) -> Option<Box<dyn Keeping>> {
     match described.function.as_str() {
         "count" => over(counts::Count, described),
+        "sequence" | "sequence_count" => sequences::of(described),
         _ => None,
     }
 }
