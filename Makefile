@@ -2,6 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+CARGO := $(shell command -v cargo)
+KERNEL := .venv/$(if $(CARGO),.kernel,.without-kernel)
+KERNEL_SOURCES := kernel/Cargo.toml kernel/Cargo.lock kernel/pyproject.toml $(shell find kernel/src -type f)
 NODE := tests/e2e/node
 
 .DEFAULT_GOAL := help
@@ -10,7 +13,7 @@ NODE := tests/e2e/node
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-venv: $(STAMP) ## make the virtual environment, where it is missing or pyproject.toml has changed
+venv: $(STAMP) $(KERNEL) ## make the virtual environment, where it is missing or pyproject.toml or the kernel has changed
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Onefold needs Python 3.11 or newer; set PYTHON=")'
@@ -18,12 +21,21 @@ $(STAMP): pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $(STAMP)
 
-lint: venv ## ruff, mypy and the import contracts; runs all and then fails if one did
+.venv/.kernel: $(STAMP) $(KERNEL_SOURCES)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check ./kernel
+	@touch $@
+
+.venv/.without-kernel: $(STAMP)
+	@echo "The native kernel is left out: there is no cargo (https://rustup.rs); Python does its work."
+	@touch $@
+
+lint: venv ## ruff, mypy, the import contracts, and where there is cargo rustfmt and clippy; runs all and then fails if one did
 	@failed=0; \
 	$(BIN)/ruff check . || failed=1; \
 	$(BIN)/ruff format --check . || failed=1; \
 	$(BIN)/mypy || failed=1; \
 	$(BIN)/lint-imports || failed=1; \
+	$(if $(CARGO),(cd kernel && cargo fmt --check && cargo clippy --quiet -- -D warnings) || failed=1;,) \
 	exit $$failed
 
 format: venv ## put the code into ruff's format, and mend what ruff can mend
@@ -50,5 +62,5 @@ docs: venv ## write the generated pages anew: settings, commands
 	@$(BIN)/python docs/generate.py
 
 clean: ## remove everything that was made, also the virtual environment
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist $(NODE)/node_modules
+	@rm -rf .venv kernel/target .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist $(NODE)/node_modules
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -36,6 +36,9 @@ def settings_page() -> str:
         "in the data directory; the environment variable `ONEFOLD_` and its name; the flag of a command. An unknown",
         "name or a wrong type is refused with exit code 2.\n",
         '```toml\n# onefold.toml\nport = 8090\nworkers = 2\nphone_region = "DE"\n```\n',
+        "One thing is asked of the environment alone: `ONEFOLD_KERNEL=off` leaves the native kernel out where it is",
+        "installed (`pip install 'onefold[kernel]'`), and Python does its work, with the same results, byte for byte.",
+        "`onefold --version` and `onefold doctor` say whether it is used.\n",
         "| setting | default | meaning |",
         "| --- | --- | --- |",
     ]

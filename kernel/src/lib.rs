@@ -19,7 +19,12 @@ pub struct Beyond;
 /// What the kernel may leave to Python.
 pub type Here<T> = Result<T, Beyond>;
 
+/// What `onefold.kernel.API` expects: another number with each change that older code of either side cannot live with.
+const API: u32 = 1;
+
 #[pymodule]
 fn onefold_kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("API", API)?;
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<keeping::slot::Slot>()
 }

@@ -202,7 +202,7 @@ pub fn write_nil(out: &mut Vec<u8>) {
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // each arm is of the size that it writes
 pub fn write_int(out: &mut Vec<u8>, number: i64) {
     match number {
-        0..=0x7f => out.push(number as u8),
+        -32..=0x7f => out.push(number as u8),
         0x80..=0xff => out.extend([0xcc, number as u8]),
         0x100..=0xffff => {
             out.push(0xcd);
@@ -216,7 +216,6 @@ pub fn write_int(out: &mut Vec<u8>, number: i64) {
             out.push(0xcf);
             out.extend((number as u64).to_be_bytes());
         }
-        -32..0 => out.push(number as u8),
         -0x80..-32 => out.extend([0xd0, number as u8]),
         -0x8000..-0x80 => {
             out.push(0xd1);
@@ -248,7 +247,9 @@ pub fn write_value(out: &mut Vec<u8>, value: &Value) {
         Value::Bytes(bytes) => write_bytes(out, bytes),
         Value::List(items) => {
             write_list(out, items.len());
-            items.iter().for_each(|item| write_value(out, item));
+            for item in items {
+                write_value(out, item);
+            }
         }
         Value::Map(pairs) => {
             write_map(out, pairs.len());

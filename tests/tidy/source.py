@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "onefold"
-_SKIPPED = {"node_modules", "__pycache__", "results", ".venv"}
+_SKIPPED = {"node_modules", "__pycache__", "results", ".venv", "target"}
 _TEXT = {".py", ".md", ".yaml", ".yml", ".toml", ".js", ".json", ".sh", ".html", ".css", ""}
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef

@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from onefold import __version__
+from onefold import __version__, kernel
 from onefold.cli import exits
 from onefold.cli.printing import err, print_error
 from onefold.errors import OnefoldError
@@ -59,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - the shape that typer calls
     if wanted:
         typer.echo(__version__)
+        typer.echo(f"kernel: {kernel.found.standing}")
         raise typer.Exit
 
 

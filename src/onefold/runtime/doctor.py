@@ -7,6 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from onefold import kernel
 from onefold.clock import SystemClock
 from onefold.errors import NotFoundError, OnefoldError
 from onefold.language.instants import show_instant
@@ -55,6 +56,7 @@ def examine(settings: Settings) -> list[Finding]:
     except OnefoldError as error:
         return [Finding("directory", "fail", str(error), "name the right one with --data")]
     found = [Finding("place", "ok", f"{place.name}, format {FORMAT}" if place.directory else place.name)]
+    found.append(_kernel())
     opened = _Open(settings, place)
     try:
         found += _open_all(opened)
@@ -65,6 +67,13 @@ def examine(settings: Settings) -> list[Finding]:
             if part is not None:
                 part.close()
     return found
+
+
+def _kernel() -> Finding:
+    found = kernel.found
+    if found.is_amiss:
+        return Finding("kernel", "warn", found.standing, "pip install -U 'onefold[kernel]'; until then Python does it")
+    return Finding("kernel", "ok", found.standing)
 
 
 def _open_all(opened: _Open) -> Iterator[Finding]:

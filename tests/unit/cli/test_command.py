@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
+from onefold import kernel
 from onefold.cli.app import VERBS, build, main
 from onefold.clock import SystemClock
 from onefold.model.event import Event
@@ -205,9 +206,11 @@ def test_doctor_fails_where_there_is_nothing(capsys: pytest.CaptureFixture[str],
 
 
 def test_the_version_is_printed() -> None:
-    """`python -m onefold --version` works as a process, too."""
+    """`python -m onefold --version` works as a process, too, and says whether there is a kernel."""
     done = subprocess.run([sys.executable, "-m", "onefold", "--version"], capture_output=True, text=True, check=True)
-    assert done.stdout.strip().count(".") == 2
+    version, with_kernel = done.stdout.splitlines()
+    assert version.count(".") == 2
+    assert with_kernel == f"kernel: {kernel.found.standing}"
 
 
 def _leaves(path: str, command: Any) -> Iterable[tuple[str, Any]]:
