@@ -4,9 +4,17 @@
 //! event that it is [`Beyond`] it. Both leave the very same bytes.
 
 pub mod body;
+pub mod crossings;
+pub mod definitions;
+pub mod description;
 pub mod entries;
+pub mod expression;
+pub mod instants;
 pub mod keeping;
 pub mod msgpack;
+pub mod numbers;
+pub mod plan;
+pub mod shares;
 pub mod texts;
 pub mod value;
 

@@ -27,10 +27,14 @@ pub enum Window<'a> {
 }
 
 impl Description {
+    pub fn new(function: &str, params: Vec<(Box<str>, Value)>) -> Description {
+        Description { function: function.to_owned(), params }
+    }
+
     /// `Beyond`: there is a parameter that is no value.
     pub fn of(function: &str, params: &Bound<'_, PyDict>) -> Here<Description> {
         match Value::of(params)? {
-            Value::Map(params) => Ok(Description { function: function.to_owned(), params }),
+            Value::Map(params) => Ok(Description::new(function, params)),
             _ => Err(Beyond),
         }
     }

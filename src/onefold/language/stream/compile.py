@@ -10,6 +10,7 @@ The generated source is kept on the program; nothing of it comes from users but 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from onefold.kernel import native
 from onefold.language import nodes as n
 from onefold.language.keeping import windows
 from onefold.language.keeping.accounts import LINKS, TELLINGS
@@ -26,8 +27,10 @@ from onefold.language.stream.definition import (
     kept_in,
     trait_lines,
 )
+from onefold.language.stream.described import Describing, Slots
 from onefold.language.stream.excerpt import decoder, reader
 from onefold.language.stream.inputs import walk
+from onefold.language.stream.native import native_handlers
 from onefold.language.stream.on_event import source_of
 from onefold.language.stream.plan import Plan, Whole, plan_of
 from onefold.language.stream.program import (
@@ -135,14 +138,19 @@ class _Compiler:
             self.kept |= definition.slots
         self.gathered = frozenset(gathered.keys() - self.kept.keys())
         self.kept |= gathered
-        counted = {
+        self.counted = frozenset(
             n.slot(part)
             for definition in definitions
             for part in walk(definition.node)
             if isinstance(part, n.Sequence) and part.counted
+        )
+        """Sequences of which somebody asks how often."""
+        self.slots = {
+            key: keeping_of(kept, among.timezone, counted=key in self.counted) for key, kept in self.kept.items()
         }
-        self.slots = {key: keeping_of(kept, among.timezone, counted=key in counted) for key, kept in self.kept.items()}
         self.accounts: _Compiler | None = None
+        self.plans: dict[str, Plan] = {}
+        """Event name → what its `on` does, where that is a function of its own."""
         self.lines: list[str] = []
         self.parts_left = HANDLERS_MAX_PARTS
         """Slots and definitions that the functions of events may still write out."""
@@ -216,7 +224,12 @@ class _Compiler:
         scope["judge_some"] = program.judge_some
         lapsing = [i for i, each in enumerate(self.definitions) if each.audience and each.name in self.whole.lapsing]
         scope["lapsing"] = {self.definitions[i].name: program.judges[i] for i in lapsing}
-        scope["waiting"] = [program.judges[i] for i in lapsing if self._waits(i, program)]
+        waiting = [i for i in lapsing if self._waits(i, program)]
+        scope["waiting"] = [program.judges[i] for i in waiting]
+        if native is not None:
+            slots = Slots(self.counted, self.among.timezone)
+            describing = Describing(self.whole, self.among.types, slots, waiting)
+            program.handlers = native_handlers(native, describing, self.plans, program.handlers)
         _fill_blank(program, {each.name for each in self.definitions if each.undecided})
         return program
 
@@ -292,7 +305,8 @@ class _Compiler:
         if put:
             self._write(put, plan_of(self.whole, event, touched, None))
         if on:
-            self._write(on, plan_of(self.whole, event, touched, numbers))
+            self.plans[event] = plan_of(self.whole, event, touched, numbers)
+            self._write(on, self.plans[event])
         return put, on, (*touched, *SEEN)
 
     def _write(self, function: str, plan: Plan) -> None:

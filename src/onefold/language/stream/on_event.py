@@ -140,7 +140,7 @@ class _OnEvent:
 
     def _gate(self, step: GateStep) -> Iterator[str]:
         """Judge the audiences of the trait's value, and first those of the value that it had before this event."""
-        index, gate = step.index, self._whole.gates[step.index]
+        index, gate = step.number, self._whole.gates[step.number]
         open_ = f"is {gate.kind} and (j := gate_{{}}.get({{}})): j(p, now, changed, moves)"
         if step.flag is not None:
             yield f"if {step.flag.source} and type(g{index}) " + open_.format(index, f"g{index}")

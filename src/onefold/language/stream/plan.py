@@ -99,7 +99,8 @@ class GateStep(NamedTuple):
     """Judging the audiences of a trait's value, and first those of the value that it had before this event."""
 
     guard: Guard
-    index: int
+    number: int
+    """Of the gate."""
     flag: Condition | None
     """Set where the trait has another value."""
 
