@@ -81,6 +81,30 @@ impl<T> Entries<T> {
         }
     }
 
+    /// Put a name that is not there yet to the end.
+    pub fn push(&mut self, name: Name, value: T) {
+        debug_assert!(self.place(name).is_none());
+        self.0.push((name, value));
+    }
+
+    /// Remove what stands there.
+    pub fn remove_at(&mut self, place: usize) {
+        self.0.remove(place);
+    }
+
+    /// Set a name, or remove it; what it was.
+    pub fn replace(&mut self, name: Name, value: Option<T>) -> Option<T> {
+        match (self.place(name), value) {
+            (Some(place), Some(value)) => Some(std::mem::replace(&mut self.0[place].1, value)),
+            (Some(place), None) => Some(self.0.remove(place).1),
+            (None, Some(value)) => {
+                self.0.push((name, value));
+                None
+            }
+            (None, None) => None,
+        }
+    }
+
     pub fn remove(&mut self, name: Name) -> Option<T> {
         self.place(name).map(|place| self.0.remove(place).1)
     }

@@ -4,9 +4,18 @@
 //! event that it is [`Beyond`] it. Both leave the very same bytes.
 
 pub mod body;
+pub mod crossings;
+pub mod definitions;
+pub mod description;
 pub mod entries;
+pub mod expression;
+pub mod instants;
 pub mod keeping;
 pub mod msgpack;
+pub mod numbers;
+pub mod plan;
+pub mod shares;
+pub mod texts;
 pub mod value;
 
 use pyo3::prelude::*;
@@ -24,5 +33,6 @@ const API: u32 = 1;
 #[pymodule]
 fn onefold_kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("API", API)?;
-    module.add("__version__", env!("CARGO_PKG_VERSION"))
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<keeping::slot::Slot>()
 }

@@ -135,8 +135,28 @@ impl<'a> Reader<'a> {
                 let size = self.map()?;
                 (0..size).map(|_| Ok((self.text()?.into(), self.value()?))).collect::<Here<_>>().map(Value::Map)?
             }
+            0xc7 | 0xd6 | 0xd7 => Value::Instant(self.instant()?),
             _ => Value::Int(self.int()?),
         })
+    }
+
+    /// A timestamp of msgpack in whole milliseconds; finer ones are not known here.
+    fn instant(&mut self) -> Here<i64> {
+        let (seconds, nanoseconds) = match (self.byte()?, self.byte()?) {
+            (0xd6, 0xff) => (self.unsigned(4)?.cast_signed(), 0),
+            (0xd7, 0xff) => {
+                let both = self.unsigned(8)?;
+                ((both & 0x3_ffff_ffff).cast_signed(), both >> 34)
+            }
+            (0xc7, 12) if self.byte()? == 0xff => {
+                let nanoseconds = self.unsigned(4)?;
+                (self.unsigned(8)?.cast_signed(), nanoseconds)
+            }
+            _ => return Err(Beyond),
+        };
+        let ms = i64::try_from(nanoseconds / 1_000_000).map_err(|_| Beyond)?;
+        let is_known = nanoseconds.is_multiple_of(1_000_000) && seconds.unsigned_abs() < 1 << 40;
+        if is_known { Ok(seconds * 1_000 + ms) } else { Err(Beyond) }
     }
 
     /// Passes over one value; the bytes that it has.
@@ -153,6 +173,13 @@ impl<'a> Reader<'a> {
                 0xc0 | 0xc2 | 0xc3 => drop(self.take(1)?),
                 0xca => drop(self.take(5)?),
                 0xcb => drop(self.take(9)?),
+                0xd6 => drop(self.take(6)?),
+                0xd7 => drop(self.take(10)?),
+                0xc7 => {
+                    self.byte()?;
+                    let size = self.size(1)?;
+                    self.take(size + 1)?;
+                }
                 _ => drop(self.int()?),
             }
         }
@@ -237,6 +264,27 @@ pub fn write_float(out: &mut Vec<u8>, number: f64) {
     out.extend(number.to_bits().to_be_bytes());
 }
 
+/// A timestamp in the shortest of its three forms, as for a `datetime` in UTC.
+#[allow(clippy::cast_possible_truncation)] // checked to fit
+pub fn write_instant(out: &mut Vec<u8>, at_ms: i64) {
+    let (seconds, nanoseconds) = (at_ms.div_euclid(1_000), at_ms.rem_euclid(1_000).unsigned_abs() * 1_000_000);
+    match u64::try_from(seconds) {
+        Ok(whole) if nanoseconds == 0 && whole <= 0xffff_ffff => {
+            out.extend([0xd6, 0xff]);
+            out.extend((whole as u32).to_be_bytes());
+        }
+        Ok(whole) if whole < 1 << 34 => {
+            out.extend([0xd7, 0xff]);
+            out.extend((nanoseconds << 34 | whole).to_be_bytes());
+        }
+        _ => {
+            out.extend([0xc7, 12, 0xff]);
+            out.extend((nanoseconds as u32).to_be_bytes());
+            out.extend(seconds.to_be_bytes());
+        }
+    }
+}
+
 pub fn write_value(out: &mut Vec<u8>, value: &Value) {
     match value {
         Value::Null => write_nil(out),
@@ -245,6 +293,7 @@ pub fn write_value(out: &mut Vec<u8>, value: &Value) {
         Value::Float(number) => write_float(out, *number),
         Value::Str(text) => write_text(out, text),
         Value::Bytes(bytes) => write_bytes(out, bytes),
+        Value::Instant(at_ms) => write_instant(out, *at_ms),
         Value::List(items) => {
             write_list(out, items.len());
             for item in items {

@@ -1,9 +1,9 @@
 //! Values as the language knows them: JSON, with integers of 64 bits (`onefold.language.values`).
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+use pyo3::types::{PyBool, PyBytes, PyDateTime, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
-use crate::{Beyond, Here};
+use crate::{Beyond, Here, instants};
 
 /// A value; missing is `Null`. Objects keep the order in which their keys came, as Python's do.
 #[derive(Clone, Debug)]
@@ -16,9 +16,17 @@ pub enum Value {
     Bytes(Box<[u8]>),
     List(Vec<Value>),
     Map(Vec<(Box<str>, Value)>),
+    /// As traits keep an instant: Python has a `datetime` there; milliseconds since 1970 UTC.
+    Instant(i64),
 }
 
 impl Value {
+    /// Whether it is missing.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        matches!(self, Value::Null)
+    }
+
     /// What stands here in Python. `Beyond`: an integer past 64 bits, text that is no Unicode, another kind of object.
     pub fn of(object: &Bound<'_, PyAny>) -> Here<Value> {
         if object.is_none() {
@@ -43,8 +51,27 @@ impl Value {
             map.iter().map(pair).collect::<Here<_>>().map(Value::Map)
         } else if let Ok(bytes) = object.cast_exact::<PyBytes>() {
             Ok(Value::Bytes(bytes.as_bytes().into()))
+        } else if let Ok(instant) = object.cast_exact::<PyDateTime>() {
+            instants::of_python(instant).map(Value::Instant)
         } else {
             Err(Beyond)
+        }
+    }
+
+    /// Equal and of the same types throughout: `1`, `1.0` and `true` are three values, also inside lists and objects.
+    #[must_use]
+    pub fn is_identical(&self, other: &Value) -> bool {
+        match (self, other) {
+            (Value::Null, Value::Null) => true,
+            (Value::Bool(a), Value::Bool(b)) => a == b,
+            (Value::Int(a), Value::Int(b)) | (Value::Instant(a), Value::Instant(b)) => a == b,
+            #[allow(clippy::float_cmp)] // equal, as Python has it
+            (Value::Float(a), Value::Float(b)) => a == b,
+            (Value::Str(a), Value::Str(b)) => a == b,
+            (Value::Bytes(a), Value::Bytes(b)) => a == b,
+            (Value::List(a), Value::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.is_identical(b)),
+            (Value::Map(a), Value::Map(b)) => a.len() == b.len() && a.iter().all(|pair| has_identical(b, pair)),
+            _ => false,
         }
     }
 
@@ -57,6 +84,7 @@ impl Value {
             Value::Float(number) => PyFloat::new(py, *number).into_any(),
             Value::Str(text) => PyString::new(py, text).into_any(),
             Value::Bytes(bytes) => PyBytes::new(py, bytes).into_any(),
+            Value::Instant(at_ms) => instants::to_python(py, *at_ms)?,
             Value::List(items) => {
                 let items = items.iter().map(|item| item.to_python(py)).collect::<PyResult<Vec<_>>>()?;
                 PyList::new(py, items)?.into_any()
@@ -70,4 +98,8 @@ impl Value {
             }
         })
     }
+}
+
+fn has_identical(pairs: &[(Box<str>, Value)], (key, value): &(Box<str>, Value)) -> bool {
+    pairs.iter().any(|(each, other)| each == key && value.is_identical(other))
 }

@@ -1,14 +1,34 @@
 //! How a profile keeps what definitions need of its events: `onefold.language.keeping` again, state by state the same.
 //!
-//! One module for each family. A family has a type for its states, a variant of [`State`], and a type for its
-//! parameters that is a [`Keeping`].
+//! One module for each family. What an aggregate keeps is a [`monoid::Monoid`]; over which events it keeps that, a
+//! [`Keeping`]: over all (`lifetime`), or over a window.
+
+pub mod counts;
+pub mod description;
+pub mod lifetime;
+pub mod monoid;
+pub mod panes;
+mod records;
+pub mod sequences;
+pub mod slot;
+mod walks;
+pub mod windows;
+
+use description::{Description, Window};
+use monoid::{AnyKept, Monoid};
 
 use crate::msgpack::{Reader, write_value};
 use crate::value::Value;
 use crate::{Beyond, Here};
 
+/// Later than any instant.
+pub const NEVER_MS: i64 = 1 << 53;
+
+/// Which steps of a sequence an event is: a bit each.
+pub type Bits = u8;
+
 /// The state of one slot. As long as nobody has looked into it, it is the bytes that the profile was stored with.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum State {
     /// Msgpack of it.
     Stored(Box<[u8]>),
@@ -16,6 +36,19 @@ pub enum State {
     Int(i64),
     /// The least or greatest number.
     Number(Value),
+    /// Any other.
+    Kept(Box<dyn AnyKept>),
+}
+
+impl Clone for State {
+    fn clone(&self) -> State {
+        match self {
+            State::Stored(bytes) => State::Stored(bytes.clone()),
+            State::Int(number) => State::Int(*number),
+            State::Number(number) => State::Number(number.clone()),
+            State::Kept(kept) => State::Kept(kept.copied()),
+        }
+    }
 }
 
 impl State {
@@ -25,6 +58,7 @@ impl State {
             State::Stored(bytes) => out.extend(&**bytes),
             State::Int(number) => write_value(out, &Value::Int(*number)),
             State::Number(number) => write_value(out, number),
+            State::Kept(kept) => kept.write_to(out),
         }
     }
 }
@@ -59,6 +93,14 @@ pub enum Change {
     Some,
 }
 
+impl Change {
+    /// `changed`: its value may be another.
+    #[must_use]
+    pub fn of(changed: bool) -> Change {
+        if changed { Change::Some } else { Change::None }
+    }
+}
+
 /// How the state of one slot is kept, and what it stands for; made once for each definition.
 pub trait Keeping: Send + Sync {
     /// The state in these bytes, which it fills. `Beyond`: they have another shape than is known here.
@@ -87,4 +129,22 @@ pub fn opened(keeping: &dyn Keeping, slot: &mut Option<State>) -> Here<()> {
         *slot = Some(state);
     }
     Ok(())
+}
+
+/// How the slot that is described is kept. `None`: not known here.
+pub fn of(described: &Description) -> Option<Box<dyn Keeping>> {
+    match described.function.as_str() {
+        "count" => over(counts::Count, described),
+        "sequence" | "sequence_count" => sequences::of(described),
+        _ => None,
+    }
+}
+
+/// A monoid over the events that are described.
+fn over<M: Monoid>(monoid: M, described: &Description) -> Option<Box<dyn Keeping>> {
+    match described.window() {
+        Window::Lifetime => Some(Box::new(lifetime::Lifetime(monoid))),
+        Window::Sliding(within_ms) => Some(Box::new(windows::Sliding::new(monoid, within_ms))),
+        Window::Between(..) | Window::Calendar(_) => None,
+    }
 }

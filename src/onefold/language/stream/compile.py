@@ -10,6 +10,7 @@ The generated source is kept on the program; nothing of it comes from users but 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from onefold.kernel import native
 from onefold.language import nodes as n
 from onefold.language.keeping import windows
 from onefold.language.keeping.accounts import LINKS, TELLINGS
@@ -19,22 +20,19 @@ from onefold.language.keeping.monoids import monoid_of
 from onefold.language.keeping.sequences import Chain, same_key
 from onefold.language.keeping.slots import keeping_of
 from onefold.language.reading.check import Checked
-from onefold.language.reading.show import show
 from onefold.language.stream.definition import (
-    ALWAYS,
-    ZONE_SLOT,
     Definition,
     add_inherited_triggers,
-    any_of,
     audience_lines,
-    compared_slot,
     kept_in,
     trait_lines,
-    under,
 )
+from onefold.language.stream.described import Describing, Slots
 from onefold.language.stream.excerpt import decoder, reader
-from onefold.language.stream.groups import Branch, branches, crossings, gates, lapses, of_trait
 from onefold.language.stream.inputs import walk
+from onefold.language.stream.native import native_handlers
+from onefold.language.stream.on_event import source_of
+from onefold.language.stream.plan import Plan, Whole, plan_of
 from onefold.language.stream.program import (
     FIRST_SEEN,
     IDENTITY,
@@ -46,8 +44,8 @@ from onefold.language.stream.program import (
     Program,
     Trigger,
 )
-from onefold.language.stream.putting import Around, is_sure, is_tally, put, putters_of
-from onefold.language.stream.source import CALLED, EventScope, ProfileScope, Surroundings, prefix, slot_value
+from onefold.language.stream.putting import is_tally, putters_of
+from onefold.language.stream.source import CALLED, ProfileScope, Surroundings, prefix
 from onefold.language.values import identical
 from onefold.limits import HANDLERS_MAX_PARTS, NEVER_MS
 from onefold.model.account import GROUP
@@ -55,17 +53,6 @@ from onefold.model.definitions import is_shadow
 
 _NAMING = {"properties": set[str](), "context": {GROUP}}
 """Fields of an event's objects by which it names an account."""
-_LAPSING = (
-    "if seen == 2 and not a.keys().isdisjoint(lapsing.keys()):",
-    "    for name in a.keys() & lapsing.keys(): lapsing[name](p, now, changed, moves)",
-    "elif seen == 3:",
-    "    for j in waiting: j(p, now, changed, moves)",
-)
-"""Audiences of those who were last seen long ago, where that is all that an event changes: only who is in one can move.
-
-Whoever comes for the first time is in none of them, but may have to wait for some.
-"""
-_SEEN_FLAGS = {FIRST_SEEN: "seen & 1", LAST_SEEN: "seen & 2", "events": ALWAYS}
 
 
 def compile_definitions(
@@ -151,14 +138,19 @@ class _Compiler:
             self.kept |= definition.slots
         self.gathered = frozenset(gathered.keys() - self.kept.keys())
         self.kept |= gathered
-        counted = {
+        self.counted = frozenset(
             n.slot(part)
             for definition in definitions
             for part in walk(definition.node)
             if isinstance(part, n.Sequence) and part.counted
+        )
+        """Sequences of which somebody asks how often."""
+        self.slots = {
+            key: keeping_of(kept, among.timezone, counted=key in self.counted) for key, kept in self.kept.items()
         }
-        self.slots = {key: keeping_of(kept, among.timezone, counted=key in counted) for key, kept in self.kept.items()}
         self.accounts: _Compiler | None = None
+        self.plans: dict[str, Plan] = {}
+        """Event name → what its `on` does, where that is a function of its own."""
         self.lines: list[str] = []
         self.parts_left = HANDLERS_MAX_PARTS
         """Slots and definitions that the functions of events may still write out."""
@@ -179,24 +171,7 @@ class _Compiler:
             for event in n.events_of(kept) - {"*"}:
                 self.of_name.setdefault(event, []).append(key)
         self.parts_of_all = sum(2 + len(self.dependents.get(cause, ())) for cause in (*self.of_all, *SEEN))
-        self.branches = branches(self.kept)
-        audiences = {d.name: d.node for d in definitions if d.audience and not d.audiences}
-        self.gates = gates(audiences, among.types)
-        self.gate_of = {
-            name: i for i, gate in enumerate(self.gates) for each in gate.audiences.values() for name in each
-        }
-        looked_up = {k for each in self.branches for k in each.keys.values()}
-        self.lapsing = frozenset(name for name, node in audiences.items() if lapses(node))
-        self.crossings, self.indexed = crossings(audiences, looked_up, among.types)
-        self.edges: dict[str, list[frozenset[int]]] = {}
-        """Counts → those at which definitions that only compare them with numbers may have another value."""
-        for definition in definitions:
-            for key, edges in definition.edges.items() if not self.is_looked_up(definition) else ():
-                self.edges.setdefault(key, []).append(edges)
-
-    def is_looked_up(self, definition: Definition) -> bool:
-        """Whether crossings say what becomes of it."""
-        return definition.audience and definition.name in self.indexed
+        self.whole = Whole(definitions, self.kept, among.types)
 
     def join(self, accounts: "_Compiler") -> None:
         """Definitions of accounts, which read the same events."""
@@ -211,7 +186,7 @@ class _Compiler:
         for number in range(len(self.definitions)):
             self._judge(f"judge_{number}", [number])
         numbers = {definition.name: number for number, definition in enumerate(self.definitions) if definition.audience}
-        for index, gate in enumerate(self.gates):
+        for index, gate in enumerate(self.whole.gates):
             for n_th, names_behind in enumerate(gate.audiences.values()):
                 self._judge(f"gate_{index}_{n_th}", map(numbers.__getitem__, names_behind))
         self._judge("judge_all", range(len(self.definitions)))
@@ -220,7 +195,7 @@ class _Compiler:
         exec(compile(source, f"<definitions {self.version}>", "exec"), scope)  # noqa: S102 (our own generated source)
         scope |= {
             f"gate_{index}": {text: scope[f"gate_{index}_{n_th}"] for n_th, text in enumerate(gate.audiences)}
-            for index, gate in enumerate(self.gates)
+            for index, gate in enumerate(self.whole.gates)
         }
         mentioned = self.mentioned("properties"), self.mentioned("context")
         program = Program(
@@ -247,9 +222,14 @@ class _Compiler:
             has_shadow=any(is_shadow(d.name) for d in self.definitions),
         )
         scope["judge_some"] = program.judge_some
-        lapsing = [i for i, each in enumerate(self.definitions) if each.audience and each.name in self.lapsing]
+        lapsing = [i for i, each in enumerate(self.definitions) if each.audience and each.name in self.whole.lapsing]
         scope["lapsing"] = {self.definitions[i].name: program.judges[i] for i in lapsing}
-        scope["waiting"] = [program.judges[i] for i in lapsing if self._waits(i, program)]
+        waiting = [i for i in lapsing if self._waits(i, program)]
+        scope["waiting"] = [program.judges[i] for i in waiting]
+        if native is not None:
+            slots = Slots(self.counted, self.among.timezone)
+            describing = Describing(self.whole, self.among.types, slots, waiting)
+            program.handlers = native_handlers(native, describing, self.plans, program.handlers)
         _fill_blank(program, {each.name for each in self.definitions if each.undecided})
         return program
 
@@ -273,12 +253,12 @@ class _Compiler:
             scope |= self._kept_scope(key, kept)
         ranks = {definition.name: rank for rank, definition in enumerate(self.definitions) if definition.audience}
         scope["rank"] = {(name, entered): rank for name, rank in ranks.items() for entered in (True, False)}.__getitem__
-        scope["crossings"] = self.crossings
+        scope["crossings"] = self.whole.crossings
         scope |= self.causes
-        scope |= {f"edges_{key}": frozenset[int]().union(*each) for key, each in self.edges.items()}
-        turns = {key: each.turns() for key, each in self.crossings.items()}
+        scope |= {f"edges_{key}": self.whole.edges_of(key) for key in self.whole.edges}
+        turns = {key: each.turns() for key, each in self.whole.crossings.items()}
         scope |= {f"turns_{key}": turns[key] for key, kept in self.kept.items() if key in turns and is_tally(kept)}
-        for number, branch in enumerate(self.branches):
+        for number, branch in enumerate(self.whole.branches):
             scope[f"branch_{number}"] = branch.keys
             scope[f"turns_{number}"] = {key: turns.get(key, frozenset()) for key in branch.keys.values()}
         return scope
@@ -323,16 +303,20 @@ class _Compiler:
         numbers = sorted({i for trigger in (*touched, *SEEN) for i in self.dependents.get(trigger, ())})
         put, on = f"put_{index}" if touched else None, f"on_{index}" if touched or numbers else None
         if put:
-            self.lines += _OnEvent(self, event, touched, None).function(put)
+            self._write(put, plan_of(self.whole, event, touched, None))
         if on:
-            self.lines += _OnEvent(self, event, touched, numbers).function(on)
+            self.plans[event] = plan_of(self.whole, event, touched, numbers)
+            self._write(on, self.plans[event])
         return put, on, (*touched, *SEEN)
+
+    def _write(self, function: str, plan: Plan) -> None:
+        self.lines += source_of(plan, function, self.whole, self.among)
 
     def _shared_functions(self, event: str, index: int, own: list[str]) -> tuple[str, str, Iterable[Trigger]]:
         """As `_event_functions`: what every event changes has one function, and each definition its judge."""
         if not self.causes:
-            self.lines += _OnEvent(self, "*", self.of_all, None).function("put_all")
-        self.lines += _OnEvent(self, event, own, None, shared=True).function(f"own_{index}")
+            self._write("put_all", plan_of(self.whole, "*", self.of_all, None))
+        self._write(f"own_{index}", plan_of(self.whole, event, own, None, shared=True))
         all_, seen = tuple(self.of_all), ((), (FIRST_SEEN,), (LAST_SEEN,), (FIRST_SEEN, LAST_SEEN))
         causes = tuple(Causes(all_, (*own, "events", *each)) for each in seen)
         self.causes[f"causes_{index}"] = causes
@@ -357,188 +341,6 @@ class _Compiler:
         self.lines.append("")
 
 
-class _OnEvent:
-    """The source of one function for events of one name: puts them into slots; judges, if it has what to judge."""
-
-    def __init__(
-        self,
-        compiler: _Compiler,
-        event: str,
-        touched: list[str],
-        numbers: list[int] | None,
-        *,
-        shared: bool = False,
-    ) -> None:
-        self._compiler = compiler
-        self._event = event
-        self._touched = touched
-        self._events = (event,) if shared else (event, "*")
-        """Of these names it puts what counts by look-up."""
-        self._judging = numbers is not None
-        self._judged = [compiler.definitions[number] for number in numbers or ()]
-        self._asking = [each for each in self._judged if not compiler.is_looked_up(each)]
-        """Those that no look-up judges."""
-        self._traits_named = {name for definition in self._judged for name in definition.traits}
-        self._scope = EventScope(compiler.among)
-        self._profile = ProfileScope(compiler.among)
-        self._zoned: set[str] = set()
-        """Guards of the definitions that ask for a person's own zone."""
-        self._flags: dict[Trigger, str] = {}
-        """What the event may change → the source that says whether it did; traits as `of_trait`."""
-        self._named: list[str] = []
-        """Flags that are variables."""
-
-    def function(self, name: str) -> list[str]:
-        slots, judgements = list(self._slots()), list(self._judgements())
-        spans = under(any_of(self._zoned), self._profile.lines()) if self._zoned else ()
-        body = [*slots, *spans, *judgements]
-        parameters = "now, seen, changed, moves" if self._judging else "now"
-        lines = [f"def {name}(p, e, t, tie, {parameters}):  # {self._event!r}"]
-        start = ["s = p.slots; c = p.computed; a = p.audiences; d = p.declared; q = e.properties; k = e.context"]
-        if self._named:
-            start.append(" = ".join(self._named) + " = False")
-        return lines + ["    " + line for line in (*start, *self._scope.lines(), *body)] + [""]
-
-    def _flag(self, what: Trigger) -> str:
-        self._named.append(f"f{len(self._named)}")
-        self._flags[what] = self._named[-1]
-        return self._named[-1]
-
-    # --- slots -----------------------------------------------------------------------------------------------
-    def _slots(self) -> Iterator[str]:
-        grouped: set[str] = set()
-        for number, branch in enumerate(self._compiler.branches):
-            if branch.event in self._events:
-                yield from self._branch(number, branch)
-                grouped.update(branch.keys.values())
-        for key in self._touched:
-            if key not in grouped:
-                yield from self._slot(key, self._compiler.kept[key])
-
-    def _branch(self, number: int, branch: Branch) -> Iterator[str]:
-        """Of many counts that ask one field for equality, the one that the event counts in."""
-        field, hit = self._scope.value(branch.field), f"h{number}"
-        for key in branch.keys.values():
-            self._flags[key] = self._flags[at_edge(key)] = f"{hit} == {key!r}"
-        path = ".".join(map(str, branch.field.path))
-        yield f"{hit} = branch_{number}.get({field}) if type({field}) is str else None  # {path}"
-        yield f"if {hit} is not None:"
-        yield f"    n = s.get({hit}, 0) + 1; s[{hit}] = n"
-        if self._judging:
-            yield f"    if n in turns_{number}[{hit}]: crossings[{hit}].move(n - 1, n, now, a, moves)"
-
-    def _slot(self, key: str, kept: n.Kept) -> Iterator[str]:
-        yield f"# {describe(kept)}"
-        then = self._done(key) if self._judging else []
-        before = [f"b = {slot_value(kept)}"] if then and key in self._compiler.crossings and not is_tally(kept) else []
-        yield from put(key, kept, self._event, self._scope, Around(before, then))
-
-    def _done(self, key: str) -> list[str]:
-        """What follows where the slot has changed."""
-        kept, asking = self._compiler.kept[key], [each for each in self._asking if key in each.slots]
-        done = []
-        if is_sure(kept):
-            self._flags[key] = ALWAYS
-        elif any(key not in each.edges for each in asking):
-            done.append(f"{self._flag(key)} = True")
-        if any(key in each.edges for each in asking):
-            done.append(f"{self._flag(at_edge(key))} = n in edges_{key}")
-        if key in self._compiler.crossings:
-            move = f"crossings[{key!r}].move({{}}, now, a, moves)"
-            if is_tally(kept):
-                done.append(f"if n in turns_{key}: {move.format('n - 1, n')}")
-            else:
-                done.append(move.format(f"b, {slot_value(kept)}"))
-        return done
-
-    # --- judging ---------------------------------------------------------------------------------------------
-    def _judgements(self) -> Iterator[str]:
-        """Traits in their order; then audiences, those of one guard together; then those that name audiences."""
-        scope = self._profile
-        guarded: dict[str, list[tuple[Definition, str]]] = {}
-        gates: dict[int, set[str]] = {}
-        last: list[str] = []
-        lapsing = False
-        for definition in self._asking:
-            flags = self._flags_of(definition)
-            guard = any_of(flags)
-            if guard == _SEEN_FLAGS[LAST_SEEN] and definition.audience and definition.name in self._compiler.lapsing:
-                lapsing = True
-                continue
-            if definition.in_own_zone:
-                self._zoned |= {ALWAYS} if definition.traits or definition.audiences else flags
-            there = any_of(self._there(definition, flags))
-            if definition.audiences:
-                last += under(guard, under(there, audience_lines(definition, scope)))
-            elif not definition.audience:
-                then = self._trait_changed(definition)
-                yield from under(guard, under(there, trait_lines(definition, scope, then)))
-            elif (index := self._compiler.gate_of.get(definition.name)) is not None:
-                gates.setdefault(index, set()).add(guard)
-            else:
-                guarded.setdefault(guard, []).append((definition, there))
-        if lapsing:
-            yield from _LAPSING
-        for guard, found in guarded.items():
-            yield from under(guard, self._audiences(found))
-        for index, guards in gates.items():
-            yield from under(any_of(guards), self._gate(index))
-        yield from last
-        if self._judged:
-            yield "if len(moves) > 1: moves.sort(key=rank)"
-
-    def _audiences(self, found: list[tuple[Definition, str]]) -> Iterator[str]:
-        """Audiences of one guard, each with what must be there; those that compare a slot's value find it once."""
-        scope = self._profile
-        asking: dict[str, list[tuple[Definition, str]]] = {}
-        for definition, there in found:
-            key = compared_slot(definition.node) if there == ALWAYS else None
-            asking.setdefault(key or f"audience {definition.name}", []).append((definition, there))
-        for key, alike in asking.items():
-            if len(alike) > 1:
-                yield f"v = {scope.kept(alike[0][0].slots[key])}"
-                scope.known = key
-            for definition, there in alike:
-                yield from under(there, audience_lines(definition, scope))
-            scope.known = ""
-
-    def _flags_of(self, definition: Definition) -> set[str]:
-        """The sources that say whether an input of a definition has changed; of one that names audiences: any move."""
-        inputs = [self._flags.get(at_edge(key) if key in definition.edges else key) for key in definition.slots]
-        inputs += [self._flags.get(of_trait(name)) for name in definition.traits]
-        inputs += [_SEEN_FLAGS.get(trigger) for trigger in definition.direct]
-        return {each for each in inputs if each is not None} | ({"moves"} if definition.audiences else set())
-
-    def _there(self, definition: Definition, flags: set[str]) -> set[str]:
-        """Where nothing but the person's zone has moved: what must be there for that to make a difference."""
-        if definition.asks_zone or not definition.in_own_zone or flags != {self._flags.get(ZONE_SLOT)}:
-            return {ALWAYS}
-        return {f"{key!r} in s" for key in definition.in_own_zone}
-
-    def _gate(self, index: int) -> Iterator[str]:
-        """Judge the audiences of the trait's value, and first those of the value that it had before this event."""
-        gate = self._compiler.gates[index]
-        trait, open_ = gate.trait, f"is {gate.kind} and (j := gate_{{}}.get({{}})): j(p, now, changed, moves)"
-        if (flag := self._flags.get(of_trait(trait))) is not None:
-            yield f"if {flag} and type(g{index}) " + open_.format(index, f"g{index}")
-        yield f"if type(v := c.get({trait!r})) " + open_.format(index, "v")
-
-    def _trait_changed(self, definition: Definition) -> list[str]:
-        """What follows where a trait has a new value."""
-        lines = []
-        if definition.name in self._traits_named:
-            lines.append(f"{self._flag(of_trait(definition.name))} = True")
-        if (given := of_trait(definition.name)) in self._compiler.crossings:
-            lines.append(f"crossings[{given!r}].move(o, v, now, a, moves)")
-        lines += [f"g{i} = o" for i, gate in enumerate(self._compiler.gates) if gate.trait == definition.name]
-        return lines
-
-
-def at_edge(key: str) -> Trigger:
-    """A count's coming to where comparisons with it have other answers."""
-    return f"edge {key}"
-
-
 def _named(name: str, monoid: Monoid) -> dict[str, Any]:
     """The functions of a monoid as generated code calls them."""
     return {
@@ -546,11 +348,6 @@ def _named(name: str, monoid: Monoid) -> dict[str, Any]:
         f"{name}_result": monoid.result, f"{name}_total": monoid.total, f"{name}_at": monoid.at,
         f"{name}_put": monoid.put,
     }  # fmt: skip
-
-
-def describe(kept: n.Kept) -> str:
-    """What is kept, in one line, for comments in the generated source."""
-    return show(kept).replace("\n", " ")
 
 
 class _Blank:

@@ -5,7 +5,7 @@ order of their literals, those that a change from one value to another moves are
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import ceil, floor
 from typing import Any, NamedTuple
 
@@ -73,6 +73,11 @@ class Crossings:
     def turns(self) -> frozenset[int]:
         """The whole numbers that move an audience where a count comes to them from the one before."""
         return frozenset(n for side in self._sides for literal in side.literals for n in turns(side.op, literal))
+
+    def described(self, numbers: Mapping[str, int]) -> tuple[list[Any], dict[str, list[int]]]:
+        """For the native kernel, with audiences by these numbers: each operator's literals and audiences; texts'."""
+        sides = [[side.op, side.literals, [numbers[name] for name in side.audiences]] for side in self._sides]
+        return sides, {text: [numbers[name] for name in names] for text, names in self._equal.items()}
 
     def move(self, old: Any, new: Any, now: int, audiences: dict[str, int], moves: Moves) -> None:
         """The value was `old` when the audiences were judged last, and is `new`: enter and leave accordingly."""

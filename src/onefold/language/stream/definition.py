@@ -14,8 +14,6 @@ from onefold.language.stream.putting import is_tally
 from onefold.language.stream.source import MIRRORED, ProfileScope
 from onefold.language.values import NUMBERS
 
-ALWAYS = "True"
-"""The guard of what every event of a name changes."""
 ZONE_SLOT = n.slot(PERSON_ZONE)
 """Where the zone that a person's events name is kept."""
 
@@ -96,21 +94,6 @@ def compared_slot(node: n.Node) -> str | None:
     if not isinstance(kept, n.Aggregate) or kept.function == "time_since":
         return None
     return n.slot(kept) if type(literal) is str or type(literal) in NUMBERS else None
-
-
-def any_of(guards: set[str]) -> str:
-    """The guard that holds where one of these does."""
-    assert guards
-    return ALWAYS if ALWAYS in guards else " or ".join(sorted(guards))
-
-
-def under(guard: str, lines: Iterable[str]) -> Iterator[str]:
-    """These lines, where the guard holds."""
-    if guard == ALWAYS:
-        yield from lines
-    else:
-        yield f"if {guard}:"
-        yield from ("    " + line for line in lines)
 
 
 def trait_lines(definition: Definition, scope: ProfileScope, then: Iterable[str] = ()) -> Iterator[str]:

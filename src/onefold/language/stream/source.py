@@ -123,9 +123,9 @@ class Scope:
         """Source of a real boolean: anything but True is false."""
         match node:
             case n.And(parts=parts):
-                return "(" + " and ".join(map(self.boolean, sorted(parts, key=_is_dear))) + ")"
+                return "(" + " and ".join(map(self.boolean, sorted(parts, key=is_dear))) + ")"
             case n.Or(parts=parts):
-                return "(" + " or ".join(map(self.boolean, sorted(parts, key=_is_dear))) + ")"
+                return "(" + " or ".join(map(self.boolean, sorted(parts, key=is_dear))) + ")"
             case n.Not(part=part):
                 return f"(not {self.boolean(part)})"
             case n.Compare():
@@ -251,7 +251,7 @@ class Scope:
         return f"(({temporary} := {source}) is not None and ({tests}))"
 
 
-def _is_dear(node: n.Node) -> bool:
+def is_dear(node: n.Node) -> bool:
     """Whether a part comes after the others: nothing is to be computed, nor anybody woken, where these decide."""
     return any(n.moves(part) or tells_time(part) for part in walk(node))
 

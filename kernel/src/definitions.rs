@@ -1,0 +1,202 @@
+//! The definitions of one version, and how each is judged (`onefold.language.stream.definition`).
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use crate::body::Body;
+use crate::crossings::{Crossings, Turns};
+use crate::entries::{Entries, Name};
+use crate::expression::{Expression, Person, Scope, Slots, Test};
+use crate::keeping::{Due, Keeping, State, opened};
+use crate::value::Value;
+use crate::{Beyond, Here};
+
+/// What is kept under a name, and how.
+pub struct Slot {
+    pub name: Name,
+    pub keeping: Box<dyn Keeping>,
+}
+
+/// A definition that is known here.
+pub enum Definition {
+    Trait {
+        name: Name,
+        value: Expression,
+        /// Its values are instants.
+        is_instant: bool,
+    },
+    Audience {
+        name: Name,
+        condition: Test,
+    },
+}
+
+/// Audiences that ask one trait for a text, or to be true, by what they ask for.
+pub struct Gate {
+    pub name: Name,
+    pub texts: HashMap<Box<str>, Vec<usize>>,
+    pub truths: Vec<usize>,
+}
+
+/// Crossings of one input, and, of a count, the numbers at which they move somebody.
+pub struct Crossing {
+    pub crossings: Crossings,
+    pub turns: Vec<i64>,
+}
+
+/// All of them. What is not known here is `None`; what needs it is not made.
+#[derive(Default)]
+pub struct Definitions {
+    pub slots: Vec<Option<Slot>>,
+    pub all: Vec<Option<Definition>>,
+    pub gates: Vec<Option<Gate>>,
+    pub crossings: Vec<Crossing>,
+    /// Audiences that being seen again can only end; those of them for which a first event counts.
+    pub lapsing: Vec<usize>,
+    pub waiting: Vec<usize>,
+}
+
+/// What an event has changed of traits and audiences, by the numbers of their definitions.
+#[derive(Default)]
+pub struct Outcome {
+    pub changed: Vec<(usize, Value)>,
+    pub moves: Vec<(usize, bool)>,
+}
+
+/// What is judged: a profile, at an instant, and what comes of it.
+pub struct Judging<'a> {
+    pub definitions: &'a Definitions,
+    pub body: &'a mut Body,
+    pub now_ms: i64,
+    pub outcome: &'a mut Outcome,
+}
+
+struct Kept<'a> {
+    entries: RefCell<&'a mut Entries<Option<State>>>,
+    slots: &'a [Option<Slot>],
+}
+
+impl Slots for Kept<'_> {
+    fn value(&self, slot: usize, level: Option<f64>, now_ms: i64, due: &mut Due) -> Value {
+        let Some(slot) = &self.slots[slot] else { return Value::Null };
+        let mut entries = self.entries.borrow_mut();
+        let state = entries.get_mut(slot.name).and_then(Option::as_mut);
+        slot.keeping.value(state, now_ms, due, level)
+    }
+}
+
+impl Definitions {
+    /// The audience of this number.
+    #[must_use]
+    pub fn audience(&self, number: usize) -> Option<Name> {
+        match self.all.get(number)? {
+            Some(Definition::Audience { name, .. }) => Some(*name),
+            _ => None,
+        }
+    }
+
+    /// Read the states of these slots. `Beyond`: one has a shape that is not known here; nothing has changed then.
+    pub fn open(&self, slots: &[usize], body: &mut Body) -> Here<()> {
+        for number in slots {
+            let slot = self.slots[*number].as_ref().ok_or(Beyond)?;
+            if let Some(state) = body.slots.get_mut(slot.name) {
+                opened(&*slot.keeping, state)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Judging<'_> {
+    /// Judge the definition of this number; the value that a trait had, where it has another now.
+    pub fn judge(&mut self, number: usize) -> Option<Value> {
+        match self.definitions.all[number].as_ref()? {
+            Definition::Trait { name, value, is_instant } => self.judge_trait(number, *name, value, *is_instant),
+            Definition::Audience { name, condition } => {
+                let holds = self.scoped(|scope| condition.holds(scope));
+                self.enter(number, *name, holds);
+                None
+            }
+        }
+    }
+
+    fn judge_trait(&mut self, number: usize, name: Name, expression: &Expression, is_instant: bool) -> Option<Value> {
+        let value = self.scoped(|scope| expression.value(scope).into_owned());
+        let value = match value {
+            Value::Int(at_ms) if is_instant => Value::Instant(at_ms),
+            other => other,
+        };
+        let old = self.body.computed.get(name).unwrap_or(&Value::Null);
+        if value.is_identical(old) {
+            return None;
+        }
+        let old = self.body.computed.replace(name, (!matches!(value, Value::Null)).then(|| value.clone()));
+        self.outcome.changed.push((number, value));
+        Some(old.unwrap_or(Value::Null))
+    }
+
+    /// The audience holds or not: who was outside enters, who was in it leaves.
+    fn enter(&mut self, number: usize, name: Name, holds: bool) {
+        let audiences = &mut self.body.audiences;
+        match (audiences.place(name), holds) {
+            (None, true) => audiences.push(name, self.now_ms),
+            (Some(place), false) => audiences.remove_at(place),
+            _ => return,
+        }
+        self.outcome.moves.push((number, holds));
+    }
+
+    /// The audiences behind a gate, of a trait that has this value.
+    pub fn pass(&mut self, gate: &Gate, value: &Value) {
+        let behind: &[usize] = match value {
+            Value::Str(text) => gate.texts.get(text).map_or(&[], Vec::as_slice),
+            Value::Bool(true) => &gate.truths,
+            _ => &[],
+        };
+        for number in behind {
+            self.judge(*number);
+        }
+    }
+
+    /// The value of the slot of this number.
+    pub fn slot(&mut self, number: usize) -> Value {
+        let read = Expression::Slot(number, None);
+        self.scoped(|scope| read.value(scope).into_owned())
+    }
+
+    /// The value of an input has become another: who is in the audiences that compare it.
+    pub fn cross(&mut self, crossing: usize, old: &Value, new: &Value) {
+        let definitions = self.definitions;
+        definitions.crossings[crossing].crossings.shift(old, new, self);
+    }
+
+    /// Ask something of the profile; what it arms is armed.
+    fn scoped<T>(&mut self, ask: impl FnOnce(&Scope<'_>) -> T) -> T {
+        let body = &mut *self.body;
+        let kept = Kept { entries: RefCell::new(&mut body.slots), slots: &self.definitions.slots };
+        let person = Person {
+            slots: &kept,
+            computed: &body.computed,
+            audiences: &body.audiences,
+            declared: &body.declared,
+            identifiers: &body.identifiers,
+            first_seen_ms: body.first_seen_ms,
+            last_seen_ms: body.last_seen_ms,
+            events: body.events,
+            due_ms: body.due_ms.into(),
+        };
+        let scope = Scope { fields: &[], at_ms: 0, now_ms: self.now_ms, person: Some(&person), item: None };
+        let found = ask(&scope);
+        let due_ms = person.due_ms.get();
+        body.due_ms = due_ms;
+        found
+    }
+}
+
+impl Turns for Judging<'_> {
+    fn turn(&mut self, audience: usize, enter: bool) {
+        if let Some(name) = self.definitions.audience(audience) {
+            self.enter(audience, name, enter);
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! What a worker calls for an event of one name: `Handler.on` and `Handler.put` of `onefold.language.stream.program`.
+
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyBytes, PyDict, PyList, PyString, PyTuple};
+
+use crate::definitions::{Definition, Definitions, Outcome};
+use crate::description;
+use crate::keeping::At;
+use crate::plan::{Happened, Notes, Plan};
+use crate::profile::{Field, Profile};
+use crate::value::Value;
+use crate::{Beyond, Here};
+
+/// What handlers may ask of a profile, and change.
+const FIELDS: [Field; 4] = [Field::Slots, Field::Computed, Field::Audiences, Field::Declared];
+
+/// How traits and audiences are called in Python, and what says of an audience that it was left or entered.
+struct Called {
+    name: Py<PyString>,
+    moves: [Py<PyTuple>; 2],
+}
+
+/// The definitions of one version, as far as the kernel knows them.
+#[pyclass(module = "onefold_kernel", name = "Definitions", frozen)]
+pub struct Compiled {
+    definitions: Arc<Definitions>,
+    called: Arc<Vec<Called>>,
+}
+
+#[pymethods]
+impl Compiled {
+    /// Of their names, by number, and their description. `ValueError`: it is not one.
+    #[new]
+    fn new(py: Python<'_>, names: Vec<String>, described: &Bound<'_, PyAny>) -> PyResult<Compiled> {
+        let value = Value::of(described).map_err(|Beyond| not_known())?;
+        let definitions = description::definitions(&value).map_err(|Beyond| not_known())?;
+        let called = names.iter().map(|name| Called::new(py, name)).collect::<PyResult<_>>()?;
+        Ok(Compiled { definitions: Arc::new(definitions), called: Arc::new(called) })
+    }
+
+    /// The numbers of the definitions that are known here.
+    fn known(&self) -> Vec<usize> {
+        let all = self.definitions.all.iter().enumerate();
+        all.filter(|(_, definition)| definition.is_some()).map(|(number, _)| number).collect()
+    }
+
+    /// What to do with an event of one name; None where that touches what is not known here.
+    ///
+    /// `sources`: where in an event the plan's fields stand. `instead`: the same in Python, for what is beyond this.
+    fn handler(
+        &self,
+        described: &Bound<'_, PyAny>,
+        sources: &Bound<'_, PyList>,
+        instead: Py<PyAny>,
+    ) -> PyResult<Option<Handler>> {
+        let read = || {
+            let plan = description::plan(&Value::of(described)?, &self.definitions)?;
+            Ok((plan, sources.iter().map(|each| Source::of(&each)).collect::<Here<Vec<_>>>()?))
+        };
+        let Ok::<_, Beyond>((plan, sources)) = read() else { return Ok(None) };
+        let fields = Vec::with_capacity(sources.len());
+        let (outcome, notes) = (Outcome::default(), Notes::default());
+        let (definitions, called) = (self.definitions.clone(), self.called.clone());
+        Ok(Some(Handler { definitions, called, plan, sources, instead, fields, outcome, notes }))
+    }
+}
+
+fn not_known() -> PyErr {
+    pyo3::exceptions::PyValueError::new_err("this is no description that the kernel knows")
+}
+
+impl Called {
+    fn new(py: Python<'_>, name: &str) -> PyResult<Called> {
+        let name = PyString::intern(py, name);
+        let of = |entered: bool| {
+            let entered = PyBool::new(py, entered).to_owned();
+            PyTuple::new(py, [name.as_any(), entered.as_any()]).map(Bound::unbind)
+        };
+        Ok(Called { moves: [of(false)?, of(true)?], name: name.unbind() })
+    }
+}
+
+/// Where a field of an event stands.
+enum Source {
+    Type,
+    /// The event's own name.
+    Name,
+    /// Of the traits that it declares.
+    Traits(Vec<Py<PyAny>>),
+    /// An attribute of one of its objects, and a path from there.
+    Of(Py<PyString>, Py<PyString>, Vec<Py<PyAny>>),
+}
+
+impl Source {
+    /// `(root, attribute, path)`.
+    fn of(described: &Bound<'_, PyAny>) -> Here<Source> {
+        let (root, attribute, path): (String, String, Vec<Py<PyAny>>) = described.extract().map_err(|_| Beyond)?;
+        let py = described.py();
+        Ok(match &*root {
+            "type" => Source::Type,
+            "name" => Source::Name,
+            "traits" => Source::Traits(path),
+            _ => Source::Of(PyString::intern(py, &root).unbind(), PyString::intern(py, &attribute).unbind(), path),
+        })
+    }
+
+    /// What stands there; `Beyond`: what is no value here.
+    fn read(&self, event: &Bound<'_, PyAny>) -> PyResult<Here<Value>> {
+        let py = event.py();
+        let found = match self {
+            Source::Type => event.getattr(pyo3::intern!(py, "type"))?,
+            Source::Name => {
+                let kind = event.getattr(pyo3::intern!(py, "type"))?;
+                if kind.eq("track")? { event.getattr(pyo3::intern!(py, "event"))? } else { kind }
+            }
+            Source::Traits(path) => dig(event.getattr(pyo3::intern!(py, "traits"))?, path)?,
+            Source::Of(holder, attribute, path) => {
+                let holder = event.getattr(holder.bind(py))?;
+                if holder.is_none() { holder } else { dig(holder.getattr(attribute.bind(py))?, path)? }
+            }
+        };
+        Ok(match Value::of(&found) {
+            Ok(Value::Int(i64::MIN)) => Err(Beyond), // it has no negative
+            other => other,
+        })
+    }
+}
+
+/// The value at a path into nested objects and lists (`onefold.language.values.dig`).
+fn dig<'py>(value: Bound<'py, PyAny>, path: &[Py<PyAny>]) -> PyResult<Bound<'py, PyAny>> {
+    let py = value.py();
+    let mut value = value;
+    for step in path {
+        let step = step.bind(py);
+        let next = if let Ok(map) = value.cast_exact::<PyDict>() {
+            map.get_item(step)?
+        } else if let Ok(list) = value.cast_exact::<PyList>() {
+            step.extract().ok().and_then(|place: usize| list.get_item(place).ok())
+        } else {
+            None
+        };
+        match next {
+            Some(next) => value = next,
+            None => return Ok(py.None().into_bound(py)),
+        }
+    }
+    Ok(value)
+}
+
+/// What to do with an event of one name.
+#[pyclass(module = "onefold_kernel")]
+pub struct Handler {
+    definitions: Arc<Definitions>,
+    called: Arc<Vec<Called>>,
+    plan: Plan,
+    sources: Vec<Source>,
+    instead: Py<PyAny>,
+    fields: Vec<Value>,
+    outcome: Outcome,
+    notes: Notes,
+}
+
+/// An event's times, and what it changed of the built-ins.
+type Times = (i64, i64, u8);
+
+impl Handler {
+    fn run(
+        &mut self,
+        profile: &Bound<'_, PyAny>,
+        event: &Bound<'_, PyAny>,
+        tie: &[u8],
+        (at_ms, now_ms, seen): Times,
+    ) -> PyResult<Here<()>> {
+        let Ok(profile) = profile.cast::<Profile>() else { return Ok(Err(Beyond)) };
+        self.fields.clear();
+        for source in &self.sources {
+            match source.read(event)? {
+                Ok(value) => self.fields.push(value),
+                Err(Beyond) => return Ok(Err(Beyond)),
+            }
+        }
+        self.outcome.changed.clear();
+        self.outcome.moves.clear();
+        let mut profile = profile.borrow_mut();
+        let Ok(body) = profile.body(event.py(), &FIELDS) else { return Ok(Err(Beyond)) };
+        let happened = Happened { fields: &self.fields, at: At { at_ms, tie, now_ms }, seen };
+        Ok(self.plan.run(&self.definitions, (body, &mut self.outcome), &happened, &mut self.notes))
+    }
+
+    /// Tell Python what has changed.
+    fn tell(&self, changed: &Bound<'_, PyDict>, moves: &Bound<'_, PyList>) -> PyResult<()> {
+        let py = changed.py();
+        for (number, value) in &self.outcome.changed {
+            changed.set_item(self.called[*number].name.bind(py), value.to_python(py)?)?;
+        }
+        for (number, entered) in &self.outcome.moves {
+            moves.append(self.called[*number].moves[usize::from(*entered)].bind(py))?;
+        }
+        Ok(())
+    }
+}
+
+#[pymethods]
+impl Handler {
+    /// Put the event into the slots of its profile, and judge what it changed (`onefold.language.stream.program.On`).
+    #[allow(clippy::too_many_arguments)] // as it is called
+    #[pyo3(signature = (profile, event, at_ms, tie, now_ms, seen, changed, moves, /))]
+    fn on(
+        &mut self,
+        profile: &Bound<'_, PyAny>,
+        event: &Bound<'_, PyAny>,
+        at_ms: i64,
+        tie: &Bound<'_, PyBytes>,
+        now_ms: i64,
+        seen: u8,
+        changed: &Bound<'_, PyDict>,
+        moves: &Bound<'_, PyList>,
+    ) -> PyResult<()> {
+        let times = (at_ms, now_ms, seen);
+        if moves.is_empty() && self.run(profile, event, tie.as_bytes(), times)?.is_ok() {
+            return self.tell(changed, moves);
+        }
+        self.instead.bind(event.py()).call1((profile, event, at_ms, tie, now_ms, seen, changed, moves)).map(drop)
+    }
+}

@@ -1,0 +1,28 @@
+"""The handlers of a program in the native kernel, for the event names of which it knows everything."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from onefold.language.stream.described import Describing, Unknown
+from onefold.language.stream.plan import Plan
+from onefold.language.stream.program import Handler
+
+
+def native_handlers(
+    kernel: Any, describing: Describing, plans: Mapping[str, Plan], handlers: Mapping[str, Handler]
+) -> dict[str, Handler]:
+    """All handlers, with the kernel's `on` in place of Python's where the kernel can do what the name's plan says.
+
+    Of what turns out to be beyond it, event by event, it calls Python's. `kernel`: the module.
+    """
+    compiled = kernel.Definitions(describing.names, describing.definitions())
+    found = dict(handlers)
+    for event, plan in plans.items():
+        try:
+            described, sources = describing.plan(plan)
+        except Unknown:
+            continue
+        native = compiled.handler(described, sources, handlers[event].on)
+        if native is not None:
+            found[event] = handlers[event]._replace(on=native.on)
+    return found
