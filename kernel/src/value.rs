@@ -48,6 +48,24 @@ impl Value {
         }
     }
 
+    /// Equal and of the same kinds throughout: `1`, `1.0` and `true` are three values (`language.values.identical`).
+    pub fn is_identical(&self, other: &Value) -> bool {
+        match (self, other) {
+            (Value::Null, Value::Null) => true,
+            (Value::Bool(a), Value::Bool(b)) => a == b,
+            (Value::Int(a), Value::Int(b)) => a == b,
+            (Value::Float(a), Value::Float(b)) => a == b,
+            (Value::Str(a), Value::Str(b)) => a == b,
+            (Value::Bytes(a), Value::Bytes(b)) => a == b,
+            (Value::List(a), Value::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.is_identical(b)),
+            (Value::Map(a), Value::Map(b)) => {
+                let same = |key: &str, value: &Value| b.iter().any(|(k, v)| **k == *key && value.is_identical(v));
+                a.len() == b.len() && a.iter().all(|(key, value)| same(key, value))
+            }
+            _ => false,
+        }
+    }
+
     /// The same for Python.
     pub fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         Ok(match self {
