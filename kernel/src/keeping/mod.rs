@@ -5,19 +5,29 @@
 
 pub mod counts;
 pub mod description;
+pub mod favourites;
 pub mod lifetime;
+pub mod moments;
 pub mod monoid;
+pub mod numbers;
 pub mod panes;
+pub mod quantiles;
 mod records;
 pub mod sequences;
 pub mod slot;
+pub mod spread;
+pub mod tallies;
+pub mod totals;
 mod walks;
 pub mod windows;
 
-use description::{Description, Window};
-use monoid::{AnyKept, Monoid};
+use std::cmp::Ordering;
 
-use crate::msgpack::{Reader, write_value};
+use description::{Description, Window};
+use monoid::{AnyKept, Kept, Monoid};
+use numbers::Number;
+
+use crate::msgpack::Reader;
 use crate::value::Value;
 use crate::{Beyond, Here};
 
@@ -26,6 +36,7 @@ pub const NEVER_MS: i64 = 1 << 53;
 
 /// Which steps of a sequence an event is: a bit each.
 pub type Bits = u8;
+const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
 /// The state of one slot. As long as nobody has looked into it, it is the bytes that the profile was stored with.
 #[derive(Debug)]
@@ -35,7 +46,7 @@ pub enum State {
     /// A lifetime count, or the latest event's time.
     Int(i64),
     /// The least or greatest number.
-    Number(Value),
+    Number(Number),
     /// Any other.
     Kept(Box<dyn AnyKept>),
 }
@@ -45,7 +56,7 @@ impl Clone for State {
         match self {
             State::Stored(bytes) => State::Stored(bytes.clone()),
             State::Int(number) => State::Int(*number),
-            State::Number(number) => State::Number(number.clone()),
+            State::Number(number) => State::Number(*number),
             State::Kept(kept) => State::Kept(kept.copied()),
         }
     }
@@ -56,8 +67,8 @@ impl State {
     pub fn write(&self, out: &mut Vec<u8>) {
         match self {
             State::Stored(bytes) => out.extend(&**bytes),
-            State::Int(number) => write_value(out, &Value::Int(*number)),
-            State::Number(number) => write_value(out, number),
+            State::Int(number) => number.write(out),
+            State::Number(number) => number.write(out),
             State::Kept(kept) => kept.write_to(out),
         }
     }
@@ -136,6 +147,19 @@ pub fn of(described: &Description) -> Option<Box<dyn Keeping>> {
     match described.function.as_str() {
         "count" => over(counts::Count, described),
         "sequence" | "sequence_count" => sequences::of(described),
+        "sum" => over(totals::Totals { average: false }, described),
+        "avg" => over(totals::Totals { average: true }, described),
+        "min" => over(numbers::Extreme(Ordering::Less), described),
+        "max" => over(numbers::Extreme(Ordering::Greater), described),
+        "first" => over(moments::AtAnEnd(Ordering::Less), described),
+        "last" => over(moments::AtAnEnd(Ordering::Greater), described),
+        "most_frequent" => over(favourites::MostFrequent, described),
+        "unique" => over(favourites::Unique { counted: false }, described),
+        "unique_count" => over(favourites::Unique { counted: true }, described),
+        "top" => over(favourites::Top { most: usize::try_from(described.int("number")?).ok()? }, described),
+        "percentile" => over(quantiles::Percentile::of(described.get("number"))?, described),
+        "stddev" => over(spread::Deviation, described),
+        "time_since" => over(moments::TimeSince { unit_ms: described.int("every_ms").unwrap_or(DAY_MS) }, described),
         _ => None,
     }
 }

@@ -186,11 +186,11 @@ def _number(value: Any, _at: int, _tie: bytes) -> Any:
 
 
 def _least(a: Any, b: Any) -> Any:
-    return b if b < a or (b == a and type(b) is int) else a
+    return b if b < a or (b == a and type(b) is not type(a) is float) else a
 
 
 def _greatest(a: Any, b: Any) -> Any:
-    return b if b > a or (b == a and type(b) is int) else a
+    return b if b > a or (b == a and type(b) is not type(a) is float) else a
 
 
 def _putter_by(choose: Callable[[Any, Any], Any]) -> Put:
