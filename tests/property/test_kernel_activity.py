@@ -41,7 +41,7 @@ class Both:
         self._index = periods_of(node).index if n.AGGREGATES[node.function].by_day else None
         self._slots: dict[str, Any] = {}
         self._profile = Profile()
-        self._slot = kernel.Slot(*described(node))
+        self._slot = kernel.Slot(*described(node), NEVER_MS)
 
     def put(self, at_ms: int) -> None:
         """An event in both."""

@@ -3,6 +3,7 @@
 //! One module for each family. What an aggregate keeps is a [`monoid::Monoid`]; over which events it keeps that, a
 //! [`Keeping`]: over all (`lifetime`), or over a window.
 
+pub mod activity;
 pub mod counts;
 pub mod description;
 pub mod lifetime;
@@ -10,6 +11,7 @@ pub mod monoid;
 pub mod panes;
 mod records;
 pub mod sequences;
+pub mod sessions;
 pub mod slot;
 mod walks;
 pub mod windows;
@@ -136,6 +138,8 @@ pub fn of(described: &Description) -> Option<Box<dyn Keeping>> {
     match described.function.as_str() {
         "count" => over(counts::Count, described),
         "sequence" | "sequence_count" => sequences::of(described),
+        "session_count" | "session_length" | "session_time" => over(sessions::SessionsOf::of(described)?, described),
+        "days_active" | "streak" | "longest_streak" => over(activity::ActiveOf::of(described)?, described),
         _ => None,
     }
 }
