@@ -168,7 +168,7 @@ impl Monoid for ActiveOf {
     }
 
     fn combine(&self, kept: &mut Active, more: Active) {
-        if more.bits.len() > 1 || !kept.has(more.first - kept.first) {
+        if more.bits != [1] || !kept.has(more.first - kept.first) {
             kept.combine(&more);
         }
     }

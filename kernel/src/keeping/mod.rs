@@ -4,6 +4,7 @@
 //! [`Keeping`]: over all (`lifetime`), or over a window.
 
 pub mod activity;
+pub mod calendars;
 pub mod counts;
 pub mod description;
 pub mod lifetime;
@@ -13,14 +14,16 @@ mod records;
 pub mod sequences;
 pub mod sessions;
 pub mod slot;
+pub mod stretches;
 mod walks;
 pub mod windows;
 
 use description::{Description, Window};
-use monoid::{AnyKept, Monoid};
+use monoid::{AnyKept, Asked, Monoid};
 
 use crate::msgpack::{Reader, write_value};
 use crate::value::Value;
+use crate::zones::Zone;
 use crate::{Beyond, Here};
 
 /// Later than any instant.
@@ -118,6 +121,13 @@ pub trait Keeping: Send + Sync {
     /// The value of the slot at this instant; arms `due` where it moves with time. `level`: the number that it is
     /// only compared with, if so (`onefold.language.stream.source.slot_value`).
     fn value(&self, slot: Option<&mut State>, now_ms: i64, due: &mut Due, level: Option<f64>) -> Value;
+
+    /// The same where the window is that of the calendar in each person's own zone: `person` is that
+    /// (`calendars::zone_of`).
+    fn value_of_person(&self, slot: Option<&mut State>, person: Option<&'static Zone>, asked: Asked<'_>) -> Value {
+        let (_, Asked { now_ms, due, level }) = (person, asked);
+        self.value(slot, now_ms, due, level)
+    }
 }
 
 /// The state of a slot as this keeping knows it: read where it is still as it was stored.
@@ -149,6 +159,7 @@ fn over<M: Monoid>(monoid: M, described: &Description) -> Option<Box<dyn Keeping
     match described.window() {
         Window::Lifetime => Some(Box::new(lifetime::Lifetime(monoid))),
         Window::Sliding(within_ms) => Some(Box::new(windows::Sliding::new(monoid, within_ms))),
-        Window::Between(..) | Window::Calendar(_) => None,
+        Window::Between(within_ms, until_ms) => Some(Box::new(stretches::Between::new(monoid, within_ms, until_ms))),
+        Window::Calendar(name) => calendars::of(monoid, name, described),
     }
 }
