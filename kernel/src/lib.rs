@@ -4,6 +4,7 @@
 //! event that it is [`Beyond`] it. Both leave the very same bytes.
 
 pub mod body;
+pub mod civil;
 pub mod crossings;
 pub mod definitions;
 pub mod description;
@@ -13,10 +14,13 @@ pub mod instants;
 pub mod keeping;
 pub mod msgpack;
 pub mod numbers;
+pub mod periods;
 pub mod plan;
 pub mod shares;
 pub mod texts;
+pub mod tzif;
 pub mod value;
+pub mod zones;
 
 use pyo3::prelude::*;
 
@@ -34,5 +38,6 @@ const API: u32 = 1;
 fn onefold_kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("API", API)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-    module.add_class::<keeping::slot::Slot>()
+    module.add_class::<keeping::slot::Slot>()?;
+    module.add_function(wrap_pyfunction!(zones::read_zones_with, module)?)
 }

@@ -36,6 +36,12 @@ impl Periods {
         Some(Periods { kind, zone })
     }
 
+    /// Those of the same kind in another zone.
+    #[must_use]
+    pub fn in_zone(self, zone: &'static Zone) -> Periods {
+        Periods { zone, ..self }
+    }
+
     /// The period that the instant lies in; beyond all calendars, that of their first or last day.
     #[must_use]
     pub fn index(&self, at_ms: i64) -> i64 {

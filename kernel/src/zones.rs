@@ -76,28 +76,44 @@ fn in_cycle(at_s: i64) -> i64 {
     if after_s < CYCLE_S { at_s } else { *FROM_S + after_s % CYCLE_S }
 }
 
-static KNOWN: LazyLock<RwLock<HashMap<Box<str>, Option<&'static Zone>>>> = LazyLock::new(RwLock::default);
-static READER: RwLock<Option<Py<PyAny>>> = RwLock::new(None);
+static KNOWN: LazyLock<RwLock<HashMap<Box<str>, &'static Zone>>> = LazyLock::new(RwLock::default);
+static RULES: RwLock<Option<Rules>> = RwLock::new(None);
 
-/// Tell the kernel what reads the rules of a time zone: (name) → its `TZif` file, or None where there is no such zone.
+/// Where rules come from.
+struct Rules {
+    /// (name) → the zone's file.
+    reader: Py<PyAny>,
+    names: Vec<String>,
+}
+
+/// Tell the kernel what reads the rules of a time zone: (name) → its `TZif` file, or None where there is no such zone;
+/// and the names of all that there are.
 #[pyfunction]
-pub fn read_zones_with(reader: Py<PyAny>) {
-    if let Ok(mut known) = READER.write() {
-        *known = Some(reader);
+pub fn read_zones_with(reader: Py<PyAny>, names: Vec<String>) {
+    if let Ok(mut rules) = RULES.write() {
+        *rules = Some(Rules { reader, names });
     }
 }
 
 /// The zone of this name; `None`: there is none, or nobody has said yet who reads them. Each is read once.
-#[must_use]
 pub fn zone(name: &str) -> Option<&'static Zone> {
-    if let Some(found) = KNOWN.read().ok()?.get(name) {
-        return *found;
-    }
-    let found = Python::attach(|py| {
-        let reader = READER.read().ok()?.as_ref()?.clone_ref(py);
-        let file: Option<Vec<u8>> = reader.call1(py, (name,)).ok()?.extract(py).ok()?;
-        Some(file.as_deref().and_then(tzif::read))
-    })?;
-    let found: Option<&'static Zone> = found.map(|zone| &*Box::leak(Box::new(zone)));
-    Some(*KNOWN.write().ok()?.entry(name.into()).or_insert(found)).flatten()
+    known(name).or_else(|| {
+        let file: Vec<u8> = Python::attach(|py| {
+            let reader = RULES.read().ok()?.as_ref()?.reader.clone_ref(py);
+            reader.call1(py, (name,)).ok()?.extract(py).ok()
+        })?;
+        let found: &'static Zone = Box::leak(Box::new(tzif::read(&file)?));
+        Some(*KNOWN.write().ok()?.entry(name.into()).or_insert(found))
+    })
+}
+
+/// The zone of this name, if it has been read.
+pub fn known(name: &str) -> Option<&'static Zone> {
+    KNOWN.read().ok()?.get(name).copied()
+}
+
+/// Read every zone that there is; false where one has a form that is not known here.
+pub fn know_all() -> bool {
+    let names = RULES.read().ok().and_then(|rules| rules.as_ref().map(|rules| rules.names.clone()));
+    names.is_some_and(|names| names.iter().all(|name| zone(name).is_some()))
 }

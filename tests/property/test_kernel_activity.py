@@ -16,7 +16,7 @@ from onefold.language.zones import ZONES, zone, zone_file
 from onefold.limits import DAY_MS, NEVER_MS
 
 kernel = pytest.importorskip("onefold_kernel")
-kernel.read_zones_with(zone_file)
+kernel.read_zones_with(zone_file, sorted(ZONES))
 
 START_MS = 1_750_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -41,7 +41,7 @@ class Both:
         self._index = periods_of(node).index if n.AGGREGATES[node.function].by_day else None
         self._slots: dict[str, Any] = {}
         self._profile = Profile()
-        self._slot = kernel.Slot(*described(node))
+        self._slot = kernel.Slot(*described(node), NEVER_MS)
 
     def put(self, at_ms: int) -> None:
         """An event in both."""

@@ -1,9 +1,14 @@
 //! Active days: which days, weeks or months somebody did something in (`onefold.language.keeping.activity`).
 
-use super::{At, Change, Due, Keeping, State};
+use std::borrow::Cow;
+
+use super::description::Description;
+use super::monoid::{Asked, Kept, Monoid};
+use super::{At, Change, Due};
 use crate::msgpack::{Reader, write_bytes, write_int, write_list};
 use crate::periods::Periods;
 use crate::value::Value;
+use crate::zones::zone;
 use crate::{Beyond, Here};
 
 const PERIODS_MAX: i64 = 3_660;
@@ -18,6 +23,14 @@ pub struct Active {
     bits: Vec<u8>,
 }
 
+impl Kept for Active {
+    fn write(&self, out: &mut Vec<u8>) {
+        write_list(out, 2);
+        write_int(out, self.first);
+        write_bytes(out, &self.bits);
+    }
+}
+
 impl Active {
     /// One period.
     #[must_use]
@@ -25,23 +38,13 @@ impl Active {
         Active { first: index, bits: vec![1] }
     }
 
-    /// The state that was stored.
-    ///
-    /// # Errors
-    /// It has another shape.
-    pub fn read(stored: &mut Reader<'_>) -> Here<Active> {
+    fn read(stored: &mut Reader<'_>) -> Here<Active> {
         if stored.list()? != 2 {
             return Err(Beyond);
         }
         let state = Active { first: stored.int()?, bits: stored.bytes()?.to_vec() };
         let whole = state.bits.last().is_some_and(|byte| *byte != 0) && state.bits[0] & 1 == 1;
         if whole && state.first.abs() < INDEX_MAX && state.size() <= PERIODS_MAX { Ok(state) } else { Err(Beyond) }
-    }
-
-    pub fn write(&self, out: &mut Vec<u8>) {
-        write_list(out, 2);
-        write_int(out, self.first);
-        write_bytes(out, &self.bits);
     }
 
     /// How many periods there are from the first to the last.
@@ -119,7 +122,7 @@ impl Active {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asked {
+enum Function {
     Days,
     Longest,
     Streak,
@@ -128,37 +131,21 @@ enum Asked {
 /// What is asked of active periods.
 #[derive(Clone, Copy, Debug)]
 pub struct ActiveOf {
-    asked: Asked,
+    function: Function,
     periods: Periods,
 }
 
 impl ActiveOf {
-    /// `None`: this is no function of active periods.
-    #[must_use]
-    pub fn of(function: &str, periods: Periods) -> Option<ActiveOf> {
-        let asked = match function {
-            "days_active" => Asked::Days,
-            "longest_streak" => Asked::Longest,
-            "streak" => Asked::Streak,
+    /// Of periods `per` in `timezone`. `None`: this is no function of active periods, or the zone is not known.
+    pub fn of(described: &Description) -> Option<ActiveOf> {
+        let function = match described.function.as_str() {
+            "days_active" => Function::Days,
+            "longest_streak" => Function::Longest,
+            "streak" => Function::Streak,
             _ => return None,
         };
-        Some(ActiveOf { asked, periods })
-    }
-
-    /// The period of an instant.
-    #[must_use]
-    pub fn index(&self, at_ms: i64) -> i64 {
-        self.periods.index(at_ms)
-    }
-
-    /// The value of a state at an instant; arms for when it moves by itself.
-    pub fn value(&self, state: Option<&Active>, now_ms: i64, due: &mut Due) -> Value {
-        let Some(state) = state else { return Value::Int(0) };
-        Value::Int(match self.asked {
-            Asked::Days => state.count(),
-            Asked::Longest => state.longest(),
-            Asked::Streak => self.streak(state, now_ms, due),
-        })
+        let zone = zone(described.text("timezone").unwrap_or("UTC"))?;
+        Some(ActiveOf { function, periods: Periods::of(described.text("per").unwrap_or("day"), zone)? })
     }
 
     /// The run up to this period or the one before; over when a whole period has passed without anything.
@@ -172,24 +159,46 @@ impl ActiveOf {
     }
 }
 
-/// Over all events.
-pub struct Lifetime(pub ActiveOf);
+impl Monoid for ActiveOf {
+    type Kept = Active;
+    type States = Vec<Active>;
 
-impl Keeping for Lifetime {
-    fn read(&self, stored: &mut Reader<'_>) -> Here<State> {
-        Ok(State::Active(Active::read(stored)?.into()))
+    fn lift(&self, _given: &Value, event: At<'_>) -> Option<Active> {
+        Some(Active::lift(self.periods.index(event.at_ms)))
     }
 
-    fn put(&self, slot: &mut Option<State>, _given: &Value, _bits: u16, event: At<'_>, _due: &mut Due) -> Change {
-        let index = self.0.index(event.at_ms);
-        let Some(State::Active(state)) = slot else {
-            *slot = Some(State::Active(Active::lift(index).into()));
-            return Change::Some;
-        };
-        Change::of(state.put(index))
+    fn combine(&self, kept: &mut Active, more: Active) {
+        if more.bits != [1] || !kept.has(more.first - kept.first) {
+            kept.combine(&more);
+        }
     }
 
-    fn value(&self, slot: Option<&mut State>, now_ms: i64, due: &mut Due, _level: Option<f64>) -> Value {
-        self.0.value(if let Some(State::Active(state)) = slot { Some(&**state) } else { None }, now_ms, due)
+    fn absorb(&self, kept: &mut Active, _given: &Value, event: At<'_>) -> Change {
+        Change::of(kept.put(self.periods.index(event.at_ms)))
+    }
+
+    fn total<'a>(&self, states: &'a [Active]) -> Option<Cow<'a, Active>> {
+        let (first, rest) = states.split_first()?;
+        if rest.is_empty() {
+            return Some(Cow::Borrowed(first));
+        }
+        let mut total = first.clone();
+        for state in rest {
+            total.combine(state);
+        }
+        Some(Cow::Owned(total))
+    }
+
+    fn result(&self, kept: Option<&Active>, asked: Asked<'_>) -> Value {
+        let Some(state) = kept else { return Value::Int(0) };
+        Value::Int(match self.function {
+            Function::Days => state.count(),
+            Function::Longest => state.longest(),
+            Function::Streak => self.streak(state, asked.now_ms, asked.due),
+        })
+    }
+
+    fn read(&self, stored: &mut Reader<'_>) -> Here<Active> {
+        Active::read(stored)
     }
 }

@@ -3,6 +3,8 @@
 //! One module for each family. What an aggregate keeps is a [`monoid::Monoid`]; over which events it keeps that, a
 //! [`Keeping`]: over all (`lifetime`), or over a window.
 
+pub mod activity;
+pub mod calendars;
 pub mod counts;
 pub mod description;
 pub mod favourites;
@@ -14,21 +16,24 @@ pub mod panes;
 pub mod quantiles;
 mod records;
 pub mod sequences;
+pub mod sessions;
 pub mod slot;
 pub mod spread;
 pub mod tallies;
 pub mod totals;
+pub mod stretches;
 mod walks;
 pub mod windows;
 
 use std::cmp::Ordering;
 
 use description::{Description, Window};
-use monoid::{AnyKept, Kept, Monoid};
+use monoid::{AnyKept, Asked, Kept, Monoid};
 use numbers::Number;
 
 use crate::msgpack::Reader;
 use crate::value::Value;
+use crate::zones::Zone;
 use crate::{Beyond, Here};
 
 /// Later than any instant.
@@ -127,6 +132,13 @@ pub trait Keeping: Send + Sync {
     /// The value of the slot at this instant; arms `due` where it moves with time. `level`: the number that it is
     /// only compared with, if so (`onefold.language.stream.source.slot_value`).
     fn value(&self, slot: Option<&mut State>, now_ms: i64, due: &mut Due, level: Option<f64>) -> Value;
+
+    /// The same where the window is that of the calendar in each person's own zone: `person` is that
+    /// (`calendars::zone_of`).
+    fn value_of_person(&self, slot: Option<&mut State>, person: Option<&'static Zone>, asked: Asked<'_>) -> Value {
+        let (_, Asked { now_ms, due, level }) = (person, asked);
+        self.value(slot, now_ms, due, level)
+    }
 }
 
 /// The state of a slot as this keeping knows it: read where it is still as it was stored.
@@ -160,6 +172,8 @@ pub fn of(described: &Description) -> Option<Box<dyn Keeping>> {
         "percentile" => over(quantiles::Percentile::of(described.get("number"))?, described),
         "stddev" => over(spread::Deviation, described),
         "time_since" => over(moments::TimeSince { unit_ms: described.int("every_ms").unwrap_or(DAY_MS) }, described),
+        "session_count" | "session_length" | "session_time" => over(sessions::SessionsOf::of(described)?, described),
+        "days_active" | "streak" | "longest_streak" => over(activity::ActiveOf::of(described)?, described),
         _ => None,
     }
 }
@@ -169,6 +183,7 @@ fn over<M: Monoid>(monoid: M, described: &Description) -> Option<Box<dyn Keeping
     match described.window() {
         Window::Lifetime => Some(Box::new(lifetime::Lifetime(monoid))),
         Window::Sliding(within_ms) => Some(Box::new(windows::Sliding::new(monoid, within_ms))),
-        Window::Between(..) | Window::Calendar(_) => None,
+        Window::Between(within_ms, until_ms) => Some(Box::new(stretches::Between::new(monoid, within_ms, until_ms))),
+        Window::Calendar(name) => calendars::of(monoid, name, described),
     }
 }

@@ -1,6 +1,10 @@
 //! Sessions: stretches of activity that a gap of inactivity ends (`onefold.language.keeping.sessions`).
 
-use super::{At, Change, Due, Keeping, State};
+use std::borrow::Cow;
+
+use super::description::Description;
+use super::monoid::{Asked, Kept, Monoid};
+use super::{At, Change};
 use crate::msgpack::{Reader, write_int, write_list};
 use crate::value::Value;
 use crate::{Beyond, Here};
@@ -15,6 +19,15 @@ const GAP_MS: i64 = 30 * 60 * 1000;
 #[derive(Clone, Debug)]
 pub struct Sessions(Vec<i64>);
 
+impl Kept for Sessions {
+    fn write(&self, out: &mut Vec<u8>) {
+        write_list(out, self.0.len());
+        for number in &self.0 {
+            write_int(out, *number);
+        }
+    }
+}
+
 impl Sessions {
     /// One event.
     #[must_use]
@@ -22,24 +35,13 @@ impl Sessions {
         Sessions(vec![0, 0, NEVER, at_ms, at_ms])
     }
 
-    /// The state that was stored.
-    ///
-    /// # Errors
-    /// It has another shape.
-    pub fn read(stored: &mut Reader<'_>) -> Here<Sessions> {
+    fn read(stored: &mut Reader<'_>) -> Here<Sessions> {
         let size = stored.list()?;
         if size < HEAD + 2 || size % 2 == 0 || size > HEAD + 2 * SESSIONS_MAX {
             return Err(Beyond);
         }
         let numbers: Vec<_> = (0..size).map(|_| stored.int()).collect::<Here<_>>()?;
         if numbers.iter().all(|number| (NEVER..=-NEVER).contains(number)) { Ok(Sessions(numbers)) } else { Err(Beyond) }
-    }
-
-    pub fn write(&self, out: &mut Vec<u8>) {
-        write_list(out, self.0.len());
-        for number in &self.0 {
-            write_int(out, *number);
-        }
     }
 
     fn pairs(&self) -> impl Iterator<Item = (i64, i64)> {
@@ -57,7 +59,7 @@ impl Sessions {
 
 /// What is asked of sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asked {
+enum Function {
     Count,
     Length,
     Time,
@@ -67,50 +69,19 @@ enum Asked {
 #[derive(Clone, Copy, Debug)]
 pub struct SessionsOf {
     gap_ms: i64,
-    asked: Asked,
+    function: Function,
 }
 
 impl SessionsOf {
-    /// `None`: this is no function of sessions. `gap_ms`: two events less apart are of one session.
-    #[must_use]
-    pub fn of(function: &str, gap_ms: Option<i64>) -> Option<SessionsOf> {
-        let asked = match function {
-            "session_count" => Asked::Count,
-            "session_length" => Asked::Length,
-            "session_time" => Asked::Time,
+    /// `None`: this is no function of sessions. `every_ms`: two events less apart are of one session.
+    pub fn of(described: &Description) -> Option<SessionsOf> {
+        let function = match described.function.as_str() {
+            "session_count" => Function::Count,
+            "session_length" => Function::Length,
+            "session_time" => Function::Time,
             _ => return None,
         };
-        Some(SessionsOf { gap_ms: gap_ms.unwrap_or(GAP_MS), asked })
-    }
-
-    /// One event more; true where that may be another value.
-    pub fn put(&self, state: &mut Sessions, at_ms: i64) -> bool {
-        let [.., begin, end] = state.0.as_mut_slice() else { return false };
-        if *begin <= at_ms && at_ms < *end + self.gap_ms {
-            let longer = at_ms > *end;
-            *end = at_ms.max(*end);
-            return longer && self.asked != Asked::Count;
-        }
-        self.combine(state, &Sessions::lift(at_ms));
-        true
-    }
-
-    /// Both in one. Mostly `b` is one instant, after all or within the last session of `a`.
-    pub fn combine(&self, a: &mut Sessions, b: &Sessions) {
-        let numbers = &mut a.0;
-        let at_ms = b.0[HEAD];
-        let one = b.0.len() == HEAD + 2 && b.0[2] == NEVER && b.0[HEAD + 1] == at_ms;
-        let size = numbers.len();
-        if one && at_ms >= numbers[size - 2] {
-            if at_ms < numbers[size - 1] + self.gap_ms {
-                numbers[size - 1] = numbers[size - 1].max(at_ms);
-            } else {
-                numbers.extend([at_ms, at_ms]);
-            }
-        } else if !one || at_ms > numbers[2] {
-            a.0 = self.joined(a, b);
-        }
-        settle(&mut a.0);
+        Some(SessionsOf { gap_ms: described.int("every_ms").unwrap_or(GAP_MS), function })
     }
 
     /// What of either lies before the other's horizon is settled with it.
@@ -131,19 +102,6 @@ impl SessionsOf {
         }
         joined
     }
-
-    /// The value of a state.
-    #[must_use]
-    #[allow(clippy::cast_precision_loss)] // lengths of people's lives are well within 2^53 ms
-    pub fn result(&self, state: Option<&Sessions>) -> Value {
-        match (self.asked, state) {
-            (Asked::Count, state) => Value::Int(state.map_or(0, Sessions::count)),
-            (Asked::Time, None) => Value::Int(0),
-            (Asked::Time, Some(state)) => Value::Float(state.whole_ms() as f64 / 1000.0),
-            (Asked::Length, None) => Value::Null,
-            (Asked::Length, Some(state)) => Value::Float(state.whole_ms() as f64 / (1000 * state.count()) as f64),
-        }
-    }
 }
 
 /// The oldest sessions are too many.
@@ -157,23 +115,67 @@ fn settle(numbers: &mut Vec<i64>) {
     }
 }
 
-/// Over all events.
-pub struct Lifetime(pub SessionsOf);
+impl Monoid for SessionsOf {
+    type Kept = Sessions;
+    type States = Vec<Sessions>;
 
-impl Keeping for Lifetime {
-    fn read(&self, stored: &mut Reader<'_>) -> Here<State> {
-        Ok(State::Sessions(Sessions::read(stored)?))
+    fn lift(&self, _given: &Value, event: At<'_>) -> Option<Sessions> {
+        Some(Sessions::lift(event.at_ms))
     }
 
-    fn put(&self, slot: &mut Option<State>, _given: &Value, _bits: u16, event: At<'_>, _due: &mut Due) -> Change {
-        let Some(State::Sessions(state)) = slot else {
-            *slot = Some(State::Sessions(Sessions::lift(event.at_ms)));
-            return Change::Some;
-        };
-        Change::of(self.0.put(state, event.at_ms))
+    /// Mostly `more` is one instant, after all or within the last session.
+    fn combine(&self, kept: &mut Sessions, more: Sessions) {
+        let (numbers, at_ms) = (&mut kept.0, more.0[HEAD]);
+        let one = more.0.len() == HEAD + 2 && more.0[2] == NEVER && more.0[HEAD + 1] == at_ms;
+        let size = numbers.len();
+        if one && at_ms >= numbers[size - 2] {
+            if at_ms < numbers[size - 1] + self.gap_ms {
+                numbers[size - 1] = numbers[size - 1].max(at_ms);
+            } else {
+                numbers.extend([at_ms, at_ms]);
+            }
+        } else if !one || at_ms > numbers[2] {
+            kept.0 = self.joined(kept, &more);
+        }
+        settle(&mut kept.0);
     }
 
-    fn value(&self, slot: Option<&mut State>, _now_ms: i64, _due: &mut Due, _level: Option<f64>) -> Value {
-        self.0.result(if let Some(State::Sessions(state)) = slot { Some(state) } else { None })
+    fn absorb(&self, kept: &mut Sessions, _given: &Value, event: At<'_>) -> Change {
+        let [.., begin, end] = kept.0.as_mut_slice() else { return Change::None };
+        let at_ms = event.at_ms;
+        if *begin <= at_ms && at_ms < *end + self.gap_ms {
+            let longer = at_ms > *end;
+            *end = at_ms.max(*end);
+            return Change::of(longer && self.function != Function::Count);
+        }
+        self.combine(kept, Sessions::lift(at_ms));
+        Change::Some
+    }
+
+    fn total<'a>(&self, states: &'a [Sessions]) -> Option<Cow<'a, Sessions>> {
+        let (first, rest) = states.split_first()?;
+        if rest.is_empty() {
+            return Some(Cow::Borrowed(first));
+        }
+        let mut total = first.clone();
+        for state in rest {
+            self.combine(&mut total, state.clone());
+        }
+        Some(Cow::Owned(total))
+    }
+
+    #[allow(clippy::cast_precision_loss)] // lengths of people's lives are well within 2^53 ms
+    fn result(&self, kept: Option<&Sessions>, _asked: Asked<'_>) -> Value {
+        match (self.function, kept) {
+            (Function::Count, kept) => Value::Int(kept.map_or(0, Sessions::count)),
+            (Function::Time, None) => Value::Int(0),
+            (Function::Time, Some(state)) => Value::Float(state.whole_ms() as f64 / 1000.0),
+            (Function::Length, None) => Value::Null,
+            (Function::Length, Some(state)) => Value::Float(state.whole_ms() as f64 / (1000 * state.count()) as f64),
+        }
+    }
+
+    fn read(&self, stored: &mut Reader<'_>) -> Here<Sessions> {
+        Sessions::read(stored)
     }
 }

@@ -4,7 +4,9 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
+use super::calendars::zone_of;
 use super::description::Description;
+use super::monoid::Asked;
 use super::{At, Change, Due, Keeping, State, of, opened};
 use crate::Beyond;
 use crate::value::Value;
@@ -39,11 +41,19 @@ impl Slot {
         Ok(change == Change::Some)
     }
 
-    /// Its value at an instant; see `Keeping::value`.
-    #[pyo3(signature = (now_ms, level=None))]
-    fn value<'py>(&mut self, py: Python<'py>, now_ms: i64, level: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
+    /// Its value at an instant; see `Keeping::value`. `person`: the zone that its person names.
+    #[pyo3(signature = (now_ms, level=None, person=None))]
+    fn value<'py>(
+        &mut self,
+        py: Python<'py>,
+        now_ms: i64,
+        level: Option<f64>,
+        person: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         opened(&*self.keeping, &mut self.state).map_err(refused)?;
-        self.keeping.value(self.state.as_mut(), now_ms, &mut self.due, level).to_python(py)
+        let person = person.map(Value::of).transpose().map_err(refused)?;
+        let asked = Asked { now_ms, due: &mut self.due, level };
+        self.keeping.value_of_person(self.state.as_mut(), zone_of(None, person.as_ref()), asked).to_python(py)
     }
 
     /// Msgpack of its state; `None` where there is none.
