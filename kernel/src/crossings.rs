@@ -49,12 +49,8 @@ impl Crossings {
     /// Of tests by ascending literal, and of audiences by the text that they ask for.
     #[must_use]
     pub fn new(sides: Vec<Tests>, equal: HashMap<Box<str>, Vec<usize>>) -> Crossings {
-        let side = |(op, literals, audiences)| Side {
-            op,
-            above: matches!(op, Op::AtLeast | Op::More),
-            literals,
-            audiences,
-        };
+        let side =
+            |(op, literals, audiences)| Side { op, above: matches!(op, Op::AtLeast | Op::More), literals, audiences };
         Crossings { sides: sides.into_iter().map(side).collect(), equal }
     }
 

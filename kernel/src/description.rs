@@ -180,9 +180,7 @@ fn definition(value: &Value) -> Here<Definition> {
         ("trait", [called, value, is_instant]) => {
             Definition::Trait { name: name(called)?, value: expression(value)?, is_instant: truth(is_instant)? }
         }
-        ("audience", [called, condition]) => {
-            Definition::Audience { name: name(called)?, condition: test(condition)? }
-        }
+        ("audience", [called, condition]) => Definition::Audience { name: name(called)?, condition: test(condition)? },
         _ => return Err(Beyond),
     })
 }

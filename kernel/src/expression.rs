@@ -175,11 +175,7 @@ fn borrowed(value: Option<&Value>) -> Cow<'_, Value> {
     value.map_or(Cow::Owned(Value::Null), Cow::Borrowed)
 }
 
-fn case<'a>(
-    cases: &'a [(Test, Expression)],
-    otherwise: Option<&'a Expression>,
-    scope: &Scope<'a>,
-) -> Cow<'a, Value> {
+fn case<'a>(cases: &'a [(Test, Expression)], otherwise: Option<&'a Expression>, scope: &Scope<'a>) -> Cow<'a, Value> {
     let found = cases.iter().find(|(condition, _)| condition.holds(scope)).map(|(_, value)| value);
     found.or(otherwise).map_or(Cow::Owned(Value::Null), |value| value.value(scope))
 }

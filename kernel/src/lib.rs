@@ -14,6 +14,8 @@ pub mod keeping;
 pub mod msgpack;
 pub mod numbers;
 pub mod plan;
+pub mod profile;
+pub mod python;
 pub mod shares;
 pub mod texts;
 pub mod value;
@@ -34,5 +36,6 @@ const API: u32 = 1;
 fn onefold_kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("API", API)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<profile::Profile>()?;
     module.add_class::<keeping::slot::Slot>()
 }

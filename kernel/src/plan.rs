@@ -193,7 +193,8 @@ impl Running<'_, '_> {
             self.notes.flags[flag] = true;
         }
         if let Some((flag, edges)) = &put.edge {
-            self.notes.flags[*flag] = matches!(self.judging.slot(put.slot), Value::Int(n) if edges.binary_search(&n).is_ok());
+            self.notes.flags[*flag] =
+                matches!(self.judging.slot(put.slot), Value::Int(n) if edges.binary_search(&n).is_ok());
         }
         match (put.crossing, before) {
             (Some(crossing), Some(old)) => {
