@@ -16,6 +16,8 @@ pub mod msgpack;
 pub mod numbers;
 pub mod periods;
 pub mod plan;
+pub mod profile;
+pub mod python;
 pub mod shares;
 pub mod texts;
 pub mod tzif;
@@ -39,5 +41,7 @@ fn onefold_kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("API", API)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<keeping::slot::Slot>()?;
-    module.add_function(wrap_pyfunction!(zones::read_zones_with, module)?)
+    module.add_function(wrap_pyfunction!(zones::read_zones_with, module)?)?;
+    module.add_class::<profile::Profile>()?;
+    Ok(())
 }

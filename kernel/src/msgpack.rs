@@ -38,12 +38,12 @@ impl<'a> Reader<'a> {
         Ok(self.take(1)?[0])
     }
 
-    fn unsigned(&mut self, size: usize) -> Here<u64> {
+    fn big_endian(&mut self, size: usize) -> Here<u64> {
         Ok(self.take(size)?.iter().fold(0, |all, byte| all << 8 | u64::from(*byte)))
     }
 
     fn size(&mut self, bytes: usize) -> Here<usize> {
-        usize::try_from(self.unsigned(bytes)?).map_err(|_| Beyond)
+        usize::try_from(self.big_endian(bytes)?).map_err(|_| Beyond)
     }
 
     /// The number of items of a list, which come next.
@@ -75,15 +75,24 @@ impl<'a> Reader<'a> {
             tag @ 0x00..=0x7f => i64::from(tag),
             tag @ 0xe0..=0xff => i64::from(tag.cast_signed()),
             0xcc => i64::from(self.byte()?),
-            0xcd => self.unsigned(2)?.cast_signed(),
-            0xce => self.unsigned(4)?.cast_signed(),
-            0xcf => i64::try_from(self.unsigned(8)?).map_err(|_| Beyond)?,
+            0xcd => self.big_endian(2)?.cast_signed(),
+            0xce => self.big_endian(4)?.cast_signed(),
+            0xcf => i64::try_from(self.big_endian(8)?).map_err(|_| Beyond)?,
             0xd0 => i64::from(self.byte()?.cast_signed()),
-            0xd1 => i64::from(u16::try_from(self.unsigned(2)?).map_err(|_| Beyond)?.cast_signed()),
-            0xd2 => i64::from(u32::try_from(self.unsigned(4)?).map_err(|_| Beyond)?.cast_signed()),
-            0xd3 => self.unsigned(8)?.cast_signed(),
+            0xd1 => i64::from(u16::try_from(self.big_endian(2)?).map_err(|_| Beyond)?.cast_signed()),
+            0xd2 => i64::from(u32::try_from(self.big_endian(4)?).map_err(|_| Beyond)?.cast_signed()),
+            0xd3 => self.big_endian(8)?.cast_signed(),
             _ => return Err(Beyond),
         })
+    }
+
+    /// An integer that is not negative.
+    pub fn unsigned(&mut self) -> Here<u64> {
+        if self.peek()? == 0xcf {
+            self.byte()?;
+            return self.big_endian(8);
+        }
+        u64::try_from(self.int()?).map_err(|_| Beyond)
     }
 
     pub fn text(&mut self) -> Here<&'a str> {
@@ -119,11 +128,11 @@ impl<'a> Reader<'a> {
             }
             0xca => {
                 self.byte()?;
-                Value::Float(f64::from(f32::from_bits(u32::try_from(self.unsigned(4)?).map_err(|_| Beyond)?)))
+                Value::Float(f64::from(f32::from_bits(u32::try_from(self.big_endian(4)?).map_err(|_| Beyond)?)))
             }
             0xcb => {
                 self.byte()?;
-                Value::Float(f64::from_bits(self.unsigned(8)?))
+                Value::Float(f64::from_bits(self.big_endian(8)?))
             }
             0xa0..=0xbf | 0xd9..=0xdb => Value::Str(self.text()?.into()),
             0xc4..=0xc6 => Value::Bytes(self.bytes()?.into()),
@@ -143,14 +152,14 @@ impl<'a> Reader<'a> {
     /// A timestamp of msgpack in whole milliseconds; finer ones are not known here.
     fn instant(&mut self) -> Here<i64> {
         let (seconds, nanoseconds) = match (self.byte()?, self.byte()?) {
-            (0xd6, 0xff) => (self.unsigned(4)?.cast_signed(), 0),
+            (0xd6, 0xff) => (self.big_endian(4)?.cast_signed(), 0),
             (0xd7, 0xff) => {
-                let both = self.unsigned(8)?;
+                let both = self.big_endian(8)?;
                 ((both & 0x3_ffff_ffff).cast_signed(), both >> 34)
             }
             (0xc7, 12) if self.byte()? == 0xff => {
-                let nanoseconds = self.unsigned(4)?;
-                (self.unsigned(8)?.cast_signed(), nanoseconds)
+                let nanoseconds = self.big_endian(4)?;
+                (self.big_endian(8)?.cast_signed(), nanoseconds)
             }
             _ => return Err(Beyond),
         };
@@ -172,7 +181,7 @@ impl<'a> Reader<'a> {
                 0xc4..=0xc6 => drop(self.bytes()?),
                 0xc0 | 0xc2 | 0xc3 => drop(self.take(1)?),
                 0xca => drop(self.take(5)?),
-                0xcb => drop(self.take(9)?),
+                0xcb | 0xcf => drop(self.take(9)?),
                 0xd6 => drop(self.take(6)?),
                 0xd7 => drop(self.take(10)?),
                 0xc7 => {
@@ -256,6 +265,15 @@ pub fn write_int(out: &mut Vec<u8>, number: i64) {
             out.push(0xd3);
             out.extend(number.to_be_bytes());
         }
+    }
+}
+
+pub fn write_unsigned(out: &mut Vec<u8>, number: u64) {
+    if let Ok(number) = i64::try_from(number) {
+        write_int(out, number);
+    } else {
+        out.push(0xcf);
+        out.extend(number.to_be_bytes());
     }
 }
 

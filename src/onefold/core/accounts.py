@@ -17,7 +17,6 @@ from onefold.language.keeping import accounts as keeping
 from onefold.language.keeping.accounts import ACCOUNT, AT, BEHIND, GROUP, TIE, VALUES, State
 from onefold.language.stream.program import Trigger
 from onefold.language.values import identical
-from onefold.limits import RECENT_EVENTS_MAX
 from onefold.model.account import LINK, AccountPast, group_of, published
 from onefold.model.position import account_id, home, is_account
 from onefold.model.profile import Profile
@@ -84,9 +83,9 @@ def _fold(run: Run, account: Profile, incoming: Incoming) -> None:
     """Put the event into the account, and judge what it may have changed."""
     event, at_ms, now_ms, tie = incoming.event, incoming.at_ms, run.now_ms, incoming.fingerprint
     program = run.program_of(account)
-    seen = _see(account, at_ms, now_ms)
-    account.recent.append(run.partition << 56 | incoming.position)
-    del account.recent[:-RECENT_EVENTS_MAX]
+    seen = account.saw(at_ms, now_ms, run.partition << 56 | incoming.position)
+    if seen == 3:
+        account.first_seen_ms = account.last_seen_ms = at_ms
     name = event.event if event.type == "track" and event.event is not None else event.type
     handler = program.handlers[name] if name in program.handlers else program.handlers["*"]
     declared = declare_all(run, account, incoming, event.traits or {}) if event.type == "group" else {}
@@ -103,22 +102,6 @@ def _fold(run: Run, account: Profile, incoming: Incoming) -> None:
         else:
             program.judge_some((*handler.triggers, *declared), account, now_ms, run.changed, run.moves)
     run.tell(account, "event")
-
-
-def _see(account: Profile, at_ms: int, now_ms: int) -> int:
-    """Count the event; which of the built-ins it changes, as `program.On` has it."""
-    account.now_ms = now_ms
-    account.events += 1
-    if account.events == 1:
-        account.first_seen_ms = account.last_seen_ms = at_ms
-        return 3
-    if at_ms > account.last_seen_ms:
-        account.last_seen_ms = at_ms
-        return 2
-    if at_ms < account.first_seen_ms:
-        account.first_seen_ms = at_ms
-        return 1
-    return 0
 
 
 def add_pasts(run: Run, pasts: Mapping[str, AccountPast]) -> None:

@@ -9,7 +9,7 @@ from onefold.core.identity.survivorship import hear, part_of
 from onefold.core.run import Run
 from onefold.language.stream.program import Handler, Trigger
 from onefold.language.values import identical, storable
-from onefold.limits import PROFILE_TRAITS_MAX, RECENT_EVENTS_MAX
+from onefold.limits import PROFILE_TRAITS_MAX
 from onefold.model.effect import Admitted
 from onefold.model.identity import TraitRule
 from onefold.model.position import is_account
@@ -22,22 +22,9 @@ def fold(run: Run, profile: Profile, incoming: Incoming, also: Collection[Trigge
     `also`: what it has changed already.
     """
     event, at_ms, now_ms = incoming.event, incoming.at_ms, run.now_ms
-    profile.now_ms = now_ms
-    profile.events += 1
-    if profile.events == 1:
-        seen, also = 3, (*also, *run.program.at_first)
-    elif at_ms > profile.last_seen_ms:
-        profile.last_seen_ms = at_ms
-        seen = 2
-    elif at_ms < profile.first_seen_ms:
-        profile.first_seen_ms = at_ms
-        seen = 1
-    else:
-        seen = 0
-    recent = profile.recent
-    recent.append(run.partition << 56 | incoming.position)
-    if len(recent) > RECENT_EVENTS_MAX:
-        del recent[0]
+    seen = profile.saw(at_ms, now_ms, run.partition << 56 | incoming.position)
+    if seen == 3:
+        also = (*also, *run.program.at_first)
     name = event.event if event.type == "track" and event.event is not None else event.type
     run.effects.append(Admitted(profile.id, incoming.position, run.n, now_ms, name))
     run.n += 1

@@ -1,11 +1,11 @@
 """All that is known of one person, and how it is written into the state."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
 import msgspec
 from msgspec import Struct
 
-from onefold.limits import NEVER_MS
+from onefold.limits import NEVER_MS, RECENT_EVENTS_MAX
 
 JUDGE_ANEW_MS = 0
 """The `due_ms` of a profile of which something is left of definitions older than those that it was swept under."""
@@ -100,7 +100,12 @@ class Notes(Struct, omit_defaults=True):
 
 
 class Profile(Struct, array_like=True):
-    """One person. The step owns the profiles of its view and changes them in place."""
+    """One person. The step owns the profiles of its view and changes them in place.
+
+    Where there is a native kernel (`onefold.kernel`), those of a worker are the kernel's, with the same attributes and
+    methods. Such a one shows a field as an object until a handler is called or it is encoded, and then lets go of it: a
+    field is asked for anew after either, and not held on to.
+    """
 
     id: int
     created_at_ms: int
@@ -134,6 +139,36 @@ class Profile(Struct, array_like=True):
         if self.notes is None:
             self.notes = Notes()
         return self.notes
+
+    def has_all(self, identifiers: tuple[str, ...]) -> bool:
+        """Whether all of these are this person's."""
+        known = self.identifiers
+        for identifier in identifiers:  # noqa: SIM110 - a generator would cost more than it asks
+            if identifier not in known:
+                return False
+        return True
+
+    def saw(self, at_ms: int, now_ms: int, place: int) -> int:
+        """Count an event of this time and place (as in `recent`), which the log has come to at `now_ms`.
+
+        Returns which of the built-ins it changes: 1 `first_seen`, 2 `last_seen`, 3 both, because it is the first event
+        (whose times it is for the caller to know); 0 neither.
+        """
+        self.now_ms = now_ms
+        self.events += 1
+        recent = self.recent
+        recent.append(place)
+        if len(recent) > RECENT_EVENTS_MAX:
+            del recent[0]
+        if self.events == 1:
+            return 3
+        if at_ms > self.last_seen_ms:
+            self.last_seen_ms = at_ms
+            return 2
+        if at_ms < self.first_seen_ms:
+            self.first_seen_ms = at_ms
+            return 1
+        return 0
 
 
 class Known(Struct, array_like=True, gc=False):
@@ -169,13 +204,29 @@ assert _FIELDS > 16
 
 
 def encode(profile: Profile) -> bytes:
-    """A profile as the state keeps it: without notes just as before there were any."""
+    """A profile as the state keeps it: without notes just as before there were any. The kernel's do so themselves."""
+    if type(profile) is not Profile:
+        encoded: bytes = profile.encode()
+        return encoded
     encoded = _encoder.encode(profile)
     return encoded if profile.notes is not None else _WITHOUT_NOTES + encoded[3:-1]
 
 
 decode = _decoder.decode
 """The profile in these bytes."""
+
+_FIELD_DECODERS = {
+    name: msgspec.msgpack.Decoder(kind).decode for name, kind in get_type_hints(Profile).items() if kind is not int
+}
+
+
+def thawed(field: str, data: bytes) -> Any:
+    """A field of a profile from the bytes that it has within those of the profile."""
+    return _FIELD_DECODERS[field](data)
+
+
+encode_part = _encoder.encode
+"""Whatever may stand in a profile, as it stands in the profile's bytes."""
 
 decode_known = msgspec.msgpack.Decoder(Known).decode
 """Of the profile in these bytes what `Known` has: a third of the cost, or less."""

@@ -7,9 +7,11 @@ disk while the next events are folded (`runtime.committing`): these see what it 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import msgspec
 
+from onefold import kernel
 from onefold.core import pipeline
 from onefold.core.account_links import accounts_in
 from onefold.core.accounts import Round
@@ -44,6 +46,7 @@ from onefold.model.profile import JUDGE_ANEW_MS, Profile
 from onefold.model.rules import fingerprint
 from onefold.ports import LogReader, Record, State
 from onefold.runtime.committing import Beside
+from onefold.runtime.native_profiles import NativeProfiles
 from onefold.runtime.pending import Pending
 from onefold.runtime.programs import Programs
 from onefold.runtime.recent import Recent
@@ -72,7 +75,7 @@ Alone = Tick | Defined | Ruled | Linked | Sweep | Backfilled | Recast
 class Folding:
     """The fold of some partitions into one state."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the engines, and how they are used
         self,
         log: LogReader,
         state: State,
@@ -80,8 +83,12 @@ class Folding:
         *,
         alone: bool = True,
         remembered: int = CACHED_PROFILES,
+        native: Any = kernel.native,
     ) -> None:
-        """`alone`: nobody else is expected to commit to this state. `remembered`: profiles that are kept in memory."""
+        """`alone`: nobody else is expected to commit to this state. `remembered`: profiles that are kept in memory.
+
+        `native`: the kernel that keeps them there; None: Python does.
+        """
         self._log = log
         self._state = state
         self._beside: Beside | None = None
@@ -90,6 +97,7 @@ class Folding:
         self._finders: dict[int, Finder] = {}
         """Fingerprint of rules → what finds identifiers under them."""
         self._snapshot = 0
+        self._native = NativeProfiles(native)
         self._profiles: Recent[int, Profile] = Recent(remembered)
         self._cursors: dict[int, Cursor] = {}
         self._ahead: dict[int, list[Record]] = {}
@@ -552,7 +560,7 @@ class Folding:
         for profile_id in wanting:
             profile = self._remembered(pending, profile_id)
             if profile is None and profile_id in found:
-                profile = profiles.decode(found[profile_id])
+                profile = self._native.decode(found[profile_id])
                 self._profiles.put(profile_id, profile)
             if profile is not None:
                 here[profile_id] = profile
@@ -577,6 +585,7 @@ class Folding:
             self._under_way = pending
         for changes in parts:
             self._cursors[changes.partition] = changes.cursor
+            self._native.take_over(changes.profiles, pending.encoded)
             for profile_id, profile in changes.profiles.items():
                 self._profiles.put(profile_id, profile)
             self._forget(changes.absorbed)

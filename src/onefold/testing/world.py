@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from onefold import kernel
 from onefold.limits import STEP_MAX_EVENTS
 from onefold.model import entry as entries
 from onefold.model import profile as profiles
@@ -49,7 +50,7 @@ def define(traits: Mapping[str, str], audiences: Mapping[str, str] | None = None
 class World:
     """Appends entries to a log and folds them; time is what the entries say."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each has a default, and tests name what matters to them
         self,
         definitions: Definitions | None = None,
         *,
@@ -57,8 +58,9 @@ class World:
         rules: Rules | None = None,
         state: State | None = None,
         remembered: int = CACHED_PROFILES,
+        native: Any = kernel.native,
     ) -> None:
-        """`remembered`: how many profiles the worker keeps in memory."""
+        """`remembered`: how many profiles the worker keeps in memory. `native`: the kernel that it uses, if any."""
         log = MemoryLog(partitions)
         self.writer: LogWriter = log
         self.reader: LogReader = log
@@ -66,6 +68,7 @@ class World:
         self.state: State = state or MemoryState()
         self.now_ms = START_MS
         self._remembered = remembered
+        self._native = native
         self.folding = self.new_folding()
         if rules is not None:
             self.rule(rules)
@@ -74,7 +77,8 @@ class World:
 
     def new_folding(self) -> Folding:
         """A worker that knows nothing but what the state says."""
-        return Folding(self.reader, self.state, Programs(self._unknown), remembered=self._remembered)
+        programs = Programs(self._unknown)
+        return Folding(self.reader, self.state, programs, remembered=self._remembered, native=self._native)
 
     def _unknown(self, version: int) -> Definitions:
         raise AssertionError(f"version {version} is in no entry of the log")

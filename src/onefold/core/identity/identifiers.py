@@ -177,13 +177,11 @@ class Who(Struct, gc=False):
 
     def settle(self, profile: Profile) -> bool:
         """Say whose this may be; whether all identifiers are that profile's."""
-        known = profile.identifiers
-        for identifier in self.identifiers:
-            if identifier not in known:
-                self.owner = 0
-                return False
-        self.owner = profile.id
-        return True
+        if profile.has_all(self.identifiers):
+            self.owner = profile.id
+            return True
+        self.owner = 0
+        return False
 
 
 class Finder:

@@ -1,0 +1,439 @@
+//! A profile as a worker remembers it: `onefold.model.profile.Profile` again, for Python the very same.
+
+mod field;
+mod recent;
+mod stored;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyTuple, PyType};
+
+pub use field::Field;
+use field::Kept;
+use recent::Recent;
+
+use crate::body::Body;
+use crate::msgpack::{Reader, write_int, write_list, write_unsigned};
+use crate::python::{decoded, thawed, write_object};
+use crate::{Beyond, Here};
+
+/// Numbers that come before the fields, in the order in which they are stored.
+const NUMBERS: usize = 8;
+/// So many fields a profile has that has no notes; with them one more.
+const WITHOUT_NOTES: usize = NUMBERS + Field::ALL.len() - 1;
+/// Room for what most profiles are stored as.
+const USUAL_BYTES: usize = 2048;
+/// A person with more identifiers has them looked up in a dictionary.
+const FEW_IDENTIFIERS: usize = 32;
+
+/// One person. Each field that is more than a number is kept as it was stored until somebody looks into it.
+///
+/// A field that Python asks for becomes an object, which stays the truth until the kernel needs the field, or the
+/// profile is encoded; then the object is forgotten. So whoever calls a handler or encodes asks for fields anew.
+#[pyclass(module = "onefold_kernel")]
+#[derive(Debug)]
+pub struct Profile {
+    #[pyo3(get, set)]
+    id: u64,
+    #[pyo3(get, set)]
+    created_at_ms: i64,
+    #[pyo3(get, set)]
+    now_ms: i64,
+    #[pyo3(get, set)]
+    version: i64,
+    /// What of it is native is here, as `kept` says field by field; its numbers always are.
+    body: Body,
+    recent: Recent,
+    kept: [Kept; Field::ALL.len()],
+}
+
+impl Profile {
+    /// What definitions are about, with these fields native in it. `Beyond`: one of them cannot be; nothing is lost.
+    pub fn body(&mut self, py: Python<'_>, fields: &[Field]) -> Here<&mut Body> {
+        for field in fields {
+            let body = &mut self.body;
+            self.kept[*field as usize].freeze(py, *field, |reader| stored::read(body, *field, reader))?;
+        }
+        Ok(&mut self.body)
+    }
+
+    fn read(stored: &[u8]) -> Here<Profile> {
+        let mut reader = Reader::new(stored);
+        let size = reader.list()?;
+        let mut profile = Profile::read_numbers(&mut reader)?;
+        for field in Field::ALL {
+            if field == Field::Notes && size == WITHOUT_NOTES {
+                continue;
+            }
+            let begin = reader.rest();
+            if field == Field::Declared {
+                pass_declared(&mut reader)?;
+            } else {
+                reader.raw()?;
+            }
+            let bytes = &begin[..begin.len() - reader.rest().len()];
+            profile.kept[field as usize] = Kept::stored(field, bytes);
+        }
+        let known = (WITHOUT_NOTES..=WITHOUT_NOTES + 1).contains(&size) && reader.is_done();
+        if known { Ok(profile) } else { Err(Beyond) }
+    }
+
+    fn read_numbers(reader: &mut Reader<'_>) -> Here<Profile> {
+        let (id, created_at_ms) = (reader.unsigned()?, reader.int()?);
+        let mut body = Body { first_seen_ms: reader.int()?, last_seen_ms: reader.int()?, ..Body::default() };
+        let now_ms = reader.int()?;
+        body.due_ms = reader.int()?;
+        let version = reader.int()?;
+        body.events = reader.int()?;
+        let kept = [const { Kept::Native }; Field::ALL.len()].map(|_| Kept::Stored(Box::default()));
+        Ok(Profile { id, created_at_ms, now_ms, version, body, recent: Recent::default(), kept })
+    }
+
+    fn write_native(&self, field: Field, out: &mut Vec<u8>) {
+        match field {
+            Field::Recent => self.recent.write(out),
+            _ => stored::write(&self.body, field, out),
+        }
+    }
+
+    fn has_notes(&self, py: Python<'_>) -> bool {
+        match &self.kept[Field::Notes as usize] {
+            Kept::Stored(bytes) => !bytes.is_empty(),
+            Kept::Native => false,
+            Kept::Thawed(object) => !object.is_none(py),
+        }
+    }
+
+    fn write_numbers(&self, out: &mut Vec<u8>) {
+        write_unsigned(out, self.id);
+        let body = &self.body;
+        for number in [
+            self.created_at_ms,
+            body.first_seen_ms,
+            body.last_seen_ms,
+            self.now_ms,
+            body.due_ms,
+            self.version,
+            body.events,
+        ] {
+            write_int(out, number);
+        }
+    }
+
+    fn write_field(&self, py: Python<'_>, field: Field, out: &mut Vec<u8>) -> PyResult<()> {
+        match &self.kept[field as usize] {
+            Kept::Native => self.write_native(field, out),
+            Kept::Thawed(object) => write_object(out, object.bind(py))?,
+            stored @ Kept::Stored(_) => out.extend(stored.bytes(field).unwrap_or_default()),
+        }
+        Ok(())
+    }
+
+    /// Its bytes, and where in them each field begins.
+    fn written(&self, py: Python<'_>) -> PyResult<(Vec<u8>, [usize; Field::ALL.len()])> {
+        let mut out = Vec::with_capacity(USUAL_BYTES);
+        let mut begins = [0; Field::ALL.len()];
+        let with_notes = self.has_notes(py);
+        write_list(&mut out, WITHOUT_NOTES + usize::from(with_notes));
+        self.write_numbers(&mut out);
+        for field in Field::ALL {
+            begins[field as usize] = out.len();
+            if field != Field::Notes || with_notes {
+                self.write_field(py, field, &mut out)?;
+            }
+        }
+        Ok((out, begins))
+    }
+
+    /// Python's own profile of the same contents, for what is asked too seldom to be done here.
+    fn as_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        decoded(py, &PyBytes::new(py, &self.written(py)?.0))
+    }
+
+    fn thaw<'py>(&mut self, py: Python<'py>, field: Field) -> PyResult<Bound<'py, PyAny>> {
+        let mut kept = std::mem::replace(&mut self.kept[field as usize], Kept::Native);
+        let object = kept.thaw(py, field, || {
+            let mut bytes = Vec::new();
+            self.write_native(field, &mut bytes);
+            bytes
+        });
+        self.kept[field as usize] = kept;
+        if object.is_ok() {
+            self.forget_native(field);
+        }
+        object
+    }
+
+    fn set(&mut self, field: Field, object: Py<PyAny>) {
+        self.kept[field as usize] = Kept::Thawed(object);
+        self.forget_native(field);
+    }
+
+    fn forget_native(&mut self, field: Field) {
+        match field {
+            Field::Recent => self.recent = Recent::default(),
+            _ => stored::forget(&mut self.body, field),
+        }
+    }
+
+    fn has(&mut self, py: Python<'_>, identifiers: &Bound<'_, PyTuple>) -> Here<bool> {
+        match &self.kept[Field::Identifiers as usize] {
+            Kept::Native => Ok(all_among(identifiers, || self.body.identifiers.iter().map(|(name, _)| &**name))),
+            stored @ Kept::Stored(_) => {
+                let mut reader = Reader::new(stored.bytes(Field::Identifiers).ok_or(Beyond)?);
+                let size = reader.map()?;
+                if size > FEW_IDENTIFIERS {
+                    return Err(Beyond);
+                }
+                let mut names = [""; FEW_IDENTIFIERS];
+                for name in &mut names[..size] {
+                    *name = reader.text()?;
+                    reader.raw()?;
+                }
+                Ok(all_among(identifiers, || names[..size].iter().copied()))
+            }
+            Kept::Thawed(object) => {
+                let there = object.bind(py).cast::<PyDict>().map_err(|_| Beyond)?;
+                Ok(identifiers.iter().all(|each| there.contains(each).unwrap_or(false)))
+            }
+        }
+    }
+}
+
+fn all_among<'a, I: Iterator<Item = &'a str>>(identifiers: &Bound<'_, PyTuple>, names: impl Fn() -> I) -> bool {
+    identifiers.iter().all(|each| each.extract::<&str>().is_ok_and(|text| names().any(|name| name == text)))
+}
+
+/// Pass over declared traits. `Beyond`: they are from before places were kept, and are stored otherwise by now.
+fn pass_declared(reader: &mut Reader<'_>) -> Here<()> {
+    for _ in 0..reader.map()? {
+        reader.text()?;
+        if reader.list()? != 4 {
+            return Err(Beyond);
+        }
+        for _ in 0..4 {
+            reader.raw()?;
+        }
+    }
+    Ok(())
+}
+
+#[pymethods]
+impl Profile {
+    /// The profile in these bytes; None: there is something in them that only Python knows.
+    #[staticmethod]
+    fn decode(data: &[u8]) -> Option<Profile> {
+        Profile::read(data).ok()
+    }
+
+    /// As the state keeps it. Objects that fields were thawed into are forgotten.
+    fn encode<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let (out, begins) = self.written(py)?;
+        for field in Field::ALL {
+            let kept = &mut self.kept[field as usize];
+            if let Kept::Thawed(_) = kept {
+                let end = begins.get(field as usize + 1).copied().unwrap_or(out.len());
+                *kept = Kept::stored(field, &out[begins[field as usize]..end]);
+            }
+        }
+        Ok(PyBytes::new(py, &out))
+    }
+
+    /// `onefold.model.profile.Profile.saw`.
+    fn saw(&mut self, py: Python<'_>, at_ms: i64, now_ms: i64, place: u64) -> PyResult<u8> {
+        let recent = &mut self.recent;
+        self.kept[Field::Recent as usize]
+            .freeze(py, Field::Recent, |reader| {
+                *recent = Recent::read(reader)?;
+                Ok(())
+            })
+            .map_err(|Beyond| PyValueError::new_err("these are no places of events"))?;
+        recent.add(place);
+        self.now_ms = now_ms;
+        let body = &mut self.body;
+        body.events += 1;
+        Ok(if body.events == 1 {
+            3
+        } else if at_ms > body.last_seen_ms {
+            body.last_seen_ms = at_ms;
+            2
+        } else if at_ms < body.first_seen_ms {
+            body.first_seen_ms = at_ms;
+            1
+        } else {
+            0
+        })
+    }
+
+    /// `onefold.model.profile.Profile.has_all`.
+    fn has_all(&mut self, py: Python<'_>, identifiers: &Bound<'_, PyTuple>) -> PyResult<bool> {
+        if let Ok(found) = self.has(py, identifiers) {
+            return Ok(found);
+        }
+        let there = self.thaw(py, Field::Identifiers)?;
+        for identifier in identifiers {
+            if !there.contains(identifier)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// `onefold.model.profile.Profile.noted`.
+    fn noted<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        if !self.has_notes(py) {
+            self.set(Field::Notes, thawed(py, Field::Notes.name(), &[0x80])?.unbind());
+        }
+        self.thaw(py, Field::Notes)
+    }
+
+    /// Of the same contents, kept in whatever way; what is no profile is another thing.
+    fn __eq__(&self, py: Python<'_>, other: &Bound<'_, PyAny>) -> PyResult<bool> {
+        match other.cast::<Profile>() {
+            Ok(native) => self.as_python(py)?.eq(native.borrow().as_python(py)?),
+            Err(_) => self.as_python(py)?.eq(other),
+        }
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(self.as_python(py)?.repr()?.to_string())
+    }
+
+    /// Copies, and other processes', are made of the bytes.
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {
+        Ok((PyType::new::<Profile>(py).getattr("decode")?, (PyBytes::new(py, &self.written(py)?.0),)))
+    }
+
+    #[getter]
+    fn first_seen_ms(&self) -> i64 {
+        self.body.first_seen_ms
+    }
+
+    #[setter]
+    fn set_first_seen_ms(&mut self, at_ms: i64) {
+        self.body.first_seen_ms = at_ms;
+    }
+
+    #[getter]
+    fn last_seen_ms(&self) -> i64 {
+        self.body.last_seen_ms
+    }
+
+    #[setter]
+    fn set_last_seen_ms(&mut self, at_ms: i64) {
+        self.body.last_seen_ms = at_ms;
+    }
+
+    #[getter]
+    fn due_ms(&self) -> i64 {
+        self.body.due_ms
+    }
+
+    #[setter]
+    fn set_due_ms(&mut self, at_ms: i64) {
+        self.body.due_ms = at_ms;
+    }
+
+    #[getter]
+    fn events(&self) -> i64 {
+        self.body.events
+    }
+
+    #[setter]
+    fn set_events(&mut self, events: i64) {
+        self.body.events = events;
+    }
+
+    #[getter]
+    fn identifiers<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.thaw(py, Field::Identifiers)
+    }
+
+    #[setter]
+    fn set_identifiers(&mut self, object: Py<PyAny>) {
+        self.set(Field::Identifiers, object);
+    }
+
+    #[getter]
+    fn declared<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.thaw(py, Field::Declared)
+    }
+
+    #[setter]
+    fn set_declared(&mut self, object: Py<PyAny>) {
+        self.set(Field::Declared, object);
+    }
+
+    #[getter]
+    fn computed<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.thaw(py, Field::Computed)
+    }
+
+    #[setter]
+    fn set_computed(&mut self, object: Py<PyAny>) {
+        self.set(Field::Computed, object);
+    }
+
+    #[getter]
+    fn slots<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.thaw(py, Field::Slots)
+    }
+
+    #[setter]
+    fn set_slots(&mut self, object: Py<PyAny>) {
+        self.set(Field::Slots, object);
+    }
+
+    #[getter]
+    fn audiences<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.thaw(py, Field::Audiences)
+    }
+
+    #[setter]
+    fn set_audiences(&mut self, object: Py<PyAny>) {
+        self.set(Field::Audiences, object);
+    }
+
+    #[getter]
+    fn links<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.thaw(py, Field::Links)
+    }
+
+    #[setter]
+    fn set_links(&mut self, object: Py<PyAny>) {
+        self.set(Field::Links, object);
+    }
+
+    #[getter]
+    fn merges<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.thaw(py, Field::Merges)
+    }
+
+    #[setter]
+    fn set_merges(&mut self, object: Py<PyAny>) {
+        self.set(Field::Merges, object);
+    }
+
+    #[getter]
+    fn recent<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.thaw(py, Field::Recent)
+    }
+
+    #[setter]
+    fn set_recent(&mut self, object: Py<PyAny>) {
+        self.set(Field::Recent, object);
+    }
+
+    #[getter]
+    fn notes<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        if !self.has_notes(py) {
+            return Ok(py.None().into_bound(py));
+        }
+        self.thaw(py, Field::Notes)
+    }
+
+    #[setter]
+    fn set_notes(&mut self, object: Py<PyAny>) {
+        self.set(Field::Notes, object);
+    }
+}

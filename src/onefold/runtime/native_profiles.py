@@ -1,0 +1,32 @@
+"""Profiles as a worker remembers them: the kernel's where there is one: small, and dense in memory."""
+
+from collections.abc import Callable
+from typing import Any
+
+from onefold import kernel
+from onefold.model import profile as profiles
+from onefold.model.profile import Profile
+
+
+class NativeProfiles:
+    """Makes the profiles that are remembered."""
+
+    def __init__(self, native: Any = kernel.native) -> None:
+        """`native`: the kernel; None: Python keeps them."""
+        self._native: Callable[[bytes], Profile | None] | None = None if native is None else native.Profile.decode
+
+    def decode(self, data: bytes) -> Profile:
+        """The profile in these bytes; where the kernel does not know all of it, Python's own."""
+        profile = None if self._native is None else self._native(data)
+        return profiles.decode(data) if profile is None else profile
+
+    def take_over(self, made: dict[int, Profile], encoded: dict[int, bytes]) -> None:
+        """Put the kernel's in place of those that the step has made; `encoded` has them all.
+
+        Each is brought over once, while it is young: what is remembered is the kernel's from then on.
+        """
+        if self._native is None:
+            return
+        for one in [one for one, profile in made.items() if type(profile) is Profile]:
+            if (profile := self._native(encoded[one])) is not None:
+                made[one] = profile
