@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyList, PyString, PyTuple};
 
-use crate::definitions::{Definition, Definitions, Outcome};
+use crate::definitions::{Definitions, Outcome};
 use crate::description;
 use crate::keeping::At;
 use crate::plan::{Happened, Notes, Plan};
@@ -204,6 +204,12 @@ impl Handler {
 
 #[pymethods]
 impl Handler {
+    /// Python's own, which is called for what is beyond this one.
+    #[getter]
+    fn instead(&self, py: Python<'_>) -> Py<PyAny> {
+        self.instead.clone_ref(py)
+    }
+
     /// Put the event into the slots of its profile, and judge what it changed (`onefold.language.stream.program.On`).
     #[allow(clippy::too_many_arguments)] // as it is called
     #[pyo3(signature = (profile, event, at_ms, tie, now_ms, seen, changed, moves, /))]

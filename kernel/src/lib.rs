@@ -10,6 +10,7 @@ pub mod definitions;
 pub mod description;
 pub mod entries;
 pub mod expression;
+pub mod handler;
 pub mod instants;
 pub mod keeping;
 pub mod msgpack;
@@ -42,5 +43,9 @@ fn onefold_kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<profile::Profile>()?;
     module.add_class::<keeping::slot::Slot>()?;
-    module.add_function(wrap_pyfunction!(zones::read_zones_with, module)?)
+    module.add_function(wrap_pyfunction!(zones::read_zones_with, module)?)?;
+    module.add_class::<handler::Compiled>()?;
+    module.add_class::<handler::Handler>()?;
+    module.add_class::<profile::Profile>()?;
+    Ok(())
 }

@@ -1,0 +1,175 @@
+"""The kernel's handlers of events against the generated Python: the same profile, byte for byte, and the same told of it."""
+
+import json
+import os
+import random
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import pytest
+
+from bench import workload
+from onefold import kernel
+from onefold.core.run import Run
+from onefold.core.timers import wake
+from onefold.language.reading.check import checked
+from onefold.language.stream.compile import compile_definitions
+from onefold.language.stream.program import Handler, Program
+from onefold.model import profile as profiles
+from onefold.model.definitions import Definitions
+from onefold.model.profile import Declared, Profile
+from onefold.model.rules import Rules
+from onefold.testing.reference import Occurrence
+from onefold.testing.seeded import START_MS, Seeded
+
+native: Any = pytest.importorskip("onefold_kernel")
+pytestmark = pytest.mark.skipif(kernel.native is None, reason="the kernel is left out")
+
+CASES = int(os.environ.get("ONEFOLD_PARITY_CASES", "1500"))
+DAYS_MS = 86_400_000
+
+
+class Told(NamedTuple):
+    """What is told of an event."""
+
+    changed: list[tuple[str, Any]]
+    moves: list[tuple[str, bool]]
+
+
+def is_native(handler: Handler) -> bool:
+    """Whether the kernel does what an event of this name does."""
+    return isinstance(getattr(handler.on, "__self__", None), native.Handler)
+
+
+class Both:
+    """One person twice: as the kernel keeps it, and as Python does."""
+
+    def __init__(self, program: Program, start_ms: int) -> None:
+        self._program = program
+        self._plain = Profile(7, start_ms, start_ms, start_ms, start_ms, version=1, identifiers={"user_id:u": start_ms})
+        self._plain.computed = dict(program.blank_traits)
+        self._plain.audiences = dict.fromkeys(program.blank_audiences, start_ms)
+        self._native = native.Profile.decode(profiles.encode(self._plain))
+        self.handled = 0
+        """Events that the kernel has handled."""
+
+    def take(self, now_ms: int, occurrence: Occurrence) -> None:
+        """An event for both."""
+        if self._plain.due_ms <= now_ms:
+            self.turn(now_ms)
+        handler = self._program.handlers.get(occurrence.name, self._program.handlers["*"])
+        event = as_read(self._program, occurrence)
+        self.handled += is_native(handler)
+        told = []
+        for profile in (self._plain, self._native):
+            changed: dict[str, Any] = {}
+            moves: list[tuple[str, bool]] = []
+            self._fold(profile, handler, (now_ms, occurrence, event), changed, moves)
+            told.append(Told(list(changed.items()), moves))
+        assert told[0] == told[1]
+        assert list(map(repr, told[0].changed)) == list(map(repr, told[1].changed))
+        self.are_alike()
+
+    def _fold(
+        self, profile: Any, handler: Handler, event: tuple[int, Occurrence, Any], changed: Any, moves: Any
+    ) -> None:
+        now_ms, occurrence, read = event
+        tie = occurrence.tie.to_bytes(16)
+        seen = profile.saw(occurrence.at_ms, now_ms, occurrence.tie)
+        if seen == 3:
+            profile.first_seen_ms = profile.last_seen_ms = occurrence.at_ms
+        also: Iterable[str] = self._program.at_first if seen == 3 else ()
+        if occurrence.type == "identify":
+            for name, value in occurrence.traits.items():
+                if value is not None:
+                    profile.declared[name] = Declared(value, occurrence.at_ms, tie, 0)
+                    also = (*also, f"traits.{name}")
+        if also:
+            if handler.put is not None:
+                handler.put(profile, read, occurrence.at_ms, tie, now_ms)
+            self._program.judge_some((*handler.triggers, *also), profile, now_ms, changed, moves)
+        elif handler.on is not None:
+            on: Any = handler.on
+            if profile is self._plain and is_native(handler):
+                on = on.__self__.instead
+            on(profile, read, occurrence.at_ms, tie, now_ms, seen, changed, moves)
+
+    def turn(self, now_ms: int) -> None:
+        """Time alone does what it does."""
+        for profile in (self._plain, self._native):
+            run = Run(0, self._program, Rules())
+            run.at(0, now_ms)
+            wake(run, profile)
+        self.are_alike()
+
+    def are_alike(self) -> None:
+        """Both are stored as the same bytes."""
+        stored = self._native.encode()
+        assert stored == profiles.encode(self._plain), (profiles.decode(stored), self._plain)
+        if random.random() < 0.2:
+            self._native = native.Profile.decode(stored)
+
+
+def as_read(program: Program, occurrence: Occurrence) -> Any:
+    """The event as the step's decoder reads it."""
+    parts = (json.dumps(part) for part in (occurrence.properties, occurrence.context, occurrence.traits))
+    return program.read(occurrence.type, occurrence.name, *parts)
+
+
+def compiled(definitions: Definitions) -> Program | None:
+    """Their program; None where they are wrong."""
+    found = checked(definitions)
+    return None if found.problems else compile_definitions(found, 1)
+
+
+@pytest.mark.parametrize("hundred", range(CASES // 100))
+def test_random_definitions(hundred: int) -> None:
+    """After every event of a random history the two are one, whatever the definitions; many are handled natively."""
+    handled = 0
+    for seed in range(hundred * 100, hundred * 100 + 100):
+        seeded = Seeded(seed)
+        if (program := compiled(seeded.definitions(most=2))) is None:
+            continue
+        both = Both(program, seeded.start_ms)
+        for now_ms, occurrence in seeded.history(most=30):
+            both.take(now_ms, occurrence)
+        handled += both.handled
+    assert handled
+
+
+def shoppers(seed: int, size: int) -> Iterator[tuple[int, Occurrence]]:
+    """What somebody does in the benchmark's shop, at a pace at which windows matter; some of it late."""
+    chance = random.Random(seed)
+    now_ms = START_MS
+    names = [name for name, _ in workload.MIX] + ["Signed In", "Email Opened"]
+    weights = [share for _, share in workload.MIX] + [0.05, 0.05]
+    for tie in range(size):
+        now_ms += chance.choice((0, 1, 1_000, 60_000, 3_600_000, 86_400_000))
+        late_ms = chance.choice((0, 0, 0, 1, 1_000, 3_600_000))
+        name = chance.choices(names, weights)[0]
+        product = chance.randrange(5_000)
+        properties = {
+            "product_id": f"p-{product}", "category": ("shoes", "books", "toys", "music")[product % 4],
+            "price": product % 300 + 0.5, "quantity": product % 3 + 1, "revenue": chance.choice((product % 500 + 0.25, 7)),
+        }  # fmt: skip
+        context = {"campaign": {"source": chance.choice(("google", "direct"))}}
+        type_ = "page" if name == "page" else "track"
+        yield now_ms, Occurrence(now_ms - late_ms, tie, name, type_, properties, context, {})
+
+
+SHOPS = {
+    "the workload": lambda: workload.definitions(),
+    "many audiences": lambda: workload.many_audiences(500),
+    "every family": lambda: workload.every_family(240),
+}
+
+
+@pytest.mark.parametrize("shop", SHOPS)
+def test_shoppers(shop: str) -> None:
+    """The benchmark's definitions, over hundreds of events of some people."""
+    program = compiled(SHOPS[shop]())
+    assert program is not None
+    for seed in range(5):
+        both = Both(program, START_MS)
+        for now_ms, occurrence in shoppers(seed, 300):
+            both.take(now_ms, occurrence)
