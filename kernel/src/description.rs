@@ -84,6 +84,9 @@ fn expression(value: &Value) -> Here<Expression> {
         ("trait", [of]) => Expression::Trait(name(of)?),
         ("instant_trait", [of]) => Expression::InstantTrait(name(of)?),
         ("slot", [number, level]) => Expression::Slot(place(number)?, maybe(level, float)?),
+        ("personal_slot", [number, zone, level]) => {
+            Expression::Personal(place(number)?, place(zone)?, maybe(level, float)?)
+        }
         ("first_seen", []) => Expression::FirstSeen,
         ("last_seen", []) => Expression::LastSeen,
         ("events", []) => Expression::Events,

@@ -9,8 +9,9 @@ from typing import Any
 
 from onefold.language import nodes as n
 from onefold.language.functions import is_instant
+from onefold.language.keeping.calendars import PERSON_ZONE
 from onefold.language.stream.crossings import Crossings
-from onefold.language.stream.definition import Definition
+from onefold.language.stream.definition import Definition, kept_in
 from onefold.language.stream.excerpt import attribute
 from onefold.language.stream.groups import Branch, Gate, of_trait
 from onefold.language.stream.plan import (
@@ -64,7 +65,7 @@ class Slots:
 
     def _of_aggregate(self, kept: n.Aggregate) -> Described:
         params = {name: value for name in _PARAMS if (value := getattr(kept, name)) is not None}
-        return params | {"workspace_zone": self._timezone}
+        return params | {"workspace": self._timezone}
 
 
 _PARAMS = ("within_ms", "until_ms", "calendar", "timezone", "number", "every_ms", "per")
@@ -237,7 +238,7 @@ class OfPerson(Expressions):
         """What a profile's name stands for."""
         match node:
             case n.Aggregate(timezone=n.PERSON):
-                raise Unknown(node)
+                return ["personal_slot", self._slots.number(node), self._slots.number(PERSON_ZONE), None]
             case n.Aggregate(function=function):
                 return ["slot", self._slots.number(node), level if function == "time_since" else None]
             case n.Sequence():
@@ -333,7 +334,7 @@ class Describing:
             names |= self._judged(step)
         definitions = [self._whole.definitions[self._numbers[name]] for name in names]
         return {self._slots.number(each) for each in kept} | {
-            self._slots.number(part) for definition in definitions for part in _kept_in(definition.node)
+            self._slots.number(part) for definition in definitions for part in kept_in(definition.node)
         }
 
     def _judged(self, step: Judgement) -> set[str]:
@@ -407,10 +408,6 @@ def _asked(kept: n.Kept) -> tuple[int | None, n.Node | None, n.Node | None]:
     """Of an event that is put into a slot: how long ago it may be, its condition, and what it gives."""
     if isinstance(kept, n.Sequence):
         return kept.during_ms, None, kept.same
-    if kept.timezone == n.PERSON and kept.calendar is not None:
-        raise Unknown(kept)
     return kept.within_ms, kept.where, kept.field
 
 
-def _kept_in(node: n.Node) -> list[n.Kept]:
-    return [part for part in n.everything(node) if isinstance(part, n.Kept)]
