@@ -221,6 +221,7 @@ pub fn plan(value: &Value, definitions: &Definitions) -> Here<Plan> {
         puts: each(field(value, "puts")?, put)?,
         judgements: each(field(value, "judgements")?, judgement)?,
         flags: place(field(value, "flags")?)?,
+        asks_identifiers: truth(field(value, "asks_identifiers")?)?,
         slots: each(field(value, "slots")?, place)?,
     };
     let is_known = plan.slots.iter().all(|number| is_there(&definitions.slots, *number))
