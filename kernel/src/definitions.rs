@@ -7,8 +7,10 @@ use crate::body::Body;
 use crate::crossings::{Crossings, Turns};
 use crate::entries::{Entries, Name};
 use crate::expression::{Expression, Person, Scope, Slots, Test};
+use crate::keeping::monoid::Asked;
 use crate::keeping::{Due, Keeping, State, opened};
 use crate::value::Value;
+use crate::zones::Zone;
 use crate::{Beyond, Here};
 
 /// What is kept under a name, and how.
@@ -82,6 +84,13 @@ impl Slots for Kept<'_> {
         let mut entries = self.entries.borrow_mut();
         let state = entries.get_mut(slot.name).and_then(Option::as_mut);
         slot.keeping.value(state, now_ms, due, level)
+    }
+
+    fn value_in(&self, zone: Option<&'static Zone>, slot: usize, asked: Asked<'_>) -> Value {
+        let Some(slot) = &self.slots[slot] else { return Value::Null };
+        let mut entries = self.entries.borrow_mut();
+        let state = entries.get_mut(slot.name).and_then(Option::as_mut);
+        slot.keeping.value_of_person(state, zone, asked)
     }
 }
 

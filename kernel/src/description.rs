@@ -84,6 +84,9 @@ fn expression(value: &Value) -> Here<Expression> {
         ("trait", [of]) => Expression::Trait(name(of)?),
         ("instant_trait", [of]) => Expression::InstantTrait(name(of)?),
         ("slot", [number, level]) => Expression::Slot(place(number)?, maybe(level, float)?),
+        ("personal_slot", [number, zone, level]) => {
+            Expression::Personal(place(number)?, place(zone)?, maybe(level, float)?)
+        }
         ("first_seen", []) => Expression::FirstSeen,
         ("last_seen", []) => Expression::LastSeen,
         ("events", []) => Expression::Events,
@@ -218,6 +221,7 @@ pub fn plan(value: &Value, definitions: &Definitions) -> Here<Plan> {
         puts: each(field(value, "puts")?, put)?,
         judgements: each(field(value, "judgements")?, judgement)?,
         flags: place(field(value, "flags")?)?,
+        asks_identifiers: truth(field(value, "asks_identifiers")?)?,
         slots: each(field(value, "slots")?, place)?,
     };
     let is_known = plan.slots.iter().all(|number| is_there(&definitions.slots, *number))

@@ -6,9 +6,12 @@ use std::cell::Cell;
 use crate::entries::{Entries, Name};
 use crate::instants;
 use crate::keeping::Due;
+use crate::keeping::calendars::zone_of;
+use crate::keeping::monoid::Asked;
 use crate::numbers::{Op, Sign, arithmetic, negate, order, same};
 use crate::shares;
 use crate::value::Value;
+use crate::zones::Zone;
 
 /// Any value.
 #[derive(Debug)]
@@ -23,6 +26,8 @@ pub enum Expression {
     InstantTrait(Name),
     /// What is kept in the slot of this number; and the number that it is only compared with, if so.
     Slot(usize, Option<f64>),
+    /// The same of a window in the person's own time zone; and the slot that says which that is.
+    Personal(usize, usize, Option<f64>),
     FirstSeen,
     LastSeen,
     Events,
@@ -84,6 +89,9 @@ pub enum Quantifier {
 pub trait Slots {
     /// The value of the slot of this number at this instant; arms `due` where it moves with time.
     fn value(&self, slot: usize, level: Option<f64>, now_ms: i64, due: &mut Due) -> Value;
+
+    /// The same of a window in this time zone of the person; `None`: they name none.
+    fn value_in(&self, zone: Option<&'static Zone>, slot: usize, asked: Asked<'_>) -> Value;
 }
 
 /// The parts of a profile that expressions read.
@@ -141,6 +149,13 @@ impl Expression {
             Expression::Slot(number, level) => {
                 Cow::Owned(person.armed(|due| person.slots.value(*number, *level, scope.now_ms, due)))
             }
+            Expression::Personal(slot, zone_slot, level) => {
+                let zone = person.zone(*zone_slot, scope.now_ms);
+                let value = |due: &mut Due| {
+                    person.slots.value_in(zone, *slot, Asked { now_ms: scope.now_ms, due, level: *level })
+                };
+                Cow::Owned(person.armed(value))
+            }
             Expression::FirstSeen => int(person.first_seen_ms),
             Expression::LastSeen => int(person.last_seen_ms),
             Expression::Events => int(person.events),
@@ -156,6 +171,12 @@ impl<'a> Person<'a> {
         let found = what(&mut due);
         self.due_ms.set(due.0);
         found
+    }
+
+    /// The time zone that the person names.
+    fn zone(&self, slot: usize, now_ms: i64) -> Option<&'static Zone> {
+        let latest = self.armed(|due| self.slots.value(slot, None, now_ms, due));
+        zone_of(self.declared("timezone"), Some(&latest))
     }
 
     fn declared(&self, name: &str) -> Option<&'a Value> {

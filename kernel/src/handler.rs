@@ -13,8 +13,8 @@ use crate::profile::{Field, Profile};
 use crate::value::Value;
 use crate::{Beyond, Here};
 
-/// What handlers may ask of a profile, and change.
-const FIELDS: [Field; 4] = [Field::Slots, Field::Computed, Field::Audiences, Field::Declared];
+/// What handlers may ask of a profile, and change; the last only where shares of all people are asked for.
+const FIELDS: [Field; 5] = [Field::Slots, Field::Computed, Field::Audiences, Field::Declared, Field::Identifiers];
 
 /// How traits and audiences are called in Python, and what says of an audience that it was left or entered.
 struct Called {
@@ -183,8 +183,9 @@ impl Handler {
         }
         self.outcome.changed.clear();
         self.outcome.moves.clear();
+        let fields = if self.plan.asks_identifiers { &FIELDS[..] } else { &FIELDS[..4] };
         let mut profile = profile.borrow_mut();
-        let Ok(body) = profile.body(event.py(), &FIELDS) else { return Ok(Err(Beyond)) };
+        let Ok(body) = profile.body(event.py(), fields) else { return Ok(Err(Beyond)) };
         let happened = Happened { fields: &self.fields, at: At { at_ms, tie, now_ms }, seen };
         Ok(self.plan.run(&self.definitions, (body, &mut self.outcome), &happened, &mut self.notes))
     }

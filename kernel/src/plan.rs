@@ -77,6 +77,8 @@ pub struct Plan {
     pub puts: Vec<Put>,
     pub judgements: Vec<Judgement>,
     pub flags: usize,
+    /// It may ask for the person's identifiers.
+    pub asks_identifiers: bool,
     /// The slots that it may look into.
     pub slots: Vec<usize>,
 }

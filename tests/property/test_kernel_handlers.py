@@ -1,4 +1,4 @@
-"""The kernel's handlers of events against the generated Python: the same profile, byte for byte, and the same told of it."""
+"""The kernel's handlers of events against the generated Python: the same profile, byte for byte, the same effects."""
 
 import json
 import os
@@ -150,7 +150,8 @@ def shoppers(seed: int, size: int) -> Iterator[tuple[int, Occurrence]]:
         product = chance.randrange(5_000)
         properties = {
             "product_id": f"p-{product}", "category": ("shoes", "books", "toys", "music")[product % 4],
-            "price": product % 300 + 0.5, "quantity": product % 3 + 1, "revenue": chance.choice((product % 500 + 0.25, 7)),
+            "price": product % 300 + 0.5, "quantity": product % 3 + 1,
+            "revenue": chance.choice((product % 500 + 0.25, product)),
         }  # fmt: skip
         context = {"campaign": {"source": chance.choice(("google", "direct"))}}
         type_ = "page" if name == "page" else "track"
@@ -158,7 +159,7 @@ def shoppers(seed: int, size: int) -> Iterator[tuple[int, Occurrence]]:
 
 
 SHOPS = {
-    "the workload": lambda: workload.definitions(),
+    "the workload": workload.definitions,
     "many audiences": lambda: workload.many_audiences(500),
     "every family": lambda: workload.every_family(240),
 }

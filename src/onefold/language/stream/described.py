@@ -9,10 +9,12 @@ from typing import Any
 
 from onefold.language import nodes as n
 from onefold.language.functions import is_instant
+from onefold.language.keeping.calendars import PERSON_ZONE
 from onefold.language.stream.crossings import Crossings
-from onefold.language.stream.definition import Definition
+from onefold.language.stream.definition import Definition, kept_in
 from onefold.language.stream.excerpt import attribute
 from onefold.language.stream.groups import Branch, Gate, of_trait
+from onefold.language.stream.inputs import walk
 from onefold.language.stream.plan import (
     EVER,
     AudiencesStep,
@@ -64,7 +66,7 @@ class Slots:
 
     def _of_aggregate(self, kept: n.Aggregate) -> Described:
         params = {name: value for name in _PARAMS if (value := getattr(kept, name)) is not None}
-        return params | {"workspace_zone": self._timezone}
+        return params | {"workspace": self._timezone}
 
 
 _PARAMS = ("within_ms", "until_ms", "calendar", "timezone", "number", "every_ms", "per")
@@ -237,7 +239,7 @@ class OfPerson(Expressions):
         """What a profile's name stands for."""
         match node:
             case n.Aggregate(timezone=n.PERSON):
-                raise Unknown(node)
+                return ["personal_slot", self._slots.number(node), self._slots.number(PERSON_ZONE), None]
             case n.Aggregate(function=function):
                 return ["slot", self._slots.number(node), level if function == "time_since" else None]
             case n.Sequence():
@@ -315,28 +317,32 @@ class Describing:
     def plan(self, plan: Plan) -> tuple[Described, list[Source]]:
         """What is done with an event, and where the fields stand that it reads of it. Raises `Unknown`."""
         event = OfEvent(self._types)
+        judged = self._judged(plan)
         described = {
             "branches": [self._branch(branch, event) for _, branch in plan.branches],
             "puts": [self._put(step, plan.event, event) for step in plan.slots],
             "judgements": [each for step in plan.judgements for each in self._judgements(step, plan)],
             "flags": plan.flags,
-            "slots": sorted(self._looks_into(plan)),
+            "asks_identifiers": any(isinstance(part, n.Share) for each in judged for part in walk(each.node)),
+            "slots": sorted(self._looks_into(plan, judged)),
         }
         return described, event.sources
 
-    def _looks_into(self, plan: Plan) -> set[int]:
+    def _looks_into(self, plan: Plan, judged: Iterable[Definition]) -> set[int]:
         """All slots that it may put the event into, or ask for their values."""
         kept = [step.kept for step in plan.slots]
         kept += [self._whole.kept[key] for _, branch in plan.branches for key in branch.keys.values()]
+        kept += [each for definition in judged for each in kept_in(definition.node)]
+        return set(map(self._slots.number, kept))
+
+    def _judged(self, plan: Plan) -> list[Definition]:
+        """All that may be judged."""
         names: set[str] = set()
         for step in plan.judgements:
-            names |= self._judged(step)
-        definitions = [self._whole.definitions[self._numbers[name]] for name in names]
-        return {self._slots.number(each) for each in kept} | {
-            self._slots.number(part) for definition in definitions for part in _kept_in(definition.node)
-        }
+            names |= self._names(step)
+        return [self._whole.definitions[number] for number in sorted(map(self._numbers.__getitem__, names))]
 
-    def _judged(self, step: Judgement) -> set[str]:
+    def _names(self, step: Judgement) -> set[str]:
         match step:
             case JudgeStep(definition=definition):
                 return {definition.name}
@@ -407,10 +413,4 @@ def _asked(kept: n.Kept) -> tuple[int | None, n.Node | None, n.Node | None]:
     """Of an event that is put into a slot: how long ago it may be, its condition, and what it gives."""
     if isinstance(kept, n.Sequence):
         return kept.during_ms, None, kept.same
-    if kept.timezone == n.PERSON and kept.calendar is not None:
-        raise Unknown(kept)
     return kept.within_ms, kept.where, kept.field
-
-
-def _kept_in(node: n.Node) -> list[n.Kept]:
-    return [part for part in n.everything(node) if isinstance(part, n.Kept)]

@@ -6,6 +6,7 @@ from typing import Any
 from onefold.language.stream.described import Describing, Unknown
 from onefold.language.stream.plan import Plan
 from onefold.language.stream.program import Handler
+from onefold.language.zones import ZONES, zone_file
 
 
 def native_handlers(
@@ -15,6 +16,7 @@ def native_handlers(
 
     Of what turns out to be beyond it, event by event, it calls Python's. `kernel`: the module.
     """
+    kernel.read_zones_with(zone_file, sorted(ZONES))
     compiled = kernel.Definitions(describing.names, describing.definitions())
     found = dict(handlers)
     for event, plan in plans.items():
