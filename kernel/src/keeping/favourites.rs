@@ -53,15 +53,9 @@ impl Monoid for Unique {
 }
 
 fn sum<'a>(mut tallies: impl Iterator<Item = &'a Tally> + Clone) -> Option<Cow<'a, Tally>> {
-    let mut more = tallies.clone().skip(1).peekable();
+    let all = tallies.clone();
     let first = tallies.next()?;
-    if more.peek().is_none() {
-        return Some(Cow::Borrowed(first));
-    }
-    let mut total = Tally::default();
-    total.add(first);
-    more.for_each(|tally| total.add(tally));
-    Some(Cow::Owned(total))
+    Some(if tallies.next().is_none() { Cow::Borrowed(first) } else { Cow::Owned(Tally::sum(all)) })
 }
 
 /// A tally, and the place of the most frequent value.
@@ -176,7 +170,9 @@ impl Kept for Leaders {
     fn write(&self, out: &mut Vec<u8>) {
         write_list(out, 2);
         write_list(out, self.leaders.len());
-        self.leaders.iter().for_each(|place| write_text(out, self.tally.text(*place as usize)));
+        for place in &self.leaders {
+            write_text(out, self.tally.text(*place as usize));
+        }
         self.tally.write(out);
     }
 }

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::fmt::Write;
 
 use xxhash_rust::xxh3::xxh3_64;
@@ -83,9 +84,10 @@ impl Tally {
     }
 
     #[allow(clippy::cast_possible_truncation)] // a thousand texts of events, which are bounded, stay below 4 GiB
-    fn push(&mut self, text: &str, many: i64) {
+    fn push(&mut self, text: &str, many: i64) -> usize {
         self.entries.push(Entry { begin: self.texts.len() as u32, size: text.len() as u32, many });
         self.texts.push_str(text);
+        self.len() - 1
     }
 
     /// One value more; its place unless it is `Sampled`.
@@ -105,12 +107,32 @@ impl Tally {
             let text = more.text(place);
             match self.place(text) {
                 Some(mine) => self.entries[mine].many += more.many(place),
-                None => self.push(text, more.many(place)),
+                None => drop(self.push(text, more.many(place))),
             }
         }
         if self.len() > VALUES_MAX {
             self.sample();
         }
+    }
+
+    /// All of many, whose values are looked up as long as they are all kept.
+    pub fn sum<'a>(tallies: impl Iterator<Item = &'a Tally>) -> Tally {
+        let mut total = Tally::default();
+        let mut places: HashMap<&str, usize> = HashMap::new();
+        let mut sampled = false;
+        for tally in tallies {
+            if sampled {
+                total.add(tally);
+                continue;
+            }
+            for place in 0..tally.len() {
+                let text = tally.text(place);
+                let mine = *places.entry(text).or_insert_with(|| total.push(text, 0));
+                total.entries[mine].many += tally.many(place);
+            }
+            sampled = total.len() > VALUES_MAX && total.sample();
+        }
+        total
     }
 
     /// Keep the values of the smallest hashes; whether there were too many.
@@ -121,14 +143,16 @@ impl Tally {
         }
         hashed.sort_unstable(); // of equal hashes the earlier place
         let mut kept = vec![true; self.len()];
-        hashed[VALUES_MAX..].iter().for_each(|(_, place)| kept[*place] = false);
+        for (_, place) in &hashed[VALUES_MAX..] {
+            kept[*place] = false;
+        }
         let all = std::mem::take(self);
         for place in (0..all.len()).filter(|place| kept[*place]) {
             self.push(all.text(place), all.many(place));
         }
         match self.place(OVERFLOWED) {
             Some(place) => self.entries[place].many = 1,
-            None => self.push(OVERFLOWED, 1),
+            None => drop(self.push(OVERFLOWED, 1)),
         }
         true
     }
@@ -143,9 +167,9 @@ impl Tally {
         if self.place(OVERFLOWED).is_none() {
             return i64::try_from(self.len()).unwrap_or(i64::MAX);
         }
-        let largest = self.places().map(|place| self.hash(place)).max().unwrap_or(0).max(1);
+        let largest = u128::from(self.places().map(|place| self.hash(place)).max().unwrap_or(0).max(1));
         let scaled = (VALUES_MAX as u128 - 1) << (64 + SPARE_BITS);
-        let quotient = scaled / u128::from(largest) | u128::from(!scaled.is_multiple_of(u128::from(largest)));
+        let quotient = (scaled / largest) | u128::from(!scaled.is_multiple_of(largest));
         (quotient as f64 / (1_u64 << SPARE_BITS) as f64).round_ties_even() as i64
     }
 
