@@ -3,16 +3,15 @@
 //! Past `VALUES_MAX` a tally is a bottom-k sample of the values (Beyer et al., SIGMOD 2007): the same whatever the order
 //! of arrival.
 
-use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::fmt::Write;
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::monoid::Kept;
 use super::numbers::Number;
 use crate::msgpack::{Reader, write_int, write_map, write_text};
+use crate::texts::Text;
 use crate::value::Value;
 use crate::{Beyond, Here};
 
@@ -48,9 +47,9 @@ pub enum Counted {
 
 impl Tally {
     /// Of one value.
-    pub fn of(text: &str) -> Tally {
+    pub fn of(value: &Text<'_>) -> Tally {
         let mut tally = Tally::default();
-        tally.push(text, 1);
+        tally.begin(value);
         tally
     }
 
@@ -78,6 +77,15 @@ impl Tally {
         })
     }
 
+    /// The place of a value.
+    pub fn place_of(&self, value: &Text<'_>) -> Option<usize> {
+        let (texts, rest) = (self.texts.as_bytes(), value.rest.as_bytes());
+        self.entries.iter().position(|entry| {
+            let text = &texts[entry.begin as usize..];
+            entry.size as usize == rest.len() + 1 && text[0] == value.kind && text[1..entry.size as usize] == *rest
+        })
+    }
+
     /// Places of the values, without the mark that there were more.
     pub fn places(&self) -> impl Iterator<Item = usize> {
         (0..self.len()).filter(|place| self.entries[*place].size > 0)
@@ -90,13 +98,22 @@ impl Tally {
         self.len() - 1
     }
 
+    /// One value for the first time.
+    #[allow(clippy::cast_possible_truncation)] // as above
+    fn begin(&mut self, value: &Text<'_>) {
+        let (begin, size) = (self.texts.len() as u32, value.rest.len() as u32 + 1);
+        self.texts.push(char::from(value.kind));
+        self.texts.push_str(&value.rest);
+        self.entries.push(Entry { begin, size, many: 1 });
+    }
+
     /// One value more; its place unless it is `Sampled`.
-    pub fn count(&mut self, text: &str) -> (Counted, usize) {
-        if let Some(place) = self.place(text) {
+    pub fn count(&mut self, value: &Text<'_>) -> (Counted, usize) {
+        if let Some(place) = self.place_of(value) {
             self.entries[place].many += 1;
             return (Counted::Again, place);
         }
-        self.push(text, 1);
+        self.begin(value);
         let sampled = self.len() > VALUES_MAX && self.sample();
         (if sampled { Counted::Sampled } else { Counted::First }, self.len() - 1)
     }
@@ -291,41 +308,4 @@ fn number_of(text: &str) -> Number {
 /// The value that a tally's text stands for.
 pub fn value_of(text: &str) -> Value {
     Rank::of(text).value()
-}
-
-/// What stands for a value in a tally; `None` for what is neither a string, a number nor a boolean.
-pub fn text_of(value: &Value) -> Option<Cow<'static, str>> {
-    match value {
-        Value::Str(text) => Some(["s", text].concat().into()),
-        Value::Bool(truth) => Some(if *truth { "b1".into() } else { "b0".into() }),
-        _ => Number::of(value).map(|number| match number.whole() {
-            Number::Int(number) => format!("n{number}").into(),
-            Number::Float(number) => float_text(number).into(),
-        }),
-    }
-}
-
-/// A double as Python writes it: the shortest digits that say it, with an exponent from 1e16 on and below 1e-4.
-fn float_text(number: f64) -> String {
-    let mut text = String::from("n");
-    if !number.is_finite() {
-        text.push_str(if number.is_nan() {
-            "nan"
-        } else if number < 0.0 {
-            "-inf"
-        } else {
-            "inf"
-        });
-        return text;
-    }
-    let scientific = format!("{number:e}");
-    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    let written = if (-4..16).contains(&exponent) {
-        write!(text, "{number:?}")
-    } else {
-        write!(text, "{digits}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
-    };
-    debug_assert!(written.is_ok());
-    text
 }
