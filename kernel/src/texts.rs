@@ -1,5 +1,7 @@
 //! Values as text: numbers as Python writes them, and what stands for a value in a tally.
 
+use std::borrow::Cow;
+
 use crate::value::Value;
 
 /// Integers up to this are doubles, too.
@@ -23,21 +25,38 @@ pub fn repr(number: f64) -> String {
     if written.contains('.') { written } else { written + ".0" }
 }
 
-/// What stands for a value in a tally (`onefold.language.keeping.aggregates.text_of`); `None` for what is neither a
-/// string, a number nor a boolean.
+/// What stands for a value in a tally (`onefold.language.keeping.aggregates.text_of`): a letter for its kind, and it as
+/// text.
+#[derive(Clone, Debug)]
+pub struct Text<'a> {
+    /// `s`, `b` or `n`.
+    pub kind: u8,
+    pub rest: Cow<'a, str>,
+}
+
+impl<'a> Text<'a> {
+    /// `None` for what is neither a string, a number nor a boolean.
+    #[must_use]
+    pub fn of(value: &'a Value) -> Option<Text<'a>> {
+        let (kind, rest) = match value {
+            Value::Str(text) => (b's', Cow::Borrowed(&**text)),
+            Value::Bool(truth) => (b'b', Cow::Borrowed(if *truth { "1" } else { "0" })),
+            Value::Int(number) if (-EXACT..=EXACT).contains(number) => (b'n', number.to_string().into()),
+            #[allow(clippy::cast_precision_loss)] // the nearest double, as Python takes
+            Value::Int(number) => (b'n', repr(*number as f64).into()),
+            #[allow(clippy::cast_possible_truncation)] // it has no fraction, and fits
+            Value::Float(number) if number.fract() == 0.0 && number.abs() < EXACT_FLOAT => {
+                (b'n', (*number as i64).to_string().into())
+            }
+            Value::Float(number) => (b'n', repr(*number).into()),
+            _ => return None,
+        };
+        Some(Text { kind, rest })
+    }
+}
+
+/// The same as one text.
 #[must_use]
 pub fn text_of(value: &Value) -> Option<String> {
-    match value {
-        Value::Str(text) => Some(format!("s{text}")),
-        Value::Bool(truth) => Some(if *truth { "b1" } else { "b0" }.into()),
-        Value::Int(number) if (-EXACT..=EXACT).contains(number) => Some(format!("n{number}")),
-        #[allow(clippy::cast_precision_loss)] // the nearest double, as Python takes
-        Value::Int(number) => Some(format!("n{}", repr(*number as f64))),
-        #[allow(clippy::cast_possible_truncation)] // it has no fraction, and fits
-        Value::Float(number) if number.fract() == 0.0 && number.abs() < EXACT_FLOAT => {
-            Some(format!("n{}", *number as i64))
-        }
-        Value::Float(number) => Some(format!("n{}", repr(*number))),
-        _ => None,
-    }
+    Text::of(value).map(|text| format!("{}{}", char::from(text.kind), text.rest))
 }

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 
 use super::monoid::{Asked, Kept, Monoid};
-use super::tallies::{Counted, Tally, narrow, text_of, value_of};
+use super::tallies::{Counted, Tally, VALUES_MAX, narrow, value_of};
 use super::{At, Change};
 use crate::msgpack::{Reader, write_list, write_text};
+use crate::texts::Text;
 use crate::value::Value;
 use crate::{Beyond, Here};
 
@@ -19,7 +20,7 @@ impl Monoid for Unique {
     type States = Vec<Tally>;
 
     fn lift(&self, given: &Value, _event: At<'_>) -> Option<Tally> {
-        text_of(given).map(|text| Tally::of(&text))
+        Text::of(given).map(|text| Tally::of(&text))
     }
 
     fn combine(&self, kept: &mut Tally, more: Tally) {
@@ -28,7 +29,7 @@ impl Monoid for Unique {
 
     /// One that has come before makes no other set of values.
     fn absorb(&self, kept: &mut Tally, given: &Value, _event: At<'_>) -> Change {
-        match text_of(given).map(|text| kept.count(&text)) {
+        match Text::of(given).map(|text| kept.count(&text)) {
             None | Some((Counted::Again, _)) => Change::None,
             Some(_) => Change::Some,
         }
@@ -53,15 +54,9 @@ impl Monoid for Unique {
 }
 
 fn sum<'a>(mut tallies: impl Iterator<Item = &'a Tally> + Clone) -> Option<Cow<'a, Tally>> {
-    let mut more = tallies.clone().skip(1).peekable();
+    let all = tallies.clone();
     let first = tallies.next()?;
-    if more.peek().is_none() {
-        return Some(Cow::Borrowed(first));
-    }
-    let mut total = Tally::default();
-    total.add(first);
-    more.for_each(|tally| total.add(tally));
-    Some(Cow::Owned(total))
+    Some(if tallies.next().is_none() { Cow::Borrowed(first) } else { Cow::Owned(Tally::sum(all)) })
 }
 
 /// A tally, and the place of the most frequent value.
@@ -73,8 +68,8 @@ pub struct Favourite {
 
 impl Favourite {
     /// The most frequent value so far came a last time, or another one came.
-    fn count(&mut self, text: &str) -> Change {
-        let was = if self.tally.len() < super::tallies::VALUES_MAX { None } else { Some(self.best_text().to_owned()) };
+    fn count(&mut self, text: &Text<'_>) -> Change {
+        let was = if self.tally.len() < VALUES_MAX { None } else { Some(self.best_text().to_owned()) };
         match (self.tally.count(text), was) {
             ((Counted::Sampled, _), Some(was)) => self.sampled(&was, text),
             ((_, place), _) => self.promote(place),
@@ -94,13 +89,13 @@ impl Favourite {
         Change::Some
     }
 
-    fn sampled(&mut self, was: &str, text: &str) -> Change {
+    fn sampled(&mut self, was: &str, text: &Text<'_>) -> Change {
         let Some(best) = self.tally.place(was) else {
             self.best = narrow(self.tally.favourite().unwrap_or(0));
             return Change::Some;
         };
         self.best = narrow(best);
-        self.tally.place(text).map_or(Change::None, |place| self.promote(place))
+        self.tally.place_of(text).map_or(Change::None, |place| self.promote(place))
     }
 
     fn add(&mut self, more: &Favourite) {
@@ -134,7 +129,7 @@ impl Monoid for MostFrequent {
     type States = Vec<Favourite>;
 
     fn lift(&self, given: &Value, _event: At<'_>) -> Option<Favourite> {
-        text_of(given).map(|text| Favourite { best: 0, tally: Tally::of(&text) })
+        Text::of(given).map(|text| Favourite { best: 0, tally: Tally::of(&text) })
     }
 
     fn combine(&self, kept: &mut Favourite, more: Favourite) {
@@ -142,7 +137,7 @@ impl Monoid for MostFrequent {
     }
 
     fn absorb(&self, kept: &mut Favourite, given: &Value, _event: At<'_>) -> Change {
-        text_of(given).map_or(Change::None, |text| kept.count(&text))
+        Text::of(given).map_or(Change::None, |text| kept.count(&text))
     }
 
     fn total<'a>(&self, states: &'a [Favourite]) -> Option<Cow<'a, Favourite>> {
@@ -176,7 +171,9 @@ impl Kept for Leaders {
     fn write(&self, out: &mut Vec<u8>) {
         write_list(out, 2);
         write_list(out, self.leaders.len());
-        self.leaders.iter().for_each(|place| write_text(out, self.tally.text(*place as usize)));
+        for place in &self.leaders {
+            write_text(out, self.tally.text(*place as usize));
+        }
         self.tally.write(out);
     }
 }
@@ -210,15 +207,15 @@ impl Top {
         }
     }
 
-    /// Values were put in that may have put others out, and moved those that are left.
-    fn sampled(&self, kept: &mut Leaders, were: &[String], text: &str) {
+    /// A value was put in that may have put others out, and moved those that are left; its place is found then.
+    fn sampled(&self, kept: &mut Leaders, were: &[String], place: impl Fn(&Tally) -> Option<usize>) {
         let places: Option<Vec<u32>> = were.iter().map(|each| kept.tally.place(each).map(narrow)).collect();
         let Some(places) = places else {
             kept.leaders = kept.tally.leaders(self.most);
             return;
         };
         kept.leaders = places;
-        if let Some(place) = kept.tally.place(text) {
+        if let Some(place) = place(&kept.tally) {
             self.promote(kept, place);
         }
     }
@@ -233,24 +230,24 @@ impl Monoid for Top {
     type States = Vec<Leaders>;
 
     fn lift(&self, given: &Value, _event: At<'_>) -> Option<Leaders> {
-        text_of(given).map(|text| Leaders { leaders: vec![0], tally: Tally::of(&text) })
+        Text::of(given).map(|text| Leaders { leaders: vec![0], tally: Tally::of(&text) })
     }
 
     fn combine(&self, kept: &mut Leaders, more: Leaders) {
         let were = texts(kept);
         kept.tally.add(&more.tally);
         if more.tally.len() == 1 {
-            self.sampled(kept, &were, more.tally.text(0));
+            self.sampled(kept, &were, |tally| tally.place(more.tally.text(0)));
         } else {
             kept.leaders = kept.tally.leaders(self.most);
         }
     }
 
     fn absorb(&self, kept: &mut Leaders, given: &Value, _event: At<'_>) -> Change {
-        let Some(text) = text_of(given) else { return Change::None };
-        let were = if kept.tally.len() < super::tallies::VALUES_MAX { Vec::new() } else { texts(kept) };
+        let Some(text) = Text::of(given) else { return Change::None };
+        let were = if kept.tally.len() < VALUES_MAX { Vec::new() } else { texts(kept) };
         match kept.tally.count(&text) {
-            (Counted::Sampled, _) => self.sampled(kept, &were, &text),
+            (Counted::Sampled, _) => self.sampled(kept, &were, |tally| tally.place_of(&text)),
             (_, place) => self.promote(kept, place),
         }
         Change::Some

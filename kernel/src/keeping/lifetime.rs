@@ -1,7 +1,7 @@
 //! Aggregates over all events of a person.
 
 use super::monoid::{Asked, Kept, Monoid};
-use super::{At, Change, Due, Keeping, State};
+use super::{At, Change, Due, Expired, Keeping, NEVER_MS, State};
 use crate::Here;
 use crate::msgpack::Reader;
 use crate::value::Value;
@@ -25,5 +25,10 @@ impl<M: Monoid> Keeping for Lifetime<M> {
 
     fn value(&self, slot: Option<&mut State>, now_ms: i64, due: &mut Due, level: Option<f64>) -> Value {
         self.0.result(slot.and_then(M::Kept::of).map(|kept| &*kept), Asked { now_ms, due, level })
+    }
+
+    /// Nothing ever leaves.
+    fn expire(&self, _state: &mut State, _now_ms: i64) -> Here<Expired> {
+        Ok(Expired { changed: false, is_empty: false, due_ms: NEVER_MS })
     }
 }

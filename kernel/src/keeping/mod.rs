@@ -36,7 +36,7 @@ use crate::value::Value;
 use crate::zones::Zone;
 use crate::{Beyond, Here};
 
-/// Later than any instant.
+/// Later than any instant (`onefold.limits.NEVER_MS`).
 pub const NEVER_MS: i64 = 1 << 53;
 
 /// Which steps of a sequence an event is: a bit each.
@@ -117,6 +117,17 @@ impl Change {
     }
 }
 
+/// What time has done to a slot (`onefold.language.keeping.slots.Keeping`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expired {
+    /// Its value may be another.
+    pub changed: bool,
+    /// Nothing is left of it: the slot can go.
+    pub is_empty: bool,
+    /// No later than when time next takes something out; `NEVER_MS` where values arm their profile themselves.
+    pub due_ms: i64,
+}
+
 /// How the state of one slot is kept, and what it stands for; made once for each definition.
 pub trait Keeping: Send + Sync {
     /// The state in these bytes, which it fills. `Beyond`: they have another shape than is known here.
@@ -138,6 +149,11 @@ pub trait Keeping: Send + Sync {
     fn value_of_person(&self, slot: Option<&mut State>, person: Option<&'static Zone>, asked: Asked<'_>) -> Value {
         let (_, Asked { now_ms, due, level }) = (person, asked);
         self.value(slot, now_ms, due, level)
+    }
+
+    /// Drop what time has taken out by now. `Beyond`: that is left to Python, and nothing has changed.
+    fn expire(&self, _state: &mut State, _now_ms: i64) -> Here<Expired> {
+        Err(Beyond)
     }
 }
 

@@ -44,7 +44,7 @@ impl Number {
 
     /// A whole double as the integer that it is, as long as integers are exact.
     #[must_use]
-    #[allow(clippy::cast_possible_truncation)] // whole, and within 2^53
+    #[allow(clippy::cast_possible_truncation, clippy::float_cmp)] // whole, and within 2^53
     pub fn whole(self) -> Number {
         match self {
             Number::Float(number) if number.trunc() == number && number.abs() < Number::Int(EXACT).double() => {

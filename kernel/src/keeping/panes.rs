@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Debug;
 
+use super::NEVER_MS;
 use super::monoid::{Kept, Monoid};
 use crate::msgpack::{Reader, write_bytes, write_int, write_list};
 use crate::{Beyond, Here};
@@ -81,7 +82,9 @@ impl<K: Kept> States<K> for Vec<K> {
 
     fn write(&self, out: &mut Vec<u8>) {
         write_list(out, self.len());
-        self.iter().for_each(|state| state.write(out));
+        for state in self {
+            state.write(out);
+        }
     }
 }
 
@@ -106,8 +109,12 @@ impl<S> Panes<S> {
     }
 
     fn offset(&self, place: usize) -> i64 {
-        let bytes = &self.times[place * self.width..(place + 1) * self.width];
-        bytes.iter().rev().fold(0, |all, byte| all << 8 | i64::from(*byte))
+        let times = &self.times[place * self.width..];
+        if self.width == WIDTH {
+            times.first_chunk().map_or(0, |bytes| i64::from(u32::from_le_bytes(*bytes)))
+        } else {
+            times.first_chunk().map_or(0, |bytes| i64::from_le_bytes(*bytes))
+        }
     }
 
     /// When a pane begins.
@@ -128,6 +135,11 @@ impl<S> Panes<S> {
             }
         }
         low
+    }
+
+    /// When the last instant of the first pane is over that long ago; `NEVER_MS` where there is none.
+    pub fn first_gone_ms(&self, within_ms: i64) -> i64 {
+        if self.times.is_empty() { NEVER_MS } else { self.time_ms(0) + self.quantum_ms - 1 + within_ms }
     }
 
     fn fits(&self, pane_ms: i64) -> bool {

@@ -1,7 +1,7 @@
 //! `percentile`: exact up to `NUMBERS_MAX` different numbers, then a histogram of bounded error.
 //!
 //! Buckets are the upper bits of the doubles' own bit patterns (`onefold.language.keeping.quantiles`): the idea of uniform
-//! collapse (Epicoco et al., "UDDSketch", 2020) with the buckets of HdrHistogram.
+//! collapse (Epicoco et al., `UDDSketch`, 2020) with the buckets of `HdrHistogram`.
 
 use std::borrow::Cow;
 
@@ -47,16 +47,12 @@ impl Histogram {
 
     /// Whether it is the first of its name.
     fn count(&mut self, name: Number, many: i64) -> bool {
-        match self.keys.iter_mut().find(|(key, _)| is_same(*key, name)) {
-            Some((_, count)) => {
-                *count += many;
-                false
-            }
-            None => {
-                self.keys.push((name, many));
-                true
-            }
+        if let Some((_, count)) = self.keys.iter_mut().find(|(key, _)| is_same(*key, name)) {
+            *count += many;
+            return false;
         }
+        self.keys.push((name, many));
+        true
     }
 
     fn put(&mut self, number: Number) {
@@ -73,6 +69,21 @@ impl Histogram {
             self.count(self.named(*key, more.level), *many);
         }
         self.settle();
+    }
+
+    /// All of many that are exact, in order; `None` where they are too many numbers for that.
+    fn of_few(states: &[Histogram]) -> Option<Histogram> {
+        if states.iter().any(|state| state.level != EXACT) {
+            return None;
+        }
+        let mut keys: Vec<(Number, i64)> = states.iter().flat_map(|state| &state.keys).copied().collect();
+        keys.sort_by(|a, b| order(a.0, b.0));
+        keys.dedup_by(|again, first| {
+            let same = is_same(again.0, first.0);
+            first.1 += if same { again.1 } else { 0 };
+            same
+        });
+        (keys.len() <= NUMBERS_MAX).then_some(Histogram { level: EXACT, keys })
     }
 
     fn settle(&mut self) {
@@ -205,8 +216,13 @@ impl Monoid for Percentile {
         if rest.is_empty() {
             return Some(Cow::Borrowed(first));
         }
+        if let Some(total) = Histogram::of_few(states) {
+            return Some(Cow::Owned(total));
+        }
         let mut total = first.clone();
-        rest.iter().for_each(|state| total.add(state));
+        for state in rest {
+            total.add(state);
+        }
         Some(Cow::Owned(total))
     }
 

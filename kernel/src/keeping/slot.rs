@@ -7,7 +7,7 @@ use pyo3::types::{PyBytes, PyDict};
 use super::calendars::zone_of;
 use super::description::Description;
 use super::monoid::Asked;
-use super::{At, Change, Due, Keeping, State, of, opened};
+use super::{At, Change, Due, Expired, Keeping, State, of, opened};
 use crate::Beyond;
 use crate::value::Value;
 
@@ -54,6 +54,17 @@ impl Slot {
         let person = person.map(Value::of).transpose().map_err(refused)?;
         let asked = Asked { now_ms, due: &mut self.due, level };
         self.keeping.value_of_person(self.state.as_mut(), zone_of(None, person.as_ref()), asked).to_python(py)
+    }
+
+    /// What time does to it: (its value may be another, nothing is left, when that next happens); `None` without state.
+    fn expire(&mut self, now_ms: i64) -> PyResult<Option<(bool, bool, i64)>> {
+        opened(&*self.keeping, &mut self.state).map_err(refused)?;
+        let Some(state) = &mut self.state else { return Ok(None) };
+        let Expired { changed, is_empty, due_ms } = self.keeping.expire(state, now_ms).map_err(refused)?;
+        if is_empty {
+            self.state = None;
+        }
+        Ok(Some((changed, is_empty, due_ms)))
     }
 
     /// Msgpack of its state; `None` where there is none.

@@ -45,9 +45,8 @@ impl Spread {
         let ((sum, sum_shift), (squares, squares_shift)) = (whole(&self.numbers), whole(&self.squares));
         // n² · variance = n · Σx² - (Σx)², over a common power of two
         let shift = squares_shift.max(2 * sum_shift);
-        let scaled: BigInt =
-            (BigInt::from(many) * squares << (shift - squares_shift)) - (&sum * &sum << (shift - 2 * sum_shift));
-        let bottom = BigInt::from(many) * many << shift;
+        let scaled: BigInt = ((squares * many) << (shift - squares_shift)) - (sum.pow(2) << (shift - 2 * sum_shift));
+        let bottom = (BigInt::from(many) * many) << shift;
         Some(if scaled.sign() == Sign::Plus { root(&scaled, &bottom) } else { 0.0 })
     }
 }

@@ -3,15 +3,15 @@
 //! Past `VALUES_MAX` a tally is a bottom-k sample of the values (Beyer et al., SIGMOD 2007): the same whatever the order
 //! of arrival.
 
-use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::fmt::Write;
+use std::collections::HashMap;
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::monoid::Kept;
 use super::numbers::Number;
 use crate::msgpack::{Reader, write_int, write_map, write_text};
+use crate::texts::Text;
 use crate::value::Value;
 use crate::{Beyond, Here};
 
@@ -47,9 +47,9 @@ pub enum Counted {
 
 impl Tally {
     /// Of one value.
-    pub fn of(text: &str) -> Tally {
+    pub fn of(value: &Text<'_>) -> Tally {
         let mut tally = Tally::default();
-        tally.push(text, 1);
+        tally.begin(value);
         tally
     }
 
@@ -77,24 +77,43 @@ impl Tally {
         })
     }
 
+    /// The place of a value.
+    pub fn place_of(&self, value: &Text<'_>) -> Option<usize> {
+        let (texts, rest) = (self.texts.as_bytes(), value.rest.as_bytes());
+        self.entries.iter().position(|entry| {
+            let text = &texts[entry.begin as usize..];
+            entry.size as usize == rest.len() + 1 && text[0] == value.kind && text[1..entry.size as usize] == *rest
+        })
+    }
+
     /// Places of the values, without the mark that there were more.
     pub fn places(&self) -> impl Iterator<Item = usize> {
         (0..self.len()).filter(|place| self.entries[*place].size > 0)
     }
 
     #[allow(clippy::cast_possible_truncation)] // a thousand texts of events, which are bounded, stay below 4 GiB
-    fn push(&mut self, text: &str, many: i64) {
+    fn push(&mut self, text: &str, many: i64) -> usize {
         self.entries.push(Entry { begin: self.texts.len() as u32, size: text.len() as u32, many });
         self.texts.push_str(text);
+        self.len() - 1
+    }
+
+    /// One value for the first time.
+    #[allow(clippy::cast_possible_truncation)] // as above
+    fn begin(&mut self, value: &Text<'_>) {
+        let (begin, size) = (self.texts.len() as u32, value.rest.len() as u32 + 1);
+        self.texts.push(char::from(value.kind));
+        self.texts.push_str(&value.rest);
+        self.entries.push(Entry { begin, size, many: 1 });
     }
 
     /// One value more; its place unless it is `Sampled`.
-    pub fn count(&mut self, text: &str) -> (Counted, usize) {
-        if let Some(place) = self.place(text) {
+    pub fn count(&mut self, value: &Text<'_>) -> (Counted, usize) {
+        if let Some(place) = self.place_of(value) {
             self.entries[place].many += 1;
             return (Counted::Again, place);
         }
-        self.push(text, 1);
+        self.begin(value);
         let sampled = self.len() > VALUES_MAX && self.sample();
         (if sampled { Counted::Sampled } else { Counted::First }, self.len() - 1)
     }
@@ -105,12 +124,32 @@ impl Tally {
             let text = more.text(place);
             match self.place(text) {
                 Some(mine) => self.entries[mine].many += more.many(place),
-                None => self.push(text, more.many(place)),
+                None => drop(self.push(text, more.many(place))),
             }
         }
         if self.len() > VALUES_MAX {
             self.sample();
         }
+    }
+
+    /// All of many, whose values are looked up as long as they are all kept.
+    pub fn sum<'a>(tallies: impl Iterator<Item = &'a Tally>) -> Tally {
+        let mut total = Tally::default();
+        let mut places: HashMap<&str, usize> = HashMap::new();
+        let mut sampled = false;
+        for tally in tallies {
+            if sampled {
+                total.add(tally);
+                continue;
+            }
+            for place in 0..tally.len() {
+                let text = tally.text(place);
+                let mine = *places.entry(text).or_insert_with(|| total.push(text, 0));
+                total.entries[mine].many += tally.many(place);
+            }
+            sampled = total.len() > VALUES_MAX && total.sample();
+        }
+        total
     }
 
     /// Keep the values of the smallest hashes; whether there were too many.
@@ -121,14 +160,16 @@ impl Tally {
         }
         hashed.sort_unstable(); // of equal hashes the earlier place
         let mut kept = vec![true; self.len()];
-        hashed[VALUES_MAX..].iter().for_each(|(_, place)| kept[*place] = false);
+        for (_, place) in &hashed[VALUES_MAX..] {
+            kept[*place] = false;
+        }
         let all = std::mem::take(self);
         for place in (0..all.len()).filter(|place| kept[*place]) {
             self.push(all.text(place), all.many(place));
         }
         match self.place(OVERFLOWED) {
             Some(place) => self.entries[place].many = 1,
-            None => self.push(OVERFLOWED, 1),
+            None => drop(self.push(OVERFLOWED, 1)),
         }
         true
     }
@@ -143,9 +184,9 @@ impl Tally {
         if self.place(OVERFLOWED).is_none() {
             return i64::try_from(self.len()).unwrap_or(i64::MAX);
         }
-        let largest = self.places().map(|place| self.hash(place)).max().unwrap_or(0).max(1);
+        let largest = u128::from(self.places().map(|place| self.hash(place)).max().unwrap_or(0).max(1));
         let scaled = (VALUES_MAX as u128 - 1) << (64 + SPARE_BITS);
-        let quotient = scaled / u128::from(largest) | u128::from(!scaled.is_multiple_of(u128::from(largest)));
+        let quotient = (scaled / largest) | u128::from(!scaled.is_multiple_of(largest));
         (quotient as f64 / (1_u64 << SPARE_BITS) as f64).round_ties_even() as i64
     }
 
@@ -267,41 +308,4 @@ fn number_of(text: &str) -> Number {
 /// The value that a tally's text stands for.
 pub fn value_of(text: &str) -> Value {
     Rank::of(text).value()
-}
-
-/// What stands for a value in a tally; `None` for what is neither a string, a number nor a boolean.
-pub fn text_of(value: &Value) -> Option<Cow<'static, str>> {
-    match value {
-        Value::Str(text) => Some(["s", text].concat().into()),
-        Value::Bool(truth) => Some(if *truth { "b1".into() } else { "b0".into() }),
-        _ => Number::of(value).map(|number| match number.whole() {
-            Number::Int(number) => format!("n{number}").into(),
-            Number::Float(number) => float_text(number).into(),
-        }),
-    }
-}
-
-/// A double as Python writes it: the shortest digits that say it, with an exponent from 1e16 on and below 1e-4.
-fn float_text(number: f64) -> String {
-    let mut text = String::from("n");
-    if !number.is_finite() {
-        text.push_str(if number.is_nan() {
-            "nan"
-        } else if number < 0.0 {
-            "-inf"
-        } else {
-            "inf"
-        });
-        return text;
-    }
-    let scientific = format!("{number:e}");
-    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    let written = if (-4..16).contains(&exponent) {
-        write!(text, "{number:?}")
-    } else {
-        write!(text, "{digits}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
-    };
-    debug_assert!(written.is_ok());
-    text
 }

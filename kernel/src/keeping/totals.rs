@@ -48,14 +48,18 @@ impl Total {
     /// All of another's.
     pub fn combine(&mut self, more: &Total) {
         self.many += more.many;
-        more.parts.iter().for_each(|part| self.grow(*part));
+        for part in &more.parts {
+            self.grow(*part);
+        }
         self.add_int(more.int);
     }
 
     /// Without another's.
     pub fn remove(&mut self, gone: &Total) {
         self.many -= gone.many;
-        gone.parts.iter().for_each(|part| self.grow(-part));
+        for part in &gone.parts {
+            self.grow(-part);
+        }
         self.add_int(-gone.int);
     }
 
@@ -147,7 +151,9 @@ impl Kept for Total {
         write_list(out, 2 + self.parts.len());
         write_int(out, self.many);
         write_int(out, self.int);
-        self.parts.iter().for_each(|part| write_float(out, *part));
+        for part in &self.parts {
+            write_float(out, *part);
+        }
     }
 }
 
@@ -177,9 +183,12 @@ fn two_sum(x: f64, y: f64) -> (f64, f64) {
 }
 
 /// The sum rounded once, as Python's `math.fsum`: half to even also where three partial sums decide.
+#[allow(clippy::float_cmp)] // exactly
 fn exact_sum(numbers: impl Iterator<Item = f64>) -> f64 {
     let mut total = Total { many: 0, int: 0, parts: SmallVec::new() };
-    numbers.filter(|number| *number != 0.0).for_each(|number| total.grow_any(number));
+    for number in numbers.filter(|number| *number != 0.0) {
+        total.grow_any(number);
+    }
     total.parts.retain(|part| *part != 0.0);
     let mut parts = total.parts.into_iter().rev();
     let Some(mut high) = parts.next() else { return 0.0 };
@@ -238,7 +247,9 @@ impl Monoid for Totals {
             return Some(Cow::Borrowed(first));
         }
         let mut total = first.clone();
-        rest.iter().for_each(|state| total.combine(state));
+        for state in rest {
+            total.combine(state);
+        }
         Some(Cow::Owned(total))
     }
 

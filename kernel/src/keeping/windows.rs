@@ -2,10 +2,10 @@
 
 use super::monoid::{Asked, Kept, Monoid};
 use super::panes::{Panes, States};
-use super::{At, Change, Due, Keeping, State};
-use crate::Here;
+use super::{At, Change, Due, Expired, Keeping, State};
 use crate::msgpack::{Reader, write_nil};
 use crate::value::Value;
+use crate::{Beyond, Here};
 
 /// An aggregate over the events of the last so many milliseconds.
 pub struct Sliding<M> {
@@ -47,6 +47,23 @@ impl<M: Monoid> Sliding<M> {
     }
 }
 
+impl<M: Monoid> Sliding<M> {
+    /// Drop what has left the window; whether anything did.
+    fn drop_gone(&self, window: &mut Window<M::Kept, M::States>, now_ms: i64) -> bool {
+        let Window { panes, running } = window;
+        // A pane has left the window when its last instant has.
+        let gone = panes.place(now_ms - self.within_ms - panes.quantum_ms + 2);
+        if gone == 0 {
+            return false;
+        }
+        if let Some(total) = running {
+            panes.states.each_of_first(gone, |state| self.monoid.remove(total, state));
+        }
+        panes.cut(gone);
+        true
+    }
+}
+
 impl<M: Monoid> Keeping for Sliding<M> {
     fn read(&self, stored: &mut Reader<'_>) -> Here<State> {
         let total = |stored: &mut Reader<'_>| {
@@ -78,5 +95,12 @@ impl<M: Monoid> Keeping for Sliding<M> {
             return self.monoid.result(window.running.as_ref(), asked);
         }
         self.monoid.result(window.panes.states.total(&self.monoid).as_deref(), asked)
+    }
+
+    fn expire(&self, state: &mut State, now_ms: i64) -> Here<Expired> {
+        let window = Window::<M::Kept, M::States>::of(state).ok_or(Beyond)?;
+        let changed = self.drop_gone(window, now_ms);
+        let (is_empty, due_ms) = (window.panes.size() == 0, window.panes.first_gone_ms(self.within_ms));
+        Ok(Expired { changed, is_empty, due_ms })
     }
 }
