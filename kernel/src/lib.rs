@@ -10,6 +10,7 @@ pub mod definitions;
 pub mod description;
 pub mod entries;
 pub mod expression;
+pub mod functions;
 pub mod handler;
 pub mod instants;
 pub mod keeping;

@@ -53,7 +53,7 @@ def aggregates(draw: st.DrawFn) -> n.Aggregate:
 def described(node: n.Aggregate) -> tuple[str, dict[str, Any]]:
     """The aggregate as the kernel is told of it."""
     names = ("within_ms", "until_ms", "calendar", "timezone", "number", "every_ms", "per")
-    return node.function, {name: getattr(node, name) for name in names} | {"workspace": WORKSPACE}
+    return node.function, {name: getattr(node, name) for name in names} | {"workspace_zone": WORKSPACE}
 
 
 class Both:

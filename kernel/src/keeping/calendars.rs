@@ -73,7 +73,7 @@ pub fn of<M: Monoid>(monoid: M, name: &str, described: &Description) -> Option<B
     if timezone != PERSON {
         return Some(Box::new(Fixed { monoid, calendar: Calendar::of(name, zone(timezone)?)? }));
     }
-    let here = zone(described.text("workspace").unwrap_or("UTC"))?;
+    let here = zone(described.text("workspace_zone").unwrap_or("UTC"))?;
     let calendar = Calendar::of(name, here)?;
     let stretches = Stretches::new(monoid, SPAN_MS, QUARTER_MS);
     know_all().then(|| Box::new(Personal { stretches, calendar }) as Box<dyn Keeping>)
