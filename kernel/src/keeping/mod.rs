@@ -19,9 +19,9 @@ pub mod sequences;
 pub mod sessions;
 pub mod slot;
 pub mod spread;
+pub mod stretches;
 pub mod tallies;
 pub mod totals;
-pub mod stretches;
 mod walks;
 pub mod windows;
 

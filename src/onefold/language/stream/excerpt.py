@@ -17,6 +17,11 @@ def attribute(field: str) -> str:
     return f"f_{field}" if field.isascii() and field.isidentifier() else f"x_{field.encode().hex()}"
 
 
+def context_attribute(field: str) -> str:
+    """The same of a part of the context, some of which are there in any case."""
+    return field if field in Context.__struct_fields__ else attribute(field)
+
+
 Reader = Callable[[str, str, str | None, str | None, str | None], Excerpt]
 """(type, name, properties, context, traits), the last three as JSON objects: an event as aggregates see it."""
 

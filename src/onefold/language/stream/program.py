@@ -97,6 +97,8 @@ class Program(Struct):
     """The account's values that people are judged by (`nodes.OfAccount.name`)."""
     identity: Identity = NOTHING
     """`Definitions.identity`."""
+    taking: Any = None
+    """The kernel's way through the step for ordinary events (`onefold_kernel.Taking`); None: all go through Python's."""
     has_shadow: bool = False
     """Some of the definitions run in shadow: what becomes of them is told to nobody."""
 
