@@ -28,7 +28,7 @@ from onefold.language.stream.definition import (
     trait_lines,
 )
 from onefold.language.stream.described import Describing, Slots
-from onefold.language.stream.excerpt import decoder, reader
+from onefold.language.stream.excerpt import decoder, reader, records
 from onefold.language.stream.inputs import walk
 from onefold.language.stream.native import native_handlers, taking_of
 from onefold.language.stream.on_event import source_of
@@ -215,6 +215,7 @@ class _Compiler:
             trait_names=frozenset(d.name for d in self.definitions if not d.audience),
             audience_names=frozenset(d.name for d in self.definitions if d.audience),
             decode=decoder(*mentioned),
+            records=records(*mentioned),
             read=reader(*mentioned),
             source=source,
             gathered=self.gathered,

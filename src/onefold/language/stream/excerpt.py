@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from onefold.kernel import native
 from onefold.model.entry import Backfilled, Defined, Entry, Linked, Recast, Received, Ruled, Sweep, Tick
 from onefold.model.event import Context, Excerpt, Properties
 
@@ -31,16 +32,9 @@ def decoder(properties: Iterable[str], context: Iterable[str]) -> Callable[[byte
 
     It raises `msgspec.MsgspecError` where the bytes are no entry.
     """
-    properties_type, context_type = objects(properties, context)
-    excerpt = msgspec.defstruct(
-        "Excerpt",
-        [("properties", properties_type | None, None), ("context", context_type | None, None)],
-        bases=(Excerpt,),
-        gc=False,
-    )
     received = msgspec.defstruct(
         "Received",
-        [("events", list[excerpt])],  # type: ignore[valid-type]  # made just above
+        [("events", list[_excerpt(properties, context)])],  # type: ignore[misc]  # made just there
         bases=(Received,),
         tag="received",
         tag_field="kind",
@@ -48,6 +42,27 @@ def decoder(properties: Iterable[str], context: Iterable[str]) -> Callable[[byte
     )
     kinds: Any = received | Tick | Defined | Ruled | Linked | Sweep | Backfilled | Recast
     return msgspec.json.Decoder(kinds).decode
+
+
+def records(properties: Iterable[str], context: Iterable[str]) -> Any:
+    """The kernel's reader of records whose events carry these: `read(record)` is None where it is for `decoder`.
+
+    None where there is no kernel.
+    """
+    if native is None:
+        return None
+    decode = msgspec.json.Decoder(_excerpt(properties, context)).decode
+    return native.Decoder(sorted(properties), sorted(context), decode)
+
+
+def _excerpt(properties: Iterable[str], context: Iterable[str]) -> Any:
+    properties_type, context_type = objects(properties, context)
+    return msgspec.defstruct(
+        "Excerpt",
+        [("properties", properties_type | None, None), ("context", context_type | None, None)],
+        bases=(Excerpt,),
+        gc=False,
+    )
 
 
 def reader(properties: Iterable[str], context: Iterable[str]) -> Reader:

@@ -83,6 +83,8 @@ class Program(Struct):
     audience_names: frozenset[str]
     decode: Callable[[bytes], Entry]
     """Reads an entry of the log; of its events just what these definitions use."""
+    records: Any
+    """The kernel's reader of records with events (`excerpt.records`); None: `decode` reads them."""
     read: Reader
     """Reads an event that history keeps, as `decode` reads those of the log."""
     source: str
