@@ -52,7 +52,11 @@ def records(properties: Iterable[str], context: Iterable[str]) -> Any:
     if native is None:
         return None
     decode = msgspec.json.Decoder(_excerpt(properties, context)).decode
-    return native.Decoder(sorted(properties), sorted(context), decode)
+    return native.Decoder(
+        [(name, attribute(name)) for name in sorted(properties)],
+        [(name, context_attribute(name)) for name in sorted(context)],
+        decode,
+    )
 
 
 def _excerpt(properties: Iterable[str], context: Iterable[str]) -> Any:
