@@ -7,6 +7,7 @@ use pyo3::types::{PyBool, PyBytes, PyDict, PyList, PyString, PyTuple};
 
 use crate::definitions::{Definitions, Outcome};
 use crate::description;
+use crate::incoming::Incoming;
 use crate::keeping::At;
 use crate::plan::{Happened, Notes, Plan};
 use crate::profile::{Field, Profile};
@@ -162,6 +163,36 @@ pub struct Handler {
     notes: Notes,
 }
 
+impl Source {
+    /// What stands there in an event that the kernel has read; `Beyond`: what is no value here, or was not read.
+    fn find(&self, py: Python<'_>, incoming: &Incoming) -> Here<Value> {
+        match self {
+            Source::Type => Ok(Value::Str(incoming.read.kind.text().into())),
+            Source::Name => Ok(Value::Str(incoming.name(py).into())),
+            Source::Traits(_) => Err(Beyond),
+            Source::Of(holder, attribute, path) => {
+                let (holder, attribute) =
+                    (holder.to_str(py).map_err(|_| Beyond)?, attribute.to_str(py).map_err(|_| Beyond)?);
+                let mut value = incoming.field(py, holder, attribute)?;
+                for step in path {
+                    value = match value {
+                        Value::Map(pairs) => {
+                            let key: &str = step.extract(py).map_err(|_| Beyond)?;
+                            pairs.into_iter().find(|(each, _)| **each == *key).map_or(Value::Null, |(_, found)| found)
+                        }
+                        Value::List(items) => {
+                            let place: usize = step.extract(py).map_err(|_| Beyond)?;
+                            items.into_iter().nth(place).unwrap_or(Value::Null)
+                        }
+                        _ => return Ok(Value::Null),
+                    }
+                }
+                if matches!(value, Value::Int(i64::MIN)) { Err(Beyond) } else { Ok(value) }
+            }
+        }
+    }
+}
+
 /// An event's times, and what it changed of the built-ins.
 type Times = (i64, i64, u8);
 
@@ -188,6 +219,47 @@ impl Handler {
         let Ok(body) = profile.body(event.py(), fields) else { return Ok(Err(Beyond)) };
         let happened = Happened { fields: &self.fields, at: At { at_ms, tie, now_ms }, seen };
         Ok(self.plan.run(&self.definitions, (body, &mut self.outcome), &happened, &mut self.notes))
+    }
+
+    /// Read what an event that the kernel has read gives to this, and make sure that the profile is known here.
+    /// `Beyond`: it is Python's; nothing has changed.
+    pub fn prepare(&mut self, py: Python<'_>, profile: &mut Profile, incoming: &Incoming) -> Here<()> {
+        self.fields.clear();
+        for source in &self.sources {
+            self.fields.push(source.find(py, incoming)?);
+        }
+        self.definitions.open(&self.plan.slots, profile.body(py, &FIELDS)?)
+    }
+
+    /// Put the event that this was prepared for into the slots, and judge. Whether there is something to tell.
+    pub fn go(&mut self, py: Python<'_>, profile: &mut Profile, incoming: &Incoming, seen: u8) -> Here<bool> {
+        self.outcome.changed.clear();
+        self.outcome.moves.clear();
+        let at = At { at_ms: incoming.at_ms, tie: &incoming.fingerprint, now_ms: incoming.received_ms };
+        let happened = Happened { fields: &self.fields, at, seen };
+        let body = profile.body(py, &FIELDS)?;
+        self.plan.run(&self.definitions, (body, &mut self.outcome), &happened, &mut self.notes)?;
+        Ok(!(self.outcome.changed.is_empty() && self.outcome.moves.is_empty()))
+    }
+
+    /// What has changed, by the names of the definitions.
+    pub fn changed<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        if self.outcome.changed.is_empty() {
+            return Ok(None);
+        }
+        let changed = PyDict::new(py);
+        for (number, value) in &self.outcome.changed {
+            changed.set_item(self.called[*number].name.bind(py), value.to_python(py)?)?;
+        }
+        Ok(Some(changed))
+    }
+
+    /// The audiences that were entered (`true`) or left, in order.
+    pub fn moves<'a, 'py>(
+        &'a self,
+        py: Python<'py>,
+    ) -> impl Iterator<Item = (Bound<'py, PyString>, bool)> + use<'a, 'py> {
+        self.outcome.moves.iter().map(move |(number, entered)| (self.called[*number].name.bind(py).clone(), *entered))
     }
 
     /// Tell Python what has changed.

@@ -9,10 +9,13 @@ pub mod crossings;
 pub mod definitions;
 pub mod description;
 pub mod entries;
+pub mod event;
 pub mod expression;
 pub mod functions;
 pub mod handler;
+pub mod incoming;
 pub mod instants;
+pub mod json;
 pub mod keeping;
 pub mod msgpack;
 pub mod numbers;
@@ -21,12 +24,18 @@ pub mod plan;
 pub mod profile;
 pub mod python;
 pub mod shares;
+pub mod taking;
 pub mod texts;
+pub mod timestamps;
 pub mod tzif;
 pub mod value;
 pub mod zones;
 
 use pyo3::prelude::*;
+
+/// Profiles are many small pieces that come and go.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// What the kernel leaves to Python. Said before anything has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +55,7 @@ fn onefold_kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(zones::read_zones_with, module)?)?;
     module.add_class::<handler::Compiled>()?;
     module.add_class::<handler::Handler>()?;
-    module.add_class::<profile::Profile>()?;
-    Ok(())
+    module.add_class::<incoming::Decoder>()?;
+    module.add_class::<incoming::Whos>()?;
+    module.add_class::<taking::Taking>()
 }

@@ -57,6 +57,34 @@ impl Profile {
         Ok(&mut self.body)
     }
 
+    /// Make sure that an event can be seen. `Beyond`: what there is of events is not as it is known here.
+    pub fn prepare(&mut self, py: Python<'_>) -> Here<()> {
+        let recent = &mut self.recent;
+        self.kept[Field::Recent as usize].freeze(py, Field::Recent, |reader| {
+            *recent = Recent::read(reader)?;
+            Ok(())
+        })
+    }
+
+    /// See an event, once that is prepared (`onefold.model.profile.Profile.saw`).
+    pub fn see(&mut self, at_ms: i64, now_ms: i64, place: u64) -> u8 {
+        self.recent.add(place);
+        self.now_ms = now_ms;
+        let body = &mut self.body;
+        body.events += 1;
+        if body.events == 1 {
+            3
+        } else if at_ms > body.last_seen_ms {
+            body.last_seen_ms = at_ms;
+            2
+        } else if at_ms < body.first_seen_ms {
+            body.first_seen_ms = at_ms;
+            1
+        } else {
+            0
+        }
+    }
+
     fn read(stored: &[u8]) -> Here<Profile> {
         let mut reader = Reader::new(stored);
         let size = reader.list()?;
@@ -241,28 +269,8 @@ impl Profile {
 
     /// `onefold.model.profile.Profile.saw`.
     fn saw(&mut self, py: Python<'_>, at_ms: i64, now_ms: i64, place: u64) -> PyResult<u8> {
-        let recent = &mut self.recent;
-        self.kept[Field::Recent as usize]
-            .freeze(py, Field::Recent, |reader| {
-                *recent = Recent::read(reader)?;
-                Ok(())
-            })
-            .map_err(|Beyond| PyValueError::new_err("these are no places of events"))?;
-        recent.add(place);
-        self.now_ms = now_ms;
-        let body = &mut self.body;
-        body.events += 1;
-        Ok(if body.events == 1 {
-            3
-        } else if at_ms > body.last_seen_ms {
-            body.last_seen_ms = at_ms;
-            2
-        } else if at_ms < body.first_seen_ms {
-            body.first_seen_ms = at_ms;
-            1
-        } else {
-            0
-        })
+        self.prepare(py).map_err(|Beyond| PyValueError::new_err("these are no places of events"))?;
+        Ok(self.see(at_ms, now_ms, place))
     }
 
     /// `onefold.model.profile.Profile.has_all`.
@@ -325,7 +333,7 @@ impl Profile {
     }
 
     #[getter]
-    fn due_ms(&self) -> i64 {
+    pub fn due_ms(&self) -> i64 {
         self.body.due_ms
     }
 
@@ -335,7 +343,7 @@ impl Profile {
     }
 
     #[getter]
-    fn events(&self) -> i64 {
+    pub fn events(&self) -> i64 {
         self.body.events
     }
 

@@ -4,8 +4,8 @@ Reading is the part of the step that needs no state: it corrects times, names me
 finds the identifiers, so that the state can be loaded in two look-ups for all events together.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
 
 import xxhash
 from msgspec import Struct, structs
@@ -20,6 +20,13 @@ from onefold.model.position import position
 
 class Finding(Protocol):
     """Says whose events are: `core.identity.identifiers.Finder`."""
+
+    whos: Any
+    """What the kernel remembers of that."""
+
+    def find_anew(self, event: Excerpt) -> Who:
+        """Who an event is of, without remembering it."""
+        ...
 
     def find(self, event: Excerpt) -> Who:
         """Who an event is of."""
@@ -73,6 +80,25 @@ class Unreadable(Struct):
     data: bytes
 
 
+class Read(Protocol):
+    """Events of one entry as the kernel has read them (`Program.records`)."""
+
+    at_ms: int
+
+    def __len__(self) -> int:
+        """How many they are."""
+        ...
+
+    def incoming(
+        self, partition: int, first: int, now_ms: int, find: Callable[[Excerpt], Who], whos: Any
+    ) -> list[Incoming]:
+        """The same as `Incoming`, of which the first is at position `first`; to be asked once."""
+        ...
+
+
+Entry = Received | Read | Unreadable
+
+
 class Batch(Struct):
     """Events of consecutive entries of one partition."""
 
@@ -103,7 +129,7 @@ def named_by(events: Iterable[Incoming]) -> list[Who]:
 
 
 def read(
-    partition: int, before: Cursor, entries: Iterable[tuple[int, Received | Unreadable]], finder: Finding
+    partition: int, before: Cursor, entries: Iterable[tuple[int, Entry]], finder: Finding
 ) -> Batch:
     """Read the events of entries, given as (offset, entry) in log order from `before` on."""
     now_ms, offset = before.now_ms, before.offset
@@ -116,6 +142,10 @@ def read(
             refused.append(Refused("undecodable", entry.reason, body, "", position(offset_here, 0), now_ms))
             continue
         now_ms = max(now_ms, entry.at_ms)
+        if not isinstance(entry, Received):
+            first = position(offset_here, 0)
+            incoming += entry.incoming(partition, first, now_ms, finder.find_anew, finder.whos)
+            continue
         incoming += _read_entry(partition, offset_here, entry, now_ms, finder)
         for index, bad in enumerate(entry.rejected, start=len(entry.events)):
             place = position(offset_here, index)

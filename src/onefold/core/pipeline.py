@@ -40,6 +40,14 @@ _NO_MORE = Refused("", "", "", "", position=1 << 62, received_ms=0)
 def step(run: Run, batch: Batch, view: View) -> None:
     """Fold a batch of events into the profiles of its view; what that did is added to the run."""
     run.see(view)
+    if batch.refused or run.program.taking is None or run.rulebook is not None:
+        _take_all(run, batch)
+    else:
+        _take_quickly(run, batch.incoming, run.program.taking)
+    run.count("received", len(batch.incoming) + len(batch.refused))
+
+
+def _take_all(run: Run, batch: Batch) -> None:
     refused = iter([*batch.refused, _NO_MORE])
     bad = next(refused)
     for incoming in batch.incoming:
@@ -50,7 +58,14 @@ def step(run: Run, batch: Batch, view: View) -> None:
     while bad is not _NO_MORE:
         refuse(run, bad)
         bad = next(refused)
-    run.count("received", len(batch.incoming) + len(batch.refused))
+
+
+def _take_quickly(run: Run, incoming: list[Incoming], taking: Any) -> None:
+    """The same, where the kernel takes what is ordinary."""
+    place = taking.take(run, incoming, 0)
+    while place < len(incoming):
+        _take(run, incoming[place])
+        place = taking.take(run, incoming, place + 1)
 
 
 def _take(run: Run, incoming: Incoming) -> None:

@@ -15,7 +15,7 @@ from onefold import kernel
 from onefold.core import pipeline
 from onefold.core.account_links import accounts_in
 from onefold.core.accounts import Round
-from onefold.core.batch import Batch, Unreadable, name_accounts, named_by, read
+from onefold.core.batch import Batch, Read, Unreadable, name_accounts, named_by, read
 from onefold.core.identity.identifiers import Finder, Who, finder_of
 from onefold.core.pipeline import About, Found, Place
 from onefold.core.run import Run
@@ -366,14 +366,17 @@ class Folding:
         self, program: Program, cursor: Cursor, partition: int, records: list[Record], max_events: int
     ) -> Batch | None:
         """The next run of events, small enough to stay in the processor's cache; None before another kind of entry."""
-        received: list[tuple[int, Received | Unreadable]] = []
+        received: list[tuple[int, Read | Received | Unreadable]] = []
         events = 0
         for record in records:
-            entry = self._decode(program, record)
-            if not isinstance(entry, Received | Unreadable):
+            entry: Any = None if program.records is None else program.records.read(record.data)
+            if entry is not None:
+                events += len(entry)
+            elif isinstance(entry := self._decode(program, record), Received | Unreadable):
+                events += len(entry.events) if isinstance(entry, Received) else 1
+            else:
                 break
             received.append((record.offset, entry))
-            events += len(entry.events) if isinstance(entry, Received) else 1
             if events >= min(max_events, _CACHED_EVENTS):
                 break
         if not received:

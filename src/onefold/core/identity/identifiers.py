@@ -12,6 +12,7 @@ import phonenumbers
 from msgspec import Struct
 
 from onefold.core.identity.rulebook import Rulebook, rulebook_of
+from onefold.kernel import native
 from onefold.language.scalars.patterns import Search, search
 from onefold.language.stream.excerpt import attribute
 from onefold.language.values import dig
@@ -191,6 +192,12 @@ class Finder:
         self.rules = rules
         self._remembered: dict[tuple[Any, Any], Who] = {}
         self._accounts: dict[str | int, Who] = {}
+        self.whos = None if native is None else native.Whos()
+        """What the kernel remembers of the same; None: it is to ask `find_anew` of each event."""
+
+    def find_anew(self, event: Excerpt) -> Who:
+        """Who an event is of, whoever remembers that."""
+        return Who(tuple(self._find(event)))
 
     def find(self, event: Excerpt) -> Who:
         """Who an event is of."""
@@ -198,7 +205,7 @@ class Finder:
         if event.type in _TELLING or (
             context is not None and (context.traits or context.externalIds or context.device)
         ):
-            return Who(tuple(self._find(event)))
+            return self.find_anew(event)
         # 1 and 1.0 are equal as keys, but no id is a float; a boolean is none either.
         key = (event.userId, event.anonymousId)
         who = self._remembered.get(key)
@@ -223,7 +230,7 @@ class Finder:
 
     def _remember(self, key: tuple[Any, Any], event: Excerpt) -> Who:
         """Remember only short values: strangers choose them, and integers past 64 bits may all have one hash."""
-        who = Who(tuple(self._find(event)))
+        who = self.find_anew(event)
         if all(value is None or _is_short(value) for value in key):
             if len(self._remembered) >= _REMEMBERED:
                 self._remembered.clear()
@@ -283,6 +290,7 @@ class RuledFinder(Finder):
 
     def __init__(self, rules: Rules, rulebook: Rulebook) -> None:
         super().__init__(rules)
+        self.whos = None
         self._rulebook = rulebook
         self._fields = [(kind.name, _field(path)) for kind in rules.identity.types for path in kind.fields]
         self._elsewhere = frozenset(name for name, _ in self._fields)
@@ -291,7 +299,7 @@ class RuledFinder(Finder):
     def find(self, event: Excerpt) -> Who:
         """Who an event is of."""
         if any(read(event) is not None for _, read in self._fields):
-            return Who(tuple(self._find(event)))
+            return self.find_anew(event)
         return super().find(event)
 
     def _find(self, event: Excerpt) -> list[str]:

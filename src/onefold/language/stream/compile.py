@@ -28,9 +28,9 @@ from onefold.language.stream.definition import (
     trait_lines,
 )
 from onefold.language.stream.described import Describing, Slots
-from onefold.language.stream.excerpt import decoder, reader
+from onefold.language.stream.excerpt import decoder, reader, records
 from onefold.language.stream.inputs import walk
-from onefold.language.stream.native import native_handlers
+from onefold.language.stream.native import native_handlers, taking_of
 from onefold.language.stream.on_event import source_of
 from onefold.language.stream.plan import Plan, Whole, plan_of
 from onefold.language.stream.program import (
@@ -215,6 +215,7 @@ class _Compiler:
             trait_names=frozenset(d.name for d in self.definitions if not d.audience),
             audience_names=frozenset(d.name for d in self.definitions if d.audience),
             decode=decoder(*mentioned),
+            records=records(*mentioned),
             read=reader(*mentioned),
             source=source,
             gathered=self.gathered,
@@ -230,6 +231,8 @@ class _Compiler:
             slots = Slots(self.counted, self.among.timezone)
             describing = Describing(self.whole, self.among.types, slots, waiting)
             program.handlers = native_handlers(native, describing, self.plans, program.handlers)
+            if program.accounts is None and not program.has_shadow:
+                program.taking = taking_of(native, program.handlers)
         _fill_blank(program, {each.name for each in self.definitions if each.undecided})
         return program
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from onefold.kernel import native
 from onefold.model.entry import Backfilled, Defined, Entry, Linked, Recast, Received, Ruled, Sweep, Tick
 from onefold.model.event import Context, Excerpt, Properties
 
@@ -15,6 +16,11 @@ from onefold.model.event import Context, Excerpt, Properties
 def attribute(field: str) -> str:
     """The attribute that holds a field which definitions mention: a plain name that meets none of ours."""
     return f"f_{field}" if field.isascii() and field.isidentifier() else f"x_{field.encode().hex()}"
+
+
+def context_attribute(field: str) -> str:
+    """The same of a part of the context, some of which are there in any case."""
+    return field if field in Context.__struct_fields__ else attribute(field)
 
 
 Reader = Callable[[str, str, str | None, str | None, str | None], Excerpt]
@@ -26,16 +32,9 @@ def decoder(properties: Iterable[str], context: Iterable[str]) -> Callable[[byte
 
     It raises `msgspec.MsgspecError` where the bytes are no entry.
     """
-    properties_type, context_type = objects(properties, context)
-    excerpt = msgspec.defstruct(
-        "Excerpt",
-        [("properties", properties_type | None, None), ("context", context_type | None, None)],
-        bases=(Excerpt,),
-        gc=False,
-    )
     received = msgspec.defstruct(
         "Received",
-        [("events", list[excerpt])],  # type: ignore[valid-type]  # made just above
+        [("events", list[_excerpt(properties, context)])],  # type: ignore[misc]  # made just there
         bases=(Received,),
         tag="received",
         tag_field="kind",
@@ -43,6 +42,31 @@ def decoder(properties: Iterable[str], context: Iterable[str]) -> Callable[[byte
     )
     kinds: Any = received | Tick | Defined | Ruled | Linked | Sweep | Backfilled | Recast
     return msgspec.json.Decoder(kinds).decode
+
+
+def records(properties: Iterable[str], context: Iterable[str]) -> Any:
+    """The kernel's reader of records whose events carry these: `read(record)` is None where it is for `decoder`.
+
+    None where there is no kernel.
+    """
+    if native is None:
+        return None
+    decode = msgspec.json.Decoder(_excerpt(properties, context)).decode
+    return native.Decoder(
+        [(name, attribute(name)) for name in sorted(properties)],
+        [(name, context_attribute(name)) for name in sorted(context)],
+        decode,
+    )
+
+
+def _excerpt(properties: Iterable[str], context: Iterable[str]) -> Any:
+    properties_type, context_type = objects(properties, context)
+    return msgspec.defstruct(
+        "Excerpt",
+        [("properties", properties_type | None, None), ("context", context_type | None, None)],
+        bases=(Excerpt,),
+        gc=False,
+    )
 
 
 def reader(properties: Iterable[str], context: Iterable[str]) -> Reader:

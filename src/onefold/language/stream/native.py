@@ -7,6 +7,7 @@ from onefold.language.stream.described import Describing, Unknown
 from onefold.language.stream.plan import Plan
 from onefold.language.stream.program import Handler
 from onefold.language.zones import ZONES, zone_file
+from onefold.model import effect
 
 
 def native_handlers(
@@ -28,3 +29,8 @@ def native_handlers(
         if native is not None:
             found[event] = handlers[event]._replace(on=native.on)
     return found
+
+
+def taking_of(kernel: Any, handlers: Mapping[str, Handler]) -> Any:
+    """The kernel's own way through the step, for ordinary events of the names whose handlers are the kernel's."""
+    return kernel.Taking({name: getattr(handler.on, "__self__", None) for name, handler in handlers.items()}, effect)

@@ -83,6 +83,8 @@ class Program(Struct):
     audience_names: frozenset[str]
     decode: Callable[[bytes], Entry]
     """Reads an entry of the log; of its events just what these definitions use."""
+    records: Any
+    """The kernel's reader of records with events (`excerpt.records`); None: `decode` reads them."""
     read: Reader
     """Reads an event that history keeps, as `decode` reads those of the log."""
     source: str
@@ -97,6 +99,8 @@ class Program(Struct):
     """The account's values that people are judged by (`nodes.OfAccount.name`)."""
     identity: Identity = NOTHING
     """`Definitions.identity`."""
+    taking: Any = None
+    """The kernel's way through the step for ordinary events (`onefold_kernel.Taking`); None: all go through Python's."""
     has_shadow: bool = False
     """Some of the definitions run in shadow: what becomes of them is told to nobody."""
 

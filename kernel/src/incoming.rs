@@ -1,0 +1,266 @@
+//! Events on their way through the step: read from the log's records, with corrected times, a fingerprint, and whose
+//! they are (`onefold.core.batch`).
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::{Arc, OnceLock};
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList, PyString};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+use crate::event::{Entry, Event, Kind, Member, Mentioned, read_entry};
+use crate::json::Json;
+use crate::value::Value;
+use crate::{Beyond, Here};
+
+const REMEMBERED: usize = 100_000;
+const ID_MAX_BYTES: usize = 512;
+
+/// One event, as `onefold.core.batch.Incoming`; `event` is decoded by Python where Python asks for it.
+#[pyclass(module = "onefold_kernel")]
+pub struct Incoming {
+    pub read: Event,
+    record: Arc<Record>,
+    #[pyo3(get)]
+    pub position: u64,
+    #[pyo3(get)]
+    pub received_ms: i64,
+    #[pyo3(get)]
+    pub at_ms: i64,
+    pub fingerprint: [u8; 16],
+    #[pyo3(get)]
+    pub who: Py<PyAny>,
+    #[pyo3(get, set)]
+    pub account: Option<Py<PyAny>>,
+    excerpt: OnceLock<Py<PyAny>>,
+}
+
+impl Incoming {
+    /// The name that handlers go by: a track event's own, else its type.
+    pub fn name<'a>(&'a self, py: Python<'a>) -> &'a str {
+        match self.read.name.of(self.record.bytes.as_bytes(py)) {
+            quoted if self.read.kind == Kind::Track && quoted.len() >= 2 => &quoted[1..quoted.len() - 1],
+            _ => self.read.kind.text(),
+        }
+    }
+
+    /// A member of the event's properties or context, by its attribute. `Beyond`: it is none that is mentioned.
+    pub fn field(&self, py: Python<'_>, holder: &str, attribute: &str) -> Here<Value> {
+        let Mentioned { properties, context } = &*self.record.mentioned;
+        let place_in = |members: &[Member]| members.iter().position(|each| each.attribute == attribute).ok_or(Beyond);
+        let place = match holder {
+            "properties" => place_in(properties)?,
+            "context" => properties.len() + place_in(context)?,
+            _ => return Err(Beyond),
+        };
+        match self.read.fields[place].of(self.record.bytes.as_bytes(py)) {
+            "" => Ok(Value::Null),
+            json => Json::new(json).value(),
+        }
+    }
+}
+
+/// What all events of a record have in common.
+struct Record {
+    bytes: Py<PyBytes>,
+    source: Py<PyString>,
+    decode: Py<PyAny>,
+    mentioned: Arc<Mentioned>,
+}
+
+#[pymethods]
+impl Incoming {
+    #[getter]
+    fn source<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        self.record.source.bind(py).clone()
+    }
+
+    #[getter]
+    fn fingerprint<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.fingerprint)
+    }
+
+    #[getter]
+    pub fn event<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        if let Some(excerpt) = self.excerpt.get() {
+            return Ok(excerpt.bind(py).clone());
+        }
+        let excerpt = self.record.decode.bind(py).call1((self.read.whole.of(self.record.bytes.as_bytes(py)),))?;
+        Ok(self.excerpt.get_or_init(|| excerpt.unbind()).bind(py).clone())
+    }
+}
+
+/// People by their two ids, where events say no more of them: `onefold.core.identity.identifiers.Finder`, remembered.
+#[pyclass(module = "onefold_kernel")]
+#[derive(Default)]
+pub struct Whos {
+    /// Hash of the two ids → these, and whose they are.
+    remembered: HashMap<u64, (Box<str>, Py<PyAny>), BuildHasherDefault<Itself>>,
+    asked: String,
+}
+
+/// Hashes what is a hash already.
+#[derive(Default)]
+struct Itself(u64);
+
+impl Hasher for Itself {
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("only numbers are hashed");
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+#[pymethods]
+impl Whos {
+    #[new]
+    fn new() -> Whos {
+        Whos::default()
+    }
+}
+
+impl Whos {
+    /// Whose an event with these two ids is, as JSON; `find` says it where nobody has asked before.
+    fn get(
+        &mut self,
+        py: Python<'_>,
+        (user, anonymous): (&str, &str),
+        find: impl FnOnce() -> PyResult<Py<PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
+        self.asked.clear();
+        self.asked.push_str(user);
+        self.asked.push(' ');
+        self.asked.push_str(anonymous);
+        let hash = xxh3_64(self.asked.as_bytes());
+        match self.remembered.get(&hash) {
+            Some((ids, who)) if **ids == *self.asked => return Ok(who.clone_ref(py)),
+            _ => {}
+        }
+        let who = find()?;
+        if user.len().max(anonymous.len()) <= ID_MAX_BYTES {
+            if self.remembered.len() >= REMEMBERED {
+                self.remembered.clear();
+            }
+            self.remembered.insert(hash, (self.asked.as_str().into(), who.clone_ref(py)));
+        }
+        Ok(who)
+    }
+}
+
+/// Reads the records of a log: of their events just what the step and some definitions use.
+#[pyclass(module = "onefold_kernel", frozen)]
+pub struct Decoder {
+    mentioned: Arc<Mentioned>,
+    decode: Py<PyAny>,
+}
+
+#[pymethods]
+impl Decoder {
+    /// Of the properties and the context that are mentioned: (name, attribute). `decode`: the excerpt of one event, from its bytes.
+    #[new]
+    fn new(properties: Vec<(String, String)>, context: Vec<(String, String)>, decode: Py<PyAny>) -> Decoder {
+        let members = |pairs: Vec<(String, String)>| {
+            pairs.into_iter().map(|(name, attribute)| Member { name, attribute }).collect()
+        };
+        let mentioned = Mentioned { properties: members(properties), context: members(context) };
+        Decoder { mentioned: Arc::new(mentioned), decode }
+    }
+
+    /// The events of a record; None where it is another entry, or not as collect writes it.
+    fn read(&self, py: Python<'_>, record: Py<PyBytes>) -> Option<Run> {
+        let Entry { source, at_ms, sent_at_ms, events } = read_entry(record.as_bytes(py), &self.mentioned).ok()?;
+        let source = PyString::new(py, &source).unbind();
+        let (decode, mentioned) = (self.decode.clone_ref(py), self.mentioned.clone());
+        Some(Run { record: Record { bytes: record, source, decode, mentioned }, at_ms, sent_at_ms, events })
+    }
+}
+
+/// The events of one record, read.
+#[pyclass(module = "onefold_kernel")]
+pub struct Run {
+    record: Record,
+    #[pyo3(get)]
+    at_ms: i64,
+    sent_at_ms: Option<i64>,
+    events: Vec<Event>,
+}
+
+#[pymethods]
+impl Run {
+    fn __len__(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Its events on their way, which it gives away: `first` is the position of the first of them in `partition`.
+    ///
+    /// `now_ms` is the log's time; `find` says whose an excerpt is, and `whos` remembers it, if there is any to.
+    fn incoming<'py>(
+        &mut self,
+        py: Python<'py>,
+        partition: u64,
+        first: u64,
+        now_ms: i64,
+        find: &Bound<'py, PyAny>,
+        mut whos: Option<PyRefMut<'py, Whos>>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let Record { bytes, source, decode, mentioned } = &self.record;
+        let record = Arc::new(Record {
+            bytes: bytes.clone_ref(py),
+            source: source.clone_ref(py),
+            decode: decode.clone_ref(py),
+            mentioned: mentioned.clone(),
+        });
+        let source = source.bind(py).to_str()?;
+        let mut named = format!("{source}\0").into_bytes();
+        let made = PyList::empty(py);
+        let text = record.bytes.as_bytes(py);
+        for (position, read) in (first..).zip(std::mem::take(&mut self.events)) {
+            let digest = match read.message.of(text) {
+                "" | "\"\"" => xxh3_128(format!("\0{source}\0{partition}:{position:x}").as_bytes()),
+                message => {
+                    named.truncate(source.len() + 1);
+                    named.extend(&message.as_bytes()[1..message.len() - 1]);
+                    xxh3_128(&named)
+                }
+            };
+            let ids = (read.user.of(text), read.anonymous.of(text));
+            let mut incoming = Incoming {
+                at_ms: self.happened_ms(&read, now_ms),
+                read,
+                record: record.clone(),
+                position,
+                received_ms: now_ms,
+                fingerprint: digest.to_be_bytes(),
+                who: py.None(),
+                account: None,
+                excerpt: OnceLock::new(),
+            };
+            let ask = || Ok(find.call1((incoming.event(py)?,))?.unbind());
+            incoming.who = match whos.as_mut().filter(|_| incoming.read.is_plain) {
+                Some(whos) => whos.get(py, ids, ask)?,
+                None => ask()?,
+            };
+            made.append(incoming)?;
+        }
+        Ok(made)
+    }
+}
+
+impl Run {
+    /// When an event happened, by its sender's clock corrected by ours (DESIGN §5): never after `now_ms`.
+    fn happened_ms(&self, event: &Event, now_ms: i64) -> i64 {
+        let at_ms = match (event.original_ms, event.sent_ms.or(self.sent_at_ms)) {
+            (None, _) => now_ms,
+            (Some(original_ms), None) => original_ms,
+            (Some(original_ms), Some(sent_ms)) => self.at_ms - (sent_ms - original_ms),
+        };
+        at_ms.max(0).min(now_ms)
+    }
+}
