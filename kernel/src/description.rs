@@ -8,11 +8,15 @@ use crate::crossings::Crossings;
 use crate::definitions::{Crossing, Definition, Definitions, Gate, Slot};
 use crate::entries::Name;
 use crate::expression::{Expression, Quantifier, Step, Test};
+use crate::functions;
+use crate::functions::dated::{Argument, Asked, Dated, InZone};
+use crate::functions::dates::Part;
 use crate::keeping::description::Description;
 use crate::keeping::{Bits, of};
 use crate::numbers::{Op, Sign};
 use crate::plan::{Branch, Condition, Guard, Judgement, Plan, Put};
 use crate::value::Value;
+use crate::zones::{know_all, zone};
 use crate::{Beyond, Here};
 
 // --- parts of a description -----------------------------------------------------------------------------------
@@ -75,7 +79,7 @@ fn boxed(value: &Value) -> Here<Box<Expression>> {
 }
 
 /// `[kind, …]`.
-fn expression(value: &Value) -> Here<Expression> {
+pub fn expression(value: &Value) -> Here<Expression> {
     let (kind, parts) = list(value)?.split_first().ok_or(Beyond)?;
     Ok(match (text(kind)?, parts) {
         ("literal", [value]) => Expression::Literal(value.clone()),
@@ -100,9 +104,63 @@ fn expression(value: &Value) -> Here<Expression> {
         ("case", [cases, otherwise]) => Expression::Case(each(cases, case)?, maybe(otherwise, boxed)?),
         ("instant", [part]) => Expression::Instant(boxed(part)?),
         ("coalesce", [parts]) => Expression::Coalesce(each(parts, expression)?),
+        ("call", [function, parts]) => call(text(function)?, each(parts, expression)?)?,
+        ("dated", [asked, moments, zone, agos, level]) => Expression::Dated(Box::new(Dated {
+            asked: dated(list(asked)?)?,
+            moments: each(moments, moment)?,
+            zone: in_zone(zone)?,
+            agos: each(agos, int)?,
+            level: maybe(level, float)?,
+        })),
         ("test", [part]) => Expression::Test(Box::new(test(part)?)),
         _ => return Err(Beyond),
     })
+}
+
+fn call(name: &str, parts: Vec<Expression>) -> Here<Expression> {
+    let (function, least, most) = functions::of(name).ok_or(Beyond)?;
+    let fits = parts.len() >= least && most.is_none_or(|most| parts.len() <= most);
+    if fits { Ok(Expression::Call(function, parts)) } else { Err(Beyond) }
+}
+
+/// `[function, …]`: what is asked of moments.
+fn dated(value: &[Value]) -> Here<Asked> {
+    let (function, numbers) = value.split_first().ok_or(Beyond)?;
+    Ok(match (text(function)?, numbers) {
+        ("date_add", [duration_ms]) => Asked::Add(int(duration_ms)?),
+        ("year", []) => Asked::Part(Part::Year),
+        ("month", []) => Asked::Part(Part::Month),
+        ("day", []) => Asked::Part(Part::Day),
+        ("weekday", []) => Asked::Part(Part::Weekday),
+        ("hour", []) => Asked::Part(Part::Hour),
+        ("days_between", []) => Asked::DaysBetween,
+        ("days_from", [sign, ago_ms]) => Asked::DaysFrom { sign: int(sign)?, ago_ms: int(ago_ms)? },
+        ("elapsed", [unit_ms]) => Asked::Elapsed(int(unit_ms)?),
+        ("years_since", []) => Asked::YearsSince,
+        ("days_until_anniversary", []) => Asked::DaysUntilAnniversary,
+        ("is_anniversary", []) => Asked::IsAnniversary,
+        _ => return Err(Beyond),
+    })
+}
+
+/// `[kind, expression]`.
+fn moment(value: &Value) -> Here<Argument> {
+    let [kind, part] = list(value)? else { return Err(Beyond) };
+    match text(kind)? {
+        "at" => expression(part).map(Argument::At),
+        "written" => expression(part).map(Argument::Written),
+        _ => Err(Beyond),
+    }
+}
+
+/// The name of a zone, or the expression that gives it.
+fn in_zone(value: &Value) -> Here<InZone> {
+    match value {
+        Value::Null => Ok(InZone::None),
+        Value::Str(name) => zone(name).map(InZone::Fixed).ok_or(Beyond),
+        _ if know_all() => expression(value).map(InZone::Named),
+        _ => Err(Beyond),
+    }
 }
 
 fn case(value: &Value) -> Here<(Test, Expression)> {

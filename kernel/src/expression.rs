@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::cell::Cell;
 
 use crate::entries::{Entries, Name};
+use crate::functions::Function;
+use crate::functions::dated::Dated;
 use crate::instants;
 use crate::keeping::Due;
 use crate::keeping::calendars::zone_of;
@@ -43,6 +45,10 @@ pub enum Expression {
     Instant(Box<Expression>),
     /// The first of these that is there.
     Coalesce(Vec<Expression>),
+    /// A function of these.
+    Call(Function, Vec<Expression>),
+    /// One of the calendar.
+    Dated(Box<Dated>),
     Test(Box<Test>),
 }
 
@@ -134,6 +140,8 @@ impl Expression {
             Expression::Case(cases, otherwise) => case(cases, otherwise.as_deref(), scope),
             Expression::Instant(part) => Cow::Owned(instant(&part.value(scope))),
             Expression::Coalesce(parts) => coalesce(parts, scope),
+            Expression::Call(function, parts) => Cow::Owned(call(*function, parts, scope)),
+            Expression::Dated(call) => Cow::Owned(call.value(scope)),
             Expression::Test(test) => Cow::Owned(Value::Bool(test.holds(scope))),
             _ => scope.person.map_or(Cow::Owned(Value::Null), |person| self.of_person(person, scope)),
         }
@@ -179,6 +187,11 @@ impl<'a> Person<'a> {
         zone_of(self.declared("timezone"), Some(&latest))
     }
 
+    /// It is to be woken no later than this.
+    pub fn wake_by(&self, at_ms: i64) {
+        self.due_ms.set(self.due_ms.get().min(at_ms));
+    }
+
     fn declared(&self, name: &str) -> Option<&'a Value> {
         let (_, said) = self.declared.iter().find(|(each, _)| **each == *name)?;
         match said {
@@ -204,6 +217,17 @@ fn case<'a>(cases: &'a [(Test, Expression)], otherwise: Option<&'a Expression>, 
 fn coalesce<'a>(parts: &'a [Expression], scope: &Scope<'a>) -> Cow<'a, Value> {
     let mut found = parts.iter().map(|part| part.value(scope));
     found.find(|value| !matches!(**value, Value::Null)).unwrap_or(Cow::Owned(Value::Null))
+}
+
+/// Most functions have few arguments, for which nothing is allocated.
+fn call<'a>(function: Function, parts: &'a [Expression], scope: &Scope<'a>) -> Value {
+    const FEW: usize = 4;
+    if parts.len() > FEW {
+        return function(&parts.iter().map(|part| part.value(scope)).collect::<Vec<_>>());
+    }
+    let given: [_; FEW] =
+        std::array::from_fn(|place| parts.get(place).map_or(Cow::Owned(Value::Null), |part| part.value(scope)));
+    function(&given[..parts.len()])
 }
 
 fn instant(value: &Value) -> Value {

@@ -3,6 +3,7 @@
 //! Whatever is done here `onefold` does in Python, too, and does so wherever the kernel is not installed, or says of an
 //! event that it is [`Beyond`] it. Both leave the very same bytes.
 
+pub mod asking;
 pub mod body;
 pub mod civil;
 pub mod crossings;
@@ -52,6 +53,7 @@ fn onefold_kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("API", API)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<keeping::slot::Slot>()?;
+    module.add_function(wrap_pyfunction!(asking::ask, module)?)?;
     module.add_function(wrap_pyfunction!(zones::read_zones_with, module)?)?;
     module.add_class::<handler::Compiled>()?;
     module.add_class::<handler::Handler>()?;

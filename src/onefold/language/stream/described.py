@@ -10,6 +10,7 @@ from typing import Any
 from onefold.language import nodes as n
 from onefold.language.functions import is_instant
 from onefold.language.keeping.calendars import PERSON_ZONE
+from onefold.language.stream.calls import Described, Unknown, call
 from onefold.language.stream.crossings import Crossings
 from onefold.language.stream.definition import Definition, kept_in
 from onefold.language.stream.excerpt import attribute
@@ -32,14 +33,8 @@ from onefold.language.stream.putting import is_tally, steps_of
 from onefold.language.stream.source import MIRRORED, is_dear
 from onefold.model.event import Context
 
-Described = Any
-"""Lists, objects, strings, numbers and booleans."""
 Source = tuple[str, str, list[str | int]]
 """Where a field of an event stands: the attribute of the event, the attribute of that, and a path from there."""
-
-
-class Unknown(Exception):
-    """The kernel does not know this."""
 
 
 class Slots:
@@ -47,7 +42,7 @@ class Slots:
 
     def __init__(self, counted: frozenset[str], timezone: str) -> None:
         self._counted = counted
-        self._timezone = timezone
+        self.timezone = timezone
         self._numbers: dict[tuple[str, bool], int] = {}
         self.described: list[Described] = []
 
@@ -66,7 +61,7 @@ class Slots:
 
     def _of_aggregate(self, kept: n.Aggregate) -> Described:
         params = {name: value for name in _PARAMS if (value := getattr(kept, name)) is not None}
-        return params | {"workspace": self._timezone}
+        return params | {"workspace_zone": self.timezone}
 
 
 _PARAMS = ("within_ms", "until_ms", "calendar", "timezone", "number", "every_ms", "per")
@@ -86,7 +81,8 @@ def _of_sequence(kept: n.Sequence, *, counted: bool) -> tuple[str, Described]:
 class Expressions:
     """Expressions of one scope; subclasses know what names mean where they stand."""
 
-    def __init__(self, types: Mapping[str, n.Type]) -> None:
+    def __init__(self, types: Mapping[str, n.Type], timezone: str) -> None:
+        self.timezone = timezone
         self._types = types
         self._items = 0
         """Conditions about items under way."""
@@ -111,7 +107,7 @@ class Expressions:
             case n.Negate(part=part):
                 return self._negate(part)
             case n.Call():
-                return self._call(node)
+                return self._call(node, level)
             case n.Case(conditions=conditions, values=values, otherwise=otherwise):
                 cases = [[self.boolean(c), self.value(v)] for c, v in zip(conditions, values, strict=True)]
                 return ["case", cases, None if otherwise is None else self.value(otherwise)]
@@ -125,12 +121,12 @@ class Expressions:
             raise Unknown(part)
         return ["negate", self.value(part)]
 
-    def _call(self, node: n.Call) -> Described:
+    def _call(self, node: n.Call, level: float | None) -> Described:
         if node.function == "exists":
             return ["test", self.boolean(node)]
         if node.function == "coalesce":
             return ["coalesce", list(map(self.value, node.args))]
-        raise Unknown(node)
+        return call(node, level, self)
 
     def boolean(self, node: n.Node) -> Described:
         """A real boolean: anything but True is false."""
@@ -200,8 +196,8 @@ def _literal(value: Any) -> Any:
 class OfEvent(Expressions):
     """Names are fields of the event; each is read once, and has a number."""
 
-    def __init__(self, types: Mapping[str, n.Type]) -> None:
-        super().__init__(types)
+    def __init__(self, types: Mapping[str, n.Type], timezone: str) -> None:
+        super().__init__(types, timezone)
         self._numbers: dict[n.Path, int] = {}
         self.sources: list[Source] = []
         """Where the fields stand, by number."""
@@ -232,7 +228,7 @@ class OfPerson(Expressions):
     """Names are what a profile keeps and has."""
 
     def __init__(self, types: Mapping[str, n.Type], slots: Slots) -> None:
-        super().__init__(types)
+        super().__init__(types, slots.timezone)
         self._slots = slots
 
     def leaf(self, node: Any, level: float | None) -> Described:
@@ -316,7 +312,7 @@ class Describing:
     # --- events ----------------------------------------------------------------------------------------------
     def plan(self, plan: Plan) -> tuple[Described, list[Source]]:
         """What is done with an event, and where the fields stand that it reads of it. Raises `Unknown`."""
-        event = OfEvent(self._types)
+        event = OfEvent(self._types, self._slots.timezone)
         judged = self._judged(plan)
         described = {
             "branches": [self._branch(branch, event) for _, branch in plan.branches],

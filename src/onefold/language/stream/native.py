@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from onefold.language.stream.described import Describing, Unknown
+from onefold.language.stream.calls import Unknown
+from onefold.language.stream.described import Describing
 from onefold.language.stream.plan import Plan
 from onefold.language.stream.program import Handler
 from onefold.language.zones import ZONES, zone_file
