@@ -70,7 +70,9 @@ impl Crossings {
             if let Value::Str(text) = value
                 && let Some(audiences) = self.equal.get(text)
             {
-                audiences.iter().for_each(|audience| turns.turn(*audience, enter));
+                for audience in audiences {
+                    turns.turn(*audience, enter);
+                }
             }
         }
     }

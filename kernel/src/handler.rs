@@ -34,6 +34,7 @@ pub struct Compiled {
 impl Compiled {
     /// Of their names, by number, and their description. `ValueError`: it is not one.
     #[new]
+    #[allow(clippy::needless_pass_by_value)] // as it comes
     fn new(py: Python<'_>, names: Vec<String>, described: &Bound<'_, PyAny>) -> PyResult<Compiled> {
         let value = Value::of(described).map_err(|Beyond| not_known())?;
         let definitions = description::definitions(&value).map_err(|Beyond| not_known())?;
@@ -55,16 +56,16 @@ impl Compiled {
         described: &Bound<'_, PyAny>,
         sources: &Bound<'_, PyList>,
         instead: Py<PyAny>,
-    ) -> PyResult<Option<Handler>> {
+    ) -> Option<Handler> {
         let read = || {
             let plan = description::plan(&Value::of(described)?, &self.definitions)?;
             Ok((plan, sources.iter().map(|each| Source::of(&each)).collect::<Here<Vec<_>>>()?))
         };
-        let Ok::<_, Beyond>((plan, sources)) = read() else { return Ok(None) };
+        let Ok::<_, Beyond>((plan, sources)) = read() else { return None };
         let fields = Vec::with_capacity(sources.len());
         let (outcome, notes) = (Outcome::default(), Notes::default());
         let (definitions, called) = (self.definitions.clone(), self.called.clone());
-        Ok(Some(Handler { definitions, called, plan, sources, instead, fields, outcome, notes }))
+        Some(Handler { definitions, called, plan, sources, instead, fields, outcome, notes })
     }
 }
 

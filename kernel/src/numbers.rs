@@ -169,7 +169,7 @@ fn ratio(a: i64, b: i64) -> f64 {
     }
     let shift = top.leading_zeros() - 1;
     let sticky = u128::from(!(top << shift).is_multiple_of(bottom));
-    let size = ((top << shift) / bottom | sticky) as f64 / (1_u128 << shift) as f64;
+    let size = (((top << shift) / bottom) | sticky) as f64 / (1_u128 << shift) as f64;
     if (a < 0) == (b < 0) { size } else { -size }
 }
 

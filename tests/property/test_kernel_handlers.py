@@ -3,7 +3,7 @@
 import json
 import os
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import pytest
@@ -158,7 +158,7 @@ def shoppers(seed: int, size: int) -> Iterator[tuple[int, Occurrence]]:
         yield now_ms, Occurrence(now_ms - late_ms, tie, name, type_, properties, context, {})
 
 
-SHOPS = {
+SHOPS: dict[str, Callable[[], Definitions]] = {
     "the workload": workload.definitions,
     "many audiences": lambda: workload.many_audiences(500),
     "every family": lambda: workload.every_family(240),
