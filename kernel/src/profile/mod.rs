@@ -4,7 +4,7 @@ mod field;
 mod recent;
 mod stored;
 
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple, PyType};
 
@@ -21,6 +21,8 @@ use crate::{Beyond, Here};
 const NUMBERS: usize = 8;
 /// So many fields a profile has that has no notes; with them one more.
 const WITHOUT_NOTES: usize = NUMBERS + Field::ALL.len() - 1;
+/// As `onefold.limits.NEVER_MS`.
+const NEVER_MS: i64 = 1 << 53;
 /// Room for what most profiles are stored as.
 const USUAL_BYTES: usize = 2048;
 /// A person with more identifiers has them looked up in a dictionary.
@@ -113,8 +115,7 @@ impl Profile {
         body.due_ms = reader.int()?;
         let version = reader.int()?;
         body.events = reader.int()?;
-        let kept = [const { Kept::Native }; Field::ALL.len()].map(|_| Kept::Stored(Box::default()));
-        Ok(Profile { id, created_at_ms, now_ms, version, body, recent: Recent::default(), kept })
+        Ok(Profile { id, created_at_ms, now_ms, version, body, recent: Recent::default(), kept: blank() })
     }
 
     fn write_native(&self, field: Field, out: &mut Vec<u8>) {
@@ -228,6 +229,11 @@ impl Profile {
     }
 }
 
+/// Fields with nothing in them.
+fn blank() -> [Kept; Field::ALL.len()] {
+    Field::ALL.map(|_| Kept::Stored(Box::default()))
+}
+
 fn all_among<'a, I: Iterator<Item = &'a str>>(identifiers: &Bound<'_, PyTuple>, names: impl Fn() -> I) -> bool {
     identifiers.iter().all(|each| each.extract::<&str>().is_ok_and(|text| names().any(|name| name == text)))
 }
@@ -248,6 +254,33 @@ fn pass_declared(reader: &mut Reader<'_>) -> Here<()> {
 
 #[pymethods]
 impl Profile {
+    /// A new one, with the fields that Python's own takes.
+    #[new]
+    #[pyo3(signature = (id, created_at_ms, first_seen_ms, last_seen_ms, now_ms, due_ms=NEVER_MS, version=0, events=0, **fields))]
+    #[allow(clippy::too_many_arguments)] // as Python's own
+    fn new(
+        id: u64,
+        created_at_ms: i64,
+        first_seen_ms: i64,
+        last_seen_ms: i64,
+        now_ms: i64,
+        due_ms: i64,
+        version: i64,
+        events: i64,
+        fields: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Profile> {
+        let body = Body { first_seen_ms, last_seen_ms, events, due_ms, ..Body::default() };
+        let mut profile =
+            Profile { id, created_at_ms, now_ms, version, body, recent: Recent::default(), kept: blank() };
+        for (name, object) in fields.into_iter().flatten() {
+            let name = name.extract::<&str>()?;
+            let field = Field::ALL.into_iter().find(|field| field.name() == name);
+            let field = field.ok_or_else(|| PyTypeError::new_err(format!("a profile has no {name}")))?;
+            profile.set(field, object.unbind());
+        }
+        Ok(profile)
+    }
+
     /// The profile in these bytes; None: there is something in them that only Python knows.
     #[staticmethod]
     fn decode(data: &[u8]) -> Option<Profile> {

@@ -64,7 +64,7 @@ def _take(run: Run, incoming: Incoming) -> Profile:
 def _found(run: Run, identifier: str, one: int, at_ms: int) -> Profile:
     """A new account, by an event of this time."""
     now_ms = run.now_ms
-    account = Profile(
+    account = run.new_profile(
         id=one,
         created_at_ms=now_ms,
         first_seen_ms=at_ms,

@@ -1,7 +1,7 @@
 """What the step gathers while it goes through the batches of a commit; at the end it is their `Changes`."""
 
 from collections import defaultdict
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Any, NamedTuple
 
 from msgspec import structs
@@ -48,6 +48,8 @@ class Run:
         """What the workspace says of identity; None: nothing."""
         self.forgotten_ms = forgotten_ms
         """The cursor's, before the first batch."""
+        self.new_profile: Callable[..., Profile] = Profile
+        """Makes profiles: `Profile`, or the kernel's of the same fields."""
         self.see(View({}, {}, {}))
         self.touched: dict[int, Profile] = {}
         self.armed: dict[int, int] = {}

@@ -299,7 +299,9 @@ class Folding:
             if batch is None:
                 break
             if part is None:
-                part = pending.begin(Run(partition, program, self._finder(cursor).rules, cursor.forgotten_ms), cursor)
+                run = Run(partition, program, self._finder(cursor).rules, cursor.forgotten_ms)
+                run.new_profile = self._native.new
+                part = pending.begin(run, cursor)
             pipeline.step(part.run, batch, self._load(pending, named_by(batch.incoming), (), batch.messages()))
             self._absorbed(pending, part.run)
             if self._contested:

@@ -13,6 +13,8 @@ class NativeProfiles:
 
     def __init__(self, native: Any = kernel.native) -> None:
         """`native`: the kernel; None: Python keeps them."""
+        self.new: Callable[..., Profile] = Profile if native is None else native.Profile
+        """Makes a profile of its fields."""
         self._native: Callable[[bytes], Profile | None] | None = None if native is None else native.Profile.decode
 
     def decode(self, data: bytes) -> Profile:

@@ -64,7 +64,7 @@ def own_profile(
 def create(run: Run, incoming: Incoming) -> Profile:
     """A new profile, which the event at hand is the first of."""
     now_ms, program = run.now_ms, run.program
-    profile = Profile(
+    profile = run.new_profile(
         id=profile_id(run.partition, incoming.position),
         created_at_ms=now_ms,
         first_seen_ms=incoming.at_ms,
