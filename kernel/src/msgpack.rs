@@ -168,29 +168,52 @@ impl<'a> Reader<'a> {
         if is_known { Ok(seconds * 1_000 + ms) } else { Err(Beyond) }
     }
 
-    /// Passes over one value; the bytes that it has.
+    /// Passes over one value; the bytes that it has. Whether its text is Unicode whoever reads it is told.
     pub fn raw(&mut self) -> Here<&'a [u8]> {
         let begin = self.rest;
         let mut values = 1;
         while values > 0 {
             values -= 1;
-            match self.peek()? {
-                0x90..=0x9f | 0xdc | 0xdd => values += self.list()?,
-                0x80..=0x8f | 0xde | 0xdf => values += 2 * self.map()?,
-                0xa0..=0xbf | 0xd9..=0xdb => drop(self.text()?),
-                0xc4..=0xc6 => drop(self.bytes()?),
-                0xc0 | 0xc2 | 0xc3 => drop(self.take(1)?),
-                0xca => drop(self.take(5)?),
-                0xcb | 0xcf => drop(self.take(9)?),
-                0xd6 => drop(self.take(6)?),
-                0xd7 => drop(self.take(10)?),
-                0xc7 => {
-                    self.byte()?;
-                    let size = self.size(1)?;
-                    self.take(size + 1)?;
+            let size = match self.byte()? {
+                tag @ 0x80..=0x8f => {
+                    values += 2 * usize::from(tag & 0x0f);
+                    0
                 }
-                _ => drop(self.int()?),
-            }
+                tag @ 0x90..=0x9f => {
+                    values += usize::from(tag & 0x0f);
+                    0
+                }
+                0xdc => {
+                    values += self.size(2)?;
+                    0
+                }
+                0xdd => {
+                    values += self.size(4)?;
+                    0
+                }
+                0xde => {
+                    values += 2 * self.size(2)?;
+                    0
+                }
+                0xdf => {
+                    values += 2 * self.size(4)?;
+                    0
+                }
+                tag @ 0xa0..=0xbf => usize::from(tag & 0x1f),
+                0x00..=0x7f | 0xe0..=0xff | 0xc0 | 0xc2 | 0xc3 => 0,
+                0xc4 | 0xd9 => self.size(1)?,
+                0xc5 | 0xda => self.size(2)?,
+                0xc6 | 0xdb => self.size(4)?,
+                0xc7 => self.size(1)? + 1,
+                0xcc | 0xd0 => 1,
+                0xcd | 0xd1 => 2,
+                0xca | 0xce | 0xd2 => 4,
+                0xcb | 0xcf | 0xd3 => 8,
+                0xd6 => 5,
+                0xd7 => 9,
+                _ => return Err(Beyond),
+            };
+            self.take(size)?;
         }
         Ok(&begin[..begin.len() - self.rest.len()])
     }

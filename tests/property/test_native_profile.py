@@ -141,6 +141,7 @@ class Anyone:
                 ("link", lambda one: one.links.extend(other.links)),
                 ("note", lambda one: one.noted().seen.update(other.identifiers)),
                 ("count", lambda one: setattr(one, "events", one.events + 1)),
+                (f"give {asked}", lambda one: [one.give(each, numbers[0]) for each in asked]),
                 (f"saw {numbers}", lambda one: one.saw(*numbers)),
                 (f"has {asked}", lambda one: one.has_all(asked)),
                 ("encode", profiles.encode),

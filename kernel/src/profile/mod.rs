@@ -320,6 +320,20 @@ impl Profile {
         Ok(true)
     }
 
+    /// `onefold.model.profile.Profile.give`.
+    fn give(&mut self, py: Python<'_>, identifier: &str, since_ms: i64) -> PyResult<()> {
+        if !matches!(self.kept[Field::Identifiers as usize], Kept::Thawed(_))
+            && let Ok(body) = self.body(py, &[Field::Identifiers])
+        {
+            match body.identifiers.iter_mut().find(|(name, _)| **name == *identifier) {
+                Some((_, since)) => *since = since_ms,
+                None => body.identifiers.push((identifier.into(), since_ms)),
+            }
+            return Ok(());
+        }
+        self.thaw(py, Field::Identifiers)?.set_item(identifier, since_ms)
+    }
+
     /// `onefold.model.profile.Profile.noted`.
     fn noted<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         if !self.has_notes(py) {

@@ -148,6 +148,10 @@ class Profile(Struct, array_like=True):
                 return False
         return True
 
+    def give(self, identifier: str, since_ms: int) -> None:
+        """From now on this identifier is this person's."""
+        self.identifiers[identifier] = since_ms
+
     def saw(self, at_ms: int, now_ms: int, place: int) -> int:
         """Count an event of this time and place (as in `recent`), which the log has come to at `now_ms`.
 

@@ -123,7 +123,7 @@ def is_never(profile: Profile, identifiers: Collection[str]) -> bool:
 
 def give(run: Run, profile: Profile, identifier: str, why: Evidence) -> None:
     """An identifier that nobody has."""
-    profile.identifiers[identifier] = run.now_ms
+    profile.give(identifier, run.now_ms)
     if profile.notes is not None:
         profile.notes.seen.pop(identifier, None)
     run.owners[identifier] = run.moved[identifier] = profile.id
@@ -213,7 +213,7 @@ def move(run: Run, identifier: str, former: Profile, profile: Profile, why: Evid
     see(run, former, identifier)
     former.noted().former.pop(identifier, None)
     parting.hand_over(former, profile, identifier)
-    profile.identifiers[identifier] = run.now_ms
+    profile.give(identifier, run.now_ms)
     if profile.notes is not None:
         profile.notes.seen.pop(identifier, None)
     run.owners[identifier] = run.moved[identifier] = profile.id
