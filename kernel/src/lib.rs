@@ -52,6 +52,7 @@ const API: u32 = 1;
 fn onefold_kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("API", API)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<profile::Profile>()?;
     module.add_class::<keeping::slot::Slot>()?;
     module.add_function(wrap_pyfunction!(asking::ask, module)?)?;
     module.add_function(wrap_pyfunction!(zones::read_zones_with, module)?)?;
