@@ -28,7 +28,7 @@ fn pairs(value: &Value) -> Here<&[(Box<str>, Value)]> {
     if let Value::Map(pairs) = value { Ok(pairs) } else { Err(Beyond) }
 }
 
-fn text(value: &Value) -> Here<&str> {
+pub fn text(value: &Value) -> Here<&str> {
     if let Value::Str(text) = value { Ok(text) } else { Err(Beyond) }
 }
 
@@ -36,11 +36,11 @@ fn int(value: &Value) -> Here<i64> {
     if let Value::Int(number) = value { Ok(*number) } else { Err(Beyond) }
 }
 
-fn place(value: &Value) -> Here<usize> {
+pub fn place(value: &Value) -> Here<usize> {
     usize::try_from(int(value)?).map_err(|_| Beyond)
 }
 
-fn truth(value: &Value) -> Here<bool> {
+pub fn truth(value: &Value) -> Here<bool> {
     if let Value::Bool(truth) = value { Ok(*truth) } else { Err(Beyond) }
 }
 
@@ -57,15 +57,15 @@ fn maybe<T>(value: &Value, read: impl Fn(&Value) -> Here<T>) -> Here<Option<T>> 
     if matches!(value, Value::Null) { Ok(None) } else { read(value).map(Some) }
 }
 
-fn each<T>(value: &Value, read: impl Fn(&Value) -> Here<T>) -> Here<Vec<T>> {
+pub fn each<T>(value: &Value, read: impl Fn(&Value) -> Here<T>) -> Here<Vec<T>> {
     list(value)?.iter().map(read).collect()
 }
 
-fn by_text<T>(value: &Value, read: impl Fn(&Value) -> Here<T>) -> Here<HashMap<Box<str>, T>> {
+pub fn by_text<T>(value: &Value, read: impl Fn(&Value) -> Here<T>) -> Here<HashMap<Box<str>, T>> {
     pairs(value)?.iter().map(|(key, value)| Ok((key.clone(), read(value)?))).collect()
 }
 
-fn field<'a>(value: &'a Value, name: &str) -> Here<&'a Value> {
+pub fn field<'a>(value: &'a Value, name: &str) -> Here<&'a Value> {
     pairs(value)?.iter().find(|(key, _)| **key == *name).map(|(_, found)| found).ok_or(Beyond)
 }
 

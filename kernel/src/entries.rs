@@ -74,6 +74,12 @@ impl<T> Entries<T> {
         self.place(name).map(|place| &mut self.0[place].1)
     }
 
+    /// What stands there, and under which name.
+    pub fn at_mut(&mut self, place: usize) -> (Name, &mut T) {
+        let (name, value) = &mut self.0[place];
+        (*name, value)
+    }
+
     pub fn set(&mut self, name: Name, value: T) {
         match self.place(name) {
             Some(place) => self.0[place].1 = value,

@@ -12,13 +12,14 @@ use crate::keeping::At;
 use crate::plan::{Happened, Notes, Plan};
 use crate::profile::{Field, Profile};
 use crate::value::Value;
+use crate::waking::{Waking, Woken};
 use crate::{Beyond, Here};
 
-/// What handlers may ask of a profile, and change; the last only where shares of all people are asked for.
-const FIELDS: [Field; 5] = [Field::Slots, Field::Computed, Field::Audiences, Field::Declared, Field::Identifiers];
+/// What definitions may ask of a profile, and change; the last only where shares of all people are asked for.
+pub const FIELDS: [Field; 5] = [Field::Slots, Field::Computed, Field::Audiences, Field::Declared, Field::Identifiers];
 
 /// How traits and audiences are called in Python, and what says of an audience that it was left or entered.
-struct Called {
+pub struct Called {
     name: Py<PyString>,
     moves: [Py<PyTuple>; 2],
 }
@@ -46,6 +47,12 @@ impl Compiled {
     fn known(&self) -> Vec<usize> {
         let all = self.definitions.all.iter().enumerate();
         all.filter(|(_, definition)| definition.is_some()).map(|(number, _)| number).collect()
+    }
+
+    /// What to do where time has come for a profile; see `Waking`.
+    fn waking(&self, described: &Bound<'_, PyAny>) -> PyResult<Waking> {
+        let woken = Value::of(described).and_then(|value| Woken::of(&value, &self.definitions));
+        Ok(Waking::new(self.definitions.clone(), self.called.clone(), woken.map_err(|Beyond| not_known())?))
     }
 
     /// What to do with an event of one name; None where that touches what is not known here.
@@ -262,18 +269,22 @@ impl Handler {
     ) -> impl Iterator<Item = (Bound<'py, PyString>, bool)> + use<'a, 'py> {
         self.outcome.moves.iter().map(move |(number, entered)| (self.called[*number].name.bind(py).clone(), *entered))
     }
+}
 
-    /// Tell Python what has changed.
-    fn tell(&self, changed: &Bound<'_, PyDict>, moves: &Bound<'_, PyList>) -> PyResult<()> {
-        let py = changed.py();
-        for (number, value) in &self.outcome.changed {
-            changed.set_item(self.called[*number].name.bind(py), value.to_python(py)?)?;
-        }
-        for (number, entered) in &self.outcome.moves {
-            moves.append(self.called[*number].moves[usize::from(*entered)].bind(py))?;
-        }
-        Ok(())
+/// Tell Python what has changed.
+pub fn tell(
+    called: &[Called],
+    outcome: &Outcome,
+    (changed, moves): (&Bound<'_, PyDict>, &Bound<'_, PyList>),
+) -> PyResult<()> {
+    let py = changed.py();
+    for (number, value) in &outcome.changed {
+        changed.set_item(called[*number].name.bind(py), value.to_python(py)?)?;
     }
+    for (number, entered) in &outcome.moves {
+        moves.append(called[*number].moves[usize::from(*entered)].bind(py))?;
+    }
+    Ok(())
 }
 
 #[pymethods]
@@ -300,7 +311,7 @@ impl Handler {
     ) -> PyResult<()> {
         let times = (at_ms, now_ms, seen);
         if moves.is_empty() && self.run(profile, event, tie.as_bytes(), times)?.is_ok() {
-            return self.tell(changed, moves);
+            return tell(&self.called, &self.outcome, (changed, moves));
         }
         self.instead.bind(event.py()).call1((profile, event, at_ms, tie, now_ms, seen, changed, moves)).map(drop)
     }

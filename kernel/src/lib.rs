@@ -30,6 +30,7 @@ pub mod texts;
 pub mod timestamps;
 pub mod tzif;
 pub mod value;
+pub mod waking;
 pub mod zones;
 
 use pyo3::prelude::*;
@@ -60,5 +61,6 @@ fn onefold_kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<handler::Handler>()?;
     module.add_class::<incoming::Decoder>()?;
     module.add_class::<incoming::Whos>()?;
-    module.add_class::<taking::Taking>()
+    module.add_class::<taking::Taking>()?;
+    module.add_class::<waking::Waking>()
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::description::Description;
 use super::monoid::{Asked, Kept, Monoid};
 use super::stretches::{self, Stretches};
-use super::{At, Change, Due, Keeping, State};
+use super::{At, Change, Due, Expiry, Keeping, State};
 use crate::civil::DAY_MS;
 use crate::msgpack::{Reader, write_int, write_list};
 use crate::periods::Periods;
@@ -144,6 +144,18 @@ impl<M: Monoid> Keeping for Fixed<M> {
         }
         self.monoid.result(found, Asked { now_ms, due, level })
     }
+
+    fn expiry(&self) -> Expiry {
+        Expiry::Here
+    }
+
+    fn expire(&self, state: &mut State, now_ms: i64) -> bool {
+        let Some(Whole(periods)) = Whole::<M::Kept>::of(state) else { return false };
+        let oldest_ms = self.calendar.at(now_ms).start_ms;
+        let gone = periods.iter().take_while(|period| period.0 < oldest_ms).count();
+        periods.drain(..gone);
+        periods.is_empty()
+    }
 }
 
 /// In each person's own zone.
@@ -200,6 +212,17 @@ impl<M: Monoid> Keeping for Personal<M> {
         let window = slot.and_then(stretches::Window::of);
         let state = window.and_then(|window| self.state(window, person, now_ms, due));
         self.stretches.monoid.result(state.as_deref(), Asked { now_ms, due, level })
+    }
+
+    fn expiry(&self) -> Expiry {
+        Expiry::Here
+    }
+
+    fn expire(&self, state: &mut State, now_ms: i64) -> bool {
+        let Some(window) = stretches::Window::of(state) else { return false };
+        let before_ms = self.oldest_ms(now_ms) - window.quantum_ms() + 1;
+        self.stretches.drop_before(window, before_ms);
+        window.is_empty()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Aggregates over all events of a person.
 
 use super::monoid::{Asked, Kept, Monoid};
-use super::{At, Change, Due, Expired, Keeping, NEVER_MS, State};
+use super::{At, Change, Due, Expiry, Keeping, State};
 use crate::Here;
 use crate::msgpack::Reader;
 use crate::value::Value;
@@ -27,8 +27,7 @@ impl<M: Monoid> Keeping for Lifetime<M> {
         self.0.result(slot.and_then(M::Kept::of).map(|kept| &*kept), Asked { now_ms, due, level })
     }
 
-    /// Nothing ever leaves.
-    fn expire(&self, _state: &mut State, _now_ms: i64) -> Here<Expired> {
-        Ok(Expired { changed: false, is_empty: false, due_ms: NEVER_MS })
+    fn expiry(&self) -> Expiry {
+        Expiry::Never
     }
 }

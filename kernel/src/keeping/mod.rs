@@ -117,15 +117,14 @@ impl Change {
     }
 }
 
-/// What time has done to a slot (`onefold.language.keeping.slots.Keeping`).
+/// Whether time takes something out of a state, and who does that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Expired {
-    /// Its value may be another.
-    pub changed: bool,
-    /// Nothing is left of it: the slot can go.
-    pub is_empty: bool,
-    /// No later than when time next takes something out; `NEVER_MS` where values arm their profile themselves.
-    pub due_ms: i64,
+pub enum Expiry {
+    Never,
+    /// `Keeping::expire`.
+    Here,
+    /// It is left to Python.
+    Beyond,
 }
 
 /// How the state of one slot is kept, and what it stands for; made once for each definition.
@@ -151,9 +150,19 @@ pub trait Keeping: Send + Sync {
         self.value(slot, now_ms, due, level)
     }
 
-    /// Drop what time has taken out by now. `Beyond`: that is left to Python, and nothing has changed.
-    fn expire(&self, _state: &mut State, _now_ms: i64) -> Here<Expired> {
-        Err(Beyond)
+    /// Whether time takes something out.
+    fn expiry(&self) -> Expiry {
+        Expiry::Beyond
+    }
+
+    /// When time next takes something out by which the value may change; `NEVER_MS`: values arm their profile themselves.
+    fn gone_ms(&self, _state: &mut State) -> i64 {
+        NEVER_MS
+    }
+
+    /// Drop what time has taken out by now; true: nothing is left, and the slot can go.
+    fn expire(&self, _state: &mut State, _now_ms: i64) -> bool {
+        false
     }
 }
 

@@ -142,6 +142,11 @@ impl<S> Panes<S> {
         if self.times.is_empty() { NEVER_MS } else { self.time_ms(0) + self.quantum_ms - 1 + within_ms }
     }
 
+    /// How many panes, of which no instant is left, are out of a window of this length.
+    pub fn gone(&self, now_ms: i64, within_ms: i64) -> usize {
+        self.place(now_ms - within_ms - self.quantum_ms + 2)
+    }
+
     fn fits(&self, pane_ms: i64) -> bool {
         pane_ms >= self.base_ms && (self.width != WIDTH || pane_ms - self.base_ms < REACH_MS)
     }

@@ -7,7 +7,7 @@ use super::description::Description;
 use super::monoid::Kept;
 use super::records::{BIAS, Record, Records};
 use super::walks::{Events, Front, Plan, Shift, behind, shift};
-use super::{At, Bits, Change, Due, Keeping, State};
+use super::{At, Bits, Change, Due, Expiry, Keeping, NEVER_MS, State};
 use crate::msgpack::{Reader, write_bytes, write_int, write_list, write_nil};
 use crate::texts::text_of;
 use crate::value::Value;
@@ -354,6 +354,25 @@ impl Chain {
         course.live -= gone.completed();
     }
 
+    /// Drop so many of the oldest events, of which none has an instant in common with one that stays.
+    fn forget(&self, course: &mut Course, gone: usize) {
+        let before = behind(&self.plan, &course.records, gone, &self.gone(course));
+        course.records.split_first(gone);
+        course.live = course.records.completed();
+        if course.records.is_empty() {
+            course.front = None;
+            return;
+        }
+        let events = &course.records;
+        let mut moved = shift(&self.plan, events, (before, self.plan.start()), (0, None));
+        moved.done.retain(|(number, _)| events.bits(*number) & self.last != 0);
+        moved.done.iter_mut().for_each(|(number, yes)| *yes &= !self.is_broken(events, *number));
+        course.mark(moved.done);
+        if moved.front.is_some() && self.carries() {
+            course.front = moved.front;
+        }
+    }
+
     /// How often it was completed; arms for when the next negated step's time is over.
     fn count(&self, course: &Course, now_ms: i64, due: &mut Due) -> i64 {
         let mut done = course.settled + course.live;
@@ -421,5 +440,30 @@ impl Keeping for Chain {
             None if self.counts => Value::Int(0),
             None => Value::Bool(false),
         }
+    }
+
+    /// Of events that must have a value in common Python looks through all again.
+    fn expiry(&self) -> Expiry {
+        match self.during_ms {
+            None => Expiry::Never,
+            Some(_) if self.is_alike() => Expiry::Beyond,
+            Some(_) => Expiry::Here,
+        }
+    }
+
+    fn gone_ms(&self, state: &mut State) -> i64 {
+        match (Course::of(state), self.during_ms) {
+            (Some(course), Some(during_ms)) if !course.records.is_empty() => course.records.at(0) - BIAS + during_ms,
+            _ => NEVER_MS,
+        }
+    }
+
+    fn expire(&self, state: &mut State, now_ms: i64) -> bool {
+        let (Some(course), Some(during_ms)) = (Course::of(state), self.during_ms) else { return false };
+        let gone = course.records.after(now_ms - during_ms + BIAS);
+        if gone > 0 {
+            self.forget(course, gone);
+        }
+        course.records.is_empty() && course.settled == 0
     }
 }

@@ -7,7 +7,7 @@ use pyo3::types::{PyBytes, PyDict};
 use super::calendars::zone_of;
 use super::description::Description;
 use super::monoid::Asked;
-use super::{At, Change, Due, Expired, Keeping, State, of, opened};
+use super::{At, Change, Due, Expiry, Keeping, State, of, opened};
 use crate::Beyond;
 use crate::value::Value;
 
@@ -60,7 +60,12 @@ impl Slot {
     fn expire(&mut self, now_ms: i64) -> PyResult<Option<(bool, bool, i64)>> {
         opened(&*self.keeping, &mut self.state).map_err(refused)?;
         let Some(state) = &mut self.state else { return Ok(None) };
-        let Expired { changed, is_empty, due_ms } = self.keeping.expire(state, now_ms).map_err(refused)?;
+        if self.keeping.expiry() == Expiry::Beyond {
+            return Err(refused(Beyond));
+        }
+        let changed = self.keeping.gone_ms(state) <= now_ms;
+        let is_empty = self.keeping.expire(state, now_ms);
+        let due_ms = self.keeping.gone_ms(state);
         if is_empty {
             self.state = None;
         }

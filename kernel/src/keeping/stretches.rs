@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::monoid::{Asked, Kept, Monoid};
 use super::panes::Panes;
-use super::{At, Change, Due, Keeping, State};
+use super::{At, Change, Due, Expiry, Keeping, NEVER_MS, State};
 use crate::msgpack::{Reader, write_int, write_list, write_nil};
 use crate::value::Value;
 use crate::{Beyond, Here};
@@ -38,6 +38,11 @@ impl<K: Kept> Kept for Window<K> {
 }
 
 impl<K> Window<K> {
+    /// How long each pane is.
+    pub fn quantum_ms(&self) -> i64 {
+        self.panes.quantum_ms
+    }
+
     /// No pane is left.
     pub fn is_empty(&self) -> bool {
         self.panes.size() == 0
@@ -120,6 +125,17 @@ impl<M: Monoid> Stretches<M> {
         window.asked.as_ref().map(|(_, _, total)| Cow::Borrowed(total))
     }
 
+    /// Let go of the panes that begin before this.
+    pub fn drop_before(&self, window: &mut Window<M::Kept>, before_ms: i64) {
+        if let Some((start_ms, end_ms, _)) = &window.asked
+            && *start_ms < before_ms
+        {
+            let end_ms = before_ms.max(*end_ms);
+            drop(self.total(window, before_ms, end_ms));
+        }
+        window.panes.cut(window.panes.place(before_ms));
+    }
+
     /// Move what was asked for on to another stretch, which has these panes.
     fn ask(&self, window: &mut Window<M::Kept>, stretch: (i64, i64), places: (usize, usize)) {
         let ((start_ms, end_ms), (first, last)) = (stretch, places);
@@ -190,5 +206,20 @@ impl<M: Monoid> Keeping for Between<M> {
     fn value(&self, slot: Option<&mut State>, now_ms: i64, due: &mut Due, level: Option<f64>) -> Value {
         let state = slot.and_then(Window::of).and_then(|window| self.state(window, now_ms, due));
         self.stretches.monoid.result(state.as_deref(), Asked { now_ms, due, level })
+    }
+
+    fn expiry(&self) -> Expiry {
+        Expiry::Here
+    }
+
+    fn gone_ms(&self, state: &mut State) -> i64 {
+        Window::<M::Kept>::of(state).map_or(NEVER_MS, |window| window.panes.first_gone_ms(self.within_ms))
+    }
+
+    fn expire(&self, state: &mut State, now_ms: i64) -> bool {
+        let Some(window) = Window::of(state) else { return false };
+        let before_ms = now_ms - self.within_ms - window.panes.quantum_ms + 2;
+        self.stretches.drop_before(window, before_ms);
+        window.is_empty()
     }
 }

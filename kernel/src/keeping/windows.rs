@@ -2,10 +2,10 @@
 
 use super::monoid::{Asked, Kept, Monoid};
 use super::panes::{Panes, States};
-use super::{At, Change, Due, Expired, Keeping, State};
+use super::{At, Change, Due, Expiry, Keeping, NEVER_MS, State};
+use crate::Here;
 use crate::msgpack::{Reader, write_nil};
 use crate::value::Value;
-use crate::{Beyond, Here};
 
 /// An aggregate over the events of the last so many milliseconds.
 pub struct Sliding<M> {
@@ -48,19 +48,17 @@ impl<M: Monoid> Sliding<M> {
 }
 
 impl<M: Monoid> Sliding<M> {
-    /// Drop what has left the window; whether anything did.
-    fn drop_gone(&self, window: &mut Window<M::Kept, M::States>, now_ms: i64) -> bool {
+    /// Drop what has left the window.
+    fn cut(&self, window: &mut Window<M::Kept, M::States>, now_ms: i64) {
         let Window { panes, running } = window;
-        // A pane has left the window when its last instant has.
-        let gone = panes.place(now_ms - self.within_ms - panes.quantum_ms + 2);
+        let gone = panes.gone(now_ms, self.within_ms);
         if gone == 0 {
-            return false;
+            return;
         }
         if let Some(total) = running {
             panes.states.each_of_first(gone, |state| self.monoid.remove(total, state));
         }
         panes.cut(gone);
-        true
     }
 }
 
@@ -97,10 +95,18 @@ impl<M: Monoid> Keeping for Sliding<M> {
         self.monoid.result(window.panes.states.total(&self.monoid).as_deref(), asked)
     }
 
-    fn expire(&self, state: &mut State, now_ms: i64) -> Here<Expired> {
-        let window = Window::<M::Kept, M::States>::of(state).ok_or(Beyond)?;
-        let changed = self.drop_gone(window, now_ms);
-        let (is_empty, due_ms) = (window.panes.size() == 0, window.panes.first_gone_ms(self.within_ms));
-        Ok(Expired { changed, is_empty, due_ms })
+    fn expiry(&self) -> Expiry {
+        Expiry::Here
+    }
+
+    fn gone_ms(&self, state: &mut State) -> i64 {
+        let window = Window::<M::Kept, M::States>::of(state);
+        window.map_or(NEVER_MS, |window| window.panes.first_gone_ms(self.within_ms))
+    }
+
+    fn expire(&self, state: &mut State, now_ms: i64) -> bool {
+        let Some(window) = Window::of(state) else { return false };
+        self.cut(window, now_ms);
+        window.panes.size() == 0
     }
 }

@@ -16,11 +16,14 @@ def wake(run: Run, profile: Profile, also: Collection[Trigger] = ()) -> None:
 
     `also`: what has changed already.
     """
-    now_ms = run.now_ms
+    now_ms, program = run.now_ms, run.program_of(profile)
     profile.now_ms = now_ms
+    if program.wake is not None and program.wake(profile, now_ms, list(also), run.changed, run.moves):
+        run.tell(profile, "time")
+        return
     profile.due_ms = NEVER_MS
     triggers: list[Trigger] = [NOW, *also]
-    slots, known = profile.slots, run.program_of(profile).slots
+    slots, known = profile.slots, program.slots
     if LINK in slots and LINK in known and slots[LINK][BEHIND] and copy(run, profile):
         triggers.append(LINK)
     for key in list(slots):

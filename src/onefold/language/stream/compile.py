@@ -30,7 +30,7 @@ from onefold.language.stream.definition import (
 from onefold.language.stream.described import Describing, Slots
 from onefold.language.stream.excerpt import decoder, reader, records
 from onefold.language.stream.inputs import walk
-from onefold.language.stream.native import native_handlers, taking_of
+from onefold.language.stream.native import make_native
 from onefold.language.stream.on_event import source_of
 from onefold.language.stream.plan import Plan, Whole, plan_of
 from onefold.language.stream.program import (
@@ -230,9 +230,7 @@ class _Compiler:
         if native is not None:
             slots = Slots(self.counted, self.among.timezone)
             describing = Describing(self.whole, self.among.types, slots, waiting)
-            program.handlers = native_handlers(native, describing, self.plans, program.handlers)
-            if program.accounts is None and not program.has_shadow:
-                program.taking = taking_of(native, program.handlers)
+            make_native(native, describing, self.plans, program)
         _fill_blank(program, {each.name for each in self.definitions if each.undecided})
         return program
 

@@ -324,6 +324,17 @@ class Describing:
         }
         return described, event.sources
 
+    # --- time ------------------------------------------------------------------------------------------------
+    def waking(self, slots: Iterable[str], dependents: Mapping[str, list[int]]) -> Described:
+        """What to do where time has come for a profile. `slots`: all that the program keeps."""
+        nodes = [definition.node for definition in self._whole.definitions]
+        return {
+            "slots": list(slots),
+            "dependents": dict(dependents),
+            "looks": [sorted(set(map(self._slots.number, kept_in(node)))) for node in nodes],
+            "asks_identifiers": any(isinstance(part, n.Share) for node in nodes for part in walk(node)),
+        }
+
     def _looks_into(self, plan: Plan, judged: Iterable[Definition]) -> set[int]:
         """All slots that it may put the event into, or ask for their values."""
         kept = [step.kept for step in plan.slots]

@@ -30,6 +30,12 @@ On = Callable[[Any, Any, int, bytes, int, int, dict[str, Any], list[tuple[str, b
 `seen` says which built-ins it changed: 1 for `first_seen`, 2 for `last_seen`, 3 for both; `events` always does.
 """
 
+Wake = Callable[[Any, int, list[Trigger], dict[str, Any], list[tuple[str, bool]]], bool]
+"""(profile, now, also, changed, moves): what time does to a profile, all of it, and judge what that and `also` changed.
+
+False: this profile is Python's to wake, and nothing has changed.
+"""
+
 Judge = Callable[[Any, int, dict[str, Any], list[tuple[str, bool]]], None]
 """(profile, now, changed, moves): recompute traits into `changed`, memberships into `moves` (audience, entered)."""
 
@@ -93,6 +99,8 @@ class Program(Struct):
     """Slots that are kept although no definition in force mentions them."""
     quiet: frozenset[str] = frozenset()
     """`Definitions.quiet`."""
+    wake: Wake | None = None
+    """The kernel's, where there is one that knows the program."""
     accounts: "Program | None" = None
     """The definitions of accounts' own traits; None: these definitions have to do with no account."""
     of_account: frozenset[str] = frozenset()
