@@ -51,6 +51,8 @@ pub struct Crossing {
 pub struct Definitions {
     pub slots: Vec<Option<Slot>>,
     pub all: Vec<Option<Definition>>,
+    /// Of each definition, the slots that it looks into; and whether it asks for the person's identifiers.
+    pub looks: Vec<(Vec<usize>, bool)>,
     pub gates: Vec<Option<Gate>>,
     pub crossings: Vec<Crossing>,
     /// Audiences that being seen again can only end; those of them for which a first event counts.
@@ -102,6 +104,21 @@ impl Definitions {
             Some(Definition::Audience { name, .. }) => Some(*name),
             _ => None,
         }
+    }
+
+    /// Make sure that these definitions are known here and can be judged. `Beyond`: they cannot; nothing has changed.
+    pub fn prepare(&self, numbers: &[usize], body: &mut Body) -> Here<()> {
+        for number in numbers {
+            let (slots, _) = self.looks.get(*number).filter(|_| self.all[*number].is_some()).ok_or(Beyond)?;
+            self.open(slots, body)?;
+        }
+        Ok(())
+    }
+
+    /// Whether one of these asks for the person's identifiers.
+    #[must_use]
+    pub fn asks_identifiers(&self, numbers: &[usize]) -> bool {
+        numbers.iter().any(|number| self.looks.get(*number).is_some_and(|(_, asks)| *asks))
     }
 
     /// Read the states of these slots. `Beyond`: one has a shape that is not known here; nothing has changed then.

@@ -221,6 +221,7 @@ pub fn definitions(value: &Value) -> Here<Definitions> {
     Ok(Definitions {
         slots: each(field(value, "slots")?, |each| maybe(each, slot).map(Option::flatten))?,
         all: each(field(value, "definitions")?, |each| Ok(definition(each).ok()))?,
+        looks: each(field(value, "looks")?, looks)?,
         gates: each(field(value, "gates")?, |each| maybe(each, gate))?,
         crossings: each(field(value, "crossings")?, crossing)?,
         lapsing: each(field(value, "lapsing")?, place)?,
@@ -244,6 +245,13 @@ fn definition(value: &Value) -> Here<Definition> {
         ("audience", [called, condition]) => Definition::Audience { name: name(called)?, condition: test(condition)? },
         _ => return Err(Beyond),
     })
+}
+
+fn looks(value: &Value) -> Here<(Vec<usize>, bool)> {
+    match list(value)? {
+        [slots, asks_identifiers] => Ok((each(slots, place)?, truth(asks_identifiers)?)),
+        _ => Err(Beyond),
+    }
 }
 
 fn gate(value: &Value) -> Here<Gate> {

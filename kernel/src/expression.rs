@@ -97,7 +97,10 @@ pub trait Slots {
     fn value(&self, slot: usize, level: Option<f64>, now_ms: i64, due: &mut Due) -> Value;
 
     /// The same of a window in this time zone of the person; `None`: they name none.
-    fn value_in(&self, zone: Option<&'static Zone>, slot: usize, asked: Asked<'_>) -> Value;
+    fn value_in(&self, zone: Option<&'static Zone>, slot: usize, asked: Asked<'_>) -> Value {
+        let (_, Asked { now_ms, due, level }) = (zone, asked);
+        self.value(slot, level, now_ms, due)
+    }
 }
 
 /// The parts of a profile that expressions read.

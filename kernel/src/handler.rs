@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyList, PyString, PyTuple};
 
-use crate::definitions::{Definitions, Outcome};
+use crate::definitions::{Definitions, Judging, Outcome};
 use crate::description;
 use crate::incoming::Incoming;
 use crate::keeping::At;
@@ -17,6 +17,11 @@ use crate::{Beyond, Here};
 
 /// What definitions may ask of a profile, and change; the last only where shares of all people are asked for.
 pub const FIELDS: [Field; 5] = [Field::Slots, Field::Computed, Field::Audiences, Field::Declared, Field::Identifiers];
+
+/// Those of them that are needed.
+fn fields_of(asks_identifiers: bool) -> &'static [Field] {
+    if asks_identifiers { &FIELDS } else { &FIELDS[..4] }
+}
 
 /// How traits and audiences are called in Python, and what says of an audience that it was left or entered.
 pub struct Called {
@@ -43,10 +48,30 @@ impl Compiled {
         Ok(Compiled { definitions: Arc::new(definitions), called: Arc::new(called) })
     }
 
-    /// The numbers of the definitions that are known here.
-    fn known(&self) -> Vec<usize> {
-        let all = self.definitions.all.iter().enumerate();
-        all.filter(|(_, definition)| definition.is_some()).map(|(number, _)| number).collect()
+    /// Judge the definitions of these numbers, in this order, where time or anything but an event has changed something.
+    /// False: this is Python's to do, and nothing has changed.
+    #[allow(clippy::needless_pass_by_value)] // as it comes
+    fn judge(
+        &self,
+        profile: &Bound<'_, PyAny>,
+        numbers: Vec<usize>,
+        now_ms: i64,
+        changed: &Bound<'_, PyDict>,
+        moves: &Bound<'_, PyList>,
+    ) -> PyResult<bool> {
+        let Ok(profile) = profile.cast::<Profile>() else { return Ok(false) };
+        let mut profile = profile.borrow_mut();
+        let fields = fields_of(self.definitions.asks_identifiers(&numbers));
+        let Ok(body) = profile.body(changed.py(), fields) else { return Ok(false) };
+        if self.definitions.prepare(&numbers, body).is_err() {
+            return Ok(false);
+        }
+        let mut outcome = Outcome::default();
+        let mut judging = Judging { definitions: &self.definitions, body, now_ms, outcome: &mut outcome };
+        for number in numbers {
+            judging.judge(number);
+        }
+        tell(&self.called, &outcome, (changed, moves)).map(|()| true)
     }
 
     /// What to do where time has come for a profile; see `Waking`.
@@ -222,7 +247,7 @@ impl Handler {
         }
         self.outcome.changed.clear();
         self.outcome.moves.clear();
-        let fields = if self.plan.asks_identifiers { &FIELDS[..] } else { &FIELDS[..4] };
+        let fields = fields_of(self.plan.asks_identifiers);
         let mut profile = profile.borrow_mut();
         let Ok(body) = profile.body(event.py(), fields) else { return Ok(Err(Beyond)) };
         let happened = Happened { fields: &self.fields, at: At { at_ms, tie, now_ms }, seen };
@@ -236,7 +261,8 @@ impl Handler {
         for source in &self.sources {
             self.fields.push(source.find(py, incoming)?);
         }
-        self.definitions.open(&self.plan.slots, profile.body(py, &FIELDS)?)
+        let fields = fields_of(self.plan.asks_identifiers);
+        self.definitions.open(&self.plan.slots, profile.body(py, fields)?)
     }
 
     /// Put the event that this was prepared for into the slots, and judge. Whether there is something to tell.
@@ -245,7 +271,7 @@ impl Handler {
         self.outcome.moves.clear();
         let at = At { at_ms: incoming.at_ms, tie: &incoming.fingerprint, now_ms: incoming.received_ms };
         let happened = Happened { fields: &self.fields, at, seen };
-        let body = profile.body(py, &FIELDS)?;
+        let body = profile.body(py, fields_of(self.plan.asks_identifiers))?;
         self.plan.run(&self.definitions, (body, &mut self.outcome), &happened, &mut self.notes)?;
         Ok(!(self.outcome.changed.is_empty() && self.outcome.moves.is_empty()))
     }
@@ -314,5 +340,21 @@ impl Handler {
             return tell(&self.called, &self.outcome, (changed, moves));
         }
         self.instead.bind(event.py()).call1((profile, event, at_ms, tie, now_ms, seen, changed, moves)).map(drop)
+    }
+
+    /// Put the event into the slots of its profile (`onefold.language.stream.program.Put`).
+    #[pyo3(signature = (profile, event, at_ms, tie, now_ms, /))]
+    fn put(
+        &mut self,
+        profile: &Bound<'_, PyAny>,
+        event: &Bound<'_, PyAny>,
+        at_ms: i64,
+        tie: &Bound<'_, PyBytes>,
+        now_ms: i64,
+    ) -> PyResult<()> {
+        if self.run(profile, event, tie.as_bytes(), (at_ms, now_ms, 0))?.is_ok() {
+            return Ok(());
+        }
+        self.instead.bind(event.py()).call1((profile, event, at_ms, tie, now_ms)).map(drop)
     }
 }

@@ -128,9 +128,7 @@ def named_by(events: Iterable[Incoming]) -> list[Who]:
     return [*people.values(), *accounts.values()]
 
 
-def read(
-    partition: int, before: Cursor, entries: Iterable[tuple[int, Entry]], finder: Finding
-) -> Batch:
+def read(partition: int, before: Cursor, entries: Iterable[tuple[int, Entry]], finder: Finding) -> Batch:
     """Read the events of entries, given as (offset, entry) in log order from `before` on."""
     now_ms, offset = before.now_ms, before.offset
     incoming: list[Incoming] = []

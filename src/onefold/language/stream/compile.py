@@ -30,7 +30,7 @@ from onefold.language.stream.definition import (
 from onefold.language.stream.described import Describing, Slots
 from onefold.language.stream.excerpt import decoder, reader, records
 from onefold.language.stream.inputs import walk
-from onefold.language.stream.native import make_native
+from onefold.language.stream.native import Plans, make_native
 from onefold.language.stream.on_event import source_of
 from onefold.language.stream.plan import Plan, Whole, plan_of
 from onefold.language.stream.program import (
@@ -149,8 +149,8 @@ class _Compiler:
             key: keeping_of(kept, among.timezone, counted=key in self.counted) for key, kept in self.kept.items()
         }
         self.accounts: _Compiler | None = None
-        self.plans: dict[str, Plan] = {}
-        """Event name → what its `on` does, where that is a function of its own."""
+        self.plans: dict[str, Plans] = {}
+        """Event name → what is done with its events, where that has functions of its own."""
         self.lines: list[str] = []
         self.parts_left = HANDLERS_MAX_PARTS
         """Slots and definitions that the functions of events may still write out."""
@@ -303,11 +303,12 @@ class _Compiler:
         touched = sorted((*own, *self.of_all), key=self.place.__getitem__)
         numbers = sorted({i for trigger in (*touched, *SEEN) for i in self.dependents.get(trigger, ())})
         put, on = f"put_{index}" if touched else None, f"on_{index}" if touched or numbers else None
-        if put:
-            self._write(put, plan_of(self.whole, event, touched, None))
-        if on:
-            self.plans[event] = plan_of(self.whole, event, touched, numbers)
-            self._write(on, self.plans[event])
+        putting = plan_of(self.whole, event, touched, None) if put else None
+        judging = plan_of(self.whole, event, touched, numbers) if on else None
+        self.plans[event] = putting, judging
+        for function, plan in ((put, putting), (on, judging)):
+            if function is not None and plan is not None:
+                self._write(function, plan)
         return put, on, (*touched, *SEEN)
 
     def _write(self, function: str, plan: Plan) -> None:

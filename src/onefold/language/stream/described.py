@@ -285,6 +285,7 @@ class Describing:
         return {
             "slots": self._slots.described,
             "definitions": all_,
+            "looks": list(map(self._looks, definitions)),
             "gates": list(map(self._gate, self._whole.gates)),
             "crossings": [self._crossing(each) for each in self._whole.crossings.values()],
             "lapsing": [i for i, each in enumerate(definitions) if each.audience and each.name in lapsing],
@@ -299,6 +300,11 @@ class Describing:
             return ["trait", definition.name, person.value(definition.node), person.is_instant(definition.node)]
         except Unknown:
             return None
+
+    def _looks(self, definition: Definition) -> Described:
+        """The slots that a definition looks into, and whether it asks for identifiers."""
+        slots = sorted({self._slots.number(kept) for kept in kept_in(definition.node)})
+        return [slots, any(isinstance(part, n.Share) for part in walk(definition.node))]
 
     def _gate(self, gate: Gate) -> Described:
         behind = {asked: list(map(self._numbers.__getitem__, names)) for asked, names in gate.audiences.items()}

@@ -10,35 +10,37 @@ from onefold.language.stream.program import Handler, Program
 from onefold.language.zones import ZONES, zone_file
 from onefold.model import effect
 
+Plans = tuple[Plan | None, Plan | None]
+"""Of an event name: what its `put` does, and its `on`, where it has them."""
 
-def make_native(kernel: Any, describing: Describing, plans: Mapping[str, Plan], program: Program) -> None:
+
+def make_native(kernel: Any, describing: Describing, plans: Mapping[str, Plans], program: Program) -> None:
     """Let the kernel do what it can of a program. `kernel`: the module.
 
-    Of what turns out to be beyond it, event by event and profile by profile, Python does all.
+    Of what turns out to be beyond it, event by event and profile by profile, it has Python do all.
     """
     kernel.read_zones_with(zone_file, sorted(ZONES))
     compiled = kernel.Definitions(describing.names, describing.definitions())
-    program.handlers = _handlers(compiled, describing, plans, program.handlers)
+    program.judge_natively = compiled.judge
+    for event, (putting, judging) in plans.items():
+        handler = program.handlers[event]
+        if putting is not None and (native := _handler(compiled, describing, putting, handler.put)) is not None:
+            handler = handler._replace(put=native.put)
+        if judging is not None and (native := _handler(compiled, describing, judging, handler.on)) is not None:
+            handler = handler._replace(on=native.on)
+        program.handlers[event] = handler
     if program.accounts is None:
         program.wake = compiled.waking(describing.waking(program.slots, program.dependents)).wake
         if not program.has_shadow:
             program.taking = _taking(kernel, program.handlers)
 
 
-def _handlers(
-    compiled: Any, describing: Describing, plans: Mapping[str, Plan], handlers: Mapping[str, Handler]
-) -> dict[str, Handler]:
-    """All handlers, with the kernel's `on` in place of Python's where the kernel can do what the name's plan says."""
-    found = dict(handlers)
-    for event, plan in plans.items():
-        try:
-            described, sources = describing.plan(plan)
-        except Unknown:
-            continue
-        native = compiled.handler(described, sources, handlers[event].on)
-        if native is not None:
-            found[event] = handlers[event]._replace(on=native.on)
-    return found
+def _handler(compiled: Any, describing: Describing, plan: Plan, instead: Any) -> Any:
+    try:
+        described, sources = describing.plan(plan)
+    except Unknown:
+        return None
+    return compiled.handler(described, sources, instead)
 
 
 def _taking(kernel: Any, handlers: Mapping[str, Handler]) -> Any:

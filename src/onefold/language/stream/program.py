@@ -39,6 +39,9 @@ False: this profile is Python's to wake, and nothing has changed.
 Judge = Callable[[Any, int, dict[str, Any], list[tuple[str, bool]]], None]
 """(profile, now, changed, moves): recompute traits into `changed`, memberships into `moves` (audience, entered)."""
 
+JudgeNatively = Callable[[Any, list[int], int, dict[str, Any], list[tuple[str, bool]]], bool]
+"""(profile, numbers of definitions, now, changed, moves): judge these. False: Python has to; nothing has changed."""
+
 
 class Causes:
     """Triggers, of which the first ones are shared by the events of many names."""
@@ -107,8 +110,10 @@ class Program(Struct):
     """The account's values that people are judged by (`nodes.OfAccount.name`)."""
     identity: Identity = NOTHING
     """`Definitions.identity`."""
+    judge_natively: JudgeNatively | None = None
+    """Judges in the native kernel."""
     taking: Any = None
-    """The kernel's way through the step for ordinary events (`onefold_kernel.Taking`); None: all go through Python's."""
+    """The kernel's way through the step for ordinary events (`onefold_kernel.Taking`); None: all go Python's."""
     has_shadow: bool = False
     """Some of the definitions run in shadow: what becomes of them is told to nobody."""
 
@@ -124,6 +129,10 @@ class Program(Struct):
         numbers: set[int] = set()
         for trigger in triggers:
             numbers.update(self.dependents.get(trigger, ()))
+        in_order = sorted(numbers)
+        native = self.judge_natively
+        if native is not None and native(profile, in_order, now_ms, changed, moves):
+            return
         judges = self.judges
-        for n in sorted(numbers):
+        for n in in_order:
             judges[n](profile, now_ms, changed, moves)
