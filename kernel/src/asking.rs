@@ -8,12 +8,18 @@ use crate::description::expression;
 use crate::entries::Entries;
 use crate::expression::{Person, Scope, Slots};
 use crate::keeping::Due;
+use crate::keeping::monoid::Asked;
 use crate::value::Value;
+use crate::zones::Zone;
 
 struct NoSlots;
 
 impl Slots for NoSlots {
     fn value(&self, _slot: usize, _level: Option<f64>, _now_ms: i64, _due: &mut Due) -> Value {
+        Value::Null
+    }
+
+    fn value_in(&self, _zone: Option<&'static Zone>, _slot: usize, _asked: Asked<'_>) -> Value {
         Value::Null
     }
 }
