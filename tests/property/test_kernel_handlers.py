@@ -15,6 +15,7 @@ from onefold.core.timers import wake
 from onefold.language.reading.check import checked
 from onefold.language.stream.compile import compile_definitions
 from onefold.language.stream.program import Handler, Program
+from onefold.limits import NEVER_MS
 from onefold.model import profile as profiles
 from onefold.model.definitions import Definitions
 from onefold.model.profile import Declared, Profile
@@ -96,11 +97,25 @@ class Both:
 
     def turn(self, now_ms: int) -> None:
         """Time alone does what it does."""
+        effects = []
         for profile in (self._plain, self._native):
             run = Run(0, self._program, Rules())
             run.at(0, now_ms)
             wake(run, profile)
+            effects.append(run.effects)
+        assert effects[0] == effects[1]
         self.are_alike()
+
+    def turn_to_the_end(self) -> int:
+        """Whatever time still does; how often that was done by the kernel."""
+        turned = 0
+        while (now_ms := self._plain.due_ms) < NEVER_MS and turned < 50:
+            assert self._program.wake is not None
+            probe = native.Profile.decode(self._native.encode())
+            assert self._program.wake(probe, now_ms, [], {}, [])
+            self.turn(now_ms)
+            turned += 1
+        return turned
 
     def are_alike(self) -> None:
         """Both are stored as the same bytes."""
@@ -170,7 +185,10 @@ def test_shoppers(shop: str) -> None:
     """The benchmark's definitions, over hundreds of events of some people."""
     program = compiled(SHOPS[shop]())
     assert program is not None
+    turned = 0
     for seed in range(5):
         both = Both(program, START_MS)
         for now_ms, occurrence in shoppers(seed, 300):
             both.take(now_ms, occurrence)
+        turned += both.turn_to_the_end()
+    assert turned

@@ -85,16 +85,21 @@ class Both:
         assert self._slot.due_ms == self._profile.due_ms
 
     def turn(self, now_ms: int) -> None:
-        """Time takes out what it does, in Python; both go on from what is stored then."""
+        """Time takes out what it does: in both, or, where it is left to Python, both go on from what is stored then."""
         if (state := self._slots.get("k")) is None:
             return
-        if self._chain.expires:
-            self._chain.expire(state, now_ms)
-        if self._chain.is_empty(state):
-            del self._slots["k"]
+        changed = self._chain.expire(state, now_ms) if self._chain.expires else False
+        empty = self._chain.is_empty(state)
+        if self._node.during_ms is None or self._node.same is None:
+            due_ms = self._chain.due_ms(state) if self._chain.expires else NEVER_MS
+            assert self._slot.expire(now_ms) == (changed, empty, due_ms)
+            assert empty or self._slot.state() == self.stored()
+        elif empty:
             self._slot = kernel.Slot(*described(self._node, counted=self._counted), NEVER_MS)
         else:
             self._slot.load(self.stored())
+        if empty:
+            del self._slots["k"]
         self._slot.due_ms = self._profile.due_ms = NEVER_MS
 
 

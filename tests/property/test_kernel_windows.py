@@ -120,14 +120,16 @@ class Both:
         return self._monoid.at(state, now_ms, profile) if self._monoid.at else self._monoid.result(state)
 
     def turn(self, now_ms: int) -> None:
-        """Time takes out what it does, in Python; both go on from what is stored then."""
+        """Time takes out what it does, in both; both go on from what is stored then."""
         if (window := self._slots.get("k")) is None:
+            assert self._slot.expire(now_ms) is None
             return
-        self._keeping.expire(window, now_ms)
-        if self._keeping.is_empty(window):
+        changed, empty = self._keeping.expire(window, now_ms), self._keeping.is_empty(window)
+        assert self._slot.expire(now_ms) == (changed, empty, self._keeping.due_ms(window))
+        if empty:
             del self._slots["k"]
-            self._slot = kernel.Slot(*described(self._node), NEVER_MS)
         else:
+            assert self._slot.state() == self.stored()
             self._slots["k"] = msgspec.msgpack.decode(self.stored() or b"")
             self._slot.load(self.stored())
         self._slot.due_ms = self._profile.due_ms = NEVER_MS
