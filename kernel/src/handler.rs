@@ -1,6 +1,6 @@
 //! What a worker calls for an event of one name: `Handler.on` and `Handler.put` of `onefold.language.stream.program`.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyList, PyString, PyTuple};
@@ -94,10 +94,8 @@ impl Compiled {
             Ok((plan, sources.iter().map(|each| Source::of(&each)).collect::<Here<Vec<_>>>()?))
         };
         let Ok::<_, Beyond>((plan, sources)) = read() else { return None };
-        let fields = Vec::with_capacity(sources.len());
-        let (outcome, notes) = (Outcome::default(), Notes::default());
         let (definitions, called) = (self.definitions.clone(), self.called.clone());
-        Some(Handler { definitions, called, plan, sources, instead, fields, outcome, notes })
+        Some(Handler { definitions, called, plan, sources, instead, working: Mutex::default() })
     }
 }
 
@@ -184,13 +182,19 @@ fn dig<'py>(value: Bound<'py, PyAny>, path: &[Py<PyAny>]) -> PyResult<Bound<'py,
 }
 
 /// What to do with an event of one name.
-#[pyclass(module = "onefold_kernel")]
+#[pyclass(module = "onefold_kernel", frozen)]
 pub struct Handler {
     definitions: Arc<Definitions>,
     called: Arc<Vec<Called>>,
     plan: Plan,
     sources: Vec<Source>,
     instead: Py<PyAny>,
+    working: Mutex<Working>,
+}
+
+/// An event under way; kept to be used again.
+#[derive(Default)]
+pub struct Working {
     fields: Vec<Value>,
     outcome: Outcome,
     notes: Notes,
@@ -230,59 +234,82 @@ impl Source {
 type Times = (i64, i64, u8);
 
 impl Handler {
+    /// To work with, as long as nobody else does: another thread, or who was called from within.
+    pub fn working(&self) -> Option<MutexGuard<'_, Working>> {
+        self.working.try_lock().ok()
+    }
+
     fn run(
-        &mut self,
+        &self,
+        working: &mut Working,
         profile: &Bound<'_, PyAny>,
         event: &Bound<'_, PyAny>,
         tie: &[u8],
         (at_ms, now_ms, seen): Times,
     ) -> PyResult<Here<()>> {
         let Ok(profile) = profile.cast::<Profile>() else { return Ok(Err(Beyond)) };
-        self.fields.clear();
+        working.fields.clear();
         for source in &self.sources {
             match source.read(event)? {
-                Ok(value) => self.fields.push(value),
+                Ok(value) => working.fields.push(value),
                 Err(Beyond) => return Ok(Err(Beyond)),
             }
         }
-        self.outcome.changed.clear();
-        self.outcome.moves.clear();
-        let fields = fields_of(self.plan.asks_identifiers);
-        let mut profile = profile.borrow_mut();
-        let Ok(body) = profile.body(event.py(), fields) else { return Ok(Err(Beyond)) };
-        let happened = Happened { fields: &self.fields, at: At { at_ms, tie, now_ms }, seen };
-        Ok(self.plan.run(&self.definitions, (body, &mut self.outcome), &happened, &mut self.notes))
+        let Ok(mut profile) = profile.try_borrow_mut() else { return Ok(Err(Beyond)) };
+        Ok(self.go_at(event.py(), &mut profile, working, (At { at_ms, tie, now_ms }, seen)))
+    }
+
+    fn go_at(
+        &self,
+        py: Python<'_>,
+        profile: &mut Profile,
+        working: &mut Working,
+        (at, seen): (At<'_>, u8),
+    ) -> Here<()> {
+        let Working { fields, outcome, notes } = working;
+        outcome.changed.clear();
+        outcome.moves.clear();
+        let body = profile.body(py, fields_of(self.plan.asks_identifiers))?;
+        self.plan.run(&self.definitions, (body, outcome), &Happened { fields, at, seen }, notes)
     }
 
     /// Read what an event that the kernel has read gives to this, and make sure that the profile is known here.
     /// `Beyond`: it is Python's; nothing has changed.
-    pub fn prepare(&mut self, py: Python<'_>, profile: &mut Profile, incoming: &Incoming) -> Here<()> {
-        self.fields.clear();
+    pub fn prepare(
+        &self,
+        py: Python<'_>,
+        profile: &mut Profile,
+        incoming: &Incoming,
+        working: &mut Working,
+    ) -> Here<()> {
+        working.fields.clear();
         for source in &self.sources {
-            self.fields.push(source.find(py, incoming)?);
+            working.fields.push(source.find(py, incoming)?);
         }
         let fields = fields_of(self.plan.asks_identifiers);
         self.definitions.open(&self.plan.slots, profile.body(py, fields)?)
     }
 
     /// Put the event that this was prepared for into the slots, and judge. Whether there is something to tell.
-    pub fn go(&mut self, py: Python<'_>, profile: &mut Profile, incoming: &Incoming, seen: u8) -> Here<bool> {
-        self.outcome.changed.clear();
-        self.outcome.moves.clear();
+    pub fn go(
+        &self,
+        py: Python<'_>,
+        profile: &mut Profile,
+        (incoming, seen): (&Incoming, u8),
+        working: &mut Working,
+    ) -> Here<bool> {
         let at = At { at_ms: incoming.at_ms, tie: &incoming.fingerprint, now_ms: incoming.received_ms };
-        let happened = Happened { fields: &self.fields, at, seen };
-        let body = profile.body(py, fields_of(self.plan.asks_identifiers))?;
-        self.plan.run(&self.definitions, (body, &mut self.outcome), &happened, &mut self.notes)?;
-        Ok(!(self.outcome.changed.is_empty() && self.outcome.moves.is_empty()))
+        self.go_at(py, profile, working, (at, seen))?;
+        Ok(!(working.outcome.changed.is_empty() && working.outcome.moves.is_empty()))
     }
 
     /// What has changed, by the names of the definitions.
-    pub fn changed<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
-        if self.outcome.changed.is_empty() {
+    pub fn changed<'py>(&self, py: Python<'py>, working: &Working) -> PyResult<Option<Bound<'py, PyDict>>> {
+        if working.outcome.changed.is_empty() {
             return Ok(None);
         }
         let changed = PyDict::new(py);
-        for (number, value) in &self.outcome.changed {
+        for (number, value) in &working.outcome.changed {
             changed.set_item(self.called[*number].name.bind(py), value.to_python(py)?)?;
         }
         Ok(Some(changed))
@@ -292,8 +319,10 @@ impl Handler {
     pub fn moves<'a, 'py>(
         &'a self,
         py: Python<'py>,
+        working: &'a Working,
     ) -> impl Iterator<Item = (Bound<'py, PyString>, bool)> + use<'a, 'py> {
-        self.outcome.moves.iter().map(move |(number, entered)| (self.called[*number].name.bind(py).clone(), *entered))
+        let moves = working.outcome.moves.iter();
+        moves.map(move |(number, entered)| (self.called[*number].name.bind(py).clone(), *entered))
     }
 }
 
@@ -325,7 +354,7 @@ impl Handler {
     #[allow(clippy::too_many_arguments)] // as it is called
     #[pyo3(signature = (profile, event, at_ms, tie, now_ms, seen, changed, moves, /))]
     fn on(
-        &mut self,
+        &self,
         profile: &Bound<'_, PyAny>,
         event: &Bound<'_, PyAny>,
         at_ms: i64,
@@ -336,8 +365,11 @@ impl Handler {
         moves: &Bound<'_, PyList>,
     ) -> PyResult<()> {
         let times = (at_ms, now_ms, seen);
-        if moves.is_empty() && self.run(profile, event, tie.as_bytes(), times)?.is_ok() {
-            return tell(&self.called, &self.outcome, (changed, moves));
+        if moves.is_empty()
+            && let Some(mut working) = self.working()
+            && self.run(&mut working, profile, event, tie.as_bytes(), times)?.is_ok()
+        {
+            return tell(&self.called, &working.outcome, (changed, moves));
         }
         self.instead.bind(event.py()).call1((profile, event, at_ms, tie, now_ms, seen, changed, moves)).map(drop)
     }
@@ -345,14 +377,16 @@ impl Handler {
     /// Put the event into the slots of its profile (`onefold.language.stream.program.Put`).
     #[pyo3(signature = (profile, event, at_ms, tie, now_ms, /))]
     fn put(
-        &mut self,
+        &self,
         profile: &Bound<'_, PyAny>,
         event: &Bound<'_, PyAny>,
         at_ms: i64,
         tie: &Bound<'_, PyBytes>,
         now_ms: i64,
     ) -> PyResult<()> {
-        if self.run(profile, event, tie.as_bytes(), (at_ms, now_ms, 0))?.is_ok() {
+        if let Some(mut working) = self.working()
+            && self.run(&mut working, profile, event, tie.as_bytes(), (at_ms, now_ms, 0))?.is_ok()
+        {
             return Ok(());
         }
         self.instead.bind(event.py()).call1((profile, event, at_ms, tie, now_ms)).map(drop)

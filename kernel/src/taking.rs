@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 
 use crate::event::Kind;
-use crate::handler::Handler;
+use crate::handler::{Handler, Working};
 use crate::incoming::Incoming;
 use crate::profile::Profile;
 use crate::{Beyond, Here};
@@ -106,11 +106,14 @@ impl Taking {
         if run.messages.contains(&fingerprint)? || run.seen.contains(&fingerprint)? {
             return Ok(false);
         }
-        let (mut handler, mut profile) = (handler.borrow_mut(py), found.borrow_mut());
+        let handler = handler.get();
+        let (Some(mut working), Ok(mut profile)) = (handler.working(), found.try_borrow_mut()) else {
+            return Ok(false);
+        };
         if profile.due_ms() <= incoming.received_ms || profile.events() == 0 {
             return Ok(false);
         }
-        let ready = handler.prepare(py, &mut profile, incoming).and_then(|()| profile.prepare(py));
+        let ready = handler.prepare(py, &mut profile, incoming, &mut working).and_then(|()| profile.prepare(py));
         if ready == Err(Beyond) {
             return Ok(false);
         }
@@ -122,9 +125,9 @@ impl Taking {
         let seen = profile.see(incoming.at_ms, incoming.received_ms, run.partition << 56 | incoming.position);
         let (position, now_ms) = (incoming.position, incoming.received_ms);
         run.effects.append(self.told.admitted.bind(py).call1((&owner, position, 0, now_ms, name))?)?;
-        let to_tell: Here<bool> = handler.go(py, &mut profile, incoming, seen);
+        let to_tell: Here<bool> = handler.go(py, &mut profile, (incoming, seen), &mut working);
         if to_tell.expect("what an event needs was made sure of") {
-            self.tell(run, &handler, (&owner, position, now_ms))?;
+            self.tell(run, (handler, &working), (&owner, position, now_ms))?;
         }
         Ok(true)
     }
@@ -133,16 +136,16 @@ impl Taking {
     fn tell(
         &self,
         run: &Gathered<'_>,
-        handler: &Handler,
+        (handler, working): (&Handler, &Working),
         (owner, position, now_ms): (&Bound<'_, PyAny>, u64, i64),
     ) -> PyResult<()> {
         let py = owner.py();
         let mut n = 1;
-        if let Some(changed) = handler.changed(py)? {
+        if let Some(changed) = handler.changed(py, working)? {
             run.effects.append(self.told.changed.bind(py).call1((owner, position, n, now_ms, changed))?)?;
             n += 1;
         }
-        for (audience, entered) in handler.moves(py) {
+        for (audience, entered) in handler.moves(py, working) {
             run.members.get_item(&audience)?.set_item(owner, if entered { now_ms } else { 0 })?;
             let effect = if entered {
                 self.told.entered.bind(py).call1((owner, position, n, now_ms, &audience))?

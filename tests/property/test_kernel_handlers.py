@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import pytest
+from msgspec import structs
 
 from bench import workload
 from onefold import kernel
@@ -192,3 +193,58 @@ def test_shoppers(shop: str) -> None:
             both.take(now_ms, occurrence)
         turned += both.turn_to_the_end()
     assert turned
+
+
+HOSTILE = (
+    1 << 63,
+    -(1 << 63),
+    (1 << 63) - 1,
+    1 << 200,
+    -(1 << 64),
+    1e300,
+    -0.0,
+    [1 << 70],
+    {"a": 1 << 64},
+    "\0",
+    True,
+    None,
+)
+
+
+@pytest.mark.parametrize("shop", SHOPS)
+def test_what_is_beyond_the_kernel_python_does(shop: str) -> None:
+    """Whole numbers past 64 bits, and whatever else an event can carry, come to the same as in Python."""
+    program = compiled(SHOPS[shop]())
+    assert program is not None
+    chance = random.Random(7)
+    both = Both(program, START_MS)
+    for now_ms, occurrence in shoppers(7, 300):
+        hostile = {name: chance.choice(HOSTILE) for name in occurrence.properties if chance.random() < 0.2}
+        both.take(now_ms, structs.replace(occurrence, properties=occurrence.properties | hostile))
+
+
+def test_a_handler_may_be_called_while_it_is_at_work() -> None:
+    """Python that stands in for it may come to the same handler again, as another thread may, too."""
+    program = compiled(workload.definitions())
+    assert program is not None
+    occurrence = next(each for _, each in shoppers(1, 100) if each.name == "Product Viewed")
+    event = as_read(program, occurrence)
+    on: Any = program.handlers["Product Viewed"].on
+    told: list[dict[str, Any]] = []
+
+    class Curious:
+        """A profile of Python's that asks what comes of the event to the kernel's, while the handler takes it."""
+
+        def __init__(self) -> None:
+            self._profile = Profile(7, 1, 1, 1, 1)
+
+        def __getattr__(self, name: str) -> Any:
+            if name == "slots":
+                told.append({})
+                other = native.Profile.decode(profiles.encode(Profile(7, 1, 1, 1, 1)))
+                on(other, event, START_MS, b"", START_MS, 3, told[-1], [])
+            return getattr(self._profile, name)
+
+    changed: dict[str, Any] = {}
+    on(Curious(), event, START_MS, b"", START_MS, 3, changed, [])
+    assert told == [changed]
