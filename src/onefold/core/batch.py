@@ -61,6 +61,12 @@ class Incoming(Struct, gc=False):
     """The account that it names, where the definitions ask for accounts (`name_accounts`)."""
 
 
+def as_of(incoming: Incoming, who: Who) -> Incoming:
+    """The same event of somebody else; whoever has read it, it is Python's own."""
+    of = incoming
+    return Incoming(of.event, of.source, of.position, of.received_ms, of.at_ms, of.fingerprint, who, of.account)
+
+
 class Refused(Struct):
     """What can never be admitted, on its way into quarantine."""
 

@@ -8,9 +8,7 @@ where people are folded anew, the run knows it before they have any (`Run.parted
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from msgspec import structs
-
-from onefold.core.batch import Incoming
+from onefold.core.batch import Incoming, as_of
 from onefold.core.identity.identifiers import Who
 from onefold.core.run import Parted, Run
 from onefold.limits import WORDS_MAX
@@ -37,7 +35,7 @@ def without(run: Run, incoming: Incoming) -> tuple[Incoming, Sequence[str]]:
         return incoming, ()
     people = [owner for each in found if (owner := run.owners.get(each)) is not None]
     run.bonds += [(people[0], other) for other in people[1:]]
-    return structs.replace(incoming, who=Who(tuple(left))), out
+    return as_of(incoming, Who(tuple(left))), out
 
 
 def _is_noted(run: Run, found: Iterable[str]) -> bool:
