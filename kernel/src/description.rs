@@ -11,6 +11,7 @@ use crate::expression::{Expression, Quantifier, Step, Test};
 use crate::functions;
 use crate::functions::dated::{Argument, Asked, Dated, InZone};
 use crate::functions::dates::Part;
+use crate::functions::patterns::Pattern;
 use crate::keeping::description::Description;
 use crate::keeping::{Bits, of};
 use crate::numbers::{Op, Sign};
@@ -197,6 +198,7 @@ fn test(value: &Value) -> Here<Test> {
             Test::Quantified(quantifier(how)?, expression(items)?, Box::new(test(condition)?))
         }
         ("in_audience", [of]) => Test::InAudience(name(of)?),
+        ("matches", [part, pattern]) => Test::Matches(expression(part)?, Pattern::of(text(pattern)?)?),
         ("share", [salt, percent]) => Test::Share(text(salt)?.into(), float(percent)?),
         _ => return Err(Beyond),
     })

@@ -6,6 +6,7 @@ use std::cell::Cell;
 use crate::entries::{Entries, Name};
 use crate::functions::Function;
 use crate::functions::dated::Dated;
+use crate::functions::patterns::Pattern;
 use crate::instants;
 use crate::keeping::Due;
 use crate::keeping::calendars::zone_of;
@@ -81,6 +82,8 @@ pub enum Test {
     InAudience(Name),
     /// Of all people so many hundredths, by salt.
     Share(Box<str>, f64),
+    /// The pattern is in the text.
+    Matches(Expression, Pattern),
 }
 
 /// How many of a list's items have to satisfy a condition.
@@ -273,6 +276,9 @@ impl Test {
             }
             Test::Quantified(quantifier, items, condition) => quantified(*quantifier, items, condition, scope),
             Test::InAudience(name) => scope.person.is_some_and(|person| person.audiences.get(*name).is_some()),
+            Test::Matches(part, pattern) => {
+                matches!(&*part.value(scope), Value::Str(text) if pattern.is_in(text))
+            }
             Test::Share(salt, percent) => {
                 scope.person.is_some_and(|person| shares::in_share(person.identifiers, salt, *percent))
             }

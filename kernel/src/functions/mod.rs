@@ -6,6 +6,7 @@ pub mod dated;
 pub mod dates;
 mod geo;
 mod lists;
+pub mod patterns;
 mod text;
 
 use std::borrow::Cow;
@@ -19,7 +20,7 @@ pub type Function = fn(&Given<'_>) -> Value;
 
 /// The function of this name, and how many arguments it takes: no fewer, and no more but where that is `None`.
 ///
-/// What is exactly Python's is here; regular expressions, for which there is an engine of their own, are not.
+/// Those of the calendar are in [`dated`], regular expressions in [`patterns`].
 #[must_use]
 pub fn of(name: &str) -> Option<(Function, usize, Option<usize>)> {
     let exactly = |function: Function, count: usize| Some((function, count, Some(count)));

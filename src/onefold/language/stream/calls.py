@@ -33,6 +33,8 @@ def call(node: n.Call, level: float | None, scope: Scope) -> Described:
     name, function = node.function, FUNCTIONS[node.function]
     if name == "to_instant":
         return ["instant", scope.value(node.args[0])]
+    if function.params[-1] is REGEX:
+        return ["test", ["matches", scope.value(node.args[0]), _literal(node.args[1])]]
     if function.params[0] in (INSTANT, MOMENT):
         return _dated(node, level if moves(node) else None, scope)
     if name == "abs" and not isinstance(node.args[0], n.Literal_ | n.Arithmetic | n.Field):
@@ -46,11 +48,14 @@ def _left_out(node: n.Call, function: Function) -> list[Any]:
 
 
 def _argument(kind: Kind, node: n.Node, scope: Scope) -> Described:
-    if kind is REGEX:
-        raise Unknown(node)
     if kind.prepare is not None and kind is not PATTERN and isinstance(node, n.Literal_):
         return ["literal", kind.prepare(node.value)]
     return scope.value(node)
+
+
+def _literal(node: n.Node) -> Any:
+    assert isinstance(node, n.Literal_), node
+    return node.value
 
 
 def _dated(node: n.Call, level: float | None, scope: Scope) -> Described:
@@ -71,9 +76,8 @@ def _dated(node: n.Call, level: float | None, scope: Scope) -> Described:
 
 
 def _prepared(kind: Kind, node: n.Node) -> Any:
-    assert isinstance(node, n.Literal_), node
     assert kind.prepare is not None, kind
-    return kind.prepare(node.value)
+    return kind.prepare(_literal(node))
 
 
 def _zone(last: tuple[Kind, n.Node], scope: Scope) -> Described:
