@@ -7,6 +7,7 @@ disk while the next events are folded (`runtime.committing`): these see what it 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from itertools import count
 
 import msgspec
 
@@ -44,6 +45,7 @@ from onefold.model.profile import JUDGE_ANEW_MS, Profile
 from onefold.model.rules import fingerprint
 from onefold.ports import LogReader, Record, State
 from onefold.runtime.committing import Beside
+from onefold.runtime.contention import Contention
 from onefold.runtime.pending import Pending
 from onefold.runtime.programs import Programs
 from onefold.runtime.recent import Recent
@@ -54,10 +56,6 @@ _SMALL_REST = 2
 """Times as much was read as is left."""
 _CACHED_EVENTS = 200
 """Events decoded and folded before the next are decoded: what fits a second-level cache."""
-_CONTESTED_EVENTS = 16_000
-"""What a commit may fold while others commit, too: the more, the more people it has in common with theirs."""
-_CONTESTED_COMMITS = 100
-"""For so many commits after a conflict another one is expected."""
 _LOOK_S = 0.001
 """So often is looked for events that arrive while a commit is under way."""
 CACHED_PROFILES = 50_000
@@ -94,15 +92,18 @@ class Folding:
         self._cursors: dict[int, Cursor] = {}
         self._ahead: dict[int, list[Record]] = {}
         """Partition → what was read last, which may be folded in part."""
-        self._contested = 0 if alone else _CONTESTED_COMMITS
-        """Commits in which others are still expected to interfere."""
+        self._contention = Contention(alone=alone)
         self._under_way: Pending | None = None
         """The commit that was begun and may not have ended: what is folded now is made on it."""
         self._vain = False
         """The last look was in vain."""
-        self.conflicts = 0
         self.mended = 0
         """Conflicts after which just the people concerned were folded again."""
+
+    @property
+    def conflicts(self) -> int:
+        """Commits that others were faster than."""
+        return self._contention.conflicts
 
     def commit_beside(self, beside: Beside) -> None:
         """From now on the next events are folded while a commit is under way. So far the folding waited for each."""
@@ -157,16 +158,19 @@ class Folding:
             if not here and not (self._vain and vain):
                 return 0 if self._vain else self._settled() or 1
             partitions = here or partitions
-        most = min(max_events, _CONTESTED_EVENTS if self._contested else STEP_MAX_EVENTS)
-        share = most // max(1, len(partitions)) or 1
+        share = self._share(partitions, max_events)
         alone = [partition for partition in partitions if self._alone_next(partition, share, until) is not None]
         if alone and not self._settled():
             return 1
         taken = sum(self._until_nobody_is_faster(partial(self._fold_next, one, share, until)) for one in alone)
         others = [partition for partition in partitions if partition not in alone]
         if others:
-            taken += self._until_nobody_is_faster(partial(self._fold_events, others, share, until))
+            taken += self._until_nobody_is_faster(partial(self._fold_events, others, max_events, until))
         return taken if taken or self._settled() else 1
+
+    def _share(self, partitions: Collection[int], max_events: int) -> int:
+        """What the next commit may fold of each of these partitions."""
+        return min(max_events, self._contention.most_events()) // max(1, len(partitions)) or 1
 
     def _come(self, partitions: Collection[int], beside: Beside) -> list[int]:
         """Those of these partitions that have more; while a commit is under way, waits for the first of them.
@@ -187,13 +191,9 @@ class Folding:
         try:
             self.settle()
         except Conflict:
-            self._overtaken()
+            self._contention.overtaken()
             return False
         return True
-
-    def _overtaken(self) -> None:
-        self.conflicts += 1
-        self._contested = _CONTESTED_COMMITS
 
     def _alone_next(self, partition: int, share: int, until: int | None) -> Alone | None:
         """The next entry, where it carries no events."""
@@ -223,8 +223,9 @@ class Folding:
         behind = [each for each in reached if self._state.cursor(each).offset < reached[each]]
         return not any(self._state.cursor(each).offset < self._log.ends(each)[1] for each in behind)
 
-    def _fold_events(self, partitions: Collection[int], share: int, until: int | None) -> int:
+    def _fold_events(self, partitions: Collection[int], max_events: int, until: int | None) -> int:
         """Fold the events at the head of each partition in one commit."""
+        share = self._share(partitions, max_events)
         with self._pending() as pending:
             for partition in partitions:
                 self._fold_part(pending, partition, share, until)
@@ -255,10 +256,10 @@ class Folding:
             try:
                 taken = fold()
             except Conflict:
-                self._overtaken()
+                self._contention.overtaken()
             else:
                 if taken:
-                    self._contested = max(0, self._contested - 1)
+                    self._contention.folded()
                 return taken
 
     def _records(self, partition: int, offset: int, max_events: int, until: int | None) -> list[Record]:
@@ -294,7 +295,7 @@ class Folding:
                 part = pending.begin(Run(partition, program, self._finder(cursor).rules, cursor.forgotten_ms), cursor)
             pipeline.step(part.run, batch, self._load(pending, named_by(batch.incoming), (), batch.messages()))
             self._absorbed(pending, part.run)
-            if self._contested:
+            if self._contention.expected:
                 part.batches.append(batch)
             events += len(batch.incoming)
             taken += batch.cursor.offset - cursor.offset
@@ -310,16 +311,20 @@ class Folding:
         pending.forget(run.absorbed)
 
     def _commit_events(self, pending: Pending) -> None:
-        """Commit; where others were faster, first fold again the events of just the people whom they changed."""
-        while True:
+        """Commit; where others were faster, first fold again the events of just the people whom they changed.
+
+        Raises `Conflict` where that cannot be done, or was done in vain too often.
+        """
+        for mends in count():
             pending.share_timers()
             try:
                 self._commit(pending, [pipeline.finish(part.run, part.cursor) for part in pending.parts])
             except Conflict:
-                if not self._mend(pending):
+                if self._contention.outpaced(pending.events, mends) or not self._mend(pending):
                     raise
-                self._overtaken()
+                self._contention.overtaken()
             else:
+                self._contention.committed(pending.events, mends)
                 return
 
     def _mend(self, pending: Pending) -> bool:
@@ -564,13 +569,13 @@ class Folding:
 
     def _commit(self, pending: Pending, parts: list[Changes]) -> None:
         """Commit, once the commit before it has ended; return before this one has, where nobody may be faster."""
-        _encode(pending, parts)
+        pending.encode(parts)
         if (before := pending.before) is not None:
             self.settle()
             if self._snapshot != before.snapshot + len(before.parts):
                 raise Conflict("another worker was faster than the commit before this one")
             pending.follow(self._snapshot)
-        if self._beside is None or self._contested or not pending.parts:
+        if self._beside is None or self._contention.expected or not pending.parts:
             self._state.commit(parts, pending.loaded(), pending.encoded)
         else:
             self._beside.begin(parts, pending.loaded(), pending.encoded)
@@ -584,17 +589,3 @@ class Folding:
 
 def _before(records: list[Record], until: int | None) -> list[Record]:
     return records[: max(0, until - records[0].offset)] if records and until is not None else records
-
-
-def _encode(pending: Pending, parts: list[Changes]) -> None:
-    """Encode what the parts have changed, each profile once, as it is in the end."""
-    encode, encoded = profiles.encode, pending.encoded
-    later: set[int] = set()
-    for changes in reversed(parts):
-        if later:
-            changes.profiles = {one: profile for one, profile in changes.profiles.items() if one not in later}
-        if len(parts) > 1:
-            later.update(changes.profiles)
-        for profile_id, profile in changes.profiles.items():
-            if profile_id not in encoded:
-                encoded[profile_id] = encode(profile)

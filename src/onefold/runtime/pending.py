@@ -1,10 +1,11 @@
 """A commit in the making: what its parts have changed so far, over what the state and the commit before it say."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from onefold.core.batch import Batch
 from onefold.core.run import Run
-from onefold.model.changes import Changed, Cursor
+from onefold.model import profile as profiles
+from onefold.model.changes import Changed, Changes, Cursor
 from onefold.model.profile import Profile
 from onefold.ports import Loaded
 
@@ -120,3 +121,15 @@ class Pending:
     def loaded(self) -> Loaded:
         """All reads, as of the snapshot from before the first."""
         return Loaded(self.snapshot, self._identifiers, self.read, self.seen)
+
+    def encode(self, parts: Sequence[Changes]) -> None:
+        """Encode what these have changed, each profile once, as it is in the end; what is encoded already stays."""
+        later: set[int] = set()
+        for changes in reversed(parts):
+            if later:
+                changes.profiles = {one: profile for one, profile in changes.profiles.items() if one not in later}
+            if len(parts) > 1:
+                later.update(changes.profiles)
+            for profile_id, profile in changes.profiles.items():
+                if profile_id not in self.encoded:
+                    self.encoded[profile_id] = profiles.encode(profile)
