@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from onefold.errors import NotFoundError
-from onefold.storage.kafka.group import SESSION_S, KafkaMembership
+from onefold.storage.kafka.group import HAND_OVER_S, SESSION_S, KafkaMembership
 from onefold.storage.kafka.log import KafkaLogWriter, KafkaOptions
 from onefold.testing.servers.kafka import KafkaCluster
 from tests.services.kafka_logs import fresh, until
@@ -84,6 +85,25 @@ def test_members_share_the_partitions(options: KafkaOptions) -> None:
         two.close()
         until(lambda: shared(one), within_s=3)
         third.reader.close()
+
+
+def test_a_partition_is_handed_over_once_nothing_of_it_is_under_way(options: KafkaOptions) -> None:
+    """Who folds learns at once what is to go, and until they hold it no longer nobody else gets it."""
+    with ExitStack() as stack:
+        one = stack.enter_context(closing(KafkaMembership(options)))
+        until(lambda: shared(one))
+        ear = one.reader.watch(())
+        assert ear is not None
+        stack.callback(os.close, ear)
+        one.hold(frozenset(range(PARTITIONS)))
+        two = stack.enter_context(closing(KafkaMembership(options)))
+        until(lambda: len(one.partitions()) < PARTITIONS)
+        assert select.select([ear], [], [], 10)[0]
+        deadline_s = time.monotonic() + HAND_OVER_S / 4
+        while time.monotonic() < deadline_s:
+            assert not two.partitions()
+        one.hold(one.partitions())
+        until(lambda: shared(one, two), within_s=HAND_OVER_S)
 
 
 def test_a_member_that_stood_still_finds_its_partitions_gone(options: KafkaOptions) -> None:

@@ -13,8 +13,10 @@ LEAST_EVENTS = 200
 """Commits of this size are made and mended about as fast as those that are folded as events come."""
 MENDS = 2
 """After so many in vain a commit is given up."""
-COMMITS = 100
+COMMITS = 10
 """For so many commits after a conflict another one is expected."""
+LARGE_EVENTS = 1_000
+"""A commit of so many is too dear to be made ready in vain, or to be folded again as a whole."""
 
 
 class Contention:
@@ -22,6 +24,7 @@ class Contention:
 
     def __init__(self, *, alone: bool) -> None:
         """`alone`: nobody else is expected to commit."""
+        self.alone = alone
         self._expected_commits = 0 if alone else COMMITS
         self._most_events = MOST_EVENTS
         self.conflicts = 0
@@ -29,7 +32,15 @@ class Contention:
     @property
     def expected(self) -> bool:
         """Whether others may be faster."""
-        return self._expected_commits > 0
+        return self._expected_commits > 0 or not self.alone
+
+    def is_dear(self, events: int) -> bool:
+        """Whether a commit of so many events should not be refused, when others may be faster."""
+        return self.expected and events >= LARGE_EVENTS
+
+    def is_awaited(self, events: int) -> bool:
+        """Whether a commit of so many events is waited for: it can be mended while nothing is folded on it."""
+        return self._expected_commits > 0 or self.is_dear(events)
 
     def most_events(self) -> int:
         """What the next commit may fold."""

@@ -25,7 +25,7 @@ from onefold.limits import STEP_MAX_EVENTS, SWEEP_MAX_PROFILES, TICK_MAX_TIMERS
 from onefold.model import profile as profiles
 from onefold.model import recast
 from onefold.model.account import members_of
-from onefold.model.changes import Changes, Cursor, View
+from onefold.model.changes import Changed, Changes, Cursor, View
 from onefold.model.entry import (
     WITH_EVENTS,
     Backfilled,
@@ -108,6 +108,10 @@ class Folding:
     def commit_beside(self, beside: Beside) -> None:
         """From now on the next events are folded while a commit is under way. So far the folding waited for each."""
         self._beside = beside
+
+    def share(self, *, alone: bool) -> None:
+        """Whether nobody else is expected to commit to this state from now on."""
+        self._contention.alone = alone
 
     def again(self, done: Mapping[tuple[int, int], bool]) -> None:
         """The log was folded before, and this came of its recasts: (partition, offset) → whether it was done."""
@@ -271,14 +275,10 @@ class Folding:
         max_bytes = max_events * _EVENT_BYTES
         read = self._ahead.get(partition, [])
         ahead = read[offset - read[0].offset :] if read and read[0].offset <= offset else []
-        if not ahead:
-            ahead = self._log.read(partition, offset, max_bytes)
-        elif len(ahead) * _SMALL_REST < len(read):
-            ahead += self._log.read(partition, ahead[-1].offset + 1, max_bytes)
-        else:
-            return _before(ahead, until)
-        self._ahead[partition] = ahead
-        return _before(ahead, until)
+        if not ahead or len(ahead) * _SMALL_REST < len(read):
+            begin = ahead[-1].offset + 1 if ahead else offset
+            ahead = self._ahead[partition] = ahead + self._log.read(partition, begin, max_bytes)
+        return ahead if until is None else ahead[: max(0, until - offset)]
 
     def _fold_part(self, pending: Pending, partition: int, max_events: int, until: int | None) -> bool:
         """Add to the commit what comes next in a partition, up to an entry without events; whether that is next."""
@@ -316,39 +316,46 @@ class Folding:
         Raises `Conflict` where that cannot be done, or was done in vain too often.
         """
         for mends in count():
+            self._look_at_others(pending)
             pending.share_timers()
             try:
                 self._commit(pending, [pipeline.finish(part.run, part.cursor) for part in pending.parts])
             except Conflict:
-                if self._contention.outpaced(pending.events, mends) or not self._mend(pending):
+                if self._contention.outpaced(pending.events, mends):
                     raise
-                self._contention.overtaken()
+                if not self._mend(pending, *self._state.touched_since(pending.snapshot)):
+                    raise
             else:
                 self._contention.committed(pending.events, mends)
                 return
 
-    def _mend(self, pending: Pending) -> bool:
-        """Bring a commit to the present. False: too much has changed, or others fold these partitions, too."""
-        parts = pending.parts
-        if not all(part.batches for part in parts):
-            return False
+    def _look_at_others(self, pending: Pending) -> None:
+        """Mend what is dear before it is made ready to be refused. Raises `Conflict` where that cannot be done."""
+        if pending.before is not None or not self._contention.is_dear(pending.events):
+            return
         newest, changed = self._state.touched_since(pending.snapshot)
-        if changed is None or any(self._state.cursor(part.run.partition) != part.before for part in parts):
+        if (changed is None or pending.has_met(changed)) and not self._mend(pending, newest, changed):
+            raise Conflict("another worker was faster")
+
+    def _mend(self, pending: Pending, newest: int, changed: Changed | None) -> bool:
+        """Bring a commit to the present: others have `changed` this since its snapshot, up to the `newest`.
+
+        False: too much has changed, or others fold these partitions, too.
+        """
+        if changed is None or not pending.can_be_mended:
             return False
-        seen = self._state.load((), (), {message for part in parts for message in part.run.messages}).seen
-        if any(pending.seen.get(message) != at_ms for message, at_ms in seen.items()):
+        if any(self._state.cursor(part.run.partition) != part.before for part in pending.parts):
+            return False
+        if pending.is_news(self._state.load((), (), pending.messages()).seen):
             return False
         people = pending.concerned(changed)
-        self._forget(changed.profiles)
-        self._forget(people)
+        self._forget(changed.profiles | people)
+        self._cursors.clear()
         pending.snapshot = newest
-        for profile_id in people:
-            pending.encoded.pop(profile_id, None)
-        retracted = [part.run.retract(people) for part in parts]
-        for part, positions in zip(parts, retracted, strict=True):
-            again = [each for batch in part.batches for each in batch.incoming if each.position in positions]
+        for part, again in pending.retract(people):
             pipeline.step_again(part.run, again, self._load(pending, named_by(again), (), ()))
             self._absorbed(pending, part.run)
+        self._contention.overtaken()
         self.mended += 1
         return True
 
@@ -572,10 +579,10 @@ class Folding:
         pending.encode(parts)
         if (before := pending.before) is not None:
             self.settle()
+            pending.follow(self._snapshot)
             if self._snapshot != before.snapshot + len(before.parts):
                 raise Conflict("another worker was faster than the commit before this one")
-            pending.follow(self._snapshot)
-        if self._beside is None or self._contention.expected or not pending.parts:
+        if self._beside is None or self._contention.is_awaited(pending.events) or not pending.parts:
             self._state.commit(parts, pending.loaded(), pending.encoded)
         else:
             self._beside.begin(parts, pending.loaded(), pending.encoded)
@@ -585,7 +592,3 @@ class Folding:
             for profile_id, profile in changes.profiles.items():
                 self._profiles.put(profile_id, profile)
             self._forget(changes.absorbed)
-
-
-def _before(records: list[Record], until: int | None) -> list[Record]:
-    return records[: max(0, until - records[0].offset)] if records and until is not None else records

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from functools import partial
 from typing import NamedTuple, Protocol
 
@@ -133,12 +133,17 @@ class Worker:
         """These are ours from now on. Of others nothing is remembered: they may come back after somebody had them."""
         if partitions == self._partitions:
             return
+        if not self._partitions <= partitions:
+            with suppress(Conflict):
+                self._folding.settle()
+        self._assignment.hold(partitions)
         for partition in partitions - self._partitions:
             self._backlogs[partition] = self._reader.ends(partition)[1]
         for partition in self._partitions - partitions:
             self._backlogs.pop(partition, None)
             self._written.pop(partition, None)
         self._partitions = partitions
+        self._folding.share(alone=len(partitions) == self._reader.partitions)
 
     def _poll_catalog(self) -> None:
         if not self._defined.due(self._clock.monotonic_s()):

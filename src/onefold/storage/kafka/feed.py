@@ -81,6 +81,11 @@ class Feed:
             self._tell(gone)
             self._changed.notify_all()
 
+    def tell(self, partitions: Iterable[int]) -> None:
+        """Have whoever watches these look again."""
+        with self._changed:
+            self._tell(set(partitions))
+
     def asked(self) -> dict[int, int]:
         """Partition → the offset that it was last read from; of those that were read since they are followed."""
         with self._changed:
