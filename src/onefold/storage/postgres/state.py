@@ -3,7 +3,7 @@
 A commit locks the one row of `head` first, and holds it until it is on the server's disk. So commits have numbers
 without gaps, in the order in which they become visible: who follows the effects can never miss one. It also bounds
 what one state can take: the server writes one batch at a time, and a second worker gains what is computed beside
-that, no more. Three round trips pass under the lock, so a state should be near its workers.
+that, no more. One or two round trips pass under the lock, so a state should be near its workers.
 
 How a commit is written is in `state_commit`, messages are in `messages`, digests in
 `state_items`; connections, time-outs and errors are in `driver`.
@@ -45,6 +45,8 @@ TRIM_COMMITS = 1_000
 """Commits whose effects one transaction forgets."""
 _AFTER_RELATIONS = chr(ord(RELATION) + 1)
 """Names of relations between accounts and members come before it, and those of audiences after it."""
+HOPEFUL_COMMITS = 20
+"""After so many commits with nobody in between the next is made as if there were nobody."""
 PAGE_COMMITS = 256
 """Commits that one statement gives to a follower at the most."""
 
@@ -120,6 +122,8 @@ class PostgresState:
         self._readers = Pool(self._connect, answer_s)
         self._signs = signs.Signs(self._address, self._channel)
         self._own: dict[int, None] = {}
+        self._abreast = 0
+        """Commits of ours since somebody else has committed."""
         with ExitStack() as unless_open:
             unless_open.callback(self.close)
             if readonly:
@@ -197,7 +201,9 @@ class PostgresState:
         assert all(changes.profiles.keys().isdisjoint(changes.absorbed) for changes in parts)
         batch = state_commit.prepared(parts, loaded, encoded, self._notify)
         waiting()
-        newest = self._writer.run(lambda connection: state_commit.write(connection, batch))
+        hopeful = self._abreast >= HOPEFUL_COMMITS
+        newest, abreast = self._writer.run(lambda connection: state_commit.write(connection, batch, hopeful=hopeful))
+        self._abreast = self._abreast + 1 if abreast else 0
         for number in range(newest - len(parts) + 1, newest + 1):
             self._own[number] = None
             if len(self._own) > TOUCHED_KEPT:
