@@ -45,8 +45,6 @@ TRIM_COMMITS = 1_000
 """Commits whose effects one transaction forgets."""
 _AFTER_RELATIONS = chr(ord(RELATION) + 1)
 """Names of relations between accounts and members come before it, and those of audiences after it."""
-HOPEFUL_COMMITS = 20
-"""After so many commits with nobody in between the next is made as if there were nobody."""
 PAGE_COMMITS = 256
 """Commits that one statement gives to a follower at the most."""
 
@@ -88,6 +86,8 @@ class Options(NamedTuple):
 
     generation_ms: int = DEDUPE_WINDOW_MS
     """For a state that is made: log time by which messages are forgotten, so many at once."""
+    hopeful_commits: int = 20
+    """After so many commits with nobody in between the next is made as if there were nobody else: a round trip less."""
     timeouts: Timeouts = Timeouts()
     role: str = "onefold state"
     """What the server's `pg_stat_activity` calls its connections."""
@@ -201,7 +201,7 @@ class PostgresState:
         assert all(changes.profiles.keys().isdisjoint(changes.absorbed) for changes in parts)
         batch = state_commit.prepared(parts, loaded, encoded, self._notify)
         waiting()
-        hopeful = self._abreast >= HOPEFUL_COMMITS
+        hopeful = self._abreast >= self._options.hopeful_commits
         newest, abreast = self._writer.run(lambda connection: state_commit.write(connection, batch, hopeful=hopeful))
         self._abreast = self._abreast + 1 if abreast else 0
         for number in range(newest - len(parts) + 1, newest + 1):
