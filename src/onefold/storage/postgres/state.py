@@ -199,7 +199,9 @@ class PostgresState:
     ) -> int:
         """Write what was changed in one durable transaction and return the new snapshot number."""
         assert all(changes.profiles.keys().isdisjoint(changes.absorbed) for changes in parts)
-        batch = state_commit.prepared(parts, loaded, encoded, self._notify)
+        batch = state_commit.Batch(parts, loaded, encoded, self._notify)
+        if self._abreast:
+            batch.make_ready()
         waiting()
         hopeful = self._abreast >= self._options.hopeful_commits
         newest, abreast = self._writer.run(lambda connection: state_commit.write(connection, batch, hopeful=hopeful))

@@ -2,13 +2,14 @@
 
 First the row `head` is locked, which makes commits take turns, and checked; then everything is written; then the
 cursor, and COMMIT. Who has been alone for long sends what is to be written together with the lock, which fails where
-somebody has committed since. All that can be made before the lock is: arrays of whole columns, in order of their keys,
-so that neighbours share pages. Where a batch was wrong about what is there (a profile that it thought new), rows are
-written by a second statement, in the same transaction.
+somebody has committed since. Columns are sent as arrays, in order of their keys, so that neighbours share pages: made
+before the lock, but where somebody was in between lately, as most of it may be in vain. Where a batch was wrong about
+what is there (a profile that it thought new), rows are written by a second statement, in the same transaction.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from onefold.errors import Conflict, StorageError, Unavailable
@@ -21,7 +22,7 @@ from onefold.storage import state_touched
 from onefold.storage.postgres import driver, messages
 from onefold.storage.postgres.driver import Connection, Cursor, Uncertain, errors
 from onefold.storage.postgres.messages import Messages
-from onefold.storage.postgres.state_rows import Number, bigints, byteas, ids, kept, smallints, texts, uuids
+from onefold.storage.postgres.state_rows import Number, Uuids, bigints, byteas, ids, kept, smallints, texts, uuids
 from onefold.storage.state_bytes import encode
 
 _LOCK = "UPDATE head SET number = number + %b RETURNING number, generation_ms, forgotten_ms"
@@ -29,7 +30,7 @@ _LOCK_AT = """UPDATE head SET number = CASE WHEN number = %b THEN number + %b EL
 RETURNING number, generation_ms, forgotten_ms"""
 """Fails where the number is another, so that nothing of what is sent behind it happens."""
 _TIMES = 'SELECT "partition", now_ms, forgotten_ms FROM cursors'
-_TOUCHED = "SELECT number, data FROM touched WHERE number > %b AND number <= %b ORDER BY number"
+_TOUCHED = "SELECT number, data FROM touched WHERE number > %b ORDER BY number"
 _PUT_NEW = """INSERT INTO profiles (profile, version, data) SELECT profile, %b, data
 FROM unnest(%b, %b) AS t (profile, data) ON CONFLICT DO NOTHING"""
 _PUT_KNOWN = """UPDATE profiles AS p SET version = %b, data = t.data
@@ -85,13 +86,25 @@ class Part(NamedTuple):
     """All other statements but those that need the commit's number."""
 
 
-class Batch(NamedTuple):
-    """A commit, made ready before the lock."""
+class Batch:
+    """A commit as it is sent."""
 
-    parts: list[Part]
-    loaded: Loaded
-    notify: str
-    """Said once it is committed; empty: nothing."""
+    def __init__(self, changes: Sequence[Changes], loaded: Loaded, encoded: Mapping[int, bytes], notify: str) -> None:
+        """`notify` is said once it is committed; empty: nothing."""
+        self.changes = changes
+        self.loaded = loaded
+        self.notify = notify
+        self._encoded = encoded
+
+    def make_ready(self) -> None:
+        """Make its columns now; at the latest they are made when they are to be written."""
+        self.parts  # noqa: B018 - kept from now on
+
+    @cached_property
+    def parts(self) -> list[Part]:
+        """All that does not depend on what other commits have done."""
+        there = self.loaded.profiles.keys() | self.loaded.identifiers.values()
+        return [_prepared(changes, there, self._encoded) for changes in self.changes]
 
 
 class Written(NamedTuple):
@@ -122,12 +135,6 @@ class _Written(NamedTuple):
     new: Cursor | None
     known: Cursor | None
     gone: Cursor | None
-
-
-def prepared(parts: Sequence[Changes], loaded: Loaded, encoded: Mapping[int, bytes], notify: str) -> Batch:
-    """All that does not depend on what other commits have done."""
-    there = loaded.profiles.keys() | loaded.identifiers.values()
-    return Batch([_prepared(changes, there, encoded) for changes in parts], loaded, notify)
 
 
 def _prepared(changes: Changes, there: Collection[int], encoded: Mapping[int, bytes]) -> Part:
@@ -161,7 +168,7 @@ def _committed(
         with suppress(errors.Error):
             connection.execute("ROLLBACK")
         raise
-    return Written(head.newest, head.newest - len(batch.parts) == batch.loaded.snapshot)
+    return Written(head.newest, head.newest - len(batch.changes) == batch.loaded.snapshot)
 
 
 def _put_at_once(connection: Connection, batch: Batch) -> tuple[_Head, list[int]]:
@@ -180,37 +187,37 @@ def _put_at_once(connection: Connection, batch: Batch) -> tuple[_Head, list[int]
 
 def _put_in_turn(connection: Connection, batch: Batch) -> tuple[_Head, list[int]]:
     """Lock the head, check the batch, and write it. Raises `Conflict`."""
+    loaded = batch.loaded
     with connection.pipeline():
         _execute(connection, "BEGIN")
-        locked, times = _execute(connection, _LOCK, Number(len(batch.parts))), _execute(connection, _TIMES)
+        locked = _execute(connection, _LOCK, Number(len(batch.changes)))
+        times, records = _execute(connection, _TIMES), _execute(connection, _TOUCHED, Number(loaded.snapshot))
     head = _head(locked, times)
-    if (before := head.newest - len(batch.parts)) != batch.loaded.snapshot:
-        _check(connection, batch, before)
+    before = head.newest - len(batch.changes)
+    state_touched.require_told(loaded.snapshot, before)
+    touched = [(other, state_touched.decode(data)) for other, data in records]
+    assert len(touched) == before - loaded.snapshot
+    for changes in batch.changes:
+        state_touched.require_untouched(changes, loaded, touched)
     with connection.pipeline():
+        seen = _execute(connection, messages.SEEN, _messages(batch)) if touched else None
         written = _write(connection, batch, before + 1)
+    if seen is not None and any(loaded.seen.get(message) != at_ms for message, at_ms in messages.latest(seen).items()):
+        raise Conflict("another commit admitted a message of this batch")
     return head, _differences(connection, batch, written, before + 1)
+
+
+def _messages(batch: Batch) -> Uuids:
+    """Those that others must not have admitted since they were looked for."""
+    return uuids(
+        list(batch.loaded.seen.keys() | {message for changes in batch.changes for message in changes.messages})
+    )
 
 
 def _head(locked: Cursor, times: Cursor) -> _Head:
     ((newest, generation_ms, forgotten_ms),) = locked.fetchall()
     found = {partition: (now_ms, forgotten_ms) for partition, now_ms, forgotten_ms in times.fetchall()}
     return _Head(newest, generation_ms, forgotten_ms, found)
-
-
-def _check(connection: Connection, batch: Batch, newest: int) -> None:
-    """Raise `Conflict` where a commit since the snapshot, up to the newest, touched what the batch reads or writes."""
-    loaded = batch.loaded
-    state_touched.require_told(loaded.snapshot, newest)
-    asked = list(loaded.seen.keys() | {message for part in batch.parts for message in part.changes.messages})
-    with connection.pipeline():
-        records = _execute(connection, _TOUCHED, Number(loaded.snapshot), Number(newest))
-        seen = _execute(connection, messages.SEEN, uuids(asked))
-    decoded = [(other, state_touched.decode(data)) for other, data in records]
-    assert len(decoded) == newest - loaded.snapshot
-    for part in batch.parts:
-        state_touched.require_untouched(part.changes, loaded, decoded)
-    if any(loaded.seen.get(message) != at_ms for message, at_ms in messages.latest(seen).items()):
-        raise Conflict("another commit admitted a message of this batch")
 
 
 def _write(connection: Connection, batch: Batch, first: int) -> list[_Written]:
