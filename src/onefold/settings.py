@@ -96,6 +96,12 @@ class Settings(_Discreet, frozen=True, forbid_unknown_fields=True):
     """Partitions of the log, fixed when it is made; 0: those that it has, or in a new one as many as workers."""
     workers: int = 1
     """Worker processes; each takes its share of the partitions."""
+    worker_name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{0,200}$")] = ""
+    """Name of `onefold worker` in its Kafka group: another of each process, and the same when it is started again.
+
+    With it a worker that was killed has its partitions back as soon as it runs again; without, after 6 s. `serve` gives
+    its workers such names.
+    """
     collectors: int = 1
     """HTTP processes that share the port."""
     event_max_bytes: int = limits.EVENT_MAX_BYTES

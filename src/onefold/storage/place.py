@@ -96,7 +96,8 @@ class Place:
         if self.settings.kafka:
             from onefold.storage.kafka.group import KafkaMembership  # lazily: an extra
 
-            membership = KafkaMembership(self._kafka())
+            name = self.settings.worker_name
+            membership = KafkaMembership(self._kafka(), f"{name}-{index}" if name else "")
             return membership.reader, membership
         reader = self.log_reader()
         return reader, assignment.share(reader.partitions, self.settings.workers, index)

@@ -101,7 +101,7 @@ class Feed:
     def has_come(self, partition: int, offset: int) -> bool:
         """As `LogReader.has_come`: at the end of a log `read` asks the broker, each time.
 
-        Who asks at the end has taken all that is here: it makes room, or a partition that waits for room waits for ever.
+        Who asks at the end has taken all that is here: that makes room, which a full partition waits for.
         """
         with self._changed:
             lane = self._lanes.get(partition)
