@@ -29,21 +29,6 @@ REFUSED_WITHIN_S = 10.0
 
 
 @pytest.fixture(scope="module")
-def security() -> Iterator[Security]:
-    """Certificates and a password of this run."""
-    made = kafka_security.make()
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
-def secured(security: Security) -> Iterator[KafkaCluster]:
-    """One broker that speaks TLS."""
-    with KafkaCluster(security=security) as cluster:
-        yield cluster
-
-
-@pytest.fixture(scope="module")
 def strangers(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     """An authority that the broker does not know, and that does not know it."""
     return Authority(tmp_path_factory.mktemp("strangers"), "strangers")

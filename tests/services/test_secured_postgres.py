@@ -16,16 +16,17 @@ from onefold.storage.postgres.driver import Address
 from onefold.storage.postgres.state import PostgresState
 from onefold.testing.conformance.state import OpenState, StateConformance
 from onefold.testing.servers.certificates import Authority
+from onefold.testing.servers.kafka_security import Security
 from onefold.testing.servers.postgres import BEARER, PostgresServer
 from tests.services.conftest import SCHEMA
 
 pytestmark = pytest.mark.services
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+@pytest.fixture
+def authority(security: Security) -> Authority:
     """Vouches for the server and for BEARER."""
-    return Authority(tmp_path_factory.mktemp("authority"))
+    return security.authority
 
 
 @pytest.fixture(scope="module")
@@ -35,26 +36,19 @@ def strangers(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @pytest.fixture(scope="module")
-def server(authority: Authority) -> Iterator[PostgresServer]:
-    """A server that nobody reaches without TLS."""
-    with PostgresServer(authority=authority) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def template(server: PostgresServer) -> str:
+def template(secured_postgres: PostgresServer) -> str:
     """The name of a database that has all tables and no rows."""
-    url = server.create_database()
+    url = secured_postgres.create_database()
     migration.migrate(url, SCHEMA)
     return url.rpartition("/")[2]
 
 
 @pytest.fixture
-def url(server: PostgresServer, template: str, authority: Authority) -> Iterator[str]:
+def url(secured_postgres: PostgresServer, template: str, authority: Authority) -> Iterator[str]:
     """A database of the test's own, with its password, verified as far as TLS can."""
-    plain = server.create_database(template)
+    plain = secured_postgres.create_database(template)
     yield f"{plain.replace('127.0.0.1', 'localhost')}?sslmode=verify-full&sslrootcert={authority.file}"
-    server.drop_database(plain)
+    secured_postgres.drop_database(plain)
 
 
 def parted(url: str) -> tuple[str, str]:
@@ -91,9 +85,9 @@ def test_a_password_lies_in_a_file(url: str, tmp_path: Path) -> None:
     assert password not in shown
 
 
-def test_a_certificate_lets_in(url: str, server: PostgresServer, authority: Authority) -> None:
+def test_a_certificate_lets_in(url: str, secured_postgres: PostgresServer, authority: Authority) -> None:
     """Who has a certificate of the user's name needs no password."""
-    with psycopg.connect(server.url, autocommit=True) as connection:
+    with psycopg.connect(secured_postgres.url, autocommit=True) as connection:
         connection.execute(f"CREATE ROLE {BEARER} LOGIN".encode())
         connection.execute(f"GRANT CREATE ON DATABASE {url.partition('?')[0].rpartition('/')[2]} TO {BEARER}".encode())
     pair = authority.issue(BEARER)
@@ -103,7 +97,7 @@ def test_a_certificate_lets_in(url: str, server: PostgresServer, authority: Auth
         assert state.counts() == {"profiles": 0}
     with pytest.raises(Refused, match="add sslcert and sslkey"):
         driver.connect(Address(bare.replace("onefold@", BEARER + "@"), SCHEMA))
-    with closing(psycopg.connect(server.url, dbname=url.partition("?")[0].rpartition("/")[2])) as connection:
+    with closing(psycopg.connect(secured_postgres.url, dbname=url.partition("?")[0].rpartition("/")[2])) as connection:
         connection.execute(f"DROP OWNED BY {BEARER} CASCADE".encode())
         connection.execute(f"DROP ROLE {BEARER}".encode())
         connection.commit()
