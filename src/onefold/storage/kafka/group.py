@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from onefold.errors import StorageError
+from onefold.errors import StorageError, Superseded
 from onefold.storage.kafka.client import KafkaOptions, Link, consumer
 from onefold.storage.kafka.log import KafkaLogReader
 
 if TYPE_CHECKING:
-    from confluent_kafka import Consumer, TopicPartition
+    from confluent_kafka import Consumer, Message, TopicPartition
 
 SESSION_S = 6.0
 """Whoever is silent for so long has lost its partitions, and knows it."""
@@ -46,8 +46,14 @@ class KafkaMembership:
     is second finds a conflict. May be used by many threads.
     """
 
-    def __init__(self, options: KafkaOptions) -> None:
-        """Join. Raises `NotFoundError` where there is no log yet, `Unavailable`; partitions come a while later."""
+    def __init__(self, options: KafkaOptions, name: str = "") -> None:
+        """Join. Raises `NotFoundError` where there is no log yet, `Unavailable`; partitions come a while later.
+
+        Who was killed, and joins again by the same `name`, has its partitions back at once, and not after its session
+        (KIP-345, static membership). Of two processes of one name the older is superseded.
+        """
+        self._name = name
+        self._superseded = False
         self.reader: KafkaLogReader = _AssignedReader(options)
         self._feed = self.reader.feed()
         self._link = Link(options)
@@ -63,7 +69,12 @@ class KafkaMembership:
         self._thread.start()
 
     def partitions(self) -> frozenset[int]:
-        """As `Assignment.partitions`; none after a pause in which the group must have given them to others."""
+        """As `Assignment.partitions`; none after a pause in which the group must have given them to others.
+
+        Raises `Superseded` once another process has our name.
+        """
+        if self._superseded:
+            raise Superseded(f"another process is the worker {self._name} now: give each a `worker_name` of its own")
         return self._assigned if time.monotonic() - self._seen_s < SESSION_S else frozenset()
 
     def hold(self, partitions: frozenset[int]) -> None:
@@ -80,6 +91,8 @@ class KafkaMembership:
 
     def _join(self) -> "Consumer":
         own = {**_SETTINGS, "group.id": f"onefold.{self._link.options.workspace}.workers"}
+        if self._name:
+            own["group.instance.id"] = self._name
         member = consumer(self._link, own)
         member.subscribe(
             [self._link.options.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
@@ -93,14 +106,29 @@ class KafkaMembership:
             self._seen_s = time.monotonic()
             try:
                 with self._link.translated("keep to its group"):
-                    member.poll(_POLL_S)
+                    if self._is_fenced(member.poll(_POLL_S)):
+                        break
                     self._commit(member)
             except StorageError as error:
                 log.warning("a worker's place in its group is lost; it joins again", reason=str(error))
                 member = self._join_again(member)
                 self._closed.wait(_HEARTBEAT_S)
-        member.close()
+        self._leave(member)
         self._give_up(self._assigned)
+
+    def _is_fenced(self, message: "Message | None") -> bool:
+        """Whether another process has joined by our name: a member is told once, and is none any more."""
+        error = message.error() if message is not None else None
+        self._superseded = bool(self._name) and error is not None and error.name() == "_FATAL"
+        return self._superseded
+
+    def _leave(self, member: "Consumer") -> None:
+        """Who has a name would not be missed for a session, unless it says that it goes for good."""
+        if self._name and not self._superseded:
+            with suppress(self._link.kafka.KafkaException):
+                member.unsubscribe()
+                member.poll(_POLL_S)
+        member.close()
 
     def _join_again(self, member: "Consumer") -> "Consumer":
         """Whether the group still counts on us cannot be known: leave, and be a new member."""
