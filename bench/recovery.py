@@ -7,6 +7,7 @@ folded as freshly as before. The worker that died is started again at once, as a
 """
 
 import asyncio
+import math
 import sys
 import threading
 import time
@@ -80,22 +81,30 @@ def rows(servers: Servers, plan: Plan) -> list[Row]:
 
 
 def full_rate_s(samples: Sequence[Sample]) -> float:
-    """When the last of the partitions that got stale was furthest behind; 0 where none got stale."""
+    """When the last of the partitions that got stale was furthest behind; 0 where none got stale.
+
+    Infinite where one was so in the end: it has not recovered while it was watched.
+    """
     instants = [0.0]
     for partition in range(len(samples[0].ends)):
         if max(_ages_s(samples, partition)) > STALE_S:
             most = max(sample.behind(partition) for sample in samples)
             instants.append(max(sample.at_s for sample in samples if sample.behind(partition) == most))
-    return max(instants)
+    return _within(samples, max(instants))
 
 
 def fresh_s(samples: Sequence[Sample]) -> float:
-    """The last instant at which a partition was stale; 0 where none was."""
+    """The last instant at which a partition was stale; 0 where none was, infinite where one was in the end."""
     instants = [0.0]
     for partition in range(len(samples[0].ends)):
         ages_s = _ages_s(samples, partition)
         instants += [sample.at_s for sample, age_s in zip(samples, ages_s, strict=True) if age_s > STALE_S]
-    return max(instants)
+    return _within(samples, max(instants))
+
+
+def _within(samples: Sequence[Sample], at_s: float) -> float:
+    """An instant before the last sample's; what was so still then has not ended."""
+    return at_s if at_s < samples[-1].at_s or not at_s else math.inf
 
 
 def stalest_s(samples: Sequence[Sample]) -> float:

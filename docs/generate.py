@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from msgspec import structs
+from msgspec import Struct, structs
 from typer.main import get_command
 
 from onefold import errors, settings
@@ -39,13 +39,25 @@ def settings_page() -> str:
         "One thing is asked of the environment alone: `ONEFOLD_KERNEL=off` leaves the native kernel out where it is",
         "installed (`pip install 'onefold[kernel]'`), and Python does its work, with the same results, byte for byte.",
         "`onefold --version` and `onefold doctor` say whether it is used.\n",
-        "| setting | default | meaning |",
-        "| --- | --- | --- |",
+        *_settings_of(Settings),
     ]
-    notes = _notes(Settings)
-    for name, default in structs.asdict(Settings()).items():
-        lines.append(f"| `{name}` | {_default(default)} | {_cell(notes.get(name, _from_name(name)))} |")
+    for name, kind in settings.SECTIONS.items():
+        variables = f"ONEFOLD_{name.upper()}_{kind.__struct_fields__[0].upper()}"
+        lines += [
+            f"\n## `{name}`\n",
+            f"{_cell(kind.__doc__ or '')} A table `[{name}]` in a file; as variables each",
+            f"has the section's name before its own, such as `{variables}`.\n",
+            *_settings_of(kind),
+        ]
     return "\n".join(lines) + "\n"
+
+
+def _settings_of(kind: type[Struct]) -> list[str]:
+    lines = ["| setting | default | meaning |", "| --- | --- | --- |"]
+    notes = _notes(kind)
+    for name, default in structs.asdict(kind()).items():
+        lines.append(f"| `{name}` | {_default(default)} | {_cell(notes.get(name, _from_name(name)))} |")
+    return lines
 
 
 def cli_page() -> str:
@@ -108,6 +120,8 @@ def _from_name(name: str) -> str:
 def _default(value: Any) -> str:
     if isinstance(value, tuple):
         return " ".join(f'`"{one}"`' for one in value)
+    if isinstance(value, Struct):
+        return "a section"
     return "empty" if value in ("", {}) else f"`{value}`"
 
 

@@ -110,6 +110,16 @@ class Unavailable(StorageError):
     retry = True
 
 
+class Refused(StorageError):
+    """An engine on another machine does not let this process in, or cannot be trusted: password, certificate, rights.
+
+    The message says which, and what to do. The same call succeeds once that is done, and not before.
+    """
+
+    code = "refused"
+    fault = "operator"
+
+
 class Superseded(StorageError):
     """Another process has taken over what this one kept: what it still has in memory is old, and was not written."""
 

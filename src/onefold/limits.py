@@ -38,7 +38,8 @@ RECORD_EVENTS_MAX = 1 << 16
 """An event's index in its record is the low 16 bits of its position."""
 RECORD_OFFSET_MAX = 1 << 39
 """Positions then have 55 bits: the bit above them tells the ids of accounts from those of people."""
-RECORD_MAX_BYTES = 8 * MIB
+RECORD_MAX_BYTES = 8 * MIB - 64 * KIB
+"""With what Kafka puts around it 8 MiB, which is the most that some services of the Kafka protocol take."""
 RECORD_SPLIT_BYTES = 2 * MIB
 """Collect begins a new record here; with its last event, escaped, a record stays well below RECORD_MAX_BYTES."""
 DISK_RESERVE_BYTES = 256 * MIB

@@ -111,6 +111,10 @@ class Assignment(Protocol):
         """Those that are now; they may change at any time. Costs nothing."""
         ...
 
+    def hold(self, partitions: frozenset[int]) -> None:
+        """Say that of these alone anything is under way from now on: any other may be given to another worker."""
+        ...
+
     def close(self) -> None:
         """Give them up."""
         ...

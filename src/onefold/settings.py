@@ -4,7 +4,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -16,7 +16,55 @@ FILE_NAME = "onefold.toml"
 _ENV_PREFIX = "ONEFOLD_"
 
 
-class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+SECRET = frozenset(
+    {"database", "database_password", "kafka_options", "history_options", "sasl_password", "ssl_key_password"}
+)
+"""Settings that hold passwords, or may: they are not shown where settings are printed."""
+
+
+class _Discreet(Struct, frozen=True, forbid_unknown_fields=True):
+    """Settings that show no password, wherever they may be printed."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        fields = msgspec.structs.asdict(self).items()
+        return [(name, "…" if value and name in SECRET else value) for name, value in fields]
+
+
+class KafkaSecurity(_Discreet, frozen=True, forbid_unknown_fields=True):
+    """How the brokers of `kafka` are reached: named as librdkafka names it, with `_` for `.`."""
+
+    protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """`PLAINTEXT`, `SSL` (TLS), `SASL_SSL` (TLS and a password), `SASL_PLAINTEXT` (a password, and no TLS)."""
+    ssl_ca_location: str = ""
+    """File (PEM) of the authorities that vouch for the brokers; empty: those that the system trusts."""
+    ssl_certificate_location: str = ""
+    """File (PEM) of the client's certificate, where brokers want one."""
+    ssl_key_location: str = ""
+    """File (PEM) of that certificate's private key."""
+    ssl_key_password: str = ""
+    """Password of that file."""
+    ssl_key_password_file: str = ""
+    """File that holds this password, instead."""
+    sasl_mechanism: Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = ""
+    """`PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`, or `OAUTHBEARER` for tokens of an OpenID provider."""
+    sasl_username: str = ""
+    """The user; of `OAUTHBEARER` the client's id."""
+    sasl_password: str = ""
+    """The user's password; of `OAUTHBEARER` the client's secret."""
+    sasl_password_file: str = ""
+    """File that holds this password, instead."""
+    sasl_oauthbearer_token_endpoint_url: str = ""
+    """Where `OAUTHBEARER` gets its tokens (grant `client_credentials`)."""
+    sasl_oauthbearer_scope: str = ""
+    """Scope of these tokens."""
+    sasl_oauthbearer_extensions: str = ""
+    """What goes with the token, as `name=value,…`; Confluent Cloud wants `logicalCluster` and `identityPoolId`."""
+
+
+class Settings(_Discreet, frozen=True, forbid_unknown_fields=True):
     """Every setting, with its unit in its name. `docs/settings.md` is made from this class."""
 
     data: Path = Path("onefold-data")
@@ -26,12 +74,18 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     kafka: str = ""
     """Bootstrap servers of the Kafka that keeps the log, as `host:9092,…`; empty: it lies in the data directory."""
     kafka_options: dict[str, str] = {}
-    """Further options of the Kafka client (librdkafka's names), such as `security.protocol`; as a variable in JSON."""
+    """Further options of the Kafka client (librdkafka's names), such as `client.rack`; as a variable in JSON."""
+    kafka_security: KafkaSecurity = KafkaSecurity()
+    """TLS and passwords of these brokers: a section, see below."""
     database: str = ""
-    """URL of the PostgreSQL that keeps state, deliveries and catalog, as `postgresql://user:password@host/name`.
+    """URL of the PostgreSQL that keeps state, deliveries and catalog, as `postgresql://user@host/name?sslmode=…`.
 
-    Empty: the data directory keeps them.
+    Empty: the data directory keeps them. TLS and client certificates are the URL's own parameters (docs/postgres.md).
     """
+    database_password: str = ""
+    """Password for this URL, so that it needs none."""
+    database_password_file: str = ""
+    """File that holds this password, instead; each process reads it when it starts."""
     host: str = "127.0.0.1"
     """Address to listen on; 0.0.0.0 to be reached from elsewhere."""
     port: int = 8090
@@ -42,6 +96,12 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """Partitions of the log, fixed when it is made; 0: those that it has, or in a new one as many as workers."""
     workers: int = 1
     """Worker processes; each takes its share of the partitions."""
+    worker_name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{0,200}$")] = ""
+    """Name of `onefold worker` in its Kafka group: another of each process, and the same when it is started again.
+
+    With it a worker that was killed has its partitions back as soon as it runs again; without, after 6 s. `serve` gives
+    its workers such names.
+    """
     collectors: int = 1
     """HTTP processes that share the port."""
     event_max_bytes: int = limits.EVENT_MAX_BYTES
@@ -129,6 +189,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _DEFAULTS = msgspec.structs.asdict(Settings())
+SECTIONS = {name: type(value) for name, value in _DEFAULTS.items() if isinstance(value, Struct)}
+"""Settings that are tables in a file, and as variables have a name for each of their own: section → its class."""
 
 
 def load(flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -138,10 +200,8 @@ def load(flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] = os
     data = Path(str(flags.get("data") or environ.get(_ENV_PREFIX + "DATA") or "onefold-data"))
     for file in (Path(FILE_NAME), data / FILE_NAME):
         if file.is_file():
-            values |= _read(file)
-    for name in Settings.__struct_fields__:
-        if (text := environ.get(_ENV_PREFIX + name.upper())) is not None:
-            values[name] = _mapping(name, text) if isinstance(_DEFAULTS[name], dict) else text
+            values |= _over(values, _read(file))
+    values |= _over(values, _said_by(environ))
     values |= flags
     values["data"] = data
     try:
@@ -155,6 +215,26 @@ def _read(file: Path) -> dict[str, Any]:
         return tomllib.loads(file.read_text())
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{file}: {error}") from error
+
+
+def _over(below: Mapping[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Stronger settings; what their sections do not name is as it was."""
+    both = {name for name in SECTIONS if isinstance(below.get(name), dict) and isinstance(above.get(name), dict)}
+    return above | {name: below[name] | above[name] for name in both}
+
+
+def _said_by(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Settings that are variables."""
+    values: dict[str, Any] = {}
+    for name, default in _DEFAULTS.items():
+        variable = _ENV_PREFIX + name.upper()
+        if name in SECTIONS:
+            inner = {field: environ.get(f"{variable}_{field.upper()}") for field in SECTIONS[name].__struct_fields__}
+            if given := {field: text for field, text in inner.items() if text is not None}:
+                values[name] = given
+        elif (text := environ.get(variable)) is not None:
+            values[name] = _mapping(name, text) if isinstance(default, dict) else text
+    return values
 
 
 def _mapping(name: str, text: str) -> dict[str, str | int]:

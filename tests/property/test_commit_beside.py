@@ -168,16 +168,18 @@ def test_a_commit_that_fails_takes_what_was_made_on_it_along(seed: int, kind: An
 
 
 @pytest.mark.parametrize("kind", [Late, Early])
+@pytest.mark.parametrize(("expected", "often"), [(False, 0.1), (True, 0.1), (True, 0.5)])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_who_is_overtaken_folds_again(seed: int, kind: Any) -> None:
+def test_who_is_overtaken_folds_again(seed: int, kind: Any, expected: bool, often: float) -> None:  # noqa: FBT001
     """Another worker that commits in between, to other partitions or the same ones, changes nothing but the order."""
     alone, state = told(seed, MemoryState(), rulings=0), MemoryState()
     world, chance = told(seed, state, partitions=2, rulings=0), random.Random(seed)
     other = Folding(world.reader, state.another(), Programs(_defined), alone=False)
     world.folding = folding(world, kind(state), 0)
+    world.folding.share(alone=not expected)
 
     def disturb() -> None:
-        if chance.random() < 0.1:
+        if chance.random() < often:
             other.advance(chance.randrange(2), chance.randrange(1, 4))
 
     fold(world, chance, disturb)
@@ -186,8 +188,25 @@ def test_who_is_overtaken_folds_again(seed: int, kind: Any) -> None:
     world.pass_time(DAY_MS)
     alone.pass_time(DAY_MS)
     assert world.people() == alone.people()
-    found, expected = world.state.counts(), alone.state.counts()
-    assert all(found[name] == expected[name] for name in ("received", "admitted", "duplicate", "profiles"))
+    found, right = world.state.counts(), alone.state.counts()
+    assert all(found[name] == right[name] for name in ("received", "admitted", "duplicate", "profiles"))
+
+
+@pytest.mark.parametrize("kind", [Late, Early])
+def test_who_shares_a_state_keeps_what_was_folded_meanwhile(kind: Any) -> None:
+    """A commit of strangers between two of ours has nothing folded again: none of ours is refused, none is dropped."""
+    state = MemoryState()
+    world = World(DEFINITIONS, partitions=2, state=state)
+    world.fold()
+    for n in range(40):
+        world.send(track("Seen", user=f"u{n}"), partition=n % 2)
+    other = Folding(world.reader, state.another(), Programs(_defined))
+    made = folding(world, kind(state, lambda: other.advance(1, 1)), 0)
+    made.share(alone=False)
+    while made.advance(0, 2) or other.advance(1, 1):
+        other.advance(1, 1)
+    assert state.counts()["admitted"] == 40
+    assert made.conflicts == made.mended > 0
 
 
 @pytest.mark.parametrize("seed", range(10))

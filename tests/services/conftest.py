@@ -5,7 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from onefold.storage.postgres import migration
+from onefold.testing.servers import kafka_security
 from onefold.testing.servers.kafka import KafkaCluster
+from onefold.testing.servers.kafka_security import Security
 from onefold.testing.servers.postgres import PostgresServer
 
 SCHEMA = "onefold_default"
@@ -55,3 +57,25 @@ def kafka_three() -> Iterator[KafkaCluster]:
     """Three brokers, which no test may leave dead or paused."""
     with KafkaCluster(3) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def security() -> Iterator[Security]:
+    """The authority of this run's secured servers, and Kafka's password."""
+    made = kafka_security.make()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def secured(security: Security) -> Iterator[KafkaCluster]:
+    """One broker that clients reach over TLS."""
+    with KafkaCluster(security=security) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def secured_postgres(security: Security) -> Iterator[PostgresServer]:
+    """A PostgreSQL that nobody reaches without TLS."""
+    with PostgresServer(authority=security.authority) as server:
+        yield server

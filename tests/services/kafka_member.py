@@ -1,4 +1,4 @@
-"""A member of the workers' group as a process, for tests that stop it: `kafka_member.py BOOTSTRAP WORKSPACE`.
+"""A member of the workers' group as a process, for tests that stop it: `kafka_member.py BOOTSTRAP WORKSPACE NAME`.
 
 Each time its partitions have changed it prints them, as a line of JSON.
 """
@@ -15,7 +15,7 @@ from onefold.storage.kafka.group import KafkaMembership
 def main() -> None:
     """Run until killed."""
     logs.configure("info", role="member")
-    member = KafkaMembership(KafkaOptions(sys.argv[1], sys.argv[2]))
+    member = KafkaMembership(KafkaOptions(sys.argv[1], sys.argv[2]), sys.argv[3])
     said: list[int] | None = None
     while True:
         if (now := sorted(member.partitions())) != said:

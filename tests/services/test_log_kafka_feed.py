@@ -40,6 +40,20 @@ def test_a_backlog_is_read_in_bounded_memory(kafka: KafkaCluster) -> None:
         os.close(watch)
 
 
+def test_what_was_taken_makes_room_without_another_read(kafka: KafkaCluster) -> None:
+    """Who only asks whether there is more hears of what comes after a record that filled the partition's share."""
+    options = fresh(kafka)
+    with closing(KafkaLogWriter(options, 64)) as writer, closing(KafkaLogReader(options)) as reader:
+        watch = reader.watch(range(64))
+        assert watch is not None
+        for offset in range(2):
+            writer.append({0: [os.urandom(2 * MIB)]})
+            until(lambda: reader.has_come(0, offset))  # noqa: B023 - called here
+            assert [record.offset for record in reader.read(0, offset, EVERYTHING)] == [offset]
+            assert not reader.has_come(0, offset + 1)
+        os.close(watch)
+
+
 def test_a_part_that_was_not_taken_is_read_again(kafka: KafkaCluster) -> None:
     """Reads go on wherever the reader says: after what it took, before it, or far ahead."""
     options = fresh(kafka)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
@@ -15,8 +16,8 @@ from typing import Self
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from onefold.errors import NotFoundError
-from onefold.storage.kafka.group import SESSION_S, KafkaMembership
+from onefold.errors import NotFoundError, Superseded
+from onefold.storage.kafka.group import HAND_OVER_S, SESSION_S, KafkaMembership
 from onefold.storage.kafka.log import KafkaLogWriter, KafkaOptions
 from onefold.testing.servers.kafka import KafkaCluster
 from tests.services.kafka_logs import fresh, until
@@ -36,9 +37,9 @@ def options(kafka: KafkaCluster) -> Iterator[KafkaOptions]:
 class Process:
     """A member in a process of its own."""
 
-    def __init__(self, options: KafkaOptions) -> None:
+    def __init__(self, options: KafkaOptions, name: str = "") -> None:
         command = [sys.executable, str(Path(__file__).with_name("kafka_member.py")), options.bootstrap]
-        self._process = subprocess.Popen([*command, options.workspace], stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen([*command, options.workspace, name], stdout=subprocess.PIPE, text=True)
         self.said: list[list[int]] = []
         self._thread = threading.Thread(target=self._listen)
         self._thread.start()
@@ -86,11 +87,31 @@ def test_members_share_the_partitions(options: KafkaOptions) -> None:
         third.reader.close()
 
 
-def test_a_member_that_stood_still_finds_its_partitions_gone(options: KafkaOptions) -> None:
-    """Others have them after its session; when it goes on, it first says that it has none, and then joins again."""
+def test_a_partition_is_handed_over_once_nothing_of_it_is_under_way(options: KafkaOptions) -> None:
+    """Who folds learns at once what is to go, and until they hold it no longer nobody else gets it."""
     with ExitStack() as stack:
         one = stack.enter_context(closing(KafkaMembership(options)))
-        still = stack.enter_context(closing(Process(options)))
+        until(lambda: shared(one))
+        ear = one.reader.watch(())
+        assert ear is not None
+        stack.callback(os.close, ear)
+        one.hold(frozenset(range(PARTITIONS)))
+        two = stack.enter_context(closing(KafkaMembership(options)))
+        until(lambda: len(one.partitions()) < PARTITIONS)
+        assert select.select([ear], [], [], 10)[0]
+        deadline_s = time.monotonic() + HAND_OVER_S / 4
+        while time.monotonic() < deadline_s:
+            assert not two.partitions()
+        one.hold(one.partitions())
+        until(lambda: shared(one, two), within_s=HAND_OVER_S)
+
+
+@pytest.mark.parametrize("names", [("", ""), ("one", "two")], ids=["nameless", "named"])
+def test_a_member_that_stood_still_finds_its_partitions_gone(options: KafkaOptions, names: tuple[str, str]) -> None:
+    """Others have them after its session; when it goes on, it first says that it has none, and then joins again."""
+    with ExitStack() as stack:
+        one = stack.enter_context(closing(KafkaMembership(options, names[0])))
+        still = stack.enter_context(closing(Process(options, names[1])))
         until(lambda: shared(one, still))
         still.signal(signal.SIGSTOP)
         until(lambda: shared(one), within_s=SESSION_S + 10)
@@ -110,6 +131,56 @@ def test_a_killed_members_partitions_go_to_those_that_live(options: KafkaOptions
         until(lambda: shared(one, killed))
         killed.signal(signal.SIGKILL)
         until(lambda: shared(one), within_s=SESSION_S + 10)
+
+
+def test_a_killed_member_with_a_name_has_its_partitions_back_at_once(options: KafkaOptions) -> None:
+    """Started again by its name it need not wait for the end of the session of who was killed; others keep theirs."""
+    with ExitStack() as stack:
+        one = stack.enter_context(closing(KafkaMembership(options, "one")))
+        killed = Process(options, "two")
+        stack.callback(killed.close)
+        until(lambda: shared(one, killed))
+        kept = one.partitions(), killed.partitions()
+        killed.signal(signal.SIGKILL)
+        killed_s = time.monotonic()
+        again = stack.enter_context(closing(KafkaMembership(options, "two")))
+        until(lambda: shared(one, again))
+        assert time.monotonic() - killed_s < SESSION_S - 1
+        assert (one.partitions(), again.partitions()) == kept
+        for member in (one, again):
+            member.reader.close()
+
+
+def test_a_member_with_a_name_that_leaves_is_not_waited_for(options: KafkaOptions) -> None:
+    """Who goes for good says so, whatever its name: others have its partitions soon."""
+    with closing(KafkaMembership(options, "one")) as one:
+        two = KafkaMembership(options, "two")
+        until(lambda: shared(one, two))
+        two.close()
+        until(lambda: shared(one), within_s=SESSION_S - 1)
+        for member in (one, two):
+            member.reader.close()
+
+
+def test_of_two_members_of_one_name_the_older_ends(options: KafkaOptions) -> None:
+    """It is told so, gives its partitions up, and does not join again, so that they never take turns."""
+    with closing(KafkaMembership(options, "same")) as older:
+        until(lambda: shared(older))
+        newer = KafkaMembership(options, "same")
+        with closing(newer):
+            until(lambda: _is_superseded(older))
+            until(lambda: shared(newer))
+            assert older.reader.feed().asked() == {}
+        for member in (older, newer):
+            member.reader.close()
+
+
+def _is_superseded(member: KafkaMembership) -> bool:
+    try:
+        member.partitions()
+    except Superseded as error:
+        return "worker_name" in str(error)
+    return False
 
 
 class Books:

@@ -5,14 +5,15 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from onefold.storage.postgres.state import PostgresState
+from onefold.storage.postgres.state import Options, PostgresState
 from onefold.testing.conformance.state import OpenState, StateConformance
 
 pytestmark = pytest.mark.services
 
 
 class TestPostgresState(StateConformance):
-    @pytest.fixture
-    def open_state(self, postgres_url: str) -> Iterator[OpenState]:
+    @pytest.fixture(params=[Options().hopeful_commits, 0], ids=["in_turn", "at_once"])
+    def open_state(self, postgres_url: str, request: pytest.FixtureRequest) -> Iterator[OpenState]:
+        options = Options(hopeful_commits=request.param)
         with ExitStack() as stack:
-            yield lambda: stack.enter_context(closing(PostgresState(postgres_url)))
+            yield lambda: stack.enter_context(closing(PostgresState(postgres_url, options=options)))

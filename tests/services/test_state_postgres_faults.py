@@ -256,6 +256,24 @@ def _patiently(folding: Folding, partition: int) -> int:
             lost += 1
 
 
+def test_who_was_alone_for_long_notices_that_somebody_has_come(url: str) -> None:
+    """A commit that hopes to be alone is made all the same where it is not, or refused where it must be."""
+    with closing(PostgresState(url)) as mine, closing(PostgresState(url)) as other:
+        for offset in range(1, 30):
+            commit(mine, offset=offset, profiles=[PEOPLE[0]], effects=[admitted(offset)])
+        loaded = mine.load((), PEOPLE[:2], ())
+        assert commit(other, partition=1, profiles=[PEOPLE[2]], effects=[admitted(1)]) == 30
+        assert commit(mine, loaded, offset=30, profiles=[PEOPLE[0]], effects=[admitted(30)]) == 31
+        for offset in range(31, 60):
+            commit(mine, offset=offset, profiles=[PEOPLE[0]], effects=[admitted(offset)])
+        loaded = mine.load((), PEOPLE[:2], ())
+        commit(other, partition=1, offset=2, profiles=[PEOPLE[0]])
+        with pytest.raises(Conflict):
+            commit(mine, loaded, offset=60, profiles=[PEOPLE[0]])
+        assert mine.cursor(0).offset == 59
+        assert [number for number, _, _ in mine.effects(0, 100)] == [*range(1, 61)]
+
+
 def test_a_server_that_stands_still_is_unavailable_in_seconds(server: PostgresServer, url: str) -> None:
     """Load, commit, reads and new connections give up after the time-out; when it goes on, so do they."""
     with closing(PostgresState(url, options=QUICK)) as state:

@@ -26,7 +26,7 @@ def worker(
     """Fold events into profiles, until SIGTERM.
 
     Where Kafka keeps the log any number may run at once, up to its partitions: Kafka shares these among them, and gives
-    those of a worker that died to the others.
+    those of a worker that died to the others. One that has a `worker_name` has its own back when it is started again.
 
     Examples:
 

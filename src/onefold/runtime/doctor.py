@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from onefold import kernel
 from onefold.clock import SystemClock
-from onefold.errors import NotFoundError, OnefoldError
+from onefold.errors import NotFoundError, OnefoldError, Unavailable
 from onefold.language.instants import show_instant
 from onefold.language.reading.check import taken_names
 from onefold.ports import Catalog, Deliveries, LogReader, State
@@ -90,11 +90,18 @@ def _open_all(opened: _Open) -> Iterator[Finding]:
         except NotFoundError as error:
             yield Finding(name, "warn", str(error), "start `onefold serve` once; it is made then")
         except OnefoldError as error:
-            yield Finding(
-                name, "fail", f"{error.code}: {error}", "restore a backup; `onefold backup --verify` proves one"
-            )
+            yield Finding(name, "fail", f"{error.code}: {error}", _remedy(error))
         else:
             yield Finding(name, "ok", "opens")
+
+
+def _remedy(error: OnefoldError) -> str:
+    """What to do where an engine does not open."""
+    if isinstance(error, Unavailable):
+        return "start it, or let this machine reach it; the roles go on by themselves then"
+    if error.fault == "operator":
+        return "change what it says, and ask again"
+    return "restore a backup; `onefold backup --verify` proves one"
 
 
 def _guarded(look: Callable[[_Open], Iterator[Finding]], opened: _Open) -> list[Finding]:

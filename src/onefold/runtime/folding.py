@@ -7,6 +7,7 @@ disk while the next events are folded (`runtime.committing`): these see what it 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -26,7 +27,7 @@ from onefold.limits import STEP_MAX_EVENTS, SWEEP_MAX_PROFILES, TICK_MAX_TIMERS
 from onefold.model import profile as profiles
 from onefold.model import recast
 from onefold.model.account import members_of
-from onefold.model.changes import Changes, Cursor, View
+from onefold.model.changes import Changed, Changes, Cursor, View
 from onefold.model.entry import (
     WITH_EVENTS,
     Backfilled,
@@ -46,6 +47,7 @@ from onefold.model.profile import JUDGE_ANEW_MS, Profile
 from onefold.model.rules import fingerprint
 from onefold.ports import LogReader, Record, State
 from onefold.runtime.committing import Beside
+from onefold.runtime.contention import Contention
 from onefold.runtime.native_profiles import NativeProfiles
 from onefold.runtime.pending import Pending
 from onefold.runtime.programs import Programs
@@ -57,10 +59,6 @@ _SMALL_REST = 2
 """Times as much was read as is left."""
 _CACHED_EVENTS = 200
 """Events decoded and folded before the next are decoded: what fits a second-level cache."""
-_CONTESTED_EVENTS = 16_000
-"""What a commit may fold while others commit, too: the more, the more people it has in common with theirs."""
-_CONTESTED_COMMITS = 100
-"""For so many commits after a conflict another one is expected."""
 _LOOK_S = 0.001
 """So often is looked for events that arrive while a commit is under way."""
 CACHED_PROFILES = 50_000
@@ -102,19 +100,26 @@ class Folding:
         self._cursors: dict[int, Cursor] = {}
         self._ahead: dict[int, list[Record]] = {}
         """Partition → what was read last, which may be folded in part."""
-        self._contested = 0 if alone else _CONTESTED_COMMITS
-        """Commits in which others are still expected to interfere."""
+        self._contention = Contention(alone=alone)
         self._under_way: Pending | None = None
         """The commit that was begun and may not have ended: what is folded now is made on it."""
         self._vain = False
         """The last look was in vain."""
-        self.conflicts = 0
         self.mended = 0
         """Conflicts after which just the people concerned were folded again."""
+
+    @property
+    def conflicts(self) -> int:
+        """Commits that others were faster than."""
+        return self._contention.conflicts
 
     def commit_beside(self, beside: Beside) -> None:
         """From now on the next events are folded while a commit is under way. So far the folding waited for each."""
         self._beside = beside
+
+    def share(self, *, alone: bool) -> None:
+        """Whether nobody else is expected to commit to this state from now on."""
+        self._contention.alone = alone
 
     def again(self, done: Mapping[tuple[int, int], bool]) -> None:
         """The log was folded before, and this came of its recasts: (partition, offset) → whether it was done."""
@@ -165,16 +170,19 @@ class Folding:
             if not here and not (self._vain and vain):
                 return 0 if self._vain else self._settled() or 1
             partitions = here or partitions
-        most = min(max_events, _CONTESTED_EVENTS if self._contested else STEP_MAX_EVENTS)
-        share = most // max(1, len(partitions)) or 1
+        share = self._share(partitions, max_events)
         alone = [partition for partition in partitions if self._alone_next(partition, share, until) is not None]
         if alone and not self._settled():
             return 1
         taken = sum(self._until_nobody_is_faster(partial(self._fold_next, one, share, until)) for one in alone)
         others = [partition for partition in partitions if partition not in alone]
         if others:
-            taken += self._until_nobody_is_faster(partial(self._fold_events, others, share, until))
+            taken += self._until_nobody_is_faster(partial(self._fold_events, others, max_events, until))
         return taken if taken or self._settled() else 1
+
+    def _share(self, partitions: Collection[int], max_events: int) -> int:
+        """What the next commit may fold of each of these partitions."""
+        return min(max_events, self._contention.most_events()) // max(1, len(partitions)) or 1
 
     def _come(self, partitions: Collection[int], beside: Beside) -> list[int]:
         """Those of these partitions that have more; while a commit is under way, waits for the first of them.
@@ -195,13 +203,9 @@ class Folding:
         try:
             self.settle()
         except Conflict:
-            self._overtaken()
+            self._contention.overtaken()
             return False
         return True
-
-    def _overtaken(self) -> None:
-        self.conflicts += 1
-        self._contested = _CONTESTED_COMMITS
 
     def _alone_next(self, partition: int, share: int, until: int | None) -> Alone | None:
         """The next entry, where it carries no events."""
@@ -231,8 +235,9 @@ class Folding:
         behind = [each for each in reached if self._state.cursor(each).offset < reached[each]]
         return not any(self._state.cursor(each).offset < self._log.ends(each)[1] for each in behind)
 
-    def _fold_events(self, partitions: Collection[int], share: int, until: int | None) -> int:
+    def _fold_events(self, partitions: Collection[int], max_events: int, until: int | None) -> int:
         """Fold the events at the head of each partition in one commit."""
+        share = self._share(partitions, max_events)
         with self._pending() as pending:
             for partition in partitions:
                 self._fold_part(pending, partition, share, until)
@@ -263,10 +268,10 @@ class Folding:
             try:
                 taken = fold()
             except Conflict:
-                self._overtaken()
+                self._contention.overtaken()
             else:
                 if taken:
-                    self._contested = max(0, self._contested - 1)
+                    self._contention.folded()
                 return taken
 
     def _records(self, partition: int, offset: int, max_events: int, until: int | None) -> list[Record]:
@@ -278,14 +283,10 @@ class Folding:
         max_bytes = max_events * _EVENT_BYTES
         read = self._ahead.get(partition, [])
         ahead = read[offset - read[0].offset :] if read and read[0].offset <= offset else []
-        if not ahead:
-            ahead = self._log.read(partition, offset, max_bytes)
-        elif len(ahead) * _SMALL_REST < len(read):
-            ahead += self._log.read(partition, ahead[-1].offset + 1, max_bytes)
-        else:
-            return _before(ahead, until)
-        self._ahead[partition] = ahead
-        return _before(ahead, until)
+        if not ahead or len(ahead) * _SMALL_REST < len(read):
+            begin = ahead[-1].offset + 1 if ahead else offset
+            ahead = self._ahead[partition] = ahead + self._log.read(partition, begin, max_bytes)
+        return ahead if until is None else ahead[: max(0, until - offset)]
 
     def _fold_part(self, pending: Pending, partition: int, max_events: int, until: int | None) -> bool:
         """Add to the commit what comes next in a partition, up to an entry without events; whether that is next."""
@@ -304,7 +305,7 @@ class Folding:
                 part = pending.begin(run, cursor)
             pipeline.step(part.run, batch, self._load(pending, named_by(batch.incoming), (), batch.messages()))
             self._absorbed(pending, part.run)
-            if self._contested:
+            if self._contention.expected:
                 part.batches.append(batch)
             events += len(batch.incoming)
             taken += batch.cursor.offset - cursor.offset
@@ -320,40 +321,51 @@ class Folding:
         pending.forget(run.absorbed)
 
     def _commit_events(self, pending: Pending) -> None:
-        """Commit; where others were faster, first fold again the events of just the people whom they changed."""
-        while True:
+        """Commit; where others were faster, first fold again the events of just the people whom they changed.
+
+        Raises `Conflict` where that cannot be done, or was done in vain too often.
+        """
+        for mends in count():
+            self._look_at_others(pending)
             pending.share_timers()
             try:
                 self._commit(pending, [pipeline.finish(part.run, part.cursor) for part in pending.parts])
             except Conflict:
-                if not self._mend(pending):
+                if self._contention.outpaced(pending.events, mends):
                     raise
-                self._overtaken()
+                if not self._mend(pending, *self._state.touched_since(pending.snapshot)):
+                    raise
             else:
+                self._contention.committed(pending.events, mends)
                 return
 
-    def _mend(self, pending: Pending) -> bool:
-        """Bring a commit to the present. False: too much has changed, or others fold these partitions, too."""
-        parts = pending.parts
-        if not all(part.batches for part in parts):
-            return False
+    def _look_at_others(self, pending: Pending) -> None:
+        """Mend what is dear before it is made ready to be refused. Raises `Conflict` where that cannot be done."""
+        if pending.before is not None or not self._contention.is_dear(pending.events):
+            return
         newest, changed = self._state.touched_since(pending.snapshot)
-        if changed is None or any(self._state.cursor(part.run.partition) != part.before for part in parts):
+        if (changed is None or pending.has_met(changed)) and not self._mend(pending, newest, changed):
+            raise Conflict("another worker was faster")
+
+    def _mend(self, pending: Pending, newest: int, changed: Changed | None) -> bool:
+        """Bring a commit to the present: others have `changed` this since its snapshot, up to the `newest`.
+
+        False: too much has changed, or others fold these partitions, too.
+        """
+        if changed is None or not pending.can_be_mended:
             return False
-        seen = self._state.load((), (), {message for part in parts for message in part.run.messages}).seen
-        if any(pending.seen.get(message) != at_ms for message, at_ms in seen.items()):
+        if any(self._state.cursor(part.run.partition) != part.before for part in pending.parts):
+            return False
+        if pending.is_news(self._state.load((), (), pending.messages()).seen):
             return False
         people = pending.concerned(changed)
-        self._forget(changed.profiles)
-        self._forget(people)
+        self._forget(changed.profiles | people)
+        self._cursors.clear()
         pending.snapshot = newest
-        for profile_id in people:
-            pending.encoded.pop(profile_id, None)
-        retracted = [part.run.retract(people) for part in parts]
-        for part, positions in zip(parts, retracted, strict=True):
-            again = [each for batch in part.batches for each in batch.incoming if each.position in positions]
+        for part, again in pending.retract(people):
             pipeline.step_again(part.run, again, self._load(pending, named_by(again), (), ()))
             self._absorbed(pending, part.run)
+        self._contention.overtaken()
         self.mended += 1
         return True
 
@@ -577,13 +589,13 @@ class Folding:
 
     def _commit(self, pending: Pending, parts: list[Changes]) -> None:
         """Commit, once the commit before it has ended; return before this one has, where nobody may be faster."""
-        _encode(pending, parts)
+        pending.encode(parts)
         if (before := pending.before) is not None:
             self.settle()
+            pending.follow(self._snapshot)
             if self._snapshot != before.snapshot + len(before.parts):
                 raise Conflict("another worker was faster than the commit before this one")
-            pending.follow(self._snapshot)
-        if self._beside is None or self._contested or not pending.parts:
+        if self._beside is None or self._contention.is_awaited(pending.events) or not pending.parts:
             self._state.commit(parts, pending.loaded(), pending.encoded)
         else:
             self._beside.begin(parts, pending.loaded(), pending.encoded)
@@ -594,21 +606,3 @@ class Folding:
             for profile_id, profile in changes.profiles.items():
                 self._profiles.put(profile_id, profile)
             self._forget(changes.absorbed)
-
-
-def _before(records: list[Record], until: int | None) -> list[Record]:
-    return records[: max(0, until - records[0].offset)] if records and until is not None else records
-
-
-def _encode(pending: Pending, parts: list[Changes]) -> None:
-    """Encode what the parts have changed, each profile once, as it is in the end."""
-    encode, encoded = profiles.encode, pending.encoded
-    later: set[int] = set()
-    for changes in reversed(parts):
-        if later:
-            changes.profiles = {one: profile for one, profile in changes.profiles.items() if one not in later}
-        if len(parts) > 1:
-            later.update(changes.profiles)
-        for profile_id, profile in changes.profiles.items():
-            if profile_id not in encoded:
-                encoded[profile_id] = encode(profile)

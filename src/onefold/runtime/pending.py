@@ -1,10 +1,11 @@
 """A commit in the making: what its parts have changed so far, over what the state and the commit before it say."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from onefold.core.batch import Batch
+from onefold.core.batch import Batch, Incoming
 from onefold.core.run import Run
-from onefold.model.changes import Changed, Cursor
+from onefold.model import profile as profiles
+from onefold.model.changes import Changed, Changes, Cursor
 from onefold.model.profile import Profile
 from onefold.ports import Loaded
 
@@ -90,7 +91,7 @@ class Pending:
         self._absorbed.update(absorbed)
 
     def follow(self, snapshot: int) -> None:
-        """The commit before this one has become this snapshot."""
+        """The commit before this one is made: this snapshot, or where others were in between, one after it."""
         self.snapshot = snapshot
         self.before = None
 
@@ -103,6 +104,28 @@ class Pending:
                 armed[one] = last[one].armed.pop(one)
             last |= dict.fromkeys(armed, part.run)
 
+    @property
+    def can_be_mended(self) -> bool:
+        """Whether people can be folded again: what has been folded is kept, and rests on nothing but the state."""
+        return self.before is None and all(part.batches for part in self.parts)
+
+    def messages(self) -> set[bytes]:
+        """Those that it admits."""
+        return {message for part in self.parts for message in part.run.messages}
+
+    def is_news(self, seen: Mapping[bytes, int]) -> bool:
+        """Whether others have admitted one of these messages meanwhile. `seen`: message → when it was admitted."""
+        return any(self.seen.get(message) != at_ms for message, at_ms in seen.items())
+
+    def has_met(self, changed: Changed) -> bool:
+        """Whether it has read or changed any of what somebody else has changed, so that it would be refused."""
+        if not (changed.profiles.isdisjoint(self.read) and changed.identifiers.isdisjoint(self._identifiers)):
+            return True
+        runs = [part.run for part in self.parts]
+        return not all(
+            changed.profiles.isdisjoint(run.armed) and changed.identifiers.isdisjoint(run.moved) for run in runs
+        )
+
     def concerned(self, changed: Changed) -> set[int]:
         """Whose results may be others now that somebody else has changed these, in any part."""
         people, before = set(changed.profiles), -1
@@ -112,6 +135,16 @@ class Pending:
                 people |= part.run.concerned(Changed(people, changed.identifiers))
         return people
 
+    def retract(self, people: set[int]) -> list[tuple[Part, list[Incoming]]]:
+        """Undo all that was done to these people: in each part, the events which are to be folded again."""
+        for profile_id in people:
+            self.encoded.pop(profile_id, None)
+        retracted = [(part, part.run.retract(people)) for part in self.parts]
+        return [
+            (part, [each for batch in part.batches for each in batch.incoming if each.position in positions])
+            for part, positions in retracted
+        ]
+
     def reads(self, owners: dict[str, int], here: Iterable[int]) -> None:
         """Remember what was read, for the commit to check."""
         self._identifiers |= owners
@@ -120,3 +153,15 @@ class Pending:
     def loaded(self) -> Loaded:
         """All reads, as of the snapshot from before the first."""
         return Loaded(self.snapshot, self._identifiers, self.read, self.seen)
+
+    def encode(self, parts: Sequence[Changes]) -> None:
+        """Encode what these have changed, each profile once, as it is in the end; what is encoded already stays."""
+        later: set[int] = set()
+        for changes in reversed(parts):
+            if later:
+                changes.profiles = {one: profile for one, profile in changes.profiles.items() if one not in later}
+            if len(parts) > 1:
+                later.update(changes.profiles)
+            for profile_id, profile in changes.profiles.items():
+                if profile_id not in self.encoded:
+                    self.encoded[profile_id] = profiles.encode(profile)

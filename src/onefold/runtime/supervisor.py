@@ -253,8 +253,14 @@ def _watch() -> None:
     os._exit(1)
 
 
+def _with_names(settings: Settings) -> Settings:
+    """A name for its workers: theirs while this supervisor runs, and nobody else's."""
+    name = settings.worker_name or f"serve-{SystemClock().random_bytes(8).hex()}"
+    return msgspec.structs.replace(settings, worker_name=name)
+
+
 async def _serve(settings: Settings, announce: Callable[[], None]) -> int:
-    supervisor = Supervisor(roles(settings), encode_settings(settings))
+    supervisor = Supervisor(roles(settings), encode_settings(_with_names(settings)))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, supervisor.stop)

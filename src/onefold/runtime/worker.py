@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from functools import partial
 from typing import NamedTuple, Protocol
 
@@ -33,6 +33,8 @@ from onefold.settings import Settings
 from onefold.storage.place import Place
 
 _CATALOG_POLL_S = 0.2
+_DUE_POLL_S = 0.05
+"""While events arrive, a state on another machine is asked so often for the timer that is due next."""
 _AWAY_FIRST_S = 0.1
 _AWAY_MAX_S = 2.0
 """Between turns while an engine is away."""
@@ -93,6 +95,8 @@ class Worker:
         self._latest = Definitions()
         self._written: dict[int, int] = {}
         """Partition → offset of the latest entry of our own; the next waits until it is folded."""
+        self._due: dict[int, tuple[float, int]] = {}
+        """Partition → when the state was asked, and the timer that was due next."""
         self._swept: set[int] = set()
         """Partitions whose latest entry of our own is a sweep. The next is a tick, if a timer is due: a sweep of very
         many people takes minutes."""
@@ -111,6 +115,7 @@ class Worker:
             if (entry := self._caused_by_time(partition)) is not None:
                 written = self._writer.append({partition: [entries.encode(entry)]})
                 self._written[partition] = written[partition]
+                self._due.pop(partition, None)
                 (self._swept.add if isinstance(entry, Sweep) else self._swept.discard)(partition)
         return self._folding.advance_all(partitions)
 
@@ -133,12 +138,17 @@ class Worker:
         """These are ours from now on. Of others nothing is remembered: they may come back after somebody had them."""
         if partitions == self._partitions:
             return
+        if not self._partitions <= partitions:
+            with suppress(Conflict):
+                self._folding.settle()
+        self._assignment.hold(partitions)
         for partition in partitions - self._partitions:
             self._backlogs[partition] = self._reader.ends(partition)[1]
         for partition in self._partitions - partitions:
             self._backlogs.pop(partition, None)
             self._written.pop(partition, None)
         self._partitions = partitions
+        self._folding.share(alone=len(partitions) == self._reader.partitions)
 
     def _poll_catalog(self) -> None:
         if not self._defined.due(self._clock.monotonic_s()):
@@ -161,10 +171,19 @@ class Worker:
             return Ruled(now_ms, self._rules)
         if self._latest.version > cursor.version and (next_ := self._next(cursor)) is not None:
             return Defined(now_ms, next_.version, msgspec.to_builtins(next_))
-        due = self._state.next_due_ms(partition) <= now_ms
+        due = self._next_due_ms(partition) <= now_ms
         if cursor.sweeping >= 0 and not (due and partition in self._swept):
             return Sweep(now_ms, cursor.sweeping)
         return Tick(now_ms) if due else None
+
+    def _next_due_ms(self, partition: int) -> int:
+        """When the earliest timer is due, as of a moment ago where that has to be asked of another machine."""
+        now_s = self._clock.monotonic_s()
+        asked_s, due_ms = self._due.get(partition, (0.0, NEVER_MS))
+        if self._state.local or partition not in self._due or now_s - asked_s >= _DUE_POLL_S:
+            due_ms = self._state.next_due_ms(partition)
+            self._due[partition] = now_s, due_ms
+        return due_ms
 
     def _next(self, cursor: Cursor) -> Definitions | None:
         """The definitions that come next in this partition; None: something else comes before them.

@@ -15,6 +15,9 @@ class FixedAssignment:
         """The partitions."""
         return self._partitions
 
+    def hold(self, partitions: frozenset[int]) -> None:
+        """Nobody waits for any."""
+
     def close(self) -> None:
         """Nothing to give up."""
 

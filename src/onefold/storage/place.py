@@ -32,6 +32,8 @@ from onefold.storage.embedded.log import LmdbLogReader, LmdbLogWriter
 from onefold.storage.embedded.proposals import SqliteProposals
 from onefold.storage.embedded.state import LmdbState
 from onefold.storage.history import standing
+from onefold.storage.kafka import security
+from onefold.storage.secret import secret
 
 if TYPE_CHECKING:
     from onefold.storage.kafka.log import KafkaOptions
@@ -94,7 +96,8 @@ class Place:
         if self.settings.kafka:
             from onefold.storage.kafka.group import KafkaMembership  # lazily: an extra
 
-            membership = KafkaMembership(self._kafka())
+            name = self.settings.worker_name
+            membership = KafkaMembership(self._kafka(), f"{name}-{index}" if name else "")
             return membership.reader, membership
         reader = self.log_reader()
         return reader, assignment.share(reader.partitions, self.settings.workers, index)
@@ -105,7 +108,7 @@ class Place:
         if settings.database:
             from onefold.storage.postgres.state import PostgresState  # lazily: an extra
 
-            return PostgresState(settings.database, settings.workspace, readonly=readonly)
+            return PostgresState(self._database(), settings.workspace, readonly=readonly)
         return LmdbState(self._here().state, readonly=readonly)
 
     def deliveries(self, *, readonly: bool = False, clock: Clock | None = None) -> Deliveries:
@@ -114,7 +117,7 @@ class Place:
         if settings.database:
             from onefold.storage.postgres.deliveries import PostgresDeliveries  # lazily: an extra
 
-            return PostgresDeliveries(settings.database, settings.workspace, readonly=readonly, clock=clock)
+            return PostgresDeliveries(self._database(), settings.workspace, readonly=readonly, clock=clock)
         return DeliveryStore(self._here().deliveries, readonly, clock or SystemClock())
 
     def catalog(self, clock: Clock | None = None) -> Catalog:
@@ -123,7 +126,7 @@ class Place:
         if settings.database:
             from onefold.storage.postgres.catalog import PostgresCatalog  # lazily: an extra
 
-            return PostgresCatalog(settings.database, clock or SystemClock(), settings.workspace)
+            return PostgresCatalog(self._database(), clock or SystemClock(), settings.workspace)
         return SqliteCatalog(self._here().catalog, clock or SystemClock())
 
     def proposals(self, clock: Clock | None = None) -> Proposals:
@@ -132,7 +135,7 @@ class Place:
         if settings.database:
             from onefold.storage.postgres.proposals import PostgresProposals  # lazily: an extra
 
-            return PostgresProposals(settings.database, clock or SystemClock(), settings.workspace)
+            return PostgresProposals(self._database(), clock or SystemClock(), settings.workspace)
         return SqliteProposals(self._here().proposals, clock or SystemClock())
 
     def matched(self) -> int | None:
@@ -190,8 +193,17 @@ class Place:
         assert self.directory is not None
         return self.directory
 
+    def _database(self) -> str:
+        """The URL with its password, which may lie elsewhere; read anew each time, so that it may change meanwhile."""
+        from onefold.storage.postgres.driver import with_password  # lazily: an extra
+
+        settings = self.settings
+        found = secret("database_password", settings.database_password, settings.database_password_file)
+        return with_password(settings.database, found)
+
     def _kafka(self) -> "KafkaOptions":
         from onefold.storage.kafka.log import KafkaOptions  # lazily: an extra
 
         settings = self.settings
-        return KafkaOptions(settings.kafka, settings.workspace, settings.kafka_options)
+        properties = security.properties(settings.kafka_security, settings.kafka_options)
+        return KafkaOptions(settings.kafka, settings.workspace, properties)

@@ -150,11 +150,13 @@ class Roles:
     def _launch(self, role: Role) -> None:
         verb, _, index = role.name.partition("-")
         command = [sys.executable, "-m", "onefold", verb, _PORT_OPTION[verb], str(role.port)]
+        environ = self._environ
         if verb == "worker":
             command += ["--index", index]
+            environ = {"ONEFOLD_WORKER_NAME": verb, **environ}
         with self._log.open("ab") as log:
             role.process = subprocess.Popen(  # noqa: S603 - our own command
-                command, env=self._environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                command, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         role.starts += 1
 

@@ -1,5 +1,6 @@
 """When a cluster has recovered is read from samples of how far each partition is."""
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -52,5 +53,10 @@ def test_events_are_fresh_once_the_backlog_is_nearly_gone() -> None:
 
 
 def test_a_backlog_that_stays_is_never_fresh() -> None:
-    """Folding as fast as events come leaves them late: to the end of what was watched."""
-    assert fresh_s(samples(late)) == pytest.approx(9.9)
+    """Folding as fast as events come leaves them late: who is so in the end has not recovered."""
+    assert fresh_s(samples(late)) == math.inf
+
+
+def test_a_partition_that_stands_still_has_not_recovered() -> None:
+    """What was watched for 15 s and is furthest behind in the end took no 15 s to recover."""
+    assert full_rate_s(samples(steady, lambda at_s: min(at_s, 1))) == math.inf

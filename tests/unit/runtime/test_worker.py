@@ -101,6 +101,36 @@ def test_definitions_are_in_force_before_the_first_event(bench: Bench) -> None:
     assert bench.kinds() == [Defined, Sweep]
 
 
+class Distant(MemoryState):
+    """A state on another machine, which counts how often it is asked for timers."""
+
+    local = False
+    asked = 0
+
+    def next_due_ms(self, partition: int) -> int:
+        """As `State.next_due_ms`."""
+        self.asked += 1
+        return super().next_due_ms(partition)
+
+
+def test_another_machine_is_asked_for_timers_now_and_then(bench: Bench) -> None:
+    """Not at each turn while events arrive; a timer that is due is told all the same, and once."""
+    state = bench.state = Distant()
+    bench.worker = bench.another(Rules())
+    bench.catalog.save_definitions(BUSY, "test")
+    bench.settle()
+    state.asked = 0
+    for _ in range(20):
+        bench.send()
+        bench.worker.turn()
+    bench.settle()
+    assert state.asked <= 1
+    bench.clock.advance(HOUR_MS)
+    bench.settle()
+    assert bench.audiences() == set()
+    assert bench.kinds() == [Defined, Sweep, Tick]
+
+
 def test_what_is_gathered_begins_where_nothing_is_left_of_older_versions(bench: Bench) -> None:
     """An aggregate that was counted, dropped and wanted again: what it had counted is gone before it is gathered anew.
 

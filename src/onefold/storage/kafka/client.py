@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
 
-from onefold.errors import Damaged, SettingsError, StorageError, Unavailable
+from onefold.errors import Damaged, Refused, SettingsError, StorageError, Unavailable
 from onefold.limits import KIB, RECORD_MAX_BYTES
+from onefold.storage.kafka import refusal
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, TopicPartition
@@ -51,7 +52,7 @@ class KafkaOptions(Struct, frozen=True):
     workspace: str = "default"
     """Part of the topic's name."""
     extra: Mapping[str, str] = {}
-    """Properties of librdkafka for TLS and SASL, such as `security.protocol`."""
+    """Properties of librdkafka for TLS and SASL, such as `security.protocol`. They are not shown: some are secret."""
     timeout_s: float = 5.0
     """For how long an append, a read or a question waits for the brokers before it raises `Unavailable`."""
 
@@ -59,6 +60,9 @@ class KafkaOptions(Struct, frozen=True):
     def topic(self) -> str:
         """The topic that holds the workspace's log."""
         return f"onefold.{self.workspace}"
+
+    def __repr__(self) -> str:
+        return f"KafkaOptions({self.bootstrap!r}, {self.workspace!r}, {sorted(self.extra)}, {self.timeout_s:g})"
 
     def __post_init__(self) -> None:
         """Raise `SettingsError` where the workspace cannot be part of a topic's name."""
@@ -74,6 +78,8 @@ class Link:
     def __init__(self, options: KafkaOptions) -> None:
         self.options = options
         self.trouble = ""
+        self.refused = ""
+        """What was said of this client's password or token."""
         self.kafka = library("confluent_kafka")
 
     def config(self, own: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,6 +124,8 @@ class Link:
         name = error.name()
         if name in _DAMAGED:
             return Damaged(f"Kafka topic {self.options.topic}: {error.str()}; restore it from a replica or a backup")
+        if name in refusal.RIGHTS:
+            return refusal.without_rights(self.options.bootstrap, doing, error.str())
         if name == "_INVALID_ARG":
             return SettingsError(f"Kafka does not take its properties: {error.str()}")
         if name in _PASSING or error.retriable():
@@ -133,8 +141,16 @@ class Link:
             "whether the brokers run and can be reached from here; what was under way may have happened"
         )
 
+    def refusal(self) -> Refused | None:
+        """Why nobody could be reached, if that can be seen (`refusal.found`)."""
+        return refusal.found(self.options.bootstrap, self.options.extra, self.refused)
+
     def _hear(self, error: "KafkaError") -> None:
-        self.trouble = error.str()
+        if error.name() == "_AUTHENTICATION":
+            self.refused = error.str()
+        # That all are down follows what is wrong with the last of them.
+        if error.name() != "_ALL_BROKERS_DOWN" or not self.trouble:
+            self.trouble = error.str()
 
 
 def library(name: str) -> Any:

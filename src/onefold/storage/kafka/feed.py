@@ -81,6 +81,11 @@ class Feed:
             self._tell(gone)
             self._changed.notify_all()
 
+    def tell(self, partitions: Iterable[int]) -> None:
+        """Have whoever watches these look again."""
+        with self._changed:
+            self._tell(set(partitions))
+
     def asked(self) -> dict[int, int]:
         """Partition → the offset that it was last read from; of those that were read since they are followed."""
         with self._changed:
@@ -99,10 +104,16 @@ class Feed:
         return ear
 
     def has_come(self, partition: int, offset: int) -> bool:
-        """As `LogReader.has_come`: at the end of a log `read` asks the broker, each time."""
+        """As `LogReader.has_come`: at the end of a log `read` asks the broker, each time.
+
+        Who asks at the end has taken all that is here: that makes room, which a full partition waits for.
+        """
         with self._changed:
             lane = self._lanes.get(partition)
-            return lane is None or lane.end != offset or lane.failure is not None
+            if lane is None or lane.end != offset or lane.failure is not None:
+                return True
+            lane.take(offset, 0)
+            return False
 
     def read(self, partition: int, offset: int, max_bytes: int) -> list[Record] | None:
         """As `LogReader.read`, but of what has come so far, if anything has; None: the partition is not followed."""

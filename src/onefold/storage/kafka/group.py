@@ -13,18 +13,21 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from onefold.errors import StorageError
+from onefold.errors import StorageError, Superseded
 from onefold.storage.kafka.client import KafkaOptions, Link, consumer
 from onefold.storage.kafka.log import KafkaLogReader
 
 if TYPE_CHECKING:
-    from confluent_kafka import Consumer, TopicPartition
+    from confluent_kafka import Consumer, Message, TopicPartition
 
 SESSION_S = 6.0
 """Whoever is silent for so long has lost its partitions, and knows it."""
+HAND_OVER_S = 4.0
+"""So long a partition waits for who folds it to have ended what it began, before another member gets it."""
 _HEARTBEAT_S = 1.0
 _COMMIT_S = 5.0
 _POLL_S = 0.1
+assert HAND_OVER_S + _POLL_S < SESSION_S
 _SETTINGS = {
     "partition.assignment.strategy": "cooperative-sticky",
     "session.timeout.ms": int(SESSION_S * 1000),
@@ -38,12 +41,19 @@ log = structlog.get_logger("kafka")
 class KafkaMembership:
     """`ports.Assignment` by a consumer group, and a reader that follows the partitions which are this member's.
 
-    After a partition has gone to another member, both may fold it for a moment: whose commit to the state is second
-    finds a conflict. May be used by many threads.
+    A partition that goes to another member does so once nothing of it is under way here, which the other would fold
+    again. Where that takes too long, or the partition is lost, both may fold it for a moment: whose commit to the state
+    is second finds a conflict. May be used by many threads.
     """
 
-    def __init__(self, options: KafkaOptions) -> None:
-        """Join. Raises `NotFoundError` where there is no log yet, `Unavailable`; partitions come a while later."""
+    def __init__(self, options: KafkaOptions, name: str = "") -> None:
+        """Join. Raises `NotFoundError` where there is no log yet, `Unavailable`; partitions come a while later.
+
+        Who was killed, and joins again by the same `name`, has its partitions back at once, and not after its session
+        (KIP-345, static membership). Of two processes of one name the older is superseded.
+        """
+        self._name = name
+        self._superseded = False
         self.reader: KafkaLogReader = _AssignedReader(options)
         self._feed = self.reader.feed()
         self._link = Link(options)
@@ -52,24 +62,40 @@ class KafkaMembership:
         """When the member last did its part; after `SESSION_S` it is none any more."""
         self._committed: dict[int, int] = {}
         self._commit_at_s = 0.0
+        self._held: frozenset[int] = frozenset()
+        self._holding = threading.Condition()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(self._join(),), name="onefold-member", daemon=True)
         self._thread.start()
 
     def partitions(self) -> frozenset[int]:
-        """As `Assignment.partitions`; none after a pause in which the group must have given them to others."""
+        """As `Assignment.partitions`; none after a pause in which the group must have given them to others.
+
+        Raises `Superseded` once another process has our name.
+        """
+        if self._superseded:
+            raise Superseded(f"another process is the worker {self._name} now: give each a `worker_name` of its own")
         return self._assigned if time.monotonic() - self._seen_s < SESSION_S else frozenset()
+
+    def hold(self, partitions: frozenset[int]) -> None:
+        """As `Assignment.hold`."""
+        with self._holding:
+            self._held = partitions
+            self._holding.notify_all()
 
     def close(self) -> None:
         """Leave the group, which gives the partitions to others at once. The reader stays open."""
         self._closed.set()
+        self.hold(frozenset())
         self._thread.join()
 
     def _join(self) -> "Consumer":
         own = {**_SETTINGS, "group.id": f"onefold.{self._link.options.workspace}.workers"}
+        if self._name:
+            own["group.instance.id"] = self._name
         member = consumer(self._link, own)
         member.subscribe(
-            [self._link.options.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
+            [self._link.options.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
         return member
 
@@ -80,14 +106,29 @@ class KafkaMembership:
             self._seen_s = time.monotonic()
             try:
                 with self._link.translated("keep to its group"):
-                    member.poll(_POLL_S)
+                    if self._is_fenced(member.poll(_POLL_S)):
+                        break
                     self._commit(member)
             except StorageError as error:
                 log.warning("a worker's place in its group is lost; it joins again", reason=str(error))
                 member = self._join_again(member)
                 self._closed.wait(_HEARTBEAT_S)
-        member.close()
+        self._leave(member)
         self._give_up(self._assigned)
+
+    def _is_fenced(self, message: "Message | None") -> bool:
+        """Whether another process has joined by our name: a member is told once, and is none any more."""
+        error = message.error() if message is not None else None
+        self._superseded = bool(self._name) and error is not None and error.name() == "_FATAL"
+        return self._superseded
+
+    def _leave(self, member: "Consumer") -> None:
+        """Who has a name would not be missed for a session, unless it says that it goes for good."""
+        if self._name and not self._superseded:
+            with suppress(self._link.kafka.KafkaException):
+                member.unsubscribe()
+                member.poll(_POLL_S)
+        member.close()
 
     def _join_again(self, member: "Consumer") -> "Consumer":
         """Whether the group still counts on us cannot be known: leave, and be a new member."""
@@ -105,6 +146,16 @@ class KafkaMembership:
         log.info("partitions assigned", new=sorted(new), now=sorted(self._assigned))
 
     def _on_revoke(self, member: "Consumer", places: "list[TopicPartition]") -> None:
+        """Give these up once nothing of them is under way; the group waits for that, and we are heard of meanwhile."""
+        gone = frozenset(place.partition for place in places)
+        self._assigned -= gone
+        self._feed.tell(gone)
+        with self._holding:
+            self._holding.wait_for(lambda: gone.isdisjoint(self._held), HAND_OVER_S)
+        self._on_lost(member, places)
+
+    def _on_lost(self, member: "Consumer", places: "list[TopicPartition]") -> None:
+        """Others may have these by now."""
         gone = [place.partition for place in places]
         self._give_up(gone)
         member.incremental_unassign([self._link.place(partition) for partition in gone])

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from onefold.errors import SettingsError
+from onefold.errors import SettingsError, Unavailable
 from onefold.limits import MIB
 from onefold.storage.kafka.client import MESSAGE_MAX_BYTES, KafkaOptions, Link, library
 
@@ -24,7 +24,7 @@ _POLL_S = 0.02
 
 
 def partitions_of(options: KafkaOptions) -> int:
-    """How many partitions the workspace's log has; 0: there is none. Raises `Unavailable`."""
+    """How many partitions the workspace's log has; 0: there is none. Raises `Refused`, `Unavailable`."""
     link = Link(options)
     return _count(link, _metadata(link, admin(link)))
 
@@ -93,13 +93,21 @@ def admin(link: Link) -> "AdminClient":
 
 
 def _metadata(link: Link, administrator: "AdminClient") -> Any:
-    """What is known of all topics: a question about one could make it, on some brokers."""
-    with link.translated("say which topics there are"):
-        try:
-            return administrator.list_topics(timeout=link.options.timeout_s)
-        except link.kafka.KafkaException:
-            administrator.poll(0)  # The link hears why.
-            raise
+    """What is known of all topics: a question about one could make it, on some brokers.
+
+    Everything begins with it, so here is told why a cluster lets nobody in. Raises `Refused`, `Unavailable`.
+    """
+    try:
+        with link.translated("say which topics there are"):
+            try:
+                return administrator.list_topics(timeout=link.options.timeout_s)
+            except link.kafka.KafkaException:
+                administrator.poll(0)  # The link hears why.
+                raise
+    except Unavailable:
+        if (refused := link.refusal()) is not None:
+            raise refused from None
+        raise
 
 
 def _count(link: Link, metadata: Any) -> int:

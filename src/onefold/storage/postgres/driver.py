@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple, TypeVar
 
-from onefold.errors import Conflict, OnefoldError, SettingsError, StorageError, StorageFull, Unavailable
+from onefold.errors import Conflict, OnefoldError, Refused, SettingsError, StorageError, StorageFull, Unavailable
 
 try:
     import psycopg
@@ -78,11 +78,14 @@ class Address(NamedTuple):
     """Where an engine's tables are, and who says so to the server."""
 
     url: str
-    """As libpq takes it: `postgresql://user:password@host:port/database`, several hosts for failover, TLS settings."""
+    """As libpq takes it: several hosts for failover, TLS settings. It is not shown, since it may hold a password."""
     schema: str
     role: str = "onefold"
     """Shown as application_name in `pg_stat_activity`."""
     timeouts: Timeouts = Timeouts()
+
+    def __repr__(self) -> str:
+        return f"Address(schema={self.schema!r}, role={self.role!r})"
 
 
 class Connection(psycopg.Connection[Row]):
@@ -123,18 +126,31 @@ def schema_of(workspace: str) -> str:
 def connect(address: Address) -> Connection:
     """A new connection: autocommit, unqualified names are those of the schema, only to a server that can be written to.
 
-    Raises `Unavailable` where nobody answers in time, `StorageError` with what to do where the server refuses.
+    Raises `Unavailable` where nobody answers in time, `Refused` with what to do where the server lets nobody in.
     """
-    timeouts = address.timeouts
-    try:
-        given = conninfo.conninfo_to_dict(address.url)
-    except psycopg.ProgrammingError as error:
-        # What is wrong is not shown: it may be the password.
-        raise SettingsError("no URL of PostgreSQL, such as postgresql://user:password@host:port/database") from error
+    parameters = _parameters(address, given(address.url))
     with translated():
-        connection = Connection.connect(**_parameters(address, given))
-    connection.answer_s = timeouts.answer_s
+        connection = Connection.connect(**parameters)
+    connection.answer_s = address.timeouts.answer_s
     return connection
+
+
+def with_password(url: str, password: str) -> str:
+    """The same server with this password; none is empty. Raises `SettingsError` where the URL has one already."""
+    if not password:
+        return url
+    if given(url).get("password"):
+        raise SettingsError("`database` holds a password, and `database_password` is given, too: leave one out")
+    return conninfo.make_conninfo(url, password=password)
+
+
+def given(url: str) -> dict[str, Any]:
+    """What a URL says, by libpq's names. Raises `SettingsError`, which does not show it."""
+    try:
+        return conninfo.conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        # What is wrong is not shown: it may be the password.
+        raise SettingsError("no URL of PostgreSQL, such as postgresql://user@host:port/database") from None
 
 
 def is_genuine(connection: Connection) -> bool:
@@ -207,7 +223,7 @@ def translation(error: psycopg.Error) -> OnefoldError:
         return Unavailable(f"the database is not available now: {text}")
     if not state and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         advice = next((advice for sign, advice in _REFUSALS.items() if sign in text), "")
-        return StorageError(f"{text}; {advice}") if advice else Unavailable(f"the database cannot be reached: {text}")
+        return Refused(f"{text}; {advice}") if advice else Unavailable(f"the database cannot be reached: {text}")
     advice = next((advice for code, advice in _ADVICE.items() if state.startswith(code)), "look into its log")
     return StorageError(f"the database refused what it was asked: {text} (SQLSTATE {state or 'none'}); {advice}")
 
@@ -330,12 +346,20 @@ _PASSING = {
 _PASSING_CLASSES = {"08", "53", "58"}
 """Broken connections; too few of something; the server's own system."""
 _REFUSALS = {
-    "password authentication failed": "check user and password of the URL",
-    "no password supplied": "the URL needs a password, or `~/.pgpass`",
+    "password authentication failed": "check user and password of `database` (or what `database_password_file` holds)",
+    "no password supplied": "give `database_password_file`, or `database_password` as a variable",
+    "no encryption": "the server takes no connection without TLS from here: add sslmode=verify-full to `database`",
     "no pg_hba.conf entry": "the server's pg_hba.conf does not let this user connect from here",
-    "does not exist": "create it, or correct the URL",
-    "server does not support SSL": "the URL asks for TLS (`sslmode`), which this server does not speak",
-    "certificate verify failed": "the URL's `sslrootcert` does not vouch for this server",
+    "root certificate file": "name the server's authority in `database`: sslrootcert=FILE, or sslrootcert=system",
+    "certificate verify failed": "the authority that sslrootcert of `database` names does not vouch for this server",
+    "does not match host name": "name the server in `database` as its certificate does",
+    "requires a valid client certificate": "add sslcert and sslkey to `database`",
+    "certificate authentication failed": "the server knows the certificate of sslcert as another user's",
+    "alert unknown ca": "the server does not know the authority that issued the certificate of sslcert in `database`",
+    "private key file": "sslkey in `database` must be that of sslcert, in a file that nobody else can read",
+    "certificate file": "sslcert in `database` must be the file of a certificate",
+    "server does not support SSL": "`database` asks for TLS (sslmode), which this server does not speak",
+    "does not exist": "create it, or correct `database`",
 }
 """What libpq says of a connection that was refused, for which it has no SQLSTATE → what to do."""
 _ADVICE = {

@@ -3,7 +3,7 @@
 A commit locks the one row of `head` first, and holds it until it is on the server's disk. So commits have numbers
 without gaps, in the order in which they become visible: who follows the effects can never miss one. It also bounds
 what one state can take: the server writes one batch at a time, and a second worker gains what is computed beside
-that, no more. Three round trips pass under the lock, so a state should be near its workers.
+that, no more. One or two round trips pass under the lock, so a state should be near its workers.
 
 How a commit is written is in `state_commit`, messages are in `messages`, digests in
 `state_items`; connections, time-outs and errors are in `driver`.
@@ -86,6 +86,8 @@ class Options(NamedTuple):
 
     generation_ms: int = DEDUPE_WINDOW_MS
     """For a state that is made: log time by which messages are forgotten, so many at once."""
+    hopeful_commits: int = 20
+    """After so many commits with nobody in between the next is made as if there were nobody else: a round trip less."""
     timeouts: Timeouts = Timeouts()
     role: str = "onefold state"
     """What the server's `pg_stat_activity` calls its connections."""
@@ -120,6 +122,8 @@ class PostgresState:
         self._readers = Pool(self._connect, answer_s)
         self._signs = signs.Signs(self._address, self._channel)
         self._own: dict[int, None] = {}
+        self._abreast = 0
+        """Commits of ours since somebody else has committed."""
         with ExitStack() as unless_open:
             unless_open.callback(self.close)
             if readonly:
@@ -195,9 +199,13 @@ class PostgresState:
     ) -> int:
         """Write what was changed in one durable transaction and return the new snapshot number."""
         assert all(changes.profiles.keys().isdisjoint(changes.absorbed) for changes in parts)
-        batch = state_commit.prepared(parts, loaded, encoded, self._notify)
+        batch = state_commit.Batch(parts, loaded, encoded, self._notify)
+        if self._abreast:
+            batch.make_ready()
         waiting()
-        newest = self._writer.run(lambda connection: state_commit.write(connection, batch))
+        hopeful = self._abreast >= self._options.hopeful_commits
+        newest, abreast = self._writer.run(lambda connection: state_commit.write(connection, batch, hopeful=hopeful))
+        self._abreast = self._abreast + 1 if abreast else 0
         for number in range(newest - len(parts) + 1, newest + 1):
             self._own[number] = None
             if len(self._own) > TOUCHED_KEPT:

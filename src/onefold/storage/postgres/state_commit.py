@@ -1,13 +1,15 @@
-"""How one batch's changes are written into the tables of the PostgreSQL state, in three round trips.
+"""How one batch's changes are written into the tables of the PostgreSQL state, in two round trips or three.
 
 First the row `head` is locked, which makes commits take turns, and checked; then everything is written; then the
-cursor, and COMMIT. All that can be made before the lock is: arrays of whole columns, in order of their keys, so that
-neighbours share pages. Where a batch was wrong about what is there (a profile that it thought new), rows are written
-by a second statement, in the same transaction.
+cursor, and COMMIT. Who has been alone for long sends what is to be written together with the lock, which fails where
+somebody has committed since. Columns are sent as arrays, in order of their keys, so that neighbours share pages: made
+before the lock, but where somebody was in between lately, as most of it may be in vain. Where a batch was wrong about
+what is there (a profile that it thought new), rows are written by a second statement, in the same transaction.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from onefold.errors import Conflict, StorageError, Unavailable
@@ -20,12 +22,15 @@ from onefold.storage import state_touched
 from onefold.storage.postgres import driver, messages
 from onefold.storage.postgres.driver import Connection, Cursor, Uncertain, errors
 from onefold.storage.postgres.messages import Messages
-from onefold.storage.postgres.state_rows import Number, bigints, byteas, ids, kept, smallints, texts, uuids
+from onefold.storage.postgres.state_rows import Number, Uuids, bigints, byteas, ids, kept, smallints, texts, uuids
 from onefold.storage.state_bytes import encode
 
 _LOCK = "UPDATE head SET number = number + %b RETURNING number, generation_ms, forgotten_ms"
+_LOCK_AT = """UPDATE head SET number = CASE WHEN number = %b THEN number + %b ELSE number %% 0 END
+RETURNING number, generation_ms, forgotten_ms"""
+"""Fails where the number is another, so that nothing of what is sent behind it happens."""
 _TIMES = 'SELECT "partition", now_ms, forgotten_ms FROM cursors'
-_TOUCHED = "SELECT number, data FROM touched WHERE number > %b AND number <= %b ORDER BY number"
+_TOUCHED = "SELECT number, data FROM touched WHERE number > %b ORDER BY number"
 _PUT_NEW = """INSERT INTO profiles (profile, version, data) SELECT profile, %b, data
 FROM unnest(%b, %b) AS t (profile, data) ON CONFLICT DO NOTHING"""
 _PUT_KNOWN = """UPDATE profiles AS p SET version = %b, data = t.data
@@ -81,13 +86,47 @@ class Part(NamedTuple):
     """All other statements but those that need the commit's number."""
 
 
-class Batch(NamedTuple):
-    """A commit, made ready before the lock."""
+class Batch:
+    """A commit as it is sent."""
 
-    parts: list[Part]
-    loaded: Loaded
-    notify: str
-    """Said once it is committed; empty: nothing."""
+    def __init__(self, changes: Sequence[Changes], loaded: Loaded, encoded: Mapping[int, bytes], notify: str) -> None:
+        """`notify` is said once it is committed; empty: nothing."""
+        self.changes = changes
+        self.loaded = loaded
+        self.notify = notify
+        self._encoded = encoded
+
+    def make_ready(self) -> None:
+        """Make its columns now; at the latest they are made when they are to be written."""
+        self.parts  # noqa: B018 - kept from now on
+
+    @cached_property
+    def parts(self) -> list[Part]:
+        """All that does not depend on what other commits have done."""
+        there = self.loaded.profiles.keys() | self.loaded.identifiers.values()
+        return [_prepared(changes, there, self._encoded) for changes in self.changes]
+
+
+class Written(NamedTuple):
+    """What a commit became."""
+
+    newest: int
+    """Its last number."""
+    abreast: bool
+    """Whether nobody had committed since its snapshot."""
+
+
+class _Head(NamedTuple):
+    """The row that was locked, its number as it is from now on, and the partitions' times beside it."""
+
+    newest: int
+    generation_ms: int
+    forgotten_ms: int
+    times: dict[int, tuple[int, int]]
+
+
+class _Overtaken(Exception):
+    """Somebody has committed since the snapshot: all is to be written anew, under other numbers."""
 
 
 class _Written(NamedTuple):
@@ -96,12 +135,6 @@ class _Written(NamedTuple):
     new: Cursor | None
     known: Cursor | None
     gone: Cursor | None
-
-
-def prepared(parts: Sequence[Changes], loaded: Loaded, encoded: Mapping[int, bytes], notify: str) -> Batch:
-    """All that does not depend on what other commits have done."""
-    there = loaded.profiles.keys() | loaded.identifiers.values()
-    return Batch([_prepared(changes, there, encoded) for changes in parts], loaded, notify)
 
 
 def _prepared(changes: Changes, there: Collection[int], encoded: Mapping[int, bytes]) -> Part:
@@ -117,61 +150,79 @@ def _prepared(changes: Changes, there: Collection[int], encoded: Mapping[int, by
     )
 
 
-def write(connection: Connection, batch: Batch) -> int:
-    """Commit, and return the last number. Raises `Conflict`, having changed nothing; `Uncertain`."""
+def write(connection: Connection, batch: Batch, *, hopeful: bool) -> Written:
+    """Commit. Raises `Conflict`, having changed nothing; `Uncertain`. `hopeful`: that nobody was faster."""
+    if hopeful:
+        with suppress(_Overtaken):
+            return _committed(connection, batch, _put_at_once)
+    return _committed(connection, batch, _put_in_turn)
+
+
+def _committed(
+    connection: Connection, batch: Batch, put: Callable[[Connection, Batch], tuple[_Head, list[int]]]
+) -> Written:
     try:
-        newest, forgotten_ms = _lock(connection, batch)
-        _finish(connection, batch, _write(connection, batch, newest, forgotten_ms))
+        head, profiles = put(connection, batch)
+        _finish(connection, batch, head, profiles)
     except BaseException:
         with suppress(errors.Error):
             connection.execute("ROLLBACK")
         raise
-    return newest
+    return Written(head.newest, head.newest - len(batch.changes) == batch.loaded.snapshot)
 
 
-def _lock(connection: Connection, batch: Batch) -> tuple[int, int]:
-    """Lock the head and check the batch; returns its last number and the time before which messages go."""
+def _put_at_once(connection: Connection, batch: Batch) -> tuple[_Head, list[int]]:
+    """Lock the head and write, unseen. Raises `_Overtaken`."""
+    snapshot = batch.loaded.snapshot
+    try:
+        with connection.pipeline():
+            _execute(connection, "BEGIN")
+            head = _execute(connection, _LOCK_AT, Number(snapshot), Number(len(batch.parts)))
+            times = _execute(connection, _TIMES)
+            written = _write(connection, batch, snapshot + 1)
+    except errors.DivisionByZero as error:
+        raise _Overtaken from error
+    return _head(head, times), _differences(connection, batch, written, snapshot + 1)
+
+
+def _put_in_turn(connection: Connection, batch: Batch) -> tuple[_Head, list[int]]:
+    """Lock the head, check the batch, and write it. Raises `Conflict`."""
+    loaded = batch.loaded
     with connection.pipeline():
         _execute(connection, "BEGIN")
-        head, cursors = _execute(connection, _LOCK, Number(len(batch.parts))), _execute(connection, _TIMES)
-    ((newest, generation_ms, forgotten_ms),) = head.fetchall()
-    if (before := newest - len(batch.parts)) != batch.loaded.snapshot:
-        _check(connection, batch, before)
-    times = {partition: (now_ms, forgotten_ms) for partition, now_ms, forgotten_ms in cursors.fetchall()}
-    for part in batch.parts:
-        times[part.changes.partition] = (part.changes.cursor.now_ms, part.changes.cursor.forgotten_ms)
-    now_forgotten_ms = messages.forgotten_ms(generation_ms, times)
-    if now_forgotten_ms != forgotten_ms:
-        _execute(connection, _FORGET, Number(now_forgotten_ms))
-    return newest, now_forgotten_ms
-
-
-def _check(connection: Connection, batch: Batch, newest: int) -> None:
-    """Raise `Conflict` where a commit since the snapshot, up to the newest, touched what the batch reads or writes."""
-    loaded = batch.loaded
-    state_touched.require_told(loaded.snapshot, newest)
-    asked = list(loaded.seen.keys() | {message for part in batch.parts for message in part.changes.messages})
+        locked = _execute(connection, _LOCK, Number(len(batch.changes)))
+        times, records = _execute(connection, _TIMES), _execute(connection, _TOUCHED, Number(loaded.snapshot))
+    head = _head(locked, times)
+    before = head.newest - len(batch.changes)
+    state_touched.require_told(loaded.snapshot, before)
+    touched = [(other, state_touched.decode(data)) for other, data in records]
+    assert len(touched) == before - loaded.snapshot
+    for changes in batch.changes:
+        state_touched.require_untouched(changes, loaded, touched)
     with connection.pipeline():
-        records = _execute(connection, _TOUCHED, Number(loaded.snapshot), Number(newest))
-        seen = _execute(connection, messages.SEEN, uuids(asked))
-    decoded = [(other, state_touched.decode(data)) for other, data in records]
-    assert len(decoded) == newest - loaded.snapshot
-    for part in batch.parts:
-        state_touched.require_untouched(part.changes, loaded, decoded)
-    if any(loaded.seen.get(message) != at_ms for message, at_ms in messages.latest(seen).items()):
+        seen = _execute(connection, messages.SEEN, _messages(batch)) if touched else None
+        written = _write(connection, batch, before + 1)
+    if seen is not None and any(loaded.seen.get(message) != at_ms for message, at_ms in messages.latest(seen).items()):
         raise Conflict("another commit admitted a message of this batch")
+    return head, _differences(connection, batch, written, before + 1)
 
 
-def _write(connection: Connection, batch: Batch, newest: int, forgotten_ms: int) -> list[int]:
-    """Write all but the cursors; returns by how many profiles each part has made it more."""
-    first = newest - len(batch.parts) + 1
-    with connection.pipeline():
-        written = [_write_part(connection, part, number) for number, part in enumerate(batch.parts, start=first)]
-        _execute(connection, _UNTOUCH, Number(newest - state_touched.TOUCHED_KEPT))
-        if forgotten_ms:
-            many = sum(part.messages.many for part in batch.parts)
-            _execute(connection, messages.REMOVE, *messages.removal(forgotten_ms, many))
-    return [_difference(connection, part, written[n], Number(first + n)) for n, part in enumerate(batch.parts)]
+def _messages(batch: Batch) -> Uuids:
+    """Those that others must not have admitted since they were looked for."""
+    return uuids(
+        list(batch.loaded.seen.keys() | {message for changes in batch.changes for message in changes.messages})
+    )
+
+
+def _head(locked: Cursor, times: Cursor) -> _Head:
+    ((newest, generation_ms, forgotten_ms),) = locked.fetchall()
+    found = {partition: (now_ms, forgotten_ms) for partition, now_ms, forgotten_ms in times.fetchall()}
+    return _Head(newest, generation_ms, forgotten_ms, found)
+
+
+def _write(connection: Connection, batch: Batch, first: int) -> list[_Written]:
+    """Write all but the cursors, as commits that are numbered from here on."""
+    return [_write_part(connection, part, number) for number, part in enumerate(batch.parts, start=first)]
 
 
 def _write_part(connection: Connection, part: Part, number: int) -> _Written:
@@ -189,6 +240,11 @@ def _write_part(connection: Connection, part: Part, number: int) -> _Written:
     return _Written(new, known, gone)
 
 
+def _differences(connection: Connection, batch: Batch, written: list[_Written], first: int) -> list[int]:
+    """By how many profiles each part has made it more."""
+    return [_difference(connection, part, written[n], Number(first + n)) for n, part in enumerate(batch.parts)]
+
+
 def _difference(connection: Connection, part: Part, written: _Written, version: Number) -> int:
     """By how many profiles there are more; what the batch was wrong about is written by another statement."""
     difference = _rows(written.new) - _rows(written.gone)
@@ -199,11 +255,12 @@ def _difference(connection: Connection, part: Part, written: _Written, version: 
     return difference
 
 
-def _finish(connection: Connection, batch: Batch, profiles: list[int]) -> None:
-    """Move the cursors and commit. `profiles`: by how many each part has made it more."""
+def _finish(connection: Connection, batch: Batch, head: _Head, profiles: list[int]) -> None:
+    """Move the cursors, forget what is old, and commit. `profiles`: by how many each part has made it more."""
     committed: Cursor | None = None
     try:
         with driver.translated(), connection.pipeline():
+            _forget(connection, batch, head)
             for part, more in zip(batch.parts, profiles, strict=True):
                 cursor = part.changes.cursor
                 numbers = [part.changes.partition, cursor.offset, cursor.now_ms, cursor.forgotten_ms, more]
@@ -217,6 +274,19 @@ def _finish(connection: Connection, batch: Batch, profiles: list[int]) -> None:
         if isinstance(error, Unavailable):
             raise Uncertain(f"whether a commit has happened is not known: {error}") from error
         raise
+
+
+def _forget(connection: Connection, batch: Batch, head: _Head) -> None:
+    """Remove what nobody asks for any more: records of old commits, messages past their window."""
+    _execute(connection, _UNTOUCH, Number(head.newest - state_touched.TOUCHED_KEPT))
+    cursors = {part.changes.partition: part.changes.cursor for part in batch.parts}
+    times = head.times | {partition: (cursor.now_ms, cursor.forgotten_ms) for partition, cursor in cursors.items()}
+    forgotten_ms = messages.forgotten_ms(head.generation_ms, times)
+    if forgotten_ms != head.forgotten_ms:
+        _execute(connection, _FORGET, Number(forgotten_ms))
+    if forgotten_ms:
+        many = sum(part.messages.many for part in batch.parts)
+        _execute(connection, messages.REMOVE, *messages.removal(forgotten_ms, many))
 
 
 def _writes(changes: Changes) -> Iterable[Write]:

@@ -16,12 +16,16 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple, Self
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from onefold.errors import SettingsError, Unavailable
+
+if TYPE_CHECKING:
+    from onefold.testing.servers.kafka_security import Security
 
 START_WITHIN_S = 60.0
 """A broker that does not answer by then will not; on an idle machine it takes about a second and a half."""
@@ -29,6 +33,8 @@ _POM = Path(__file__).with_name("kafka_pom.xml")
 _CLUSTER = "b25lZm9sZC1rYWZrYS0wMQ"
 _PORTS = range(20_000, 32_000)
 """Below those that the system gives to outgoing connections, so that a broker finds its port free again."""
+_PROTOCOLS = ("PLAINTEXT:PLAINTEXT", "SSL:SSL", "SASL_SSL:SASL_SSL")
+"""Listeners are called as what they speak."""
 _POLL_S = 0.01
 _LOG_LINES = 20
 _GUARD = """
@@ -52,10 +58,11 @@ class Jvm(NamedTuple):
 class KafkaCluster:
     """`brokers` combined brokers and controllers, numbered from 0. A context manager; not to be shared by threads."""
 
-    def __init__(self, brokers: int = 1, jvm: Jvm = Jvm()) -> None:  # noqa: B008 - a value
+    def __init__(self, brokers: int = 1, jvm: Jvm = Jvm(), security: "Security | None" = None) -> None:  # noqa: B008 - a value
         """Only remembers what is wanted; `start` raises `SettingsError` where Java or Maven is missing."""
         assert brokers in {1, 3}
         self._jvm = jvm
+        self._security = security
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._brokers: list[_Broker] = []
         self._count = brokers
@@ -64,6 +71,10 @@ class KafkaCluster:
     def bootstrap(self) -> str:
         """The brokers' addresses, as a client takes them."""
         return ",".join(f"127.0.0.1:{broker.port}" for broker in self._brokers)
+
+    def secured(self, listener: str, host: str = "localhost") -> str:
+        """The brokers' addresses where they speak SASL_SSL or SSL, which a cluster without `security` does not."""
+        return ",".join(f"{host}:{broker.secured[listener]}" for broker in self._brokers)
 
     @property
     def pids(self) -> list[int]:
@@ -78,16 +89,21 @@ class KafkaCluster:
         """Start all brokers and return when each serves. Raises `Unavailable` with the log of one that fails."""
         home = _home()
         self._scratch = tempfile.TemporaryDirectory(prefix="onefold-kafka-")
-        ports = _free_ports(2 * self._count)
-        voters = ",".join(f"{n}@127.0.0.1:{port}" for n, port in enumerate(ports[self._count :]))
+        listeners = self._security.listeners if self._security else ()
+        ports = _free_ports((2 + len(listeners)) * self._count)
+        voters = ",".join(f"{n}@127.0.0.1:{port}" for n, port in enumerate(ports[self._count : 2 * self._count]))
         for n in range(self._count):
             directory = Path(self._scratch.name) / str(n)
-            self._brokers.append(_Broker(n, directory, (ports[n], ports[self._count + n]), home, self._jvm))
-            self._brokers[n].make(voters, self._count)
+            broker = _Broker(n, directory, (ports[n], ports[self._count + n]), home, self._jvm)
+            broker.secured = dict(zip(listeners, ports[2 * self._count + n :: self._count], strict=True))
+            broker.make(voters, self._count, self._security.settings() if self._security else {})
+            self._brokers.append(broker)
         try:
             for broker in self._brokers:
                 broker.launch()
             self._until_served()
+            if self._security:
+                self._security.admit(self.bootstrap)
         except BaseException:
             self.stop()
             raise
@@ -151,6 +167,8 @@ class _Broker:
         self.number = number
         self.directory = directory / "data"
         self.port, self._controller_port = ports
+        self.secured: dict[str, int] = {}
+        """Listener → its port, where TLS is spoken."""
         self._settings = directory / "server.properties"
         self._log = directory / "log"
         self._home = home
@@ -163,16 +181,23 @@ class _Broker:
         """The process; 0 while there is none."""
         return self._process.pid if self._process else 0
 
-    def make(self, voters: str, brokers: int) -> None:
+    def make(self, voters: str, brokers: int, further: Mapping[str, object] = MappingProxyType({})) -> None:
         """Write what the process starts from."""
         self.directory.mkdir(parents=True)
         (self.directory / "meta.properties").write_text(f"version=1\ncluster.id={_CLUSTER}\nnode.id={self.number}\n")
+        advertised = [
+            f"PLAINTEXT://127.0.0.1:{self.port}",
+            *(f"{listener}://localhost:{port}" for listener, port in self.secured.items()),
+        ]
+        bound = [*advertised, f"CONTROLLER://127.0.0.1:{self._controller_port}"]
         settings = {
             "process.roles": "broker,controller",
             "node.id": self.number,
             "controller.quorum.voters": voters,
             "controller.listener.names": "CONTROLLER",
-            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller_port}",
+            "listeners": ",".join(bound).replace("localhost", "127.0.0.1"),
+            "advertised.listeners": ",".join(advertised),
+            "listener.security.protocol.map": ",".join(["CONTROLLER:PLAINTEXT", *_PROTOCOLS]),
             "log.dirs": self.directory,
             "auto.create.topics.enable": "false",
             # Groups' own topic: few partitions start sooner.
@@ -182,6 +207,7 @@ class _Broker:
             # A killed broker is found dead after 2 s in place of 9, and may be back only then.
             "broker.session.timeout.ms": 2_000,
             "broker.heartbeat.interval.ms": 400,
+            **further,
         }
         self._settings.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
 

@@ -20,13 +20,18 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from onefold.errors import SettingsError, StorageError
+
+if TYPE_CHECKING:
+    from onefold.testing.servers.certificates import Authority
 
 PROGRAMS = ("initdb", "postgres")
 USER = "onefold"
 """Owns the databases, and is no superuser: the product needs none."""
+BEARER = "bearer"
+"""Comes by a certificate of that name, where there is TLS, and without a password."""
 START_S = 60.0
 """A start after a kill replays the WAL first."""
 _LOG_LINES = 20
@@ -38,6 +43,11 @@ _SETTINGS: Mapping[str, str] = {
     "log_line_prefix": "%m [%p] %a ",
 }
 """Only what a test needs; durability is as it comes, which is all of it."""
+_HBA = f"""
+hostssl all {BEARER} 127.0.0.1/32 cert
+hostssl all all 127.0.0.1/32 scram-sha-256
+"""
+"""Where there is TLS, nobody comes without."""
 _GUARD = """
 read -r _
 pid=$(head -n 1 "$1/data/postmaster.pid")
@@ -65,8 +75,11 @@ def find_programs() -> dict[str, str]:
 class PostgresServer:
     """One server. Usable as a context manager; what was not closed is closed when the process ends."""
 
-    def __init__(self, settings: Mapping[str, str] | None = None) -> None:
-        """Make the data directory; `settings` are those of postgresql.conf. `start` starts it."""
+    def __init__(self, settings: Mapping[str, str] | None = None, authority: "Authority | None" = None) -> None:
+        """Make the data directory; `settings` are those of postgresql.conf. `start` starts it.
+
+        With an authority it speaks TLS only, with a certificate for `localhost`, and takes those of clients.
+        """
         self._programs = find_programs()
         self._settings = {**_SETTINGS, **(settings or {})}
         self._password = secrets.token_hex(16)
@@ -80,6 +93,8 @@ class PostgresServer:
         self.data = self._home / "data"
         self.log = self._home / "log"
         self._init()
+        if authority is not None:
+            self._secure(authority)
 
     def __enter__(self) -> Self:
         """Start it."""
@@ -190,6 +205,17 @@ class PostgresServer:
             secret.unlink()
         if done.returncode:
             raise StorageError(f"initdb failed: {done.stderr or done.stdout}")
+
+    def _secure(self, authority: "Authority") -> None:
+        pair = authority.issue("server", ["localhost"])
+        files = {"ssl_cert_file": pair.certificate, "ssl_key_file": pair.key, "ssl_ca_file": authority.file}
+        for name, file in files.items():
+            own = shutil.copy(file, self.data / f"{name}.pem")
+            if user := self._as_user.get("user"):
+                shutil.chown(own, user, user)
+            self._settings[name] = str(own)
+        self._settings["ssl"] = "on"
+        (self.data / "pg_hba.conf").write_text(_HBA)
 
     def _started(self) -> bool:
         command = [self._programs["postgres"], "-D", str(self.data), "-c", f"port={self.port}"]
