@@ -30,7 +30,7 @@ from onefold.model import entry as entries
 from onefold.model.definitions import Definitions
 from onefold.model.entry import Defined
 from onefold.ports import Record, State
-from onefold.runtime import folding
+from onefold.runtime import batches
 from onefold.runtime.folding import Folding
 from onefold.runtime.heap import without_collector
 from onefold.runtime.programs import Programs
@@ -87,12 +87,12 @@ class Clocks:
     @contextmanager
     def on(self, state: State, fold: Folding) -> Iterator[None]:
         """Clocks on every stage, for as long as this lasts."""
-        before = [(folding, "read"), (pipeline, "step")]
+        before = [(batches, "_with_events"), (batches, "read"), (pipeline, "step")]
         kept = [(owner, name, getattr(owner, name)) for owner, name in before]
         try:
             for owner, name, call in kept:
-                setattr(owner, name, self.timed(name, call))
-            for name, stage in (("_decode", "decode"), ("_load", "load"), ("_commit", "encode")):
+                setattr(owner, name, self.timed("decode" if name == "_with_events" else name, call))
+            for name, stage in (("_load", "load"), ("_commit", "encode")):
                 setattr(fold, name, self.timed(stage, getattr(fold, name)))
             state.commit = self.timed("commit", state.commit)  # type: ignore[method-assign]
             yield

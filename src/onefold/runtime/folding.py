@@ -10,13 +10,11 @@ from functools import partial
 from itertools import count
 from typing import Any
 
-import msgspec
-
 from onefold import kernel
 from onefold.core import pipeline
 from onefold.core.account_links import accounts_in
 from onefold.core.accounts import Round
-from onefold.core.batch import Batch, Read, Unreadable, name_accounts, named_by, read
+from onefold.core.batch import named_by
 from onefold.core.identity.identifiers import Finder, Who, finder_of
 from onefold.core.pipeline import About, Found, Place
 from onefold.core.run import Run
@@ -32,10 +30,8 @@ from onefold.model.entry import (
     WITH_EVENTS,
     Backfilled,
     Defined,
-    Entry,
     Linked,
     Recast,
-    Received,
     Ruled,
     Sweep,
     Tick,
@@ -46,6 +42,7 @@ from onefold.model.position import is_account
 from onefold.model.profile import JUDGE_ANEW_MS, Profile
 from onefold.model.rules import fingerprint
 from onefold.ports import LogReader, Record, State
+from onefold.runtime.batches import entry_of, next_batch
 from onefold.runtime.committing import Beside
 from onefold.runtime.contention import Contention
 from onefold.runtime.native_profiles import NativeProfiles
@@ -57,8 +54,6 @@ _EVENT_BYTES = 512
 """Read for each event that a commit may take; larger events make smaller commits."""
 _SMALL_REST = 2
 """Times as much was read as is left."""
-_CACHED_EVENTS = 200
-"""Events decoded and folded before the next are decoded: what fits a second-level cache."""
 _LOOK_S = 0.001
 """So often is looked for events that arrive while a commit is under way."""
 CACHED_PROFILES = 50_000
@@ -212,7 +207,7 @@ class Folding:
         records = self._records(partition, self.cursor(partition).offset, share, until)
         if not records or records[0].data.startswith(WITH_EVENTS):
             return None
-        entry = self._decode(self._programs.get(self.cursor(partition).version), records[0])
+        entry = entry_of(self._programs.get(self.cursor(partition).version), records[0])
         return entry if isinstance(entry, Alone) else None
 
     def _fold_next(self, partition: int, share: int, until: int | None) -> int:
@@ -296,7 +291,7 @@ class Folding:
         program = self._programs.get(cursor.version)
         taken = events = 0
         while events < max_events and taken < len(records):
-            batch = self._next_batch(program, cursor, partition, records[taken:], max_events - events)
+            batch = next_batch(program, self._finder(cursor), (partition, cursor), records[taken:], max_events - events)
             if batch is None:
                 break
             if part is None:
@@ -368,37 +363,6 @@ class Folding:
         self._contention.overtaken()
         self.mended += 1
         return True
-
-    def _decode(self, program: Program, record: Record) -> Entry | Unreadable:
-        """The entry of a record, or why it is none."""
-        try:
-            return program.decode(record.data)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            return Unreadable(str(error), record.data)
-
-    def _next_batch(
-        self, program: Program, cursor: Cursor, partition: int, records: list[Record], max_events: int
-    ) -> Batch | None:
-        """The next run of events, small enough to stay in the processor's cache; None before another kind of entry."""
-        received: list[tuple[int, Read | Received | Unreadable]] = []
-        events = 0
-        for record in records:
-            entry: Any = None if program.records is None else program.records.read(record.data)
-            if entry is not None:
-                events += len(entry)
-            elif isinstance(entry := self._decode(program, record), Received | Unreadable):
-                events += len(entry.events) if isinstance(entry, Received) else 1
-            else:
-                break
-            received.append((record.offset, entry))
-            if events >= min(max_events, _CACHED_EVENTS):
-                break
-        if not received:
-            return None
-        batch = read(partition, cursor, received, finder := self._finder(cursor))
-        if program.accounts is not None:
-            name_accounts(batch, finder)
-        return batch
 
     def _finder(self, cursor: Cursor) -> Finder:
         """What finds identifiers under the rules in force."""
