@@ -6,7 +6,7 @@ Rules come from the `tzdata` package alone, not from the machine, so that every 
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from importlib.resources import files
-from io import BytesIO
+from importlib.resources.abc import Traversable
 from zoneinfo import ZoneInfo
 
 from onefold.language.instants import FIRST_MS, LAST_MS
@@ -22,18 +22,20 @@ ZONES = frozenset((files("tzdata") / "zones").read_text().split())
 
 def zone_file(name: object) -> bytes | None:
     """What the file of this time zone holds (TZif, RFC 9636), or None where there is no such zone."""
-    if not isinstance(name, str) or name not in ZONES:
-        return None
-    folder, *rest = name.split("/")
-    place = files("tzdata") / "zoneinfo" / folder
-    for step in rest:
+    return _place(name).read_bytes() if isinstance(name, str) and name in ZONES else None
+
+
+def _place(name: str) -> Traversable:
+    place = files("tzdata") / "zoneinfo"
+    for step in name.split("/"):
         place /= step
-    return place.read_bytes()
+    return place
 
 
 @cache
 def _load(name: str) -> ZoneInfo:
-    return ZoneInfo.from_file(BytesIO(zone_file(name) or b""), key=name)
+    with _place(name).open("rb") as file:
+        return ZoneInfo.from_file(file, key=name)
 
 
 def zone(name: object) -> ZoneInfo | None:
