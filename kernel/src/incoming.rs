@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, OnceLock};
 
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
@@ -200,16 +201,18 @@ impl Run {
 
     /// Its events on their way, which it gives away: `first` is the position of the first of them in `partition`.
     ///
-    /// `now_ms` is the log's time; `find` says whose an excerpt is, and `whos` remembers it, if there is any to.
+    /// `now_ms` is the log's time; the finder's `find_anew` says whose an excerpt is, and its `whos`, if it has any,
+    /// remembers that.
     fn incoming<'py>(
         &mut self,
         py: Python<'py>,
         partition: u64,
         first: u64,
         now_ms: i64,
-        find: &Bound<'py, PyAny>,
-        mut whos: Option<PyRefMut<'py, Whos>>,
+        finder: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyList>> {
+        let find = finder.getattr(intern!(py, "find_anew"))?;
+        let mut whos: Option<PyRefMut<'py, Whos>> = finder.getattr(intern!(py, "whos"))?.extract()?;
         let Record { bytes, source, decode, mentioned } = &self.record;
         let record = Arc::new(Record {
             bytes: bytes.clone_ref(py),

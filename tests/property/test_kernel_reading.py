@@ -124,7 +124,13 @@ def test_records_are_read_as_python_reads_them(seed: int) -> None:
 
 def test_what_collect_writes_is_read() -> None:
     """The kernel leaves nothing to Python of records with ordinary events."""
-    event = {"type": "track", "event": "Order Completed", "userId": "u1", "timestamp": TIMES[0], "messageId": "m1"}
+    event: dict[str, Any] = {
+        "type": "track",
+        "event": "Order Completed",
+        "userId": "u1",
+        "timestamp": TIMES[0],
+        "messageId": "m1",
+    }
     event |= {"properties": {"price": 1.5, "more": [{"a": "b"}]}, "context": {"library": {"name": "analytics.js"}}}
     record = json.dumps({"kind": "received", "source": "web", "at_ms": NOW_MS, "events": [event] * 3}).encode()
     assert len(records(PROPERTIES, CONTEXT).read(record)) == 3

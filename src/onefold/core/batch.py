@@ -4,8 +4,8 @@ Reading is the part of the step that needs no state: it corrects times, names me
 finds the identifiers, so that the state can be loaded in two look-ups for all events together.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol
+from collections.abc import Iterable, Iterator
+from typing import Protocol
 
 import xxhash
 from msgspec import Struct, structs
@@ -20,13 +20,6 @@ from onefold.model.position import position
 
 class Finding(Protocol):
     """Says whose events are: `core.identity.identifiers.Finder`."""
-
-    whos: Any
-    """What the kernel remembers of that."""
-
-    def find_anew(self, event: Excerpt) -> Who:
-        """Who an event is of, without remembering it."""
-        ...
 
     def find(self, event: Excerpt) -> Who:
         """Who an event is of."""
@@ -95,10 +88,11 @@ class Read(Protocol):
         """How many they are."""
         ...
 
-    def incoming(
-        self, partition: int, first: int, now_ms: int, find: Callable[[Excerpt], Who], whos: Any
-    ) -> list[Incoming]:
-        """The same as `Incoming`, of which the first is at position `first`; to be asked once."""
+    def incoming(self, partition: int, first: int, now_ms: int, finder: Finding) -> list[Incoming]:
+        """The same as `Incoming`, of which the first is at position `first`; to be asked once.
+
+        `finder` is one that the kernel knows, with `find_anew` and `whos`.
+        """
         ...
 
 
@@ -148,7 +142,7 @@ def read(partition: int, before: Cursor, entries: Iterable[tuple[int, Entry]], f
         now_ms = max(now_ms, entry.at_ms)
         if not isinstance(entry, Received):
             first = position(offset_here, 0)
-            incoming += entry.incoming(partition, first, now_ms, finder.find_anew, finder.whos)
+            incoming += entry.incoming(partition, first, now_ms, finder)
             continue
         incoming += _read_entry(partition, offset_here, entry, now_ms, finder)
         for index, bad in enumerate(entry.rejected, start=len(entry.events)):

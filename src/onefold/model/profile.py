@@ -210,8 +210,9 @@ assert _FIELDS > 16
 def encode(profile: Profile) -> bytes:
     """A profile as the state keeps it: without notes just as before there were any. The kernel's do so themselves."""
     if type(profile) is not Profile:
-        encoded: bytes = profile.encode()
-        return encoded
+        native: Any = profile
+        kept: bytes = native.encode()
+        return kept
     encoded = _encoder.encode(profile)
     return encoded if profile.notes is not None else _WITHOUT_NOTES + encoded[3:-1]
 
