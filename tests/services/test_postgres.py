@@ -2,6 +2,8 @@
 
 import os
 import select
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -38,22 +40,18 @@ def readable(watch: int, within_s: float = 30.0) -> bool:
     return bool(ready) and bool(os.read(watch, 4096))
 
 
-def test_many_processes_may_migrate_at_once(empty_url: str) -> None:
-    """All come to an end, and the schema is made once."""
-    failed: list[BaseException] = []
-
-    def migrate() -> None:
-        try:
-            migration.migrate(empty_url, "onefold_many")
-        except BaseException as error:  # noqa: BLE001 - shown by the test's own thread
-            failed.append(error)
-
-    threads = [threading.Thread(target=migrate) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failed
+@pytest.mark.parametrize("locks", [True, False], ids=["advisory locks", "none"])
+def test_many_processes_may_migrate_at_once(postgres_server: PostgresServer, empty_url: str, *, locks: bool) -> None:
+    """All come to an end, and the schema is made once; also on a server of the protocol without advisory locks."""
+    if not locks:
+        url = f"{postgres_server.url.rpartition('/')[0]}/{empty_url.rpartition('/')[2]}"
+        with psycopg.connect(url, autocommit=True) as superuser:
+            superuser.execute(b"ALTER FUNCTION pg_catalog.pg_advisory_xact_lock(bigint) RENAME TO not_there")
+    code = "import sys; from onefold.storage.postgres import migration; migration.migrate(*sys.argv[1:])"
+    command = [sys.executable, "-c", code, empty_url, "onefold_many"]
+    processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    said = [process.communicate()[1] for process in processes]
+    assert [process.returncode for process in processes] == [0] * len(processes), said
     with closing(driver.connect(Address(empty_url, "onefold_many"))) as connection:
         assert migration.found_revision(connection) == migration.revisions()[0]
 

@@ -91,7 +91,7 @@ def _upgrade(bound: sqlalchemy.Connection, schema: str) -> None:
     from alembic.config import Config
     from alembic.runtime.environment import EnvironmentContext
 
-    bound.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+    _wait_for_others(bound)
     if not bound.exec_driver_sql("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema,)).first():
         bound.exec_driver_sql(f'CREATE SCHEMA "{schema}"')
     scripts = _scripts()
@@ -99,6 +99,16 @@ def _upgrade(bound: sqlalchemy.Connection, schema: str) -> None:
     with environment:
         environment.configure(connection=bound, version_table_schema=schema)
         environment.run_migrations()
+
+
+def _wait_for_others(bound: sqlalchemy.Connection) -> None:
+    """Let whoever makes schemas now end, where the server has advisory locks: not all of PostgreSQL's kin do."""
+    try:
+        with bound.begin_nested():
+            bound.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+    except sqlalchemy.exc.DBAPIError as error:
+        if not isinstance(error.orig, errors.UndefinedFunction | errors.FeatureNotSupported):
+            raise
 
 
 def _manual(connection: Connection) -> Connection:

@@ -67,6 +67,11 @@ class Signs:
             if not isinstance(error.__cause__, errors.FeatureNotSupported | errors.SyntaxError):
                 raise
             self._silent = True
+            return
+        # Others may take LISTEN, and are told nothing all the same: commits send signs to PostgreSQL alone.
+        if not driver.is_genuine(connection):
+            connection.close()
+            self._silent = True
         else:
             self._stop = list(os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC))
             self._thread = threading.Thread(target=self._hear, args=[connection], name="signs", daemon=True)

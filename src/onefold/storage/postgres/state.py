@@ -63,7 +63,7 @@ _SURVIVORS = """WITH RECURSIVE chain (asked, profile) AS (
 SELECT a, a FROM unnest(%b) AS a
 UNION SELECT c.asked, r.survivor FROM chain AS c JOIN redirects AS r ON r.profile = c.profile)
 SELECT c.asked, p.data FROM chain AS c JOIN profiles AS p ON p.profile = c.profile
-WHERE NOT EXISTS (SELECT FROM redirects AS r WHERE r.profile = c.profile)"""
+WHERE NOT EXISTS (SELECT 1 FROM redirects AS r WHERE r.profile = c.profile)"""
 _DUE = "SELECT due_ms, profile FROM timers WHERE home = %b AND due_ms <= %b ORDER BY due_ms, profile LIMIT %b"
 _IDS = "SELECT profile FROM profiles WHERE profile BETWEEN %b AND %b ORDER BY profile LIMIT %b"
 _MEMBERS = """SELECT profile, entered_ms FROM members WHERE audience = %b AND profile >= %b

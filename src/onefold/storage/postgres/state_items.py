@@ -15,7 +15,7 @@ _PROFILES = "SELECT profile, data FROM profiles ORDER BY profile"
 _REDIRECTS = """WITH RECURSIVE chain (profile, survivor) AS (
 SELECT profile, survivor FROM redirects
 UNION SELECT c.profile, r.survivor FROM chain AS c JOIN redirects AS r ON r.profile = c.survivor)
-SELECT profile, survivor FROM chain AS c WHERE NOT EXISTS (SELECT FROM redirects AS r WHERE r.profile = c.survivor)
+SELECT profile, survivor FROM chain AS c WHERE NOT EXISTS (SELECT 1 FROM redirects AS r WHERE r.profile = c.survivor)
 ORDER BY profile"""
 _IDENTIFIERS = "SELECT identifier, profile FROM identifiers ORDER BY identifier"
 _TIMERS = "SELECT home, due_ms, profile FROM timers ORDER BY home, due_ms, profile"
