@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from onefold.language.instants import FIRST_MS, LAST_MS
-from onefold.language.zones import ZONES, local, next_day_ms, next_hour_ms, zone
+from onefold.language.zones import ZONES, local, next_day_ms, next_hour_ms, zone, zone_file
 from onefold.limits import DAY_MS, HOUR_MS, MINUTE_MS
 
 
@@ -84,3 +84,9 @@ def test_only_names_of_zones_are_zones() -> None:
     assert local(LAST_MS + 1, utc) is None
     assert local(0, utc) == datetime(1970, 1, 1, tzinfo=UTC)
     assert (local(1, utc) or datetime.now(UTC)) - datetime(1970, 1, 1, tzinfo=UTC) == timedelta(milliseconds=1)
+
+
+def test_the_file_of_a_zone_is_there_for_every_zone_and_nothing_else() -> None:
+    """What other readers of the rules are given is what this process reads; names that are no zone's give nothing."""
+    assert all((zone_file(name) or b"").startswith(b"TZif") for name in ZONES)
+    assert [zone_file(name) for name in ("", "nowhere", "../zones", "Europe", None, 7)] == [None] * 6
