@@ -119,7 +119,7 @@ pub fn read_entry(record: &[u8], mentioned: &Mentioned) -> Here<Entry> {
         once(&mut seen, field)?;
         match field {
             Field::Kind if json.text()? == "received" => {}
-            Field::Source => entry.source = json.text()?.to_owned(),
+            Field::Source => json.text()?.clone_into(&mut entry.source),
             Field::AtMs => entry.at_ms = json.int()?,
             Field::SentAtMs => entry.sent_at_ms = optional_int(json)?,
             Field::Events => read_events(json, mentioned, &mut entry.events)?,
