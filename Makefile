@@ -22,7 +22,8 @@ $(STAMP): pyproject.toml
 	@touch $(STAMP)
 
 .venv/.kernel: $(STAMP) $(KERNEL_SOURCES)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check ./kernel
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check ./kernel || { $(BIN)/python -m pip uninstall --quiet --yes \
+	  onefold-kernel; echo "The native kernel could not be built (rustup update may help); Python does its work."; }
 	@touch $@
 
 .venv/.without-kernel: $(STAMP)
