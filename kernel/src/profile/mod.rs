@@ -13,8 +13,10 @@ use field::Kept;
 use recent::Recent;
 
 use crate::body::Body;
+use crate::entries::Entries;
 use crate::msgpack::{Reader, write_int, write_list, write_unsigned};
 use crate::python::{decoded, thawed, write_object};
+use crate::value::Value;
 use crate::{Beyond, Here};
 
 /// Numbers that come before the fields, in the order in which they are stored.
@@ -57,6 +59,21 @@ impl Profile {
             self.kept[*field as usize].freeze(py, *field, |reader| stored::read(body, *field, reader))?;
         }
         Ok(&mut self.body)
+    }
+
+    /// Somebody whom nobody has known before: nothing but the values of traits over no events, and two times.
+    pub fn newcomer(id: u64, version: i64, computed: Entries<Value>, (at_ms, now_ms): (i64, i64)) -> Profile {
+        let body = Body { first_seen_ms: at_ms, last_seen_ms: at_ms, due_ms: NEVER_MS, computed, ..Body::default() };
+        let mut kept = blank();
+        kept[Field::Computed as usize] = Kept::Native;
+        Profile { id, created_at_ms: now_ms, now_ms, version, body, recent: Recent::default(), kept }
+    }
+
+    /// Let somebody who has none yet have these identifiers, each since it was given, and links of this msgpack.
+    pub fn begin_with(&mut self, identifiers: Vec<(Box<str>, i64)>, links: &[u8]) {
+        self.body.identifiers = identifiers;
+        self.kept[Field::Identifiers as usize] = Kept::Native;
+        self.kept[Field::Links as usize] = Kept::stored(Field::Links, links);
     }
 
     /// Make sure that an event can be seen. `Beyond`: what there is of events is not as it is known here.

@@ -227,11 +227,11 @@ class _Compiler:
         scope["lapsing"] = {self.definitions[i].name: program.judges[i] for i in lapsing}
         waiting = [i for i in lapsing if self._waits(i, program)]
         scope["waiting"] = [program.judges[i] for i in waiting]
+        _fill_blank(program, {each.name for each in self.definitions if each.undecided})
         if native is not None:
             slots = Slots(self.counted, self.among.timezone)
             describing = Describing(self.whole, self.among.types, slots, waiting)
             make_native(native, describing, self.plans, program)
-        _fill_blank(program, {each.name for each in self.definitions if each.undecided})
         return program
 
     def _waits(self, number: int, program: Program) -> bool:

@@ -32,7 +32,7 @@ def make_native(kernel: Any, describing: Describing, plans: Mapping[str, Plans],
     if program.accounts is None:
         program.wake = compiled.waking(describing.waking(program.slots, program.dependents)).wake
         if not program.has_shadow:
-            program.taking = _taking(kernel, program.handlers)
+            program.taking = _taking(kernel, program)
 
 
 def _handler(compiled: Any, describing: Describing, plan: Plan, instead: Any) -> Any:
@@ -43,6 +43,8 @@ def _handler(compiled: Any, describing: Describing, plan: Plan, instead: Any) ->
     return compiled.handler(described, sources, instead)
 
 
-def _taking(kernel: Any, handlers: Mapping[str, Handler]) -> Any:
+def _taking(kernel: Any, program: Program) -> Any:
     """The kernel's own way through the step, for ordinary events of the names whose handlers are the kernel's."""
-    return kernel.Taking({name: getattr(handler.on, "__self__", None) for name, handler in handlers.items()}, effect)
+    handlers = {name: getattr(handler.on, "__self__", None) for name, handler in program.handlers.items()}
+    is_quiet = not (program.blank_audiences or program.at_first)
+    return kernel.Taking(handlers, effect, program.version, program.blank_traits if is_quiet else None)
