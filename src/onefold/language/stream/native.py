@@ -6,7 +6,7 @@ from typing import Any
 from onefold.language.stream.calls import Unknown
 from onefold.language.stream.described import Describing
 from onefold.language.stream.plan import Plan
-from onefold.language.stream.program import Handler, Program
+from onefold.language.stream.program import Program
 from onefold.language.zones import ZONES, zone_file
 from onefold.model import effect
 
