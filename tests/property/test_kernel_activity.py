@@ -76,7 +76,7 @@ aggregates = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(node=aggregates, seed=st.integers(0, 1 << 30), size=st.sampled_from((3, 30, 900)))
 def test_the_kernel_leaves_what_python_leaves(node: n.Aggregate, seed: int, size: int) -> None:
     """In order, late, and past what is kept."""

@@ -122,14 +122,14 @@ def are_alike(asked: Asked, timezone: str) -> None:
     assert (repr(found[0]), found[1]) == (repr(expected[0]), expected[1])
 
 
-@settings(max_examples=1_500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(asked=calls(NAMES), timezone=st.sampled_from(ZONE_NAMES))
 def test_a_function_is_what_it_is_in_python(asked: Asked, timezone: str) -> None:
     """Every function, of values that it is for and of any others."""
     are_alike(asked, timezone)
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(asked=calls(MOVING), timezone=st.sampled_from(ZONE_NAMES))
 def test_what_moves_with_time_wakes_when_it_does_in_python(asked: Asked, timezone: str) -> None:
     """Also beside midnights, changes of clocks and the ends of the calendar, and compared with a level."""

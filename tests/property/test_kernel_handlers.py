@@ -27,7 +27,7 @@ from onefold.testing.seeded import START_MS, Seeded
 native: Any = pytest.importorskip("onefold_kernel")
 pytestmark = pytest.mark.skipif(kernel.native is None, reason="the kernel is left out")
 
-CASES = int(os.environ.get("ONEFOLD_PARITY_CASES", "1500"))
+CASES = int(os.environ.get("ONEFOLD_PARITY_CASES", "300"))
 DAYS_MS = 86_400_000
 
 

@@ -158,7 +158,7 @@ def aggregate(function: str, within_ms: int | None = None, number: float | None 
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     happened=HAPPENED,
     within_ms=WINDOWS,
@@ -213,7 +213,7 @@ def test_beyond_the_bounds_it_is_the_same(
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(stored=st.binary(max_size=40) | JSON.map(_encode), within_ms=st.sampled_from((None, HOUR_MS)), data=st.data())
 def test_a_state_of_another_shape_is_refused(
     function: str, stored: bytes, within_ms: int | None, data: st.DataObject

@@ -107,7 +107,7 @@ def _value(chance: random.Random) -> Any:
     return chance.choice(("a", "b", 1, 1.0, True, None, ["a"], 2.5, 1 << 60, "ü" * 40))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(node=sequences(), seed=st.integers(0, 1 << 30), size=st.sampled_from((3, 20, 60, 700)), counted=st.booleans())
 def test_the_kernel_leaves_what_python_leaves(node: n.Sequence, seed: int, size: int, *, counted: bool) -> None:
     """In order, late, at one instant, of several steps at once, and past what is kept."""

@@ -142,7 +142,7 @@ class Both:
 VALUES: Sequence[Any] = (1, 2, -7, 0.1, 2.5, 1e17, 1 << 60, -0.0, True, None, "a", "b", ["a"])
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(node=aggregates(), seed=st.integers(0, 1 << 30), size=st.sampled_from((3, 30, 200, 2_500)))
 def test_the_kernel_leaves_what_python_leaves(node: n.Aggregate, seed: int, size: int) -> None:
     """In order, late, past what is kept, asked from many zones; and after time has taken something out."""

@@ -33,7 +33,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=20) | st.dictionaries(st.text(TEXT), inner, max_size=20),
     max_leaves=8,
 )
-SEEDS = range(50)
+SEEDS = range(15)
 LIVES = 40
 """Profiles of each seed."""
 FIELDS = Profile.__struct_fields__
