@@ -54,6 +54,8 @@ class KafkaMembership:
         """
         self._name = name
         self._superseded = False
+        self._out_since_s: float | None = None
+        """Since when the group does not count on us, as far as we were told; None: it does."""
         self.reader: KafkaLogReader = _AssignedReader(options)
         self._feed = self.reader.feed()
         self._link = Link(options)
@@ -95,7 +97,7 @@ class KafkaMembership:
             own["group.instance.id"] = self._name
         member = consumer(self._link, own)
         member.subscribe(
-            [self._link.options.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+            [self._link.options.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_out
         )
         return member
 
@@ -106,21 +108,32 @@ class KafkaMembership:
             self._seen_s = time.monotonic()
             try:
                 with self._link.translated("keep to its group"):
-                    if self._is_fenced(member.poll(_POLL_S)):
-                        break
-                    self._commit(member)
+                    if not self._is_fenced(member.poll(_POLL_S)):
+                        self._commit(member)
+                        continue
             except StorageError as error:
                 log.warning("a worker's place in its group is lost; it joins again", reason=str(error))
-                member = self._join_again(member)
                 self._closed.wait(_HEARTBEAT_S)
+            else:
+                self._superseded = not self._was_out()
+                if self._superseded:
+                    break
+            member = self._join_again(member)
         self._leave(member)
         self._give_up(self._assigned)
 
     def _is_fenced(self, message: "Message | None") -> bool:
-        """Whether another process has joined by our name: a member is told once, and is none any more."""
+        """Whether somebody has joined by our name since: a member is told once, and is none any more."""
         error = message.error() if message is not None else None
-        self._superseded = bool(self._name) and error is not None and error.name() == "_FATAL"
-        return self._superseded
+        return bool(self._name) and error is not None and error.name() == "_FATAL"
+
+    def _was_out(self) -> bool:
+        """Whether who has joined by our name was ourselves, once brokers that had been away were back.
+
+        They then refuse what was on its way to them from whom they counted on before. Another process, which takes the
+        name of one that they count on, has them tell it so at once.
+        """
+        return self._out_since_s is not None and time.monotonic() - self._out_since_s > _HEARTBEAT_S
 
     def _leave(self, member: "Consumer") -> None:
         """Who has a name would not be missed for a session, unless it says that it goes for good."""
@@ -143,7 +156,13 @@ class KafkaMembership:
         member.pause([self._link.place(partition) for partition in new])
         self._feed.follow(new, at_end=False)
         self._assigned |= frozenset(new)
+        self._out_since_s = None
         log.info("partitions assigned", new=sorted(new), now=sorted(self._assigned))
+
+    def _on_out(self, member: "Consumer", places: "list[TopicPartition]") -> None:
+        """The group does not count on us any more: others may have these by now."""
+        self._out_since_s = time.monotonic()
+        self._let_go(member, places)
 
     def _on_revoke(self, member: "Consumer", places: "list[TopicPartition]") -> None:
         """Give these up once nothing of them is under way; the group waits for that, and we are heard of meanwhile."""
@@ -152,10 +171,9 @@ class KafkaMembership:
         self._feed.tell(gone)
         with self._holding:
             self._holding.wait_for(lambda: gone.isdisjoint(self._held), HAND_OVER_S)
-        self._on_lost(member, places)
+        self._let_go(member, places)
 
-    def _on_lost(self, member: "Consumer", places: "list[TopicPartition]") -> None:
-        """Others may have these by now."""
+    def _let_go(self, member: "Consumer", places: "list[TopicPartition]") -> None:
         gone = [place.partition for place in places]
         self._give_up(gone)
         member.incremental_unassign([self._link.place(partition) for partition in gone])
