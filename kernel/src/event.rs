@@ -1,8 +1,8 @@
 //! An event as the log keeps it, read once: what the step asks of every event, and the fields that definitions mention
 //! (`onefold.language.stream.excerpt`).
 
+use crate::instants::parse_timestamp;
 use crate::json::Json;
-use crate::timestamps::parse_timestamp;
 use crate::{Beyond, Here};
 
 /// Where something stands in its record; empty where it is missing.
@@ -71,6 +71,19 @@ impl Kind {
 pub struct Mentioned {
     pub properties: Vec<Member>,
     pub context: Vec<Member>,
+}
+
+impl Mentioned {
+    /// Where in `Event::fields` a member of this object stands, by its attribute.
+    #[must_use]
+    pub fn place(&self, holder: &str, attribute: &str) -> Option<usize> {
+        let place_in = |members: &[Member]| members.iter().position(|each| each.attribute == attribute);
+        match holder {
+            "properties" => place_in(&self.properties),
+            "context" => place_in(&self.context).map(|place| self.properties.len() + place),
+            _ => None,
+        }
+    }
 }
 
 /// What an object's member is called, in events and as the attribute of Python's excerpts.
@@ -301,7 +314,7 @@ fn optional_int(json: &mut Json<'_>) -> Here<Option<i64>> {
 }
 
 fn optional_timestamp(json: &mut Json<'_>) -> Here<Option<i64>> {
-    if json.null()? { Ok(None) } else { parse_timestamp(json.text()?.as_bytes()).map(Some).ok_or(Beyond) }
+    if json.null()? { Ok(None) } else { parse_timestamp(json.text()?).map(Some).ok_or(Beyond) }
 }
 
 fn skip_object(json: &mut Json<'_>) -> Here<()> {

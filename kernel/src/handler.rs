@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyList, PyString, PyTuple};
 
+use crate::body::Body;
 use crate::definitions::{Definitions, Judging, Outcome};
 use crate::description;
+use crate::event::Mentioned;
 use crate::incoming::Incoming;
 use crate::keeping::At;
 use crate::plan::{Happened, Notes, Plan};
@@ -196,37 +198,43 @@ pub struct Handler {
 #[derive(Default)]
 pub struct Working {
     fields: Vec<Value>,
+    /// What the reader of the latest event was told to look for, and where in that each source stands.
+    mentioned: Option<Arc<Mentioned>>,
+    places: Vec<Option<usize>>,
     outcome: Outcome,
     notes: Notes,
 }
 
 impl Source {
+    /// Where its field is among those that a reader of records was told to look for, if it is one.
+    fn place_in(&self, py: Python<'_>, mentioned: &Mentioned) -> Option<usize> {
+        let Source::Of(holder, attribute, _) = self else { return None };
+        mentioned.place(holder.to_str(py).ok()?, attribute.to_str(py).ok()?)
+    }
+
     /// What stands there in an event that the kernel has read; `Beyond`: what is no value here, or was not read.
-    fn find(&self, py: Python<'_>, incoming: &Incoming) -> Here<Value> {
-        match self {
-            Source::Type => Ok(Value::Str(incoming.read.kind.text().into())),
-            Source::Name => Ok(Value::Str(incoming.name(py).into())),
-            Source::Traits(_) => Err(Beyond),
-            Source::Of(holder, attribute, path) => {
-                let (holder, attribute) =
-                    (holder.to_str(py).map_err(|_| Beyond)?, attribute.to_str(py).map_err(|_| Beyond)?);
-                let mut value = incoming.field(py, holder, attribute)?;
-                for step in path {
-                    value = match value {
-                        Value::Map(pairs) => {
-                            let key: &str = step.extract(py).map_err(|_| Beyond)?;
-                            pairs.into_iter().find(|(each, _)| **each == *key).map_or(Value::Null, |(_, found)| found)
-                        }
-                        Value::List(items) => {
-                            let place: usize = step.extract(py).map_err(|_| Beyond)?;
-                            items.into_iter().nth(place).unwrap_or(Value::Null)
-                        }
-                        _ => return Ok(Value::Null),
-                    }
+    fn find(&self, py: Python<'_>, incoming: &Incoming, place: Option<usize>) -> Here<Value> {
+        let path = match self {
+            Source::Type => return Ok(Value::Str(incoming.read.kind.text().into())),
+            Source::Name => return Ok(Value::Str(incoming.name(py).into())),
+            Source::Traits(_) => return Err(Beyond),
+            Source::Of(_, _, path) => path,
+        };
+        let mut value = incoming.field(py, place.ok_or(Beyond)?)?;
+        for step in path {
+            value = match value {
+                Value::Map(pairs) => {
+                    let key: &str = step.extract(py).map_err(|_| Beyond)?;
+                    pairs.into_iter().find(|(each, _)| **each == *key).map_or(Value::Null, |(_, found)| found)
                 }
-                if matches!(value, Value::Int(i64::MIN)) { Err(Beyond) } else { Ok(value) }
+                Value::List(items) => {
+                    let place: usize = step.extract(py).map_err(|_| Beyond)?;
+                    items.into_iter().nth(place).unwrap_or(Value::Null)
+                }
+                _ => return Ok(Value::Null),
             }
         }
+        if matches!(value, Value::Int(i64::MIN)) { Err(Beyond) } else { Ok(value) }
     }
 }
 
@@ -256,21 +264,11 @@ impl Handler {
             }
         }
         let Ok(mut profile) = profile.try_borrow_mut() else { return Ok(Err(Beyond)) };
-        Ok(self.go_at(event.py(), &mut profile, working, (At { at_ms, tie, now_ms }, seen)))
-    }
-
-    fn go_at(
-        &self,
-        py: Python<'_>,
-        profile: &mut Profile,
-        working: &mut Working,
-        (at, seen): (At<'_>, u8),
-    ) -> Here<()> {
-        let Working { fields, outcome, notes } = working;
-        outcome.changed.clear();
-        outcome.moves.clear();
-        let body = profile.body(py, fields_of(self.plan.asks_identifiers))?;
-        self.plan.run(&self.definitions, (body, outcome), &Happened { fields, at, seen }, notes)
+        Ok(self.open(event.py(), &mut profile).map(|body| {
+            let Working { fields, outcome, notes, .. } = working;
+            let happened = Happened { fields, at: At { at_ms, tie, now_ms }, seen };
+            self.plan.run(&self.definitions, (body, outcome), &happened, notes);
+        }))
     }
 
     /// Read what an event that the kernel has read gives to this, and make sure that the profile is known here.
@@ -282,25 +280,37 @@ impl Handler {
         incoming: &Incoming,
         working: &mut Working,
     ) -> Here<()> {
-        working.fields.clear();
-        for source in &self.sources {
-            working.fields.push(source.find(py, incoming)?);
+        self.find_fields(py, incoming, working)?;
+        self.open(py, profile).map(drop)
+    }
+
+    /// What the profile has of what this is about, ready to be worked with. `Beyond`: it is not all known here.
+    fn open<'a>(&self, py: Python<'_>, profile: &'a mut Profile) -> Here<&'a mut Body> {
+        let body = profile.body(py, fields_of(self.plan.asks_identifiers))?;
+        self.definitions.open(&self.plan.slots, body)?;
+        Ok(body)
+    }
+
+    fn find_fields(&self, py: Python<'_>, incoming: &Incoming, working: &mut Working) -> Here<()> {
+        let mentioned = incoming.mentioned();
+        if !working.mentioned.as_ref().is_some_and(|known| Arc::ptr_eq(known, mentioned)) {
+            working.places.clear();
+            working.places.extend(self.sources.iter().map(|source| source.place_in(py, mentioned)));
+            working.mentioned = Some(mentioned.clone());
         }
-        let fields = fields_of(self.plan.asks_identifiers);
-        self.definitions.open(&self.plan.slots, profile.body(py, fields)?)
+        working.fields.clear();
+        for (source, place) in self.sources.iter().zip(&working.places) {
+            working.fields.push(source.find(py, incoming, *place)?);
+        }
+        Ok(())
     }
 
     /// Put the event that this was prepared for into the slots, and judge. Whether there is something to tell.
-    pub fn go(
-        &self,
-        py: Python<'_>,
-        profile: &mut Profile,
-        (incoming, seen): (&Incoming, u8),
-        working: &mut Working,
-    ) -> Here<bool> {
+    pub fn go(&self, profile: &mut Profile, (incoming, seen): (&Incoming, u8), working: &mut Working) -> bool {
+        let Working { fields, outcome, notes, .. } = working;
         let at = At { at_ms: incoming.at_ms, tie: &incoming.fingerprint, now_ms: incoming.received_ms };
-        self.go_at(py, profile, working, (at, seen))?;
-        Ok(!(working.outcome.changed.is_empty() && working.outcome.moves.is_empty()))
+        self.plan.run(&self.definitions, (profile.opened(), outcome), &Happened { fields, at, seen }, notes);
+        !(outcome.changed.is_empty() && outcome.moves.is_empty())
     }
 
     /// What has changed, by the names of the definitions.
@@ -309,9 +319,7 @@ impl Handler {
             return Ok(None);
         }
         let changed = PyDict::new(py);
-        for (number, value) in &working.outcome.changed {
-            changed.set_item(self.called[*number].name.bind(py), value.to_python(py)?)?;
-        }
+        fill(&changed, &self.called, &working.outcome)?;
         Ok(Some(changed))
     }
 
@@ -326,6 +334,15 @@ impl Handler {
     }
 }
 
+/// The traits that have changed, by their names.
+fn fill(changed: &Bound<'_, PyDict>, called: &[Called], outcome: &Outcome) -> PyResult<()> {
+    let py = changed.py();
+    for (number, value) in &outcome.changed {
+        changed.set_item(called[*number].name.bind(py), value.to_python(py)?)?;
+    }
+    Ok(())
+}
+
 /// Tell Python what has changed.
 pub fn tell(
     called: &[Called],
@@ -333,9 +350,7 @@ pub fn tell(
     (changed, moves): (&Bound<'_, PyDict>, &Bound<'_, PyList>),
 ) -> PyResult<()> {
     let py = changed.py();
-    for (number, value) in &outcome.changed {
-        changed.set_item(called[*number].name.bind(py), value.to_python(py)?)?;
-    }
+    fill(changed, called, outcome)?;
     for (number, entered) in &outcome.moves {
         moves.append(called[*number].moves[usize::from(*entered)].bind(py))?;
     }

@@ -10,10 +10,10 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
+use crate::Here;
 use crate::event::{Entry, Event, Kind, Member, Mentioned, read_entry};
 use crate::json::Json;
 use crate::value::Value;
-use crate::{Beyond, Here};
 
 const REMEMBERED: usize = 100_000;
 const ID_MAX_BYTES: usize = 512;
@@ -46,15 +46,13 @@ impl Incoming {
         }
     }
 
-    /// A member of the event's properties or context, by its attribute. `Beyond`: it is none that is mentioned.
-    pub fn field(&self, py: Python<'_>, holder: &str, attribute: &str) -> Here<Value> {
-        let Mentioned { properties, context } = &*self.record.mentioned;
-        let place_in = |members: &[Member]| members.iter().position(|each| each.attribute == attribute).ok_or(Beyond);
-        let place = match holder {
-            "properties" => place_in(properties)?,
-            "context" => properties.len() + place_in(context)?,
-            _ => return Err(Beyond),
-        };
+    /// The fields that its reader was told to look for.
+    pub fn mentioned(&self) -> &Arc<Mentioned> {
+        &self.record.mentioned
+    }
+
+    /// The field at this place in `mentioned`.
+    pub fn field(&self, py: Python<'_>, place: usize) -> Here<Value> {
         match self.read.fields[place].of(self.record.bytes.as_bytes(py)) {
             "" => Ok(Value::Null),
             json => Json::new(json).value(),

@@ -3,12 +3,9 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyDateTime, PyDelta, PyDeltaAccess, PyTzInfo};
 
+use crate::civil::{DAY_MS, FIRST_MS, LAST_MS, date_of, days_in, days_of};
 use crate::{Beyond, Here};
 
-/// Between these two every instant has a local time in every zone; there are none beyond them.
-const FIRST_MS: i64 = -62_135_424_000_000;
-const LAST_MS: i64 = 253_402_041_600_000;
-const DAY_MS: i64 = 86_400_000;
 const MAX_CHARS: usize = 64;
 
 /// Milliseconds since 1970 UTC (finer digits cut off) of RFC 3339, or of a date alone; `None`: it is no instant.
@@ -23,6 +20,20 @@ pub fn parse(text: &str) -> Option<i64> {
     (FIRST_MS..=LAST_MS).contains(&at_ms).then_some(at_ms)
 }
 
+/// The same of an event's own times: written as decoders of RFC 3339 take them, a `T`, microseconds at most, and a zone.
+#[must_use]
+pub fn parse_timestamp(text: &str) -> Option<i64> {
+    let (date, clock) = text.as_bytes().split_at_checked(10)?;
+    let rest = clock.get(9..)?;
+    let zone = match rest.split_first()? {
+        (b'.', digits) => &digits[digits.iter().take_while(|byte| byte.is_ascii_digit()).count()..],
+        _ => rest,
+    };
+    let is_written_so = clock[0] == b'T' && rest.len() - zone.len() <= ".123456".len();
+    let has_zone = matches!(zone, [b'Z'] | [b'+' | b'-', _, _, b':', b'0'..=b'5', _]);
+    if is_written_so && has_zone { Some(day_of(date)? * DAY_MS + clock_ms(clock)?) } else { None }
+}
+
 fn digits(bytes: &[u8]) -> Option<i64> {
     bytes.iter().try_fold(0, |all, byte| byte.is_ascii_digit().then(|| all * 10 + i64::from(byte - b'0')))
 }
@@ -31,16 +42,7 @@ fn day_of(bytes: &[u8]) -> Option<i64> {
     let (year, month, day) = (digits(&bytes[..4])?, digits(&bytes[5..7])?, digits(&bytes[8..10])?);
     let is_written_so = bytes[4] == b'-' && bytes[7] == b'-';
     let is_day = year >= 1 && (1..=12).contains(&month) && (1..=days_in(year, month)).contains(&day);
-    (is_written_so && is_day).then(|| days_from_civil(year, month, day))
-}
-
-fn days_in(year: i64, month: i64) -> i64 {
-    match month {
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
+    (is_written_so && is_day).then(|| days_of(year, month, day))
 }
 
 /// The time of day, with what its offset adds.
@@ -78,31 +80,9 @@ fn offset_ms(bytes: &[u8]) -> Option<i64> {
     }
 }
 
-/// Days since 1970 of a date of the proleptic Gregorian calendar (Hinnant, "chrono-compatible low-level date
-/// algorithms").
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    let of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
-}
-
-/// Year, month and day of a day since 1970 (likewise).
-#[must_use]
-pub fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let (era, of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * of_year + 2) / 153;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year, month, of_year - (153 * shifted_month + 2) / 5 + 1)
-}
-
 /// The `datetime` of an instant, in UTC.
 pub fn to_python(py: Python<'_>, at_ms: i64) -> PyResult<Bound<'_, PyAny>> {
-    let (year, month, day) = civil_from_days(at_ms.div_euclid(DAY_MS));
+    let (year, month, day) = date_of(at_ms.div_euclid(DAY_MS));
     let of_day = at_ms.rem_euclid(DAY_MS);
     let (seconds, micros) = (of_day / 1_000, of_day % 1_000 * 1_000);
     let byte = |number: i64| u8::try_from(number).unwrap_or_default();

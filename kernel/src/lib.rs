@@ -27,7 +27,6 @@ pub mod python;
 pub mod shares;
 pub mod taking;
 pub mod texts;
-pub mod timestamps;
 pub mod tzif;
 pub mod value;
 pub mod waking;

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use crate::Here;
 use crate::body::Body;
 use crate::definitions::{Definitions, Judging, Outcome};
 use crate::expression::{Expression, Scope, Test};
@@ -100,22 +99,22 @@ pub struct Notes {
 }
 
 impl Plan {
-    /// Put the event into the profile, and judge. `Beyond`: before anything has changed.
+    /// Put the event into the profile, of which the slots are open (`Definitions::open`), and judge.
     pub fn run(
         &self,
         definitions: &Definitions,
         (body, outcome): (&mut Body, &mut Outcome),
         event: &Happened<'_>,
         notes: &mut Notes,
-    ) -> Here<()> {
-        definitions.open(&self.slots, body)?;
+    ) {
+        outcome.changed.clear();
+        outcome.moves.clear();
         notes.flags.clear();
         notes.flags.resize(self.flags, false);
         notes.hits.clear();
         notes.before.clear();
         let judging = Judging { definitions, body, now_ms: event.at.now_ms, outcome };
         Running { event, notes, judging }.all(self);
-        Ok(())
     }
 }
 

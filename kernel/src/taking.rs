@@ -7,6 +7,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
+use crate::Beyond;
 use crate::entries::{Entries, Name};
 use crate::event::Kind;
 use crate::handler::{Handler, Working};
@@ -14,7 +15,6 @@ use crate::incoming::Incoming;
 use crate::msgpack::{write_int, write_list, write_text, write_unsigned};
 use crate::profile::Profile;
 use crate::value::Value;
-use crate::{Beyond, Here};
 
 /// What takes the events of one program.
 #[pyclass(module = "onefold_kernel", frozen)]
@@ -160,8 +160,7 @@ impl Taking {
         let seen = profile.see(incoming.at_ms, incoming.received_ms, run.partition << 56 | incoming.position);
         let (position, now_ms) = (incoming.position, incoming.received_ms);
         run.effects.append(self.told.admitted.bind(py).call1((&owner, position, 0, now_ms, name))?)?;
-        let to_tell: Here<bool> = handler.go(py, &mut profile, (incoming, seen), &mut working);
-        if to_tell.expect("what an event needs was made sure of") {
+        if handler.go(&mut profile, (incoming, seen), &mut working) {
             self.tell(run, (handler, &working), (&owner, position, now_ms), 1)?;
         }
         Ok(true)
@@ -190,7 +189,7 @@ impl Taking {
         }
         let armed_ms = profile.due_ms();
         let seen = profile.see(at_ms, now_ms, run.partition << 56 | position);
-        let to_tell = handler.go(py, &mut profile, (incoming, seen), &mut working);
+        let to_tell = handler.go(&mut profile, (incoming, seen), &mut working);
         let (id, profile) = (id.into_pyobject(py)?.into_any(), Bound::new(py, profile)?);
         run.messages.set_item(fingerprint, now_ms)?;
         run.profiles.set_item(&id, &profile)?;
@@ -203,7 +202,7 @@ impl Taking {
         incoming.who.bind(py).setattr(intern!(py, "owner"), &id)?;
         run.effects.append(self.told.created.bind(py).call1((&id, position, 0, now_ms))?)?;
         run.effects.append(self.told.admitted.bind(py).call1((&id, position, 1, now_ms, name))?)?;
-        if to_tell.expect("what an event needs was made sure of") {
+        if to_tell {
             self.tell(run, (handler, &working), (&id, position, now_ms), 2)?;
         }
         Ok(true)

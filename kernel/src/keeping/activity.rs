@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::description::Description;
-use super::monoid::{Asked, Kept, Monoid};
+use super::monoid::{Asked, Kept, Monoid, together};
 use super::{At, Change, Due};
 use crate::msgpack::{Reader, write_bytes, write_int, write_list};
 use crate::periods::Periods;
@@ -178,15 +178,7 @@ impl Monoid for ActiveOf {
     }
 
     fn total<'a>(&self, states: &'a [Active]) -> Option<Cow<'a, Active>> {
-        let (first, rest) = states.split_first()?;
-        if rest.is_empty() {
-            return Some(Cow::Borrowed(first));
-        }
-        let mut total = first.clone();
-        for state in rest {
-            total.combine(state);
-        }
-        Some(Cow::Owned(total))
+        together(states, Active::combine)
     }
 
     fn result(&self, kept: Option<&Active>, asked: Asked<'_>) -> Value {

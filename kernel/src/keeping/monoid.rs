@@ -85,6 +85,19 @@ pub trait Monoid: Send + Sync + 'static {
     fn read(&self, stored: &mut Reader<'_>) -> Here<Self::Kept>;
 }
 
+/// States as one, each added to a copy of the first; `None` where there are none.
+pub fn together<K: Clone>(states: &[K], add: impl Fn(&mut K, &K)) -> Option<Cow<'_, K>> {
+    let (first, rest) = states.split_first()?;
+    if rest.is_empty() {
+        return Some(Cow::Borrowed(first));
+    }
+    let mut total = first.clone();
+    for state in rest {
+        add(&mut total, state);
+    }
+    Some(Cow::Owned(total))
+}
+
 /// When a value is asked for, and what for; only values that move with time look at it.
 pub struct Asked<'a> {
     pub now_ms: i64,

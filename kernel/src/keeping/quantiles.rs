@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::monoid::{Asked, Kept, Monoid};
+use super::monoid::{Asked, Kept, Monoid, together};
 use super::numbers::Number;
 use super::{At, Change};
 use crate::msgpack::{Reader, write_int, write_list, write_map};
@@ -212,18 +212,12 @@ impl Monoid for Percentile {
     }
 
     fn total<'a>(&self, states: &'a [Histogram]) -> Option<Cow<'a, Histogram>> {
-        let (first, rest) = states.split_first()?;
-        if rest.is_empty() {
-            return Some(Cow::Borrowed(first));
-        }
-        if let Some(total) = Histogram::of_few(states) {
+        if states.len() > 1
+            && let Some(total) = Histogram::of_few(states)
+        {
             return Some(Cow::Owned(total));
         }
-        let mut total = first.clone();
-        for state in rest {
-            total.add(state);
-        }
-        Some(Cow::Owned(total))
+        together(states, Histogram::add)
     }
 
     fn result(&self, kept: Option<&Histogram>, _asked: Asked<'_>) -> Value {

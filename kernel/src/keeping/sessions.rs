@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::description::Description;
-use super::monoid::{Asked, Kept, Monoid};
+use super::monoid::{Asked, Kept, Monoid, together};
 use super::{At, Change};
 use crate::msgpack::{Reader, write_int, write_list};
 use crate::value::Value;
@@ -153,15 +153,7 @@ impl Monoid for SessionsOf {
     }
 
     fn total<'a>(&self, states: &'a [Sessions]) -> Option<Cow<'a, Sessions>> {
-        let (first, rest) = states.split_first()?;
-        if rest.is_empty() {
-            return Some(Cow::Borrowed(first));
-        }
-        let mut total = first.clone();
-        for state in rest {
-            self.combine(&mut total, state.clone());
-        }
-        Some(Cow::Owned(total))
+        together(states, |total, state| self.combine(total, state.clone()))
     }
 
     #[allow(clippy::cast_precision_loss)] // lengths of people's lives are well within 2^53 ms

@@ -6,7 +6,7 @@ use num_bigint::{BigInt, Sign};
 use smallvec::SmallVec;
 
 use super::At;
-use super::monoid::{Asked, Kept, Monoid};
+use super::monoid::{Asked, Kept, Monoid, together};
 use super::numbers::Number;
 use super::totals::{Total, halves};
 use crate::msgpack::{Reader, write_list};
@@ -144,16 +144,10 @@ impl Monoid for Deviation {
     }
 
     fn total<'a>(&self, states: &'a [Spread]) -> Option<Cow<'a, Spread>> {
-        let (first, rest) = states.split_first()?;
-        if rest.is_empty() {
-            return Some(Cow::Borrowed(first));
-        }
-        let mut total = first.clone();
-        for state in rest {
+        together(states, |total, state| {
             total.numbers.combine(&state.numbers);
             total.squares.combine(&state.squares);
-        }
-        Some(Cow::Owned(total))
+        })
     }
 
     fn result(&self, kept: Option<&Spread>, _asked: Asked<'_>) -> Value {

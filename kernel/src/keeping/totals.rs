@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use smallvec::{SmallVec, smallvec};
 
-use super::monoid::{Asked, Kept, Monoid};
+use super::monoid::{Asked, Kept, Monoid, together};
 use super::numbers::Number;
 use super::{At, Change};
 use crate::msgpack::{Reader, write_float, write_int, write_list};
@@ -242,15 +242,7 @@ impl Monoid for Totals {
     }
 
     fn total<'a>(&self, states: &'a [Total]) -> Option<Cow<'a, Total>> {
-        let (first, rest) = states.split_first()?;
-        if rest.is_empty() {
-            return Some(Cow::Borrowed(first));
-        }
-        let mut total = first.clone();
-        for state in rest {
-            total.combine(state);
-        }
-        Some(Cow::Owned(total))
+        together(states, Total::combine)
     }
 
     #[allow(clippy::cast_precision_loss)] // nobody has 2^53 events

@@ -61,6 +61,11 @@ impl Profile {
         Ok(&mut self.body)
     }
 
+    /// What definitions are about, once `body` has made it native.
+    pub fn opened(&mut self) -> &mut Body {
+        &mut self.body
+    }
+
     /// Somebody whom nobody has known before: nothing but the values of traits over no events, and two times.
     pub fn newcomer(id: u64, version: i64, computed: Entries<Value>, (at_ms, now_ms): (i64, i64)) -> Profile {
         let body = Body { first_seen_ms: at_ms, last_seen_ms: at_ms, due_ms: NEVER_MS, computed, ..Body::default() };
