@@ -1,19 +1,25 @@
 //! Ordinary events through the step, from admitting to telling (`onefold.core.pipeline`): an event of somebody who is
 //! known by all of its identifiers or by none, that declares nothing and has not come before.
 
+mod gathered;
+mod newcomers;
+mod told;
+
 use std::collections::HashMap;
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
 use crate::Beyond;
 use crate::entries::{Entries, Name};
 use crate::event::Kind;
-use crate::handler::{Handler, Working};
+use crate::handler::Handler;
 use crate::incoming::Incoming;
-use crate::msgpack::{write_int, write_list, write_text, write_unsigned};
 use crate::profile::Profile;
+use crate::taking::gathered::Gathered;
+use crate::taking::newcomers::{is_nobodys, links};
+use crate::taking::told::Told;
 use crate::value::Value;
 
 /// What takes the events of one program.
@@ -25,61 +31,6 @@ pub struct Taking {
     version: i64,
     /// What somebody has who has nothing yet; `None`: who that is, Python says.
     blank: Option<Entries<Value>>,
-}
-
-/// The namespace of which a person has one identifier (`onefold.core.identity.rules.UNIQUE_NAMESPACE`).
-const UNIQUE: &str = "user_id:";
-/// Why the identifiers of an event are one person's (`onefold.core.identity.rules.SHARED_EVENT`).
-const SHARED_EVENT: &str = "shared_event";
-
-/// How Python's effects are made.
-#[derive(FromPyObject)]
-struct Told {
-    #[pyo3(attribute("Created"))]
-    created: Py<PyAny>,
-    #[pyo3(attribute("Admitted"))]
-    admitted: Py<PyAny>,
-    #[pyo3(attribute("Changed"))]
-    changed: Py<PyAny>,
-    #[pyo3(attribute("Entered"))]
-    entered: Py<PyAny>,
-    #[pyo3(attribute("Left"))]
-    left: Py<PyAny>,
-}
-
-/// What a run has gathered so far (`onefold.core.run.Run`), as far as ordinary events add to it.
-struct Gathered<'py> {
-    partition: u64,
-    profiles: Bound<'py, PyDict>,
-    owners: Bound<'py, PyDict>,
-    moved: Bound<'py, PyDict>,
-    /// Nothing was undone that people who come anew have no notes of.
-    is_whole: bool,
-    seen: Bound<'py, PyDict>,
-    messages: Bound<'py, PyDict>,
-    touched: Bound<'py, PyDict>,
-    armed: Bound<'py, PyDict>,
-    effects: Bound<'py, PyList>,
-    members: Bound<'py, PyAny>,
-}
-
-impl<'py> Gathered<'py> {
-    fn of(run: &Bound<'py, PyAny>) -> PyResult<Gathered<'py>> {
-        let py = run.py();
-        Ok(Gathered {
-            partition: run.getattr(intern!(py, "partition"))?.extract()?,
-            profiles: run.getattr(intern!(py, "profiles"))?.cast_into()?,
-            owners: run.getattr(intern!(py, "owners"))?.cast_into()?,
-            moved: run.getattr(intern!(py, "moved"))?.cast_into()?,
-            is_whole: run.getattr(intern!(py, "parted"))?.is_none(),
-            seen: run.getattr(intern!(py, "seen"))?.cast_into()?,
-            messages: run.getattr(intern!(py, "messages"))?.cast_into()?,
-            touched: run.getattr(intern!(py, "touched"))?.cast_into()?,
-            armed: run.getattr(intern!(py, "armed"))?.cast_into()?,
-            effects: run.getattr(intern!(py, "effects"))?.cast_into()?,
-            members: run.getattr(intern!(py, "members"))?,
-        })
-    }
 }
 
 #[pymethods]
@@ -159,9 +110,10 @@ impl Taking {
         }
         let seen = profile.see(incoming.at_ms, incoming.received_ms, run.partition << 56 | incoming.position);
         let (position, now_ms) = (incoming.position, incoming.received_ms);
-        run.effects.append(self.told.admitted.bind(py).call1((&owner, position, 0, now_ms, name))?)?;
+        let about = (&owner, position, now_ms);
+        self.told.admitted(run, about, (0, name))?;
         if handler.go(&mut profile, (incoming, seen), &mut working) {
-            self.tell(run, (handler, &working), (&owner, position, now_ms), 1)?;
+            self.told.tell(run, (handler, &working), about, 1)?;
         }
         Ok(true)
     }
@@ -200,75 +152,12 @@ impl Taking {
             run.moved.set_item(&identifier, &id)?;
         }
         incoming.who.bind(py).setattr(intern!(py, "owner"), &id)?;
-        run.effects.append(self.told.created.bind(py).call1((&id, position, 0, now_ms))?)?;
-        run.effects.append(self.told.admitted.bind(py).call1((&id, position, 1, now_ms, name))?)?;
+        let about = (&id, position, now_ms);
+        self.told.created(run, about)?;
+        self.told.admitted(run, about, (1, name))?;
         if to_tell {
-            self.tell(run, (handler, &working), (&id, position, now_ms), 2)?;
+            self.told.tell(run, (handler, &working), about, 2)?;
         }
         Ok(true)
     }
-
-    /// Effects and memberships of what has changed (`Run.tell`).
-    fn tell(
-        &self,
-        run: &Gathered<'_>,
-        (handler, working): (&Handler, &Working),
-        (owner, position, now_ms): (&Bound<'_, PyAny>, u64, i64),
-        first: u32,
-    ) -> PyResult<()> {
-        let py = owner.py();
-        let mut n = first;
-        if let Some(changed) = handler.changed(py, working)? {
-            run.effects.append(self.told.changed.bind(py).call1((owner, position, n, now_ms, changed))?)?;
-            n += 1;
-        }
-        for (audience, entered) in handler.moves(py, working) {
-            run.members.get_item(&audience)?.set_item(owner, if entered { now_ms } else { 0 })?;
-            let effect = if entered {
-                self.told.entered.bind(py).call1((owner, position, n, now_ms, &audience))?
-            } else {
-                let reason = intern!(py, "event");
-                self.told.left.bind(py).call1((
-                    owner,
-                    position,
-                    n,
-                    now_ms,
-                    &audience,
-                    reason as &Bound<'_, PyString>,
-                ))?
-            };
-            run.effects.append(effect)?;
-            n += 1;
-        }
-        Ok(())
-    }
-}
-
-/// Whether there are such identifiers, nobody has any of them, and one person may have them all.
-fn is_nobodys(run: &Gathered<'_>, identifiers: &Bound<'_, PyTuple>) -> PyResult<bool> {
-    let mut unique = 0;
-    for identifier in identifiers {
-        let Ok(text) = identifier.extract::<&str>() else { return Ok(false) };
-        unique += usize::from(text.starts_with(UNIQUE));
-        if run.owners.contains(&identifier)? {
-            return Ok(false);
-        }
-    }
-    Ok(!identifiers.is_empty() && unique <= 1)
-}
-
-/// Msgpack of the links of each identifier to the first.
-fn links(names: &[(Box<str>, i64)], (partition, position, now_ms): (u64, u64, i64)) -> Vec<u8> {
-    let mut out = Vec::new();
-    write_list(&mut out, names.len() - 1);
-    for (name, _) in &names[1..] {
-        write_list(&mut out, 6);
-        write_text(&mut out, &names[0].0);
-        write_text(&mut out, name);
-        write_unsigned(&mut out, partition);
-        write_unsigned(&mut out, position);
-        write_text(&mut out, SHARED_EVENT);
-        write_int(&mut out, now_ms);
-    }
-    out
 }

@@ -1,0 +1,40 @@
+//! What a run has gathered so far (`onefold.core.run.Run`).
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+
+/// What ordinary events look up in a run, and add to.
+pub struct Gathered<'py> {
+    pub partition: u64,
+    pub profiles: Bound<'py, PyDict>,
+    pub owners: Bound<'py, PyDict>,
+    pub moved: Bound<'py, PyDict>,
+    /// Nothing was undone that people who come anew have no notes of.
+    pub is_whole: bool,
+    pub seen: Bound<'py, PyDict>,
+    pub messages: Bound<'py, PyDict>,
+    pub touched: Bound<'py, PyDict>,
+    pub armed: Bound<'py, PyDict>,
+    pub effects: Bound<'py, PyList>,
+    pub members: Bound<'py, PyAny>,
+}
+
+impl<'py> Gathered<'py> {
+    pub fn of(run: &Bound<'py, PyAny>) -> PyResult<Gathered<'py>> {
+        let py = run.py();
+        Ok(Gathered {
+            partition: run.getattr(intern!(py, "partition"))?.extract()?,
+            profiles: run.getattr(intern!(py, "profiles"))?.cast_into()?,
+            owners: run.getattr(intern!(py, "owners"))?.cast_into()?,
+            moved: run.getattr(intern!(py, "moved"))?.cast_into()?,
+            is_whole: run.getattr(intern!(py, "parted"))?.is_none(),
+            seen: run.getattr(intern!(py, "seen"))?.cast_into()?,
+            messages: run.getattr(intern!(py, "messages"))?.cast_into()?,
+            touched: run.getattr(intern!(py, "touched"))?.cast_into()?,
+            armed: run.getattr(intern!(py, "armed"))?.cast_into()?,
+            effects: run.getattr(intern!(py, "effects"))?.cast_into()?,
+            members: run.getattr(intern!(py, "members"))?,
+        })
+    }
+}
