@@ -25,8 +25,8 @@ from onefold.model.definitions import Definitions
 from onefold.model.past import beginning
 from onefold.model.profile import Profile
 from onefold.model.rules import Rules
-from onefold.runtime import told
-from onefold.runtime.profile_then import PastDefinitions, Sources, profile_then
+from onefold.runtime.past import told
+from onefold.runtime.past.profile_then import PastDefinitions, Sources, profile_then
 from onefold.storage.history import audience_moves
 from onefold.storage.history.delta import EVENTS as EVENTS_SHAPE
 from onefold.storage.history.delta import MERGES, DeltaHistory

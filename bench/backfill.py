@@ -14,7 +14,7 @@ from bench.workload import BATCH_EVENTS, Options, World, definitions
 from onefold.clock import SystemClock
 from onefold.model import profile as profiles
 from onefold.model.definitions import Trait
-from onefold.runtime.backfill_plan import planned
+from onefold.runtime.backfill.plan import planned
 from onefold.storage.directory import DataDirectory
 from onefold.storage.embedded.catalog import SqliteCatalog
 from onefold.storage.embedded.state import LmdbState

@@ -25,7 +25,7 @@ from onefold.model.past import Past
 from onefold.ports import State, TrimmingWriter
 from onefold.runtime.folding import Folding
 from onefold.runtime.heap import seldom_collected
-from onefold.runtime.history import Historian, Sources
+from onefold.runtime.history.writing import Historian, Sources
 from onefold.runtime.programs import Programs
 from onefold.settings import Settings
 from onefold.storage.history.delta import DeltaHistory

@@ -23,7 +23,7 @@ from onefold.matching.index import LINK, REVIEW, Thresholds
 from onefold.matching.measures import measure as measured
 from onefold.model.identity import IdentifierType, Identity, Policy
 from onefold.model.rules import Rules
-from onefold.runtime.workspace import load_workspace
+from onefold.runtime.defining.workspace import load_workspace
 
 SEED = 1
 REGION = "US"

@@ -22,8 +22,8 @@ from onefold.limits import DAY_MS
 from onefold.model.definitions import Definitions
 from onefold.model.past import EVERYTHING, Extent, Past, PastMerge, PastMove, PastRecast
 from onefold.ports import Connection
+from onefold.runtime.defining.workspace import load_workspace
 from onefold.runtime.previewing.preview import Question, preview
-from onefold.runtime.workspace import load_workspace
 from onefold.storage.history import layout, views
 from onefold.storage.history.asking import Means
 from onefold.testing.world import define

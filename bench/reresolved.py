@@ -8,8 +8,8 @@ from onefold.clock import SystemClock
 from onefold.model import profile as profiles
 from onefold.model.catalog import VersionRow
 from onefold.model.definitions import Definitions
-from onefold.runtime.history import Historian
-from onefold.runtime.history import Sources as Followed
+from onefold.runtime.history.writing import Historian
+from onefold.runtime.history.writing import Sources as Followed
 from onefold.runtime.identity.past import Sources
 from onefold.runtime.identity.reresolving import Engines, Outcome, Reresolving
 from onefold.storage.history.delta import DeltaHistory

@@ -20,7 +20,7 @@ from onefold.model import profile
 from onefold.model.changes import Changes, Cursor
 from onefold.model.definitions import Audience, Definitions, Trait, shadow_name
 from onefold.model.rules import Rules
-from onefold.runtime.comparison import moves
+from onefold.runtime.defining.comparison import moves
 from onefold.server.export import columns, rows
 from onefold.server.export_formats import FORMATS, written
 from onefold.server.profile_batch import read_many

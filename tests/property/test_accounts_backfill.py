@@ -12,7 +12,7 @@ from onefold.limits import BACKFILL_MAX_ACCOUNTS, HOUR_MS
 from onefold.model.definitions import Audience, Definitions, Trait
 from onefold.model.effect import Entered
 from onefold.model.rules import Rules
-from onefold.runtime.backfill import Backfill, Engines
+from onefold.runtime.backfill.backfill import Backfill, Engines
 from onefold.runtime.programs import Programs
 from onefold.testing.clock import ManualClock
 from onefold.testing.simulation import Versions

@@ -20,10 +20,10 @@ from onefold.model.definitions import Definitions
 from onefold.model.profile import Profile
 from onefold.model.rules import Rules
 from onefold.ports import History
-from onefold.runtime import told
-from onefold.runtime.history import Historian
-from onefold.runtime.history import Sources as Followed
-from onefold.runtime.profile_then import PastDefinitions, Sources, profile_then
+from onefold.runtime.history.writing import Historian
+from onefold.runtime.history.writing import Sources as Followed
+from onefold.runtime.past import told
+from onefold.runtime.past.profile_then import PastDefinitions, Sources, profile_then
 from onefold.storage.history.delta import DeltaHistory
 from onefold.testing.clock import ManualClock
 from onefold.testing.memory_history import MemoryHistory

@@ -19,7 +19,7 @@ from onefold.model.event import Excerpt
 from onefold.model.past import Past
 from onefold.model.position import split
 from onefold.ports import Connection
-from onefold.runtime.backfill import Backfill, Engines
+from onefold.runtime.backfill.backfill import Backfill, Engines
 from onefold.testing.clock import ManualClock
 from onefold.testing.memory_history import MemoryHistory
 from onefold.testing.simulation import Versions

@@ -16,7 +16,7 @@ from onefold.model.explanation import Explanation, Ground
 from onefold.model.past import Past
 from onefold.model.profile import Profile
 from onefold.model.rules import Rules
-from onefold.runtime.person_events import PersonEvents
+from onefold.runtime.past.person_events import PersonEvents
 from onefold.testing import reference
 from onefold.testing.memory_history import MemoryHistory
 from onefold.testing.reference import Occurrence, Place

@@ -17,7 +17,7 @@ from onefold.model.entry import Received
 from onefold.model.past import Names, Past, PastMerge, PastMove, PastRecast
 from onefold.model.position import split
 from onefold.ports import History
-from onefold.runtime.history import Historian, Sources
+from onefold.runtime.history.writing import Historian, Sources
 from onefold.storage.history.delta import DeltaHistory
 from onefold.testing.clock import ManualClock
 from onefold.testing.conformance.history import contents

@@ -14,8 +14,8 @@ from onefold.language.sql.compile import compile_sql
 from onefold.language.stream.compile import compile_definitions
 from onefold.limits import DEFINITIONS_PROBLEMS_MAX, EXPRESSION_MAX_CHARS, TEXT_MAX_CHARS
 from onefold.model.definitions import Audience, Definitions, Trait
-from onefold.runtime.workspace import WorkspaceError
-from onefold.runtime.workspace_given import accepted
+from onefold.runtime.defining.given import accepted
+from onefold.runtime.defining.workspace import WorkspaceError
 from onefold.testing.world import World, define, identify, track
 
 CPU_MAX_S = 20.0

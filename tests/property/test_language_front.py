@@ -12,7 +12,7 @@ from onefold.language.reading.check import checked
 from onefold.language.reading.parse import parse_expression
 from onefold.language.reading.show import show
 from onefold.model.definitions import Audience, Definitions, Trait
-from onefold.runtime.workspace import read_workspace
+from onefold.runtime.defining.workspace import read_workspace
 from onefold.testing import generate
 
 WORDS = (

@@ -28,9 +28,9 @@ from onefold.limits import DAY_MS, MIB, MINUTE_MS
 from onefold.model import position
 from onefold.model.definitions import Audience, Definitions, Trait
 from onefold.model.rules import Rules
+from onefold.runtime.defining.workspace import load_workspace
 from onefold.runtime.folding import Folding
 from onefold.runtime.programs import Programs
-from onefold.runtime.workspace import load_workspace
 from onefold.server import profiles as api
 from onefold.server import tail
 from onefold.server.profile_answer import answer

@@ -21,8 +21,8 @@ from onefold.model.identity import NOTHING, IdentifierType, Identity
 from onefold.model.past import NAMES_COMPLETE, Past, PastRecast
 from onefold.model.rules import Rules
 from onefold.ports import History
-from onefold.runtime.history import Historian, Sources
-from onefold.runtime.history_names import NamesKept
+from onefold.runtime.history.names import NamesKept
+from onefold.runtime.history.writing import Historian, Sources
 from onefold.runtime.identity.relatives import Sought, relatives
 from onefold.storage.history.delta import DeltaHistory, Options
 from onefold.testing.clock import ManualClock

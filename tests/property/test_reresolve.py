@@ -14,12 +14,12 @@ from onefold.model import profile as profiles
 from onefold.model.catalog import VersionRow
 from onefold.model.definitions import Definitions
 from onefold.model.identity import NOTHING, IdentifierType, Identity
-from onefold.runtime.history import Historian
-from onefold.runtime.history import Sources as Followed
+from onefold.runtime.history.writing import Historian
+from onefold.runtime.history.writing import Sources as Followed
 from onefold.runtime.identity import recasting
 from onefold.runtime.identity.past import Sources
 from onefold.runtime.identity.reresolving import OF_NOBODY, Engines, Outcome, Reresolving
-from onefold.runtime.profile_then import PastDefinitions
+from onefold.runtime.past.profile_then import PastDefinitions
 from onefold.runtime.replay import replay
 from onefold.testing.clock import ManualClock
 from onefold.testing.memory_history import MemoryHistory

@@ -12,7 +12,7 @@ from onefold.model import profile as profiles
 from onefold.model.definitions import Definitions, is_shadow, live_name, shadow_name
 from onefold.model.effect import Changed, Entered, Left
 from onefold.model.profile import Profile
-from onefold.runtime.versions import shadowed
+from onefold.runtime.defining.versions import shadowed
 from onefold.testing.seeded import Seeded
 from onefold.testing.world import World
 from tests.property.test_step import life

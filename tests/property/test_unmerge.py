@@ -19,10 +19,10 @@ from onefold.model.effect import Recast
 from onefold.model.identity import NOTHING, POLICIES, Identity, Policy
 from onefold.model.profile import Profile
 from onefold.ports import History, State
-from onefold.runtime.history import Historian
-from onefold.runtime.history import Sources as Followed
+from onefold.runtime.history.writing import Historian
+from onefold.runtime.history.writing import Sources as Followed
 from onefold.runtime.identity.recasting import Sources, Wanted, prepare
-from onefold.runtime.profile_then import PastDefinitions
+from onefold.runtime.past.profile_then import PastDefinitions
 from onefold.storage.embedded.state import LmdbState
 from onefold.storage.history.delta import DeltaHistory
 from onefold.testing.clock import ManualClock

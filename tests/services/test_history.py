@@ -14,9 +14,9 @@ from onefold.model.effect import Admitted, Entered, Left
 from onefold.model.entry import Defined, Outgoing, encode
 from onefold.model.event import Event
 from onefold.runtime.folding import Folding
-from onefold.runtime.history import Historian, Sources
+from onefold.runtime.history.writing import Historian, Sources
+from onefold.runtime.past.told import Engines, audiences
 from onefold.runtime.programs import Programs
-from onefold.runtime.told import Engines, audiences
 from onefold.settings import Settings
 from onefold.storage.place import Place
 from onefold.testing.conformance.history import contents

@@ -32,7 +32,7 @@ from contextlib import closing
 from pathlib import Path
 from onefold.clock import SystemClock
 from onefold.model.definitions import Definitions
-from onefold.runtime import history as role
+from onefold.runtime.history import writing as role
 from onefold.settings import Settings
 from onefold.storage.place import Place
 place = Place.open(Settings(data=Path(sys.argv[1])))

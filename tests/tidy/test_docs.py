@@ -16,7 +16,7 @@ from onefold.language.functions import FUNCTIONS
 from onefold.language.nodes import AGGREGATES, BUILTINS, QUANTIFIERS
 from onefold.language.reading.check import check_expression
 from onefold.language.reading.parse import CONDITIONS, INSTANTS, parse_expression
-from onefold.runtime.workspace import load_workspace
+from onefold.runtime.defining.workspace import load_workspace
 from onefold.testing.reference import Person, evaluate
 from tests.tidy.source import ROOT, texts
 

@@ -17,11 +17,11 @@ from onefold.cli.printing import agree, out, print_json
 from onefold.errors import SettingsError
 from onefold.model.definitions import Definitions
 from onefold.ports import Catalog
-from onefold.runtime.backfill_plan import has_past, planned
-from onefold.runtime.difference import difference
+from onefold.runtime.backfill.plan import has_past, planned
+from onefold.runtime.defining.difference import difference
+from onefold.runtime.defining.versions import in_shadow
+from onefold.runtime.defining.workspace import load_workspace
 from onefold.runtime.supervisor import running
-from onefold.runtime.versions import in_shadow
-from onefold.runtime.workspace import load_workspace
 from onefold.storage.place import Place
 
 _STYLES = {"+": "green", "-": "red", "~": "yellow"}

@@ -14,8 +14,8 @@ from onefold.cli.printing import instant, out, plain, print_json, table
 from onefold.errors import InvalidRequest, NotFoundError
 from onefold.model import position
 from onefold.model.definitions import Definitions
-from onefold.runtime.told import Audiences
-from onefold.runtime.versions import shadowed
+from onefold.runtime.defining.versions import shadowed
+from onefold.runtime.past.told import Audiences
 from onefold.server import as_of as as_ofs
 from onefold.server import instants
 from onefold.server.engines import Engines

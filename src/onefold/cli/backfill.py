@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from onefold.cli import opening
 from onefold.cli.options import AsJson, Data
 from onefold.cli.printing import err, out, print_json
-from onefold.runtime.backfill_plan import Standing, called_off, in_force, standing
+from onefold.runtime.backfill.plan import Standing, called_off, in_force, standing
 from onefold.server.engines import Engines
 
 _POLL_S = 0.2

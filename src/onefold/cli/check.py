@@ -9,7 +9,7 @@ from onefold.cli import exits
 from onefold.cli.options import AsJson
 from onefold.cli.printing import many, out, print_error, print_json
 from onefold.model.definitions import Definitions
-from onefold.runtime.workspace import WorkspaceError, load_workspace
+from onefold.runtime.defining.workspace import WorkspaceError, load_workspace
 
 Workspace = Annotated[Path, typer.Argument(metavar="DIR", help="The workspace directory, with its YAML files.")]
 PARTS = ("sources", "traits", "account_traits", "audiences", "destinations")

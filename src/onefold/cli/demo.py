@@ -25,7 +25,7 @@ from onefold.demo.stage import Spectators
 from onefold.errors import StorageError
 from onefold.model.definitions import Definitions, Destination
 from onefold.runtime import supervisor
-from onefold.runtime.workspace import load_workspace
+from onefold.runtime.defining.workspace import load_workspace
 from onefold.settings import Settings
 from onefold.storage.directory import DataDirectory
 from onefold.storage.place import Place

@@ -11,10 +11,10 @@ from onefold.cli import opening
 from onefold.cli.options import AsJson, Data
 from onefold.cli.printing import err, instant, many, out, plain, print_json, table
 from onefold.limits import WHAT_IF_SAMPLES_MAX
+from onefold.runtime.defining.workspace import load_workspace
 from onefold.runtime.identity.past import Sources
 from onefold.runtime.identity.suspects import OverMerge
 from onefold.runtime.identity.whatif import Case, Difference, Forecast, Part, Question, what_if
-from onefold.runtime.workspace import load_workspace
 
 Wanted = Annotated[
     Path,

@@ -8,8 +8,8 @@ from onefold.cli.options import settings
 from onefold.clock import SystemClock
 from onefold.errors import NotFoundError, SettingsError, StorageError
 from onefold.ports import Catalog
-from onefold.runtime.archive import Archive
 from onefold.runtime.identity.proposed import Proposed
+from onefold.runtime.past.archive import Archive
 from onefold.server.engines import Engines
 from onefold.settings import Settings
 from onefold.storage.directory import DataDirectory

@@ -11,10 +11,10 @@ from onefold.cli.options import AsJson, Data, settings
 from onefold.cli.printing import err, instant, many, out, plain, print_json, spelt, table
 from onefold.clock import SystemClock
 from onefold.limits import PREVIEW_DAYS_MAX, PREVIEW_SAMPLES_MAX
+from onefold.runtime.defining.workspace import load_workspace
 from onefold.runtime.previewing.days import Movement
 from onefold.runtime.previewing.preview import AudiencePreview, Preview, Question, preview
 from onefold.runtime.previewing.samples import Person
-from onefold.runtime.workspace import load_workspace
 from onefold.storage.history.asking import Means
 
 _BARS = " ▁▂▃▄▅▆▇█"

@@ -10,7 +10,7 @@ import typer
 from onefold.cli import opening
 from onefold.cli.options import AsJson, Data
 from onefold.cli.printing import err, print_json, table
-from onefold.runtime.query import Answer, Sources, ask
+from onefold.runtime.past.query import Answer, Sources, ask
 
 
 def register(app: typer.Typer) -> None:

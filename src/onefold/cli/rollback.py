@@ -6,7 +6,7 @@ import typer
 
 from onefold.cli.apply import Backfill, Detach, How, Quiet, put_into_force
 from onefold.cli.options import AsJson, Data, Yes
-from onefold.runtime.versions import rolled_back
+from onefold.runtime.defining.versions import rolled_back
 
 
 def register(app: typer.Typer) -> None:

@@ -9,8 +9,8 @@ from onefold.cli import opening
 from onefold.cli.apply import show_changes
 from onefold.cli.options import AsJson, Data, Limit
 from onefold.cli.printing import instant, out, plain, print_json
-from onefold.runtime import versions as runtime
-from onefold.runtime.difference import difference
+from onefold.runtime.defining import versions as runtime
+from onefold.runtime.defining.difference import difference
 from onefold.server import instants
 
 _app = typer.Typer(help="Versions of the definitions: list them with what each changed, compare two.")

@@ -14,7 +14,7 @@ from onefold.language.instants import show_instant
 from onefold.language.reading.check import taken_names
 from onefold.ports import Catalog, Deliveries, LogReader, State
 from onefold.runtime import supervisor
-from onefold.runtime.history_lag import lag_ms
+from onefold.runtime.history.lag import lag_ms
 from onefold.settings import Settings
 from onefold.storage.directory import FORMAT
 from onefold.storage.embedded.state import LmdbState

@@ -9,7 +9,7 @@ from onefold.language.stream.compile import compile_definitions, kept_by, kept_b
 from onefold.language.stream.program import Program
 from onefold.model.definitions import Definitions
 from onefold.model.entry import Defined
-from onefold.runtime.versions import both
+from onefold.runtime.defining.versions import both
 
 _KEPT = 8
 

@@ -19,7 +19,7 @@ ROLES = {
     "api": "onefold.server.app:run_api",
     "worker": "onefold.runtime.worker:run",
     "deliver": "onefold.runtime.delivering.delivery:run",
-    "history": "onefold.runtime.history:run",
+    "history": "onefold.runtime.history.writing:run",
     "match": "onefold.runtime.identity.matching:run",
 }
 """Role → the function that is that role's life; only the module that is wanted is loaded. `http`: collect and API."""

@@ -30,8 +30,8 @@ from onefold.collect.app import Collector
 from onefold.errors import NotFoundError, OnefoldError
 from onefold.limits import API_BODY_MAX_BYTES, CONNECTIONS_MAX, HEADER_TIMEOUT_MS, TAIL_SEND_TIMEOUT_S
 from onefold.ports import LogWriter, State
-from onefold.runtime.archive import Archive
 from onefold.runtime.identity.proposed import Proposed
+from onefold.runtime.past.archive import Archive
 from onefold.runtime.ruling import begin, rules_of
 from onefold.runtime.supervisor import url
 from onefold.server import (

@@ -14,10 +14,10 @@ from onefold.errors import Forbidden, InvalidRequest, Overloaded, PreconditionFa
 from onefold.limits import AUTHOR_MAX_CHARS, DEFINITIONS_BODY_MAX_BYTES
 from onefold.model.definitions import Audience, Definitions, Destination, Source, Trait
 from onefold.model.identity import NOTHING, Identity
-from onefold.runtime.backfill_plan import has_past, planned
-from onefold.runtime.difference import difference
-from onefold.runtime.versions import in_shadow
-from onefold.runtime.workspace_given import accepted
+from onefold.runtime.backfill.plan import has_past, planned
+from onefold.runtime.defining.difference import difference
+from onefold.runtime.defining.given import accepted
+from onefold.runtime.defining.versions import in_shadow
 from onefold.server.auth import Keyring, allows, key_of
 from onefold.server.engines import Engines, Given
 from onefold.server.route import replace, write

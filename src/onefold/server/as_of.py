@@ -17,8 +17,8 @@ from onefold.model import position
 from onefold.model.definitions import Audience, Definitions, is_shadow
 from onefold.model.profile import Profile
 from onefold.ports import Catalog, HistoryReader
-from onefold.runtime import told
-from onefold.runtime.profile_then import PastDefinitions, Sources, Then, profile_then, version_at
+from onefold.runtime.past import told
+from onefold.runtime.past.profile_then import PastDefinitions, Sources, Then, profile_then, version_at
 from onefold.server import instants
 from onefold.server.engines import Engines
 from onefold.server.profile_answer import AsOfAnswer, ProfileAnswer, answer

@@ -10,8 +10,8 @@ from onefold.errors import NotFoundError
 from onefold.limits import PARTITIONS_MAX
 from onefold.model import position
 from onefold.model.definitions import Audience, Definitions, is_shadow, shadow_name
-from onefold.runtime.comparison import moves
-from onefold.runtime.versions import shadowed
+from onefold.runtime.defining.comparison import moves
+from onefold.runtime.defining.versions import shadowed
 from onefold.server import as_of as as_ofs
 from onefold.server import instants
 from onefold.server.as_of import AsOf

@@ -6,7 +6,7 @@ from litestar import Request, Router
 from msgspec import Struct
 
 from onefold.errors import NotFoundError
-from onefold.runtime.backfill_plan import called_off, standing
+from onefold.runtime.backfill.plan import called_off, standing
 from onefold.server.applying import author
 from onefold.server.engines import Engines, Given
 from onefold.server.route import read, remove, write

@@ -9,8 +9,8 @@ from msgspec import Struct
 from onefold.errors import InvalidRequest, NotFoundError
 from onefold.model.definitions import Audience, Definitions, Destination, Source, Trait
 from onefold.model.identity import Identity
-from onefold.runtime import versions
-from onefold.runtime.difference import difference
+from onefold.runtime.defining import versions
+from onefold.runtime.defining.difference import difference
 from onefold.server import instants
 from onefold.server.applying import ApplyOptions, SavedAnswer, change_definitions, put_definitions, save
 from onefold.server.engines import Engines, Given

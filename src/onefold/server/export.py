@@ -17,7 +17,7 @@ from onefold.model import profile as profiles
 from onefold.model.definitions import Definitions, is_shadow
 from onefold.model.profile import Profile
 from onefold.ports import State
-from onefold.runtime.told import Audiences
+from onefold.runtime.past.told import Audiences
 from onefold.server.projection import Projection, projection
 from onefold.server.route import hint
 

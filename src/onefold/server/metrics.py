@@ -12,7 +12,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from onefold.core.identity.notes import HOT_MEMBERS
 from onefold.core.run import REFUSED
 from onefold.errors import OnefoldError
-from onefold.runtime.history_lag import lag_ms
+from onefold.runtime.history.lag import lag_ms
 from onefold.server.engines import Engines, Given
 from onefold.server.pressure import lags
 from onefold.server.route import read

@@ -9,7 +9,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from msgspec import Struct
 
 from onefold import errors
-from onefold.runtime.workspace import WorkspaceError
+from onefold.runtime.defining.workspace import WorkspaceError
 
 _log = structlog.get_logger()
 

@@ -4,9 +4,9 @@ from msgspec import Struct, structs
 
 from onefold.errors import NotFoundError
 from onefold.model.definitions import Definitions, live_name
-from onefold.runtime.comparison import moves
-from onefold.runtime.difference import difference
-from onefold.runtime.versions import shadowed
+from onefold.runtime.defining.comparison import moves
+from onefold.runtime.defining.difference import difference
+from onefold.runtime.defining.versions import shadowed
 from onefold.server.engines import Engines
 
 

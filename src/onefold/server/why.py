@@ -15,8 +15,8 @@ from onefold.limits import GROUNDS_SHOWN
 from onefold.model import position
 from onefold.model.explanation import Answer, Evidence, Explanation, Ground, Note, Part, Turn
 from onefold.model.profile import Profile
-from onefold.runtime.counting_since import counting_since
-from onefold.runtime.person_events import PersonEvents
+from onefold.runtime.past.counting_since import counting_since
+from onefold.runtime.past.person_events import PersonEvents
 from onefold.server import as_of as as_ofs
 from onefold.server import instants
 from onefold.server.as_of import AsOf

@@ -27,7 +27,7 @@ from onefold.demo.play import Options, Play
 from onefold.demo.receiver import Receiver
 from onefold.demo.stage import Spectators
 from onefold.errors import OnefoldError
-from onefold.runtime.workspace import load_workspace
+from onefold.runtime.defining.workspace import load_workspace
 from onefold.testing.cluster import TWO_OF_EACH, Cluster
 from onefold.testing.cluster_account import Evidence, Line, account
 from onefold.testing.cluster_misfortunes import Misfortunes

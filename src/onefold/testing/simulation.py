@@ -19,7 +19,7 @@ from onefold.model.catalog import VersionRow
 from onefold.model.definitions import Definitions
 from onefold.model.identity import Identity, TraitRule
 from onefold.model.rules import Rules
-from onefold.runtime.backfill_plan import called_off, planned
+from onefold.runtime.backfill.plan import called_off, planned
 from onefold.runtime.ruling import begin, rules_of
 from onefold.runtime.worker import Engines, Worker
 from onefold.settings import Settings

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from onefold.clock import Clock
 from onefold.model.past import EVERYTHING, Extent, Names, Past, PastMerge, PastMove, PastRecast
 from onefold.ports import Connection
-from onefold.runtime.backfill import Backfill, Engines, Versions
-from onefold.runtime.history import Historian, Sources
+from onefold.runtime.backfill.backfill import Backfill, Engines, Versions
+from onefold.runtime.history.writing import Historian, Sources
 from onefold.testing.memory_history import MemoryHistory
 from onefold.testing.simulation_faults import Fate, FaultyLog, FaultyState
 

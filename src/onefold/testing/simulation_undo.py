@@ -11,10 +11,10 @@ from onefold.model import position
 from onefold.model import profile as profiles
 from onefold.model import recast as bodies
 from onefold.model.effect import Recast
-from onefold.runtime.counting_since import Versions
 from onefold.runtime.identity.recasting import Sources
 from onefold.runtime.identity.unmerge import Link, planned
-from onefold.runtime.profile_then import PastDefinitions
+from onefold.runtime.past.counting_since import Versions
+from onefold.runtime.past.profile_then import PastDefinitions
 from onefold.testing.memory_state import MemoryState
 from onefold.testing.simulation_faults import FaultyLog, FaultyState
 from onefold.testing.simulation_history import FaultyHistory

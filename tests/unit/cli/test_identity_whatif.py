@@ -7,7 +7,7 @@ import pytest
 
 from onefold.model.definitions import Definitions
 from onefold.runtime.folding import Folding
-from onefold.runtime.history import Historian, Sources
+from onefold.runtime.history.writing import Historian, Sources
 from onefold.runtime.programs import Programs
 from onefold.settings import Settings
 from onefold.storage.place import Place

@@ -9,8 +9,8 @@ from onefold.language.reading.parse import CALLABLE, EVENT_NAMES, EVENT_OBJECTS
 from onefold.language.sql.compile import compile_sql
 from onefold.language.stream.probe import probed
 from onefold.model.definitions import Definitions
+from onefold.runtime.defining.versions import both, in_shadow, promoted
 from onefold.runtime.programs import Programs
-from onefold.runtime.versions import both, in_shadow, promoted
 from onefold.testing.world import World, define, track
 
 WORDS = sorted({*CALLABLE, *EVENT_OBJECTS, *EVENT_NAMES, "step", "without"} - n.BUILTINS.keys() - {"none"})

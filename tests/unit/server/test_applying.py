@@ -10,7 +10,7 @@ from msgspec import structs
 
 from onefold.model.definitions import Audience, Definitions, Trait
 from onefold.model.identity import Identity
-from onefold.runtime.workspace import WorkspaceError, load_workspace
+from onefold.runtime.defining.workspace import WorkspaceError, load_workspace
 from tests.unit.server import fakes
 
 PATH = "/v1/definitions"

@@ -10,7 +10,7 @@ import pytest
 from onefold.limits import DAY_MS, HOUR_MS
 from onefold.model import position
 from onefold.model.definitions import Audience, Definitions, Trait
-from onefold.runtime.history import Historian, Sources
+from onefold.runtime.history.writing import Historian, Sources
 from onefold.server import instants
 from onefold.settings import Settings
 from onefold.storage.place import Place

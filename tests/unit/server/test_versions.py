@@ -9,7 +9,7 @@ import pytest
 from onefold.model import position
 from onefold.model.changes import Changes, Cursor
 from onefold.model.definitions import Audience, Definitions, Trait
-from onefold.runtime.versions import in_shadow
+from onefold.runtime.defining.versions import in_shadow
 from tests.unit.server import fakes
 
 CANDIDATE = Definitions(

@@ -15,8 +15,8 @@ from onefold.model.profile import Profile
 from onefold.model.rules import Rules
 from onefold.model.sighting import Place
 from onefold.ports import Connection, HistoryReader, LogReader, State
-from onefold.runtime.history_recasts import since
-from onefold.runtime.person_events import PersonEvents, admitted_in
+from onefold.runtime.history.recasts import since
+from onefold.runtime.past.person_events import PersonEvents, admitted_in
 from onefold.storage.history import layout, recast_events, views
 from onefold.storage.history.asking import bounded
 

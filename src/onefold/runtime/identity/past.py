@@ -26,8 +26,8 @@ from onefold.model.position import position, split
 from onefold.model.profile import Word
 from onefold.model.rules import Rules
 from onefold.ports import Connection, HistoryReader, LogReader, State
-from onefold.runtime.history_bodies import Bodies
-from onefold.runtime.history_recasts import recasts
+from onefold.runtime.history.bodies import Bodies
+from onefold.runtime.history.recasts import recasts
 from onefold.storage.history.asking import bounded
 
 _ROWS = 5_000

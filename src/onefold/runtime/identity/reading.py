@@ -35,7 +35,7 @@ from onefold.model.identity import (
     Policy,
     TraitRule,
 )
-from onefold.runtime.yaml_tree import Items, Pairs, Text, Tree
+from onefold.runtime.defining.yaml_tree import Items, Pairs, Text, Tree
 
 _PARTS = ("policy", "types", "blocked", "shipped", "hot", "traits", "matching")
 _OF_MATCHING = ("link", "review")

@@ -17,7 +17,7 @@ from onefold.model.position import position
 from onefold.model.profile import Known, Notes, Word
 from onefold.model.rules import Rules
 from onefold.ports import State
-from onefold.runtime.history_bodies import Bodies
+from onefold.runtime.history.bodies import Bodies
 from onefold.runtime.identity.past import IdentityPast, Reach, Seen, Sources, everything, reach, said_in, since
 from onefold.runtime.identity.suspects import Words
 

@@ -31,12 +31,12 @@ from onefold.model.profile import Known, Notes, Profile
 from onefold.model.recast import Recasting
 from onefold.model.rules import Rules
 from onefold.ports import LogWriter
-from onefold.runtime.counting_since import Versions, counting_from_now
-from onefold.runtime.history_bodies import Bodies
+from onefold.runtime.history.bodies import Bodies
 from onefold.runtime.identity.past import Sources
 from onefold.runtime.identity.recasting import accounts_named, folded_so_far, since_when, under_rules_of
 from onefold.runtime.identity.regrouping import Progress, Regrouped, known
 from onefold.runtime.identity.written import applied
+from onefold.runtime.past.counting_since import Versions, counting_from_now
 
 WITHOUT_PAST = "events are no longer kept"
 OF_NOBODY = "nothing in any of their events identifies anybody"

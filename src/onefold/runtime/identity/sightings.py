@@ -31,7 +31,7 @@ from onefold.model.rules import Rules
 from onefold.model.sighting import Bond, Place, Sighting
 from onefold.ports import Commit, HistoryReader, LogReader, State
 from onefold.runtime.identity.condensed import Some, Sources, condensed
-from onefold.runtime.person_events import PersonEvents
+from onefold.runtime.past.person_events import PersonEvents
 
 
 class Seen(NamedTuple):

@@ -10,8 +10,8 @@ from onefold.model import profile as profiles
 from onefold.model.past import PastMerge, PastRecast, ended, survivors
 from onefold.model.profile import Profile
 from onefold.ports import HistoryReader, LogReader, State
-from onefold.runtime import history_recasts
-from onefold.runtime.late_effects import Late, late_effects
+from onefold.runtime.history import recasts as history_recasts
+from onefold.runtime.past.late_effects import Late, late_effects
 
 Place = tuple[int, int]
 

@@ -29,7 +29,7 @@ from onefold.ports import HistoryReader, LogWriter
 from onefold.runtime.identity.recasting import Prepared, Sources, Wanted, prepare
 from onefold.runtime.identity.saying import spelled
 from onefold.runtime.identity.written import applied, is_folded
-from onefold.runtime.person_events import PersonEvents
+from onefold.runtime.past.person_events import PersonEvents
 from onefold.storage.history import layout
 from onefold.storage.history.asking import bounded
 

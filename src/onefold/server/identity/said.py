@@ -13,7 +13,7 @@ from onefold.model import profile as profiles
 from onefold.model.entry import PROFILE_ID_MAX, Linked
 from onefold.model.identity import Identity
 from onefold.ports import State
-from onefold.runtime.difference import said_of
+from onefold.runtime.defining.difference import said_of
 from onefold.runtime.identity.saying import say
 from onefold.server import instants
 from onefold.server.applying import author

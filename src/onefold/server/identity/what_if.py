@@ -12,9 +12,9 @@ from onefold.errors import Cancelled, Overloaded
 from onefold.limits import WHAT_IF_API_S, WHAT_IF_SAMPLES_MAX
 from onefold.model.definitions import Definitions
 from onefold.model.identity import Identity
+from onefold.runtime.defining.given import accepted
 from onefold.runtime.identity.past import Sources
 from onefold.runtime.identity.whatif import Forecast, Question, what_if
-from onefold.runtime.workspace_given import accepted
 from onefold.server.engines import Engines, Given
 from onefold.server.route import write
 

@@ -8,8 +8,8 @@ from onefold.language.reading.check import checked
 from onefold.language.reading.parse import parse_expression
 from onefold.language.reading.show import show
 from onefold.model.definitions import Audience, Definitions, Trait
-from onefold.runtime.difference import difference
-from onefold.runtime.workspace import load_workspace, read_workspace
+from onefold.runtime.defining.difference import difference
+from onefold.runtime.defining.workspace import load_workspace, read_workspace
 
 ACCOUNTS = (
     Trait("seats", 'count("A")'),

@@ -10,9 +10,9 @@ from onefold.errors import InvalidRequest
 from onefold.limits import HOT_OTHERS
 from onefold.model.definitions import Definitions, Trait
 from onefold.model.identity import SHIPPED_BLOCKED, SHIPPED_PATTERNS, IdentifierType, Identity, Matching, TraitRule
-from onefold.runtime.difference import difference
-from onefold.runtime.versions import in_shadow
-from onefold.runtime.workspace import read_workspace
+from onefold.runtime.defining.difference import difference
+from onefold.runtime.defining.versions import in_shadow
+from onefold.runtime.defining.workspace import read_workspace
 
 CARD = ("properties.card", "traits.loyalty.card")
 

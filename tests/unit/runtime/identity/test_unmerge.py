@@ -15,9 +15,9 @@ from onefold.model.past import survivors
 from onefold.model.recast import reresolve_under
 from onefold.runtime.identity.recasting import Sources, Wanted, prepare
 from onefold.runtime.identity.unmerge import After, Done, Event, Identifier, Link, Wish, planned, unmerge
-from onefold.runtime.person_events import PersonEvents
-from onefold.runtime.profile_then import PastDefinitions, profile_then
-from onefold.runtime.profile_then import Sources as Then
+from onefold.runtime.past.person_events import PersonEvents
+from onefold.runtime.past.profile_then import PastDefinitions, profile_then
+from onefold.runtime.past.profile_then import Sources as Then
 from onefold.testing.clock import ManualClock
 from onefold.testing.memory_history import MemoryHistory
 from onefold.testing.world import START_MS, World, define, identify, track

@@ -8,10 +8,10 @@ from msgspec import structs
 from onefold.clock import SystemClock
 from onefold.errors import DefinitionError, InvalidRequest, NotFoundError
 from onefold.model.definitions import Audience, Definitions, Trait
-from onefold.runtime.backfill_plan import planned
-from onefold.runtime.comparison import PAGE, moves
-from onefold.runtime.difference import difference
-from onefold.runtime.versions import dropped, history, in_shadow, promoted, rolled_back, shadowed
+from onefold.runtime.backfill.plan import planned
+from onefold.runtime.defining.comparison import PAGE, moves
+from onefold.runtime.defining.difference import difference
+from onefold.runtime.defining.versions import dropped, history, in_shadow, promoted, rolled_back, shadowed
 from onefold.storage.embedded.catalog import SqliteCatalog
 from onefold.testing.conformance.state import commit
 from onefold.testing.memory_state import MemoryState

@@ -17,7 +17,7 @@ from onefold.model.past import Past, PastRecast
 from onefold.model.profile import Profile
 from onefold.model.rules import Rules
 from onefold.ports import Commit, HistoryReader, LogReader, State
-from onefold.runtime.history_recasts import since
+from onefold.runtime.history.recasts import since
 
 Place = tuple[int, int]
 """Partition, position."""

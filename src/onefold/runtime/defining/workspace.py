@@ -32,8 +32,8 @@ from onefold.limits import (
 from onefold.model.definitions import Audience, Definitions, Destination, Source, Trait
 from onefold.model.host import spelled
 from onefold.model.identity import NOTHING, Identity
+from onefold.runtime.defining.yaml_tree import Items, Pairs, Text, Tree, Unreadable, offset_in, read_tree
 from onefold.runtime.identity.reading import IdentityReader, Reading
-from onefold.runtime.yaml_tree import Items, Pairs, Text, Tree, Unreadable, offset_in, read_tree
 
 SECTIONS: dict[str, Part] = {
     "sources": "source", "traits": "trait", "audiences": "audience", "destinations": "destination",

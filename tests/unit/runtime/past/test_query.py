@@ -8,9 +8,9 @@ import pytest
 
 from onefold.errors import InvalidRequest
 from onefold.model.position import show
-from onefold.runtime.history import Historian
-from onefold.runtime.history import Sources as Read
-from onefold.runtime.query import Sources, ask
+from onefold.runtime.history.writing import Historian
+from onefold.runtime.history.writing import Sources as Read
+from onefold.runtime.past.query import Sources, ask
 from onefold.storage.history.delta import DeltaHistory
 from onefold.testing.clock import ManualClock
 from onefold.testing.world import START_MS, World, define, group, identify, track

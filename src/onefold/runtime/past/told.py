@@ -16,7 +16,7 @@ from onefold.language.instants import show_instant
 from onefold.limits import NEVER_MS
 from onefold.model.past import PastMerge, PastMove, signed, unsigned
 from onefold.ports import Connection, HistoryReader, State
-from onefold.runtime.late_effects import Late, late_effects
+from onefold.runtime.past.late_effects import Late, late_effects
 from onefold.storage.history import layout, views
 from onefold.storage.history.asking import bounded
 

@@ -14,7 +14,7 @@ from onefold.language.problem import Code
 from onefold.limits import DEFINITIONS_PROBLEMS_MAX
 from onefold.model.definitions import Audience, Definitions, Destination, Source, Trait
 from onefold.model.identity import NOTHING, IdentifierType, Identity, TraitRule
-from onefold.runtime.workspace import (
+from onefold.runtime.defining.workspace import (
     ACCOUNTS,
     IDENTITY,
     PRIVATE_HOSTS,
@@ -25,7 +25,7 @@ from onefold.runtime.workspace import (
     Reader,
     WorkspaceError,
 )
-from onefold.runtime.yaml_tree import Items, Pairs, Text, Tree
+from onefold.runtime.defining.yaml_tree import Items, Pairs, Text, Tree
 
 Given = Source | Trait | Audience | Destination
 _OF_ACCOUNTS = f"{ACCOUNTS}.traits"

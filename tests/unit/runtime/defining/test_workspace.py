@@ -6,11 +6,11 @@ import pytest
 
 from onefold.errors import DefinitionError
 from onefold.model.definitions import Audience, Definitions, Destination, Source, Trait
-from onefold.runtime.difference import changes, difference
-from onefold.runtime.workspace import FileProblem, WorkspaceError, load_workspace, read_workspace, wrong_url
-from onefold.runtime.yaml_tree import Pairs, Text, offset_in, read_tree
+from onefold.runtime.defining.difference import changes, difference
+from onefold.runtime.defining.workspace import FileProblem, WorkspaceError, load_workspace, read_workspace, wrong_url
+from onefold.runtime.defining.yaml_tree import Pairs, Text, offset_in, read_tree
 
-RETAIL = Path(__file__).parents[3] / "examples" / "retail"
+RETAIL = Path(__file__).parents[4] / "examples" / "retail"
 
 
 def problems(place: Path, **files: str) -> list[FileProblem]:

@@ -32,8 +32,8 @@ from onefold.model.definitions import Definitions
 from onefold.model.entry import PROFILE_ID_MAX, AccountPasts, Backfilled, States
 from onefold.model.position import position, show
 from onefold.ports import HistoryReader, LogWriter, State
-from onefold.runtime.backfill_past import people, wanted
-from onefold.runtime.backfill_plan import missing
+from onefold.runtime.backfill.past import people, wanted
+from onefold.runtime.backfill.plan import missing
 
 log = structlog.get_logger("backfill")
 

@@ -2,7 +2,7 @@
 
 By default it is what the platform knew then: events that had come by that instant (log time), joined by the merges that
 had happened. With `late` it is what is known of that instant now: events that had happened by it, whenever they came.
-Memberships are those that were told (`runtime.told`), where history reaches so far back, else they are computed, too.
+Memberships are those that were told (`past.told`), where history reaches so far back, else they are computed, too.
 
 Exact within the bounds of the language (docs/language.md, "Exactness"), but for the moment in which workers take up new
 definitions: those are in force here from the instant at which they were saved.
@@ -24,10 +24,10 @@ from onefold.model.past import Past, PastMerge, holds, survivors
 from onefold.model.profile import Merge, Profile
 from onefold.model.rules import Rules
 from onefold.ports import HistoryReader, LogReader, State
-from onefold.runtime import told
-from onefold.runtime.counting_since import Versions, counting_from_now
 from onefold.runtime.identity.together_then import Engines, together
-from onefold.runtime.person_events import PersonEvents
+from onefold.runtime.past import told
+from onefold.runtime.past.counting_since import Versions, counting_from_now
+from onefold.runtime.past.person_events import PersonEvents
 from onefold.runtime.programs import Programs
 from onefold.runtime.recent import Recent
 

@@ -13,9 +13,9 @@ from onefold.model.changes import Cursor
 from onefold.model.definitions import Definitions
 from onefold.model.entry import WITH_EVENTS
 from onefold.ports import Catalog, LogReader, State
-from onefold.runtime.backfill_past import Lacking
-from onefold.runtime.difference import changes
-from onefold.runtime.versions import both
+from onefold.runtime.backfill.past import Lacking
+from onefold.runtime.defining.difference import changes
+from onefold.runtime.defining.versions import both
 from onefold.storage.place import Place
 
 _READ_BYTES = 1 << 20

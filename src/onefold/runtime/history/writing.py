@@ -2,8 +2,8 @@
 
 What the commits bring is gathered for a few seconds, or until it is much, and then written in one commit of the tables
 together with the cursor; whatever happens in between, it is gathered again from there. In between it tidies: many small
-files become a large one; and it computes over history what definitions that are to come ask of it (`runtime.backfill`).
-One process writes at a time; another that is started stands by.
+files become a large one; and it computes over history what definitions that are to come ask of it
+(`runtime.backfill`). One process writes at a time; another that is started stands by.
 """
 
 import sys
@@ -19,13 +19,13 @@ from onefold.model import effect
 from onefold.model.effect import Admitted, Merged, Recast, Split
 from onefold.model.past import Past, PastMerge, PastMove, PastRecast
 from onefold.ports import Commit, History, LogReader, State
-from onefold.runtime.backfill import Backfill, Engines
+from onefold.runtime.backfill.backfill import Backfill, Engines
 from onefold.runtime.bell import Rest
 from onefold.runtime.heap import seldom_collected
-from onefold.runtime.history_bodies import Bodies
-from onefold.runtime.history_moves import MOVING, InForce, moves, standing
-from onefold.runtime.history_names import NamesKept
-from onefold.runtime.history_recasts import recasts
+from onefold.runtime.history.bodies import Bodies
+from onefold.runtime.history.moves import MOVING, InForce, moves, standing
+from onefold.runtime.history.names import NamesKept
+from onefold.runtime.history.recasts import recasts
 from onefold.runtime.pulse import Pulse, told
 from onefold.runtime.stopping import stop_signals
 from onefold.settings import Settings

@@ -9,7 +9,7 @@ from onefold.model.delivery import sequence
 from onefold.model.effect import Admitted, Merged, Split
 from onefold.model.past import PastMerge, PastMove, PastRecast
 from onefold.ports import State
-from onefold.runtime.history_moves import MOVING, InForce, moves
+from onefold.runtime.history.moves import MOVING, InForce, moves
 
 _decode = effect.decoder(frozenset((Admitted, Merged, Split, *MOVING)))
 

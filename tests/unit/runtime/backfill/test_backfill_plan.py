@@ -12,7 +12,7 @@ from onefold.clock import SystemClock
 from onefold.model import entry as entries
 from onefold.model.definitions import Definitions
 from onefold.model.entry import Outgoing, Tick
-from onefold.runtime.backfill_plan import has_past, in_force
+from onefold.runtime.backfill.plan import has_past, in_force
 from onefold.runtime.folding import Folding
 from onefold.runtime.programs import Programs
 from onefold.runtime.ruling import begin_log

@@ -14,7 +14,7 @@ from onefold.language.shadow import with_shadow
 from onefold.model.catalog import VersionRow
 from onefold.model.definitions import Audience, Definitions, is_shadow, live_name
 from onefold.ports import Catalog
-from onefold.runtime.difference import changes, difference
+from onefold.runtime.defining.difference import changes, difference
 
 
 class Change(Struct):

@@ -7,8 +7,8 @@ from onefold.limits import RECENT_EVENTS_MAX
 from onefold.model.effect import Admitted
 from onefold.model.past import Past
 from onefold.model.rules import Rules
-from onefold.runtime.history_bodies import Bodies
-from onefold.runtime.person_events import PersonEvents
+from onefold.runtime.history.bodies import Bodies
+from onefold.runtime.past.person_events import PersonEvents
 from onefold.testing.memory_history import MemoryHistory
 from onefold.testing.world import World, define, identify, track
 

@@ -1,0 +1,1 @@
+"""Definitions that are to come, computed over history while the stream goes on."""
