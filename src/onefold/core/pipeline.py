@@ -40,24 +40,33 @@ _NO_MORE = Refused("", "", "", "", position=1 << 62, received_ms=0)
 def step(run: Run, batch: Batch, view: View) -> None:
     """Fold a batch of events into the profiles of its view; what that did is added to the run."""
     run.see(view)
-    if batch.refused or run.program.taking is None or run.rulebook is not None:
-        _take_all(run, batch)
+    if batch.refused:
+        _take_between(run, batch.incoming, batch.refused)
     else:
-        _take_quickly(run, batch.incoming, run.program.taking)
+        _take_all(run, batch.incoming)
     run.count("received", len(batch.incoming) + len(batch.refused))
 
 
-def _take_all(run: Run, batch: Batch) -> None:
-    refused = iter([*batch.refused, _NO_MORE])
-    bad = next(refused)
-    for incoming in batch.incoming:
-        while bad.position < incoming.position:
+def _take_between(run: Run, incoming: list[Incoming], refused: list[Refused]) -> None:
+    """Take these events, and refuse the others, in their order."""
+    others = iter([*refused, _NO_MORE])
+    bad = next(others)
+    for each in incoming:
+        while bad.position < each.position:
             refuse(run, bad)
-            bad = next(refused)
-        _take(run, incoming)
+            bad = next(others)
+        _take(run, each)
     while bad is not _NO_MORE:
         refuse(run, bad)
-        bad = next(refused)
+        bad = next(others)
+
+
+def _take_all(run: Run, incoming: list[Incoming]) -> None:
+    if run.program.taking is None or run.rulebook is not None:
+        for each in incoming:
+            _take(run, each)
+    else:
+        _take_quickly(run, incoming, run.program.taking)
 
 
 def _take_quickly(run: Run, incoming: list[Incoming], taking: Any) -> None:
@@ -75,12 +84,12 @@ def _take(run: Run, incoming: Incoming) -> None:
         fold(run, person, incoming, () if incoming.account is None else join(run, person, incoming))
 
 
-def step_again(run: Run, incoming: Iterable[Incoming], view: View) -> None:
+def step_again(run: Run, incoming: list[Incoming], view: View) -> None:
     """Fold events that `run.retract` took out once more, over what their people have become meanwhile."""
     run.see(view)
     for each in incoming:
-        del run.messages[each.fingerprint]
-        _take(run, each)
+        run.messages.pop(each.fingerprint, None)  # One that came again after its window is here twice.
+    _take_all(run, incoming)
     run.effects.sort(key=attrgetter("position", "n"))
 
 
