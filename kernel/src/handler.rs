@@ -11,6 +11,7 @@ use crate::description;
 use crate::event::Mentioned;
 use crate::incoming::Incoming;
 use crate::keeping::At;
+use crate::msgpack::{write_map, write_text, write_value};
 use crate::plan::{Happened, Notes, Plan};
 use crate::profile::{Field, Profile};
 use crate::value::Value;
@@ -27,6 +28,7 @@ fn fields_of(asks_identifiers: bool) -> &'static [Field] {
 
 /// How traits and audiences are called in Python, and what says of an audience that it was left or entered.
 pub struct Called {
+    text: Box<str>,
     name: Py<PyString>,
     moves: [Py<PyTuple>; 2],
 }
@@ -106,13 +108,13 @@ fn not_known() -> PyErr {
 }
 
 impl Called {
-    fn new(py: Python<'_>, name: &str) -> PyResult<Called> {
-        let name = PyString::intern(py, name);
+    fn new(py: Python<'_>, text: &str) -> PyResult<Called> {
+        let name = PyString::intern(py, text);
         let of = |entered: bool| {
             let entered = PyBool::new(py, entered).to_owned();
             PyTuple::new(py, [name.as_any(), entered.as_any()]).map(Bound::unbind)
         };
-        Ok(Called { moves: [of(false)?, of(true)?], name: name.unbind() })
+        Ok(Called { text: text.into(), moves: [of(false)?, of(true)?], name: name.unbind() })
     }
 }
 
@@ -313,24 +315,38 @@ impl Handler {
         !(outcome.changed.is_empty() && outcome.moves.is_empty())
     }
 
-    /// What has changed, by the names of the definitions.
-    pub fn changed<'py>(&self, py: Python<'py>, working: &Working) -> PyResult<Option<Bound<'py, PyDict>>> {
-        if working.outcome.changed.is_empty() {
-            return Ok(None);
+    /// Whether traits have changed.
+    pub fn has_changed(&self, working: &Working) -> bool {
+        !working.outcome.changed.is_empty()
+    }
+
+    /// Append what has changed, by the names of the definitions, as msgpack of what `fill` makes.
+    pub fn write_changed(&self, working: &Working, out: &mut Vec<u8>) {
+        let mut changed: Vec<(usize, &Value)> = Vec::with_capacity(working.outcome.changed.len());
+        for (number, value) in &working.outcome.changed {
+            match changed.iter_mut().find(|(there, _)| there == number) {
+                Some(there) => there.1 = value,
+                None => changed.push((*number, value)),
+            }
         }
-        let changed = PyDict::new(py);
-        fill(&changed, &self.called, &working.outcome)?;
-        Ok(Some(changed))
+        write_map(out, changed.len());
+        for (number, value) in changed {
+            write_text(out, &self.called[number].text);
+            write_value(out, value);
+        }
     }
 
     /// The audiences that were entered (`true`) or left, in order.
-    pub fn moves<'a, 'py>(
+    pub fn moves<'a>(
         &'a self,
-        py: Python<'py>,
+        py: Python<'a>,
         working: &'a Working,
-    ) -> impl Iterator<Item = (Bound<'py, PyString>, bool)> + use<'a, 'py> {
+    ) -> impl Iterator<Item = (&'a str, &'a Bound<'a, PyString>, bool)> {
         let moves = working.outcome.moves.iter();
-        moves.map(move |(number, entered)| (self.called[*number].name.bind(py).clone(), *entered))
+        moves.map(move |(number, entered)| {
+            let called = &self.called[*number];
+            (&*called.text, called.name.bind(py), *entered)
+        })
     }
 }
 

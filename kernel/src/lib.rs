@@ -13,6 +13,7 @@ pub mod entries;
 pub mod event;
 pub mod expression;
 pub mod functions;
+pub mod gathering;
 pub mod handler;
 pub mod incoming;
 pub mod instants;
@@ -46,7 +47,7 @@ pub struct Beyond;
 pub type Here<T> = Result<T, Beyond>;
 
 /// What `onefold.kernel.API` expects: another number with each change that older code of either side cannot live with.
-const API: u32 = 1;
+const API: u32 = 2;
 
 #[pymodule]
 fn onefold_kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -60,6 +61,7 @@ fn onefold_kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<handler::Handler>()?;
     module.add_class::<incoming::Decoder>()?;
     module.add_class::<incoming::Whos>()?;
+    module.add_class::<gathering::Effects>()?;
     module.add_class::<taking::Taking>()?;
     module.add_class::<waking::Waking>()
 }

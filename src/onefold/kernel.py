@@ -7,7 +7,7 @@ environment leaves it out, for comparisons and to be safe.
 import os
 from typing import Any, NamedTuple
 
-API = 1
+API = 2
 """What this code expects of the kernel, as the kernel says itself (`onefold_kernel.API`)."""
 VARIABLE = "ONEFOLD_KERNEL"
 

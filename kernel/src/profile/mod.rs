@@ -38,7 +38,7 @@ const FEW_IDENTIFIERS: usize = 32;
 #[derive(Debug)]
 pub struct Profile {
     #[pyo3(get, set)]
-    id: u64,
+    pub id: u64,
     #[pyo3(get, set)]
     created_at_ms: i64,
     #[pyo3(get, set)]

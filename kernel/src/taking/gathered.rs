@@ -2,7 +2,9 @@
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::PyDict;
+
+use crate::gathering::Effects;
 
 /// What ordinary events look up in a run, and add to.
 pub struct Gathered<'py> {
@@ -16,14 +18,16 @@ pub struct Gathered<'py> {
     pub messages: Bound<'py, PyDict>,
     pub touched: Bound<'py, PyDict>,
     pub armed: Bound<'py, PyDict>,
-    pub effects: Bound<'py, PyList>,
+    pub effects: Bound<'py, Effects>,
     pub members: Bound<'py, PyAny>,
 }
 
 impl<'py> Gathered<'py> {
-    pub fn of(run: &Bound<'py, PyAny>) -> PyResult<Gathered<'py>> {
+    /// None: the run gathers in Python's containers.
+    pub fn of(run: &Bound<'py, PyAny>) -> PyResult<Option<Gathered<'py>>> {
         let py = run.py();
-        Ok(Gathered {
+        let Ok(effects) = run.getattr(intern!(py, "effects"))?.cast_into() else { return Ok(None) };
+        Ok(Some(Gathered {
             partition: run.getattr(intern!(py, "partition"))?.extract()?,
             profiles: run.getattr(intern!(py, "profiles"))?.cast_into()?,
             owners: run.getattr(intern!(py, "owners"))?.cast_into()?,
@@ -33,8 +37,8 @@ impl<'py> Gathered<'py> {
             messages: run.getattr(intern!(py, "messages"))?.cast_into()?,
             touched: run.getattr(intern!(py, "touched"))?.cast_into()?,
             armed: run.getattr(intern!(py, "armed"))?.cast_into()?,
-            effects: run.getattr(intern!(py, "effects"))?.cast_into()?,
+            effects,
             members: run.getattr(intern!(py, "members"))?,
-        })
+        }))
     }
 }

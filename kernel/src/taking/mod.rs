@@ -14,12 +14,12 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use crate::Beyond;
 use crate::entries::{Entries, Name};
 use crate::event::Kind;
+use crate::gathering::effects::About;
 use crate::handler::Handler;
 use crate::incoming::Incoming;
 use crate::profile::Profile;
 use crate::taking::gathered::Gathered;
 use crate::taking::newcomers::{is_nobodys, links};
-use crate::taking::told::Told;
 use crate::value::Value;
 
 /// What takes the events of one program.
@@ -27,7 +27,6 @@ use crate::value::Value;
 pub struct Taking {
     /// Event name → its handler, where that is native; `None`: Python has one.
     handlers: HashMap<String, Option<Py<Handler>>>,
-    told: Told,
     version: i64,
     /// What somebody has who has nothing yet; `None`: who that is, Python says.
     blank: Option<Entries<Value>>,
@@ -36,15 +35,10 @@ pub struct Taking {
 #[pymethods]
 impl Taking {
     /// `handlers`: of all event names, and `*` for every other; those that are not native are left to Python.
-    /// `effects`: where the classes of effects are. `blank`: traits of somebody who has nothing yet, for people made by
+    /// `blank`: traits of somebody who has nothing yet, for people made by
     /// definitions of this version; None: their first events are left to Python, too.
     #[new]
-    fn new(
-        handlers: HashMap<String, Bound<'_, PyAny>>,
-        effects: Told,
-        version: i64,
-        blank: Option<&Bound<'_, PyDict>>,
-    ) -> Taking {
+    fn new(handlers: HashMap<String, Bound<'_, PyAny>>, version: i64, blank: Option<&Bound<'_, PyDict>>) -> Taking {
         let native = |handler: Bound<'_, PyAny>| handler.cast_into::<Handler>().ok().map(Bound::unbind);
         let handlers = handlers.into_iter().map(|(name, handler)| (name, native(handler))).collect();
         let blank = blank.and_then(|traits| {
@@ -54,12 +48,13 @@ impl Taking {
             }
             Some(values)
         });
-        Taking { handlers, told: effects, version, blank }
+        Taking { handlers, version, blank }
     }
 
-    /// Take events, from this place in the list on, up to one that is not ordinary; its place.
+    /// Take events, from this place in the list on, up to one that is not ordinary; its place. None is where the
+    /// run gathers in Python's containers.
     fn take(&self, run: &Bound<'_, PyAny>, incoming: &Bound<'_, PyList>, from: usize) -> PyResult<usize> {
-        let gathered = Gathered::of(run)?;
+        let Some(gathered) = Gathered::of(run)? else { return Ok(from) };
         let mut place = from;
         while place < incoming.len() {
             let Ok(event) = incoming.get_item(place)?.cast_into::<Incoming>() else { break };
@@ -109,11 +104,10 @@ impl Taking {
             run.touched.set_item(&owner, &found)?;
         }
         let seen = profile.see(incoming.at_ms, incoming.received_ms, run.partition << 56 | incoming.position);
-        let (position, now_ms) = (incoming.position, incoming.received_ms);
-        let about = (&owner, position, now_ms);
-        self.told.admitted(run, about, (0, name))?;
+        let about = About { profile: profile.id, position: incoming.position, now_ms: incoming.received_ms };
+        told::admitted(&mut run.effects.borrow_mut(), about, (0, name));
         if handler.go(&mut profile, (incoming, seen), &mut working) {
-            self.told.tell(run, (handler, &working), about, 1)?;
+            told::tell(run, (handler, &working), (&owner, about), 1)?;
         }
         Ok(true)
     }
@@ -142,6 +136,7 @@ impl Taking {
         let armed_ms = profile.due_ms();
         let seen = profile.see(at_ms, now_ms, run.partition << 56 | position);
         let to_tell = handler.go(&mut profile, (incoming, seen), &mut working);
+        let about = About { profile: id, position, now_ms };
         let (id, profile) = (id.into_pyobject(py)?.into_any(), Bound::new(py, profile)?);
         run.messages.set_item(fingerprint, now_ms)?;
         run.profiles.set_item(&id, &profile)?;
@@ -152,11 +147,10 @@ impl Taking {
             run.moved.set_item(&identifier, &id)?;
         }
         incoming.who.bind(py).setattr(intern!(py, "owner"), &id)?;
-        let about = (&id, position, now_ms);
-        self.told.created(run, about)?;
-        self.told.admitted(run, about, (1, name))?;
+        told::created(&mut run.effects.borrow_mut(), about);
+        told::admitted(&mut run.effects.borrow_mut(), about, (1, name));
         if to_tell {
-            self.told.tell(run, (handler, &working), about, 2)?;
+            told::tell(run, (handler, &working), (&id, about), 2)?;
         }
         Ok(true)
     }

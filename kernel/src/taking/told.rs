@@ -1,71 +1,48 @@
 //! What has happened, as Python's effects (`onefold.model.effect`).
 
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
 
+use crate::gathering::Effects;
+use crate::gathering::effects::About;
 use crate::handler::{Handler, Working};
+use crate::msgpack::write_text;
 use crate::taking::gathered::Gathered;
 
-/// How Python's effects are made.
-#[derive(FromPyObject)]
-pub struct Told {
-    #[pyo3(attribute("Created"))]
-    created: Py<PyAny>,
-    #[pyo3(attribute("Admitted"))]
-    admitted: Py<PyAny>,
-    #[pyo3(attribute("Changed"))]
-    changed: Py<PyAny>,
-    #[pyo3(attribute("Entered"))]
-    entered: Py<PyAny>,
-    #[pyo3(attribute("Left"))]
-    left: Py<PyAny>,
+/// The profile is there from now on; this is the first that an event does.
+pub fn created(effects: &mut Effects, about: About) {
+    effects.add("created", 0, about, (0, |_: &mut _| {}));
 }
 
-/// Whose profile it is that something has happened to, at which position of the log, and when.
-pub type About<'a, 'py> = (&'a Bound<'py, PyAny>, u64, i64);
+/// An event of this name is the profile's.
+pub fn admitted(effects: &mut Effects, about: About, (n, name): (u64, &str)) {
+    effects.add("admitted", n, about, (1, |out: &mut _| write_text(out, name)));
+}
 
-impl Told {
-    /// The profile is there from now on; this is the first that an event does.
-    pub fn created(&self, run: &Gathered<'_>, (owner, position, now_ms): About<'_, '_>) -> PyResult<()> {
-        run.effects.append(self.created.bind(owner.py()).call1((owner, position, 0, now_ms))?)
+/// Effects and memberships of what has changed (`Run.tell`); `first`: the number of the first of these effects.
+pub fn tell(
+    run: &Gathered<'_>,
+    (handler, working): (&Handler, &Working),
+    (owner, about): (&Bound<'_, PyAny>, About),
+    first: u64,
+) -> PyResult<()> {
+    let mut effects = run.effects.borrow_mut();
+    let mut n = first;
+    if handler.has_changed(working) {
+        effects.add("changed", n, about, (1, |out: &mut _| handler.write_changed(working, out)));
+        n += 1;
     }
-
-    /// An event of this name is the profile's.
-    pub fn admitted(
-        &self,
-        run: &Gathered<'_>,
-        (owner, position, now_ms): About<'_, '_>,
-        (n, name): (u32, &str),
-    ) -> PyResult<()> {
-        run.effects.append(self.admitted.bind(owner.py()).call1((owner, position, n, now_ms, name))?)
-    }
-
-    /// Effects and memberships of what has changed (`Run.tell`).
-    pub fn tell(
-        &self,
-        run: &Gathered<'_>,
-        (handler, working): (&Handler, &Working),
-        (owner, position, now_ms): About<'_, '_>,
-        first: u32,
-    ) -> PyResult<()> {
-        let py = owner.py();
-        let mut n = first;
-        if let Some(changed) = handler.changed(py, working)? {
-            run.effects.append(self.changed.bind(py).call1((owner, position, n, now_ms, changed))?)?;
-            n += 1;
-        }
-        for (audience, entered) in handler.moves(py, working) {
-            run.members.get_item(&audience)?.set_item(owner, if entered { now_ms } else { 0 })?;
-            let effect = if entered {
-                self.entered.bind(py).call1((owner, position, n, now_ms, &audience))?
-            } else {
-                let reason = intern!(py, "event");
-                self.left.bind(py).call1((owner, position, n, now_ms, &audience, reason as &Bound<'_, PyString>))?
+    for (name, audience, entered) in handler.moves(owner.py(), working) {
+        run.members.get_item(audience)?.set_item(owner, if entered { about.now_ms } else { 0 })?;
+        if entered {
+            effects.add("entered", n, about, (1, |out: &mut _| write_text(out, name)));
+        } else {
+            let write = |out: &mut _| {
+                write_text(out, name);
+                write_text(out, "event");
             };
-            run.effects.append(effect)?;
-            n += 1;
+            effects.add("left", n, about, (2, write));
         }
-        Ok(())
+        n += 1;
     }
+    Ok(())
 }

@@ -5,7 +5,6 @@ a clock: time arrives in the entries. The steps of many batches may share a `Run
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 from msgspec import structs
@@ -90,7 +89,7 @@ def step_again(run: Run, incoming: list[Incoming], view: View) -> None:
     for each in incoming:
         run.messages.pop(each.fingerprint, None)  # One that came again after its window is here twice.
     _take_all(run, incoming)
-    run.effects.sort(key=attrgetter("position", "n"))
+    run.effects.put_in_order()
 
 
 def finish(run: Run, cursor: Cursor) -> Changes:

@@ -1,11 +1,12 @@
 """What the step gathers while it goes through the batches of a commit; at the end it is their `Changes`."""
 
 from collections import defaultdict
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Container, Iterable
 from typing import Any, NamedTuple
 
 from msgspec import structs
 
+from onefold.core.gathered import PYTHON, Containers
 from onefold.core.identity.rulebook import rulebook_of
 from onefold.core.identity.rules import MOST_IDENTIFIERS
 from onefold.language.keeping.accounts import begin_telling
@@ -14,8 +15,8 @@ from onefold.limits import NEVER_MS
 from onefold.model.account import ACCOUNTS
 from onefold.model.changes import Changed, Changes, Cursor, View
 from onefold.model.definitions import is_shadow
-from onefold.model.effect import Admitted, AnyEffect, Entered, Hot, Hushed, Left
 from onefold.model.effect import Changed as TraitsChanged
+from onefold.model.effect import Entered, Hot, Hushed, Left
 from onefold.model.position import is_account
 from onefold.model.profile import Profile
 from onefold.model.quarantined import Quarantined
@@ -40,7 +41,14 @@ class Parted(NamedTuple):
 class Run:
     """What the batches of one commit have changed so far, over the view of the batch under way."""
 
-    def __init__(self, partition: int, program: Program, rules: Rules, forgotten_ms: int = 0) -> None:
+    def __init__(
+        self,
+        partition: int,
+        program: Program,
+        rules: Rules,
+        forgotten_ms: int = 0,
+        containers: Containers = PYTHON,
+    ) -> None:
         self.partition = partition
         self.program = program
         self.rules = rules
@@ -48,8 +56,7 @@ class Run:
         """What the workspace says of identity; None: nothing."""
         self.forgotten_ms = forgotten_ms
         """The cursor's, before the first batch."""
-        self.new_profile: Callable[..., Profile] = Profile
-        """Makes profiles: `Profile`, or the kernel's of the same fields."""
+        self.new_profile = containers.profile
         self.see(View({}, {}, {}))
         self.touched: dict[int, Profile] = {}
         self.armed: dict[int, int] = {}
@@ -70,7 +77,7 @@ class Run:
         """Links that were refused: of which event's person, by which rule."""
         self.members: defaultdict[str, dict[int, int]] = defaultdict(dict)
         self.messages: dict[bytes, int] = {}
-        self.effects: list[AnyEffect] = []
+        self.effects = containers.effects()
         self.quarantined: list[Quarantined] = []
         self.counts: dict[str, int] = {}
         self.changed: dict[str, Any] = {}
@@ -212,8 +219,7 @@ class Run:
 
     def retract(self, people: Container[int]) -> set[int]:
         """Undo all that was done to these people; the positions of their events, which are to be folded again."""
-        positions = {e.position for e in self.effects if type(e) is Admitted and e.profile in people}
-        self.effects = [effect for effect in self.effects if effect.profile not in people]
+        positions = self.effects.retract(people)
         for of_audience in self.members.values():
             for one in [one for one in of_audience if one in people]:
                 del of_audience[one]

@@ -142,11 +142,18 @@ class Skipped(Struct, array_like=True, gc=False):
 _DECODERS_MAX = 256
 """As many as there are sets of kinds."""
 
-_encoder = msgspec.msgpack.Encoder()
+
+def _as_kept(effects: Any) -> msgspec.Raw:
+    return msgspec.Raw(effects.encoded())
+
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=_as_kept)
 _decoder = msgspec.msgpack.Decoder(list[AnyEffect])
 
 encode = _encoder.encode
-"""The effects of one batch as the state keeps them."""
+"""The effects of one batch as the state keeps them. Those that the kernel has gathered are so already."""
+encode_one: Callable[[AnyEffect], bytes] = _encoder.encode
+"""One of them, as it is among these."""
 
 decode = _decoder.decode
 """The effects in these bytes."""

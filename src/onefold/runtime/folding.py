@@ -295,9 +295,9 @@ class Folding:
             if batch is None:
                 break
             if part is None:
-                run = Run(partition, program, self._finder(cursor).rules, cursor.forgotten_ms)
-                run.new_profile = self._native.new
-                part = pending.begin(run, cursor)
+                rules = self._finder(cursor).rules
+                containers = self._native.containers(program, rules)
+                part = pending.begin(Run(partition, program, rules, cursor.forgotten_ms, containers), cursor)
             pipeline.step(part.run, batch, self._load(pending, named_by(batch.incoming), (), batch.messages()))
             self._absorbed(pending, part.run)
             if self._contention.expected:

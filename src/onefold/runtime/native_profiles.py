@@ -1,11 +1,17 @@
 """Profiles as a worker remembers them: the kernel's where there is one: small, and dense in memory."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from onefold import kernel
+from onefold.core.gathered import PYTHON, Containers
+from onefold.core.identity.rulebook import rulebook_of
+from onefold.language.stream.program import Program
+from onefold.model import effect
 from onefold.model import profile as profiles
 from onefold.model.profile import Profile
+from onefold.model.rules import Rules
 
 
 class NativeProfiles:
@@ -13,9 +19,16 @@ class NativeProfiles:
 
     def __init__(self, native: Any = kernel.native) -> None:
         """`native`: the kernel; None: Python keeps them."""
-        self.new: Callable[..., Profile] = Profile if native is None else native.Profile
-        """Makes a profile of its fields."""
+        self._kernel = native
         self._native: Callable[[bytes], Profile | None] | None = None if native is None else native.Profile.decode
+
+    def containers(self, program: Program, rules: Rules) -> Containers:
+        """What a run gathers in: the kernel's, where it takes most of the events itself."""
+        if self._kernel is None:
+            return PYTHON
+        if program.taking is None or rulebook_of(rules.identity) is not None:
+            return PYTHON._replace(profile=self._kernel.Profile)
+        return native_containers(self._kernel)
 
     def decode(self, data: bytes) -> Profile:
         """The profile in these bytes; where the kernel does not know all of it, Python's own."""
@@ -32,3 +45,8 @@ class NativeProfiles:
         for one in [one for one, profile in made.items() if type(profile) is Profile]:
             if (profile := self._native(encoded[one])) is not None:
                 made[one] = profile
+
+
+def native_containers(native: Any) -> Containers:
+    """What a run gathers in where the kernel takes its events. `native`: the kernel."""
+    return Containers(native.Profile, partial(native.Effects, effect.encode_one, effect.decode))

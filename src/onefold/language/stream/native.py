@@ -8,7 +8,6 @@ from onefold.language.stream.described import Describing
 from onefold.language.stream.plan import Plan
 from onefold.language.stream.program import Program
 from onefold.language.zones import ZONES, zone_file
-from onefold.model import effect
 
 Plans = tuple[Plan | None, Plan | None]
 """Of an event name: what its `put` does, and its `on`, where it has them."""
@@ -47,4 +46,4 @@ def _taking(kernel: Any, program: Program) -> Any:
     """The kernel's own way through the step, for ordinary events of the names whose handlers are the kernel's."""
     handlers = {name: getattr(handler.on, "__self__", None) for name, handler in program.handlers.items()}
     is_quiet = not (program.blank_audiences or program.at_first)
-    return kernel.Taking(handlers, effect, program.version, program.blank_traits if is_quiet else None)
+    return kernel.Taking(handlers, program.version, program.blank_traits if is_quiet else None)
