@@ -1,22 +1,18 @@
 //! Events on their way through the step: read from the log's records, with corrected times, a fingerprint, and whose
 //! they are (`onefold.core.batch`).
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, OnceLock};
 
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+use xxhash_rust::xxh3::xxh3_128;
 
 use crate::Here;
 use crate::event::{Entry, Event, Kind, Member, Mentioned, read_entry};
 use crate::json::Json;
 use crate::value::Value;
-
-const REMEMBERED: usize = 100_000;
-const ID_MAX_BYTES: usize = 512;
+use crate::who::{Who, Whos};
 
 /// One event, as `onefold.core.batch.Incoming`; `event` is decoded by Python where Python asks for it.
 #[pyclass(module = "onefold_kernel")]
@@ -31,7 +27,7 @@ pub struct Incoming {
     pub at_ms: i64,
     pub fingerprint: [u8; 16],
     #[pyo3(get)]
-    pub who: Py<PyAny>,
+    pub who: Py<Who>,
     #[pyo3(get, set)]
     pub account: Option<Py<PyAny>>,
     excerpt: OnceLock<Py<PyAny>>,
@@ -68,6 +64,17 @@ struct Record {
     mentioned: Arc<Mentioned>,
 }
 
+impl Record {
+    /// One of its events as Python's excerpt, which is kept in `made`.
+    fn excerpt<'py>(&self, py: Python<'py>, event: &Event, made: &OnceLock<Py<PyAny>>) -> PyResult<Bound<'py, PyAny>> {
+        if let Some(excerpt) = made.get() {
+            return Ok(excerpt.bind(py).clone());
+        }
+        let excerpt = self.decode.bind(py).call1((event.whole.of(self.bytes.as_bytes(py)),))?;
+        Ok(made.get_or_init(|| excerpt.unbind()).bind(py).clone())
+    }
+}
+
 #[pymethods]
 impl Incoming {
     #[getter]
@@ -81,75 +88,8 @@ impl Incoming {
     }
 
     #[getter]
-    pub fn event<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        if let Some(excerpt) = self.excerpt.get() {
-            return Ok(excerpt.bind(py).clone());
-        }
-        let excerpt = self.record.decode.bind(py).call1((self.read.whole.of(self.record.bytes.as_bytes(py)),))?;
-        Ok(self.excerpt.get_or_init(|| excerpt.unbind()).bind(py).clone())
-    }
-}
-
-/// People by their two ids, where events say no more of them: `onefold.core.identity.identifiers.Finder`, remembered.
-#[pyclass(module = "onefold_kernel")]
-#[derive(Default)]
-pub struct Whos {
-    /// Hash of the two ids → these, and whose they are.
-    remembered: HashMap<u64, (Box<str>, Py<PyAny>), BuildHasherDefault<Itself>>,
-    asked: String,
-}
-
-/// Hashes what is a hash already.
-#[derive(Default)]
-struct Itself(u64);
-
-impl Hasher for Itself {
-    fn write(&mut self, _: &[u8]) {
-        unreachable!("only numbers are hashed");
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
-#[pymethods]
-impl Whos {
-    #[new]
-    fn new() -> Whos {
-        Whos::default()
-    }
-}
-
-impl Whos {
-    /// Whose an event with these two ids is, as JSON; `find` says it where nobody has asked before.
-    fn get(
-        &mut self,
-        py: Python<'_>,
-        (user, anonymous): (&str, &str),
-        find: impl FnOnce() -> PyResult<Py<PyAny>>,
-    ) -> PyResult<Py<PyAny>> {
-        self.asked.clear();
-        self.asked.push_str(user);
-        self.asked.push(' ');
-        self.asked.push_str(anonymous);
-        let hash = xxh3_64(self.asked.as_bytes());
-        match self.remembered.get(&hash) {
-            Some((ids, who)) if **ids == *self.asked => return Ok(who.clone_ref(py)),
-            _ => {}
-        }
-        let who = find()?;
-        if user.len().max(anonymous.len()) <= ID_MAX_BYTES {
-            if self.remembered.len() >= REMEMBERED {
-                self.remembered.clear();
-            }
-            self.remembered.insert(hash, (self.asked.as_str().into(), who.clone_ref(py)));
-        }
-        Ok(who)
+    fn event<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.record.excerpt(py, &self.read, &self.excerpt)
     }
 }
 
@@ -231,24 +171,23 @@ impl Run {
                     xxh3_128(&named)
                 }
             };
-            let ids = (read.user.of(text), read.anonymous.of(text));
-            let mut incoming = Incoming {
+            let excerpt = OnceLock::new();
+            let ask = || Who::of(&find.call1((record.excerpt(py, &read, &excerpt)?,))?);
+            let who = match whos.as_mut().filter(|_| read.is_plain) {
+                Some(whos) => whos.get(py, (read.user.of(text), read.anonymous.of(text)), ask)?,
+                None => Py::new(py, ask()?)?,
+            };
+            made.append(Incoming {
                 at_ms: self.happened_ms(&read, now_ms),
                 read,
                 record: record.clone(),
                 position,
                 received_ms: now_ms,
                 fingerprint: digest.to_be_bytes(),
-                who: py.None(),
+                who,
                 account: None,
-                excerpt: OnceLock::new(),
-            };
-            let ask = || Ok(find.call1((incoming.event(py)?,))?.unbind());
-            incoming.who = match whos.as_mut().filter(|_| incoming.read.is_plain) {
-                Some(whos) => whos.get(py, ids, ask)?,
-                None => ask()?,
-            };
-            made.append(incoming)?;
+                excerpt,
+            })?;
         }
         Ok(made)
     }

@@ -20,6 +20,7 @@ pub mod instants;
 pub mod json;
 pub mod keeping;
 pub mod msgpack;
+pub mod numbered;
 pub mod numbers;
 pub mod periods;
 pub mod plan;
@@ -31,6 +32,7 @@ pub mod texts;
 pub mod tzif;
 pub mod value;
 pub mod waking;
+pub mod who;
 pub mod zones;
 
 use pyo3::prelude::*;
@@ -60,8 +62,9 @@ fn onefold_kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<handler::Compiled>()?;
     module.add_class::<handler::Handler>()?;
     module.add_class::<incoming::Decoder>()?;
-    module.add_class::<incoming::Whos>()?;
     module.add_class::<gathering::Effects>()?;
+    module.add_class::<who::Who>()?;
+    module.add_class::<who::Whos>()?;
     module.add_class::<taking::Taking>()?;
     module.add_class::<waking::Waking>()
 }

@@ -1,5 +1,6 @@
 """Records that the kernel reads against Python's reading of them: the same events, times, fingerprints and people."""
 
+import itertools
 import json
 import random
 from typing import Any
@@ -169,3 +170,25 @@ def test_what_definitions_read_of_events_is_the_same(seed: int) -> None:
     assert theirs.state.digest() == mine.state.digest()
     assert theirs.effects() == mine.effects()
     assert theirs.state.counts() == mine.state.counts()
+
+
+SPELLED = (
+    "u1", " u1 ", "  ", "", "NULL", "null", "Null ", "ü", "İ", "a\u00a0", "\u2003b", "c\x7f", "k:l", '""', "x" * 391,
+    "x" * 392, "x" * 393, "ü" * 200, 0, -0, -1, 7, 10**18, -(1 << 63), "007", "-1",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("blocked", [(), ("null", "0", "ü", "u1")])
+def test_ids_are_spelled_as_python_spells_them(blocked: tuple[str, ...]) -> None:
+    """One spelling, blocked values and too long ones; each is found once, and remembered."""
+    rules = Rules(blocked=frozenset(blocked))
+    mine, theirs = finder_of(rules), finder_of(rules)
+    read_native, read_python = records((), ()).read, decoder((), ())
+    for user, anonymous in 2 * list(itertools.product((None, *SPELLED), SPELLED)):
+        event = {"type": "track", "userId": user, "anonymousId": anonymous}
+        entry = {"kind": "received", "source": "", "at_ms": NOW_MS, "events": [event]}
+        record = json.dumps(entry, ensure_ascii=False).encode()
+        if (run := read_native(record)) is None:  # Text with escapes is Python's.
+            continue
+        [found] = run.incoming(0, 0, NOW_MS, theirs)
+        assert found.who.identifiers == mine.find(read_python(record).events[0]).identifiers, record

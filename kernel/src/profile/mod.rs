@@ -227,7 +227,21 @@ impl Profile {
         }
     }
 
-    fn has(&mut self, py: Python<'_>, identifiers: &Bound<'_, PyTuple>) -> Here<bool> {
+    /// Whether it has all of these identifiers.
+    pub fn has_all_of<'a>(
+        &mut self,
+        py: Python<'_>,
+        mut identifiers: impl Iterator<Item = &'a str> + Clone,
+    ) -> PyResult<bool> {
+        if let Ok(found) = self.has(identifiers.clone()) {
+            return Ok(found);
+        }
+        let there = self.thaw(py, Field::Identifiers)?;
+        Ok(identifiers.all(|each| there.contains(each).unwrap_or(false)))
+    }
+
+    /// The same. `Beyond`: they are to be looked up in a dictionary.
+    fn has<'a>(&self, identifiers: impl Iterator<Item = &'a str>) -> Here<bool> {
         match &self.kept[Field::Identifiers as usize] {
             Kept::Native => Ok(all_among(identifiers, || self.body.identifiers.iter().map(|(name, _)| &**name))),
             stored @ Kept::Stored(_) => {
@@ -243,10 +257,7 @@ impl Profile {
                 }
                 Ok(all_among(identifiers, || names[..size].iter().copied()))
             }
-            Kept::Thawed(object) => {
-                let there = object.bind(py).cast::<PyDict>().map_err(|_| Beyond)?;
-                Ok(identifiers.iter().all(|each| there.contains(each).unwrap_or(false)))
-            }
+            Kept::Thawed(_) => Err(Beyond),
         }
     }
 }
@@ -256,8 +267,11 @@ fn blank() -> [Kept; Field::ALL.len()] {
     Field::ALL.map(|_| Kept::Stored(Box::default()))
 }
 
-fn all_among<'a, I: Iterator<Item = &'a str>>(identifiers: &Bound<'_, PyTuple>, names: impl Fn() -> I) -> bool {
-    identifiers.iter().all(|each| each.extract::<&str>().is_ok_and(|text| names().any(|name| name == text)))
+fn all_among<'a, 'b, I: Iterator<Item = &'b str>>(
+    mut identifiers: impl Iterator<Item = &'a str>,
+    names: impl Fn() -> I,
+) -> bool {
+    identifiers.all(|each| names().any(|name| name == each))
 }
 
 /// Pass over declared traits. `Beyond`: they are from before places were kept, and are stored otherwise by now.
@@ -330,16 +344,8 @@ impl Profile {
 
     /// `onefold.model.profile.Profile.has_all`.
     fn has_all(&mut self, py: Python<'_>, identifiers: &Bound<'_, PyTuple>) -> PyResult<bool> {
-        if let Ok(found) = self.has(py, identifiers) {
-            return Ok(found);
-        }
-        let there = self.thaw(py, Field::Identifiers)?;
-        for identifier in identifiers {
-            if !there.contains(identifier)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        let identifiers = identifiers.iter().map(|each| each.extract::<String>()).collect::<PyResult<Vec<_>>>()?;
+        self.has_all_of(py, identifiers.iter().map(String::as_str))
     }
 
     /// `onefold.model.profile.Profile.give`.

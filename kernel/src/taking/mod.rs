@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 
 use crate::Beyond;
 use crate::entries::{Entries, Name};
@@ -78,7 +78,7 @@ impl Taking {
         }
         let name = incoming.name(py);
         let Some(Some(handler)) = self.handlers.get(name).or_else(|| self.handlers.get("*")) else { return Ok(false) };
-        let owner = incoming.who.bind(py).getattr(intern!(py, "owner"))?;
+        let owner = incoming.who.get().owner().into_pyobject(py)?.into_any();
         let Some(found) = run.profiles.get_item(&owner)? else {
             return self.take_first(run, incoming, (name, handler.get()));
         };
@@ -116,17 +116,16 @@ impl Taking {
     fn take_first(&self, run: &Gathered<'_>, incoming: &Incoming, (name, handler): (&str, &Handler)) -> PyResult<bool> {
         let py = run.profiles.py();
         let (Some(blank), Some(mut working)) = (&self.blank, handler.working()) else { return Ok(false) };
-        let identifiers: Bound<'_, PyTuple> = incoming.who.bind(py).getattr(intern!(py, "identifiers"))?.cast_into()?;
+        let identifiers = incoming.who.get().identifiers();
         let fingerprint = PyBytes::new(py, &incoming.fingerprint);
         let is_known = run.messages.contains(&fingerprint)? || run.seen.contains(&fingerprint)?;
-        if is_known || !run.is_whole || !is_nobodys(run, &identifiers)? {
+        if is_known || !run.is_whole || !is_nobodys(run, identifiers)? {
             return Ok(false);
         }
         let (position, at_ms, now_ms) = (incoming.position, incoming.at_ms, incoming.received_ms);
         let id = run.partition << 56 | (position + 1);
         let mut profile = Profile::newcomer(id, self.version, blank.clone(), (at_ms, now_ms));
-        let names = identifiers.iter().map(|each| Ok((each.extract::<&str>()?.into(), now_ms)));
-        let names = names.collect::<PyResult<Vec<(Box<str>, i64)>>>()?;
+        let names = identifiers.iter().map(|each| (each.clone(), now_ms)).collect::<Vec<_>>();
         let links = links(&names, (run.partition, position, now_ms));
         profile.begin_with(names, &links);
         let ready = handler.prepare(py, &mut profile, incoming, &mut working).and_then(|()| profile.prepare(py));
@@ -136,17 +135,18 @@ impl Taking {
         let armed_ms = profile.due_ms();
         let seen = profile.see(at_ms, now_ms, run.partition << 56 | position);
         let to_tell = handler.go(&mut profile, (incoming, seen), &mut working);
+        incoming.who.get().set_owner(id);
         let about = About { profile: id, position, now_ms };
         let (id, profile) = (id.into_pyobject(py)?.into_any(), Bound::new(py, profile)?);
         run.messages.set_item(fingerprint, now_ms)?;
         run.profiles.set_item(&id, &profile)?;
         run.touched.set_item(&id, &profile)?;
         run.armed.set_item(&id, armed_ms)?;
-        for identifier in &identifiers {
+        for identifier in identifiers {
+            let identifier = PyString::new(py, identifier);
             run.owners.set_item(&identifier, &id)?;
             run.moved.set_item(&identifier, &id)?;
         }
-        incoming.who.bind(py).setattr(intern!(py, "owner"), &id)?;
         told::created(&mut run.effects.borrow_mut(), about);
         told::admitted(&mut run.effects.borrow_mut(), about, (1, name));
         if to_tell {

@@ -1,7 +1,6 @@
 //! Who comes anew, and the links that make an event's identifiers one person's (`onefold.core.identity.resolve`).
 
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
 
 use crate::msgpack::{write_int, write_list, write_text, write_unsigned};
 use crate::taking::gathered::Gathered;
@@ -12,12 +11,11 @@ const UNIQUE: &str = "user_id:";
 const SHARED_EVENT: &str = "shared_event";
 
 /// Whether there are such identifiers, nobody has any of them, and one person may have them all.
-pub fn is_nobodys(run: &Gathered<'_>, identifiers: &Bound<'_, PyTuple>) -> PyResult<bool> {
+pub fn is_nobodys(run: &Gathered<'_>, identifiers: &[Box<str>]) -> PyResult<bool> {
     let mut unique = 0;
     for identifier in identifiers {
-        let Ok(text) = identifier.extract::<&str>() else { return Ok(false) };
-        unique += usize::from(text.starts_with(UNIQUE));
-        if run.owners.contains(&identifier)? {
+        unique += usize::from(identifier.starts_with(UNIQUE));
+        if run.owners.contains(&**identifier)? {
             return Ok(false);
         }
     }

@@ -192,8 +192,9 @@ class Finder:
         self.rules = rules
         self._remembered: dict[tuple[Any, Any], Who] = {}
         self._accounts: dict[str | int, Who] = {}
-        self.whos = None if native is None else native.Whos()
-        """What the kernel remembers of the same; None: it is to ask `find_anew` of each event."""
+        blocked = rules.blocked if rules.identity is NOTHING else None
+        self.whos = None if native is None else native.Whos(blocked, IDENTIFIER_MAX_BYTES)
+        """What the kernel finds and remembers of the same; None: it is to ask `find_anew` of each event."""
 
     def find_anew(self, event: Excerpt) -> Who:
         """Who an event is of, whoever remembers that."""
