@@ -33,6 +33,7 @@ impl<'a> Json<'a> {
     }
 
     /// The first byte of what comes next.
+    #[inline]
     pub fn peek(&mut self) -> Here<u8> {
         loop {
             match self.bytes.get(self.at) {
@@ -48,12 +49,15 @@ impl<'a> Json<'a> {
         if self.peek().is_err() { Ok(()) } else { Err(Beyond) }
     }
 
-    fn expect(&mut self, byte: u8) -> Here<()> {
+    /// Passes over this byte, which must be the next.
+    #[inline]
+    pub fn expect(&mut self, byte: u8) -> Here<()> {
         self.has(byte)?.then_some(()).ok_or(Beyond)
     }
 
     /// Passes over this byte, if it is the next.
-    fn has(&mut self, byte: u8) -> Here<bool> {
+    #[inline]
+    pub fn has(&mut self, byte: u8) -> Here<bool> {
         let has = self.peek()? == byte;
         self.at += usize::from(has);
         Ok(has)
@@ -66,6 +70,7 @@ impl<'a> Json<'a> {
     }
 
     /// The next key of an object, after a value.
+    #[inline]
     pub fn next_key(&mut self) -> Here<Option<&'a str>> {
         if self.has(b',')? {
             return self.key().map(Some);
@@ -104,7 +109,8 @@ impl<'a> Json<'a> {
         Ok(true)
     }
 
-    fn word(&mut self, word: &[u8]) -> Here<()> {
+    /// Passes over these bytes, which must be the next.
+    pub fn word(&mut self, word: &[u8]) -> Here<()> {
         if !self.bytes[self.at..].starts_with(word) {
             return Err(Beyond);
         }
@@ -125,6 +131,7 @@ impl<'a> Json<'a> {
     }
 
     /// Goes on to the next byte that is not simply itself in a text.
+    #[inline]
     fn plain_text(&mut self) {
         while let Some(stride) = self.bytes[self.at..].first_chunk::<STRIDE>() {
             let found = ends(u64::from_le_bytes(*stride));
@@ -138,30 +145,42 @@ impl<'a> Json<'a> {
         self.at += self.bytes[self.at..].iter().position(end).unwrap_or(self.bytes.len() - self.at);
     }
 
-    fn skip_text(&mut self) -> Here<()> {
+    /// Text as it is written, which a decoder would take: its escapes are known, and no half of a surrogate pair stands
+    /// alone.
+    #[inline]
+    pub fn raw_text(&mut self) -> Here<&'a str> {
         self.expect(b'"')?;
+        let begin = self.at;
         loop {
             self.plain_text();
             match self.bytes.get(self.at..self.at + 2) {
-                Some([b'"', _]) => {
-                    self.at += 1;
-                    return Ok(());
-                }
                 Some([b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't']) => self.at += 2,
-                Some(b"\\u") => {
-                    let digits = self.bytes.get(self.at + 2..self.at + 6).ok_or(Beyond)?;
-                    if !digits.iter().all(u8::is_ascii_hexdigit) {
-                        return Err(Beyond);
-                    }
-                    self.at += 6;
-                }
+                Some(b"\\u") => self.skip_unit()?,
+                _ if self.bytes.get(self.at) == Some(&b'"') => break,
                 _ => return Err(Beyond),
             }
         }
+        self.at += 1;
+        self.text.get(begin..self.at - 1).ok_or(Beyond)
+    }
+
+    /// Passes over `\uXXXX`, or over two of them that are one character.
+    fn skip_unit(&mut self) -> Here<()> {
+        match self.unit()? {
+            0xdc00..=0xdfff => Err(Beyond),
+            0xd800..=0xdbff if !matches!(self.unit()?, 0xdc00..=0xdfff) => Err(Beyond),
+            _ => Ok(()),
+        }
+    }
+
+    fn unit(&mut self) -> Here<u32> {
+        let Some([b'\\', b'u', digits @ ..]) = self.bytes.get(self.at..self.at + 6) else { return Err(Beyond) };
+        self.at += 6;
+        digits.iter().try_fold(0, |all, digit| Some(all << 4 | char::from(*digit).to_digit(16)?)).ok_or(Beyond)
     }
 
     /// The text of a number, and whether it is an integer.
-    fn number(&mut self) -> Here<(&'a str, bool)> {
+    pub fn number(&mut self) -> Here<(&'a str, bool)> {
         self.peek()?;
         let begin = self.at;
         self.at += usize::from(self.bytes[begin] == b'-');
@@ -255,7 +274,7 @@ impl<'a> Json<'a> {
 
     fn skip_nested(&mut self, depth: usize) -> Here<()> {
         match self.peek()? {
-            b'"' => self.skip_text()?,
+            b'"' => drop(self.raw_text()?),
             b'n' => self.word(b"null")?,
             b't' => self.word(b"true")?,
             b'f' => self.word(b"false")?,
@@ -270,7 +289,7 @@ impl<'a> Json<'a> {
                 self.expect(b'{')?;
                 let mut more = !self.has(b'}')?;
                 while more {
-                    self.skip_text()?;
+                    self.raw_text()?;
                     self.expect(b':')?;
                     self.skip_nested(depth - 1)?;
                     more = self.has(b',')?;

@@ -6,6 +6,7 @@
 pub mod asking;
 pub mod body;
 pub mod civil;
+pub mod collecting;
 pub mod crossings;
 pub mod definitions;
 pub mod description;
@@ -16,7 +17,6 @@ pub mod functions;
 pub mod gathering;
 pub mod handler;
 pub mod incoming;
-mod index;
 pub mod instants;
 pub mod json;
 pub mod keeping;
@@ -60,6 +60,7 @@ fn onefold_kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<keeping::slot::Slot>()?;
     module.add_function(wrap_pyfunction!(asking::ask, module)?)?;
     module.add_function(wrap_pyfunction!(zones::read_zones_with, module)?)?;
+    module.add_class::<collecting::Judge>()?;
     module.add_class::<handler::Compiled>()?;
     module.add_class::<handler::Handler>()?;
     module.add_class::<incoming::Decoder>()?;

@@ -2,7 +2,7 @@
 
 The fast way decodes a whole batch at once, typed, which proves every event readable by the step; what is stored are
 the bytes that came, in one piece where nothing parts them, else as raw spans. Whatever the fast way does not like goes
-the careful way, event by event.
+the careful way, event by event. Where there is a kernel, it judges batches that are fit for the fast way, undecoded.
 """
 
 import re
@@ -17,8 +17,14 @@ from onefold.collect import split
 from onefold.collect.answer import Answer, not_json, refusal, too_large
 from onefold.collect.check import FREE, Passed, Plain, Sent, examine, with_type
 from onefold.collect.routing import partition
-from onefold.collect.runs import cut
-from onefold.limits import QUARANTINED_BODY_MAX_BYTES
+from onefold.collect.runs import Run, array, cut
+from onefold.kernel import native as _native
+from onefold.limits import (
+    EVENT_NAME_MAX_CHARS,
+    MESSAGE_ID_MAX_CHARS,
+    QUARANTINED_BODY_MAX_BYTES,
+    RECORD_SPLIT_BYTES,
+)
 from onefold.model.entry import Rejected
 from onefold.model.event import EventType
 from onefold.settings import Settings
@@ -71,17 +77,24 @@ _SHARED = ("context", "integrations")
 class Decoder:
     """Bodies to events, under the limits of the settings, for a log of so many partitions."""
 
-    def __init__(self, settings: Settings, partitions: int) -> None:
+    def __init__(self, settings: Settings, partitions: int, native: Any = _native) -> None:
+        """`native`: the kernel, or None."""
         self._partitions = partitions
         self._event_max_bytes = settings.event_max_bytes
         self._max_events = settings.batch_max_events
         self._shared_max_bytes = settings.import_max_bytes
+        self._judge = native and native.Judge(
+            partitions, settings.event_max_bytes, MESSAGE_ID_MAX_CHARS, EVENT_NAME_MAX_CHARS
+        )
 
     def batch(self, body: bytes) -> Intake | Answer:
         """The events of a batch, or why the request as a whole is refused."""
         apart = self._partitions == 1 and len(body) > self._event_max_bytes
-        plain = (apart and self._plain(body, self._event_max_bytes)) or self._plain(body, len(body))
-        if plain is None:
+        run_max_bytes = self._event_max_bytes if apart else len(body)
+        if (intake := self._batch_natively(body, run_max_bytes)) is not None:
+            return intake
+        plain = self._plain(body, run_max_bytes) or (apart and self._plain(body, len(body)))
+        if not plain:
             return self._batch_carefully(body)
         envelope, runs = plain
         if not 0 < (events := sum(len(decoded) for _, decoded in runs)) <= self._max_events:
@@ -93,19 +106,40 @@ class Decoder:
             first += len(decoded)
         return intake
 
+    def _batch_natively(self, body: bytes, run_max_bytes: int) -> Intake | None:
+        """The same by the kernel, if it is sure of every event. More than a record is for Python to split."""
+        if self._judge is None or len(body) > RECORD_SPLIT_BYTES or (found := _cut(body, run_max_bytes)) is None:
+            return None
+        envelope, runs = found
+        intake = self._intake(envelope, len(body))
+        for begin, end in runs:
+            if (judged := self._judge.events(body, begin, end)) is None:
+                return None
+            events, lanes = judged
+            intake.accepted += events
+            if lanes is None:
+                intake.lanes[0].append(Raw(memoryview(body)[begin:end]))
+            else:
+                for lane, taken in zip(intake.lanes, lanes, strict=True):
+                    if taken:
+                        lane.append(Raw(taken))
+        return intake if 0 < intake.accepted <= self._max_events else None
+
     def _plain(self, body: bytes, run_max_bytes: int) -> tuple[_Envelope, list[tuple[bytes, list[Plain]]]] | None:
         """The body as an envelope and runs of plain events; None where a cut is wrong, or where it is not plain."""
-        if (parts := cut(body, run_max_bytes)) is None:
+        if (found := _cut(body, run_max_bytes)) is None:
             return None
+        envelope, runs = found
+        arrays = [array(body, run) for run in runs]
         try:
-            envelope = _decode_empty(parts.envelope)
-            runs = [(run, _decode_plain(run)) for run in parts.runs]
+            return envelope, [(each, _decode_plain(each)) for each in arrays]
         except _UNREADABLE:
             return None
-        return None if envelope.context or envelope.integrations else (envelope, runs)
 
     def single(self, body: bytes, type_: EventType) -> Intake | Answer:
         """The one event of a body, as one of this type."""
+        if self._judge is not None and (lane := self._judge.event(body, type_)) is not None:
+            return self._alone(body, lane)
         try:
             sent = _decode_sent(body)
         except _UNREADABLE:
@@ -116,6 +150,11 @@ class Decoder:
             self._take_carefully(intake, [with_type(body, type_)])
         else:
             self._take_plain(intake, 0, [sent], b"[%b]" % body)
+        return intake
+
+    def _alone(self, event: bytes, lane: int) -> Intake:
+        intake = Intake((), None, [[] for _ in range(self._partitions)], 1, [], len(event))
+        intake.lanes[lane].append(Raw(event))
         return intake
 
     def _take_plain(self, intake: Intake, first: int, events: Sequence[Plain], run: bytes) -> None:
@@ -186,6 +225,17 @@ class Decoder:
         if events == 0:
             return refusal(400, "empty_batch", "empty batch payload: $.batch has no events")
         return too_large(f"the batch has {events} events; {self._max_events} are allowed: send several batches")
+
+
+def _cut(body: bytes, run_max_bytes: int) -> tuple[_Envelope, list[Run]] | None:
+    """An envelope that says nothing for its events, and where these are, as far as can be seen without reading them."""
+    if (parts := cut(body, run_max_bytes)) is None:
+        return None
+    try:
+        envelope = _decode_empty(parts.envelope)
+    except _UNREADABLE:
+        return None
+    return None if envelope.context or envelope.integrations else (envelope, parts.runs)
 
 
 def _plain_primary(event: Plain) -> str | int | None:

@@ -5,7 +5,7 @@ import pytest
 
 from onefold.collect.answer import Answer
 from onefold.collect.decode import Decoder, Intake
-from onefold.collect.runs import cut
+from onefold.collect.runs import array, cut
 from onefold.settings import Settings
 
 EVENT = b'{"type":"page","userId":"u"}'
@@ -13,23 +13,25 @@ EVENT = b'{"type":"page","userId":"u"}'
 
 def test_the_parts_make_the_body() -> None:
     """The envelope keeps all that is around the events, and the runs are the events."""
-    parts = cut(b'{"a":1, "batch" : [ {} , {"b":[]}\t], "c":"x"}', 100)
+    body = b'{"a":1, "batch" : [ {} , {"b":[]}\t], "c":"x"}'
+    parts = cut(body, 100)
     assert parts is not None
     assert parts.envelope == b'{"a":1, "batch" : [], "c":"x"}'
-    assert parts.runs == [b'[ {} , {"b":[]}\t]']
+    assert [array(body, run) for run in parts.runs] == [b'[ {} , {"b":[]}\t]']
 
 
 @pytest.mark.parametrize("between", [b",", b", "])
 def test_no_run_is_longer_than_an_event_may_be(between: bytes) -> None:
     """What does not fit is cut between events, so that whatever decodes holds no event that is too large."""
-    parts = cut(b'{"batch":[%b]}' % between.join([EVENT] * 7), 3 * len(EVENT))
+    events = between.join([EVENT] * 7)
+    body = b'{"batch":[%b]}' % events
+    parts = cut(body, 3 * len(EVENT))
     assert parts is not None
-    assert [len(msgspec.json.decode(run)) for run in parts.runs] == [2, 2, 2, 1]
-    assert all(len(run) - 2 <= 3 * len(EVENT) for run in parts.runs)
-    assert cut(b'{"batch":[%b]}' % between.join([EVENT] * 7), len(EVENT) - 1) == (
-        parts.envelope,
-        [b"[%b]" % between.join([EVENT] * 7)],
-    )
+    assert [len(msgspec.json.decode(array(body, run))) for run in parts.runs] == [2, 2, 2, 1]
+    assert all(end - begin <= 3 * len(EVENT) for begin, end in parts.runs)
+    uncut = cut(body, len(EVENT) - 1)
+    assert uncut is not None
+    assert [array(body, run) for run in uncut.runs] == [b"[%b]" % events]
 
 
 @pytest.mark.parametrize(
