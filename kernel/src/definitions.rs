@@ -166,7 +166,7 @@ impl Judging<'_> {
         let audiences = &mut self.body.audiences;
         match (audiences.place(name), holds) {
             (None, true) => audiences.push(name, self.now_ms),
-            (Some(place), false) => audiences.remove_at(place),
+            (Some(place), false) => drop(audiences.remove_at(place)),
             _ => return,
         }
         self.outcome.moves.push((number, holds));

@@ -1,7 +1,9 @@
 //! Entries by name in the order in which they came, as a Python dictionary keeps them.
 
 use std::collections::HashMap;
-use std::sync::{LazyLock, RwLock};
+use std::sync::{LazyLock, RwLock, RwLockReadGuard};
+
+use crate::index::Index;
 
 /// A name that definitions give: of a slot, a trait, an audience. Equal names are one number in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,90 +34,114 @@ impl Name {
         Name(number)
     }
 
+    /// Its own number.
+    pub fn number(self) -> u32 {
+        self.0
+    }
+
     /// Its text.
     pub fn text(self) -> &'static str {
-        KNOWN.read().unwrap().texts[self.0 as usize]
+        Texts::known().of(self)
+    }
+}
+
+/// What names are called, for whoever asks of many.
+pub struct Texts(RwLockReadGuard<'static, Known>);
+
+impl Texts {
+    pub fn known() -> Texts {
+        Texts(KNOWN.read().unwrap())
+    }
+
+    pub fn of(&self, name: Name) -> &'static str {
+        self.0.texts[name.0 as usize]
     }
 }
 
 /// Values by name. A name that is set again keeps its place; one that was removed comes to the end.
 #[derive(Clone, Debug)]
-pub struct Entries<T>(Vec<(Name, T)>);
+pub struct Entries<T> {
+    names: Vec<Name>,
+    values: Vec<T>,
+    index: Index,
+}
 
 impl<T> Default for Entries<T> {
     fn default() -> Entries<T> {
-        Entries(Vec::new())
+        Entries { names: Vec::new(), values: Vec::new(), index: Index::default() }
     }
 }
 
 impl<T> Entries<T> {
-    pub fn with_capacity(size: usize) -> Entries<T> {
-        Entries(Vec::with_capacity(size))
+    /// Of names that are all different, side by side with their values.
+    pub fn of(names: Vec<Name>, values: Vec<T>) -> Entries<T> {
+        let mut index = Index::default();
+        index.renew(&names);
+        Entries { names, values, index }
     }
 
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.names.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.names.is_empty()
     }
 
     /// Where a name stands now, if it is there.
     pub fn place(&self, name: Name) -> Option<usize> {
-        self.0.iter().position(|(each, _)| *each == name)
+        self.index.place(&self.names, name)
     }
 
     pub fn get(&self, name: Name) -> Option<&T> {
-        self.place(name).map(|place| &self.0[place].1)
+        self.place(name).map(|place| &self.values[place])
     }
 
     pub fn get_mut(&mut self, name: Name) -> Option<&mut T> {
-        self.place(name).map(|place| &mut self.0[place].1)
+        self.place(name).map(|place| &mut self.values[place])
     }
 
     /// What stands there, and under which name.
     pub fn at_mut(&mut self, place: usize) -> (Name, &mut T) {
-        let (name, value) = &mut self.0[place];
-        (*name, value)
+        (self.names[place], &mut self.values[place])
     }
 
     pub fn set(&mut self, name: Name, value: T) {
         match self.place(name) {
-            Some(place) => self.0[place].1 = value,
-            None => self.0.push((name, value)),
+            Some(place) => self.values[place] = value,
+            None => self.push(name, value),
         }
     }
 
     /// Put a name that is not there yet to the end.
     pub fn push(&mut self, name: Name, value: T) {
         debug_assert!(self.place(name).is_none());
-        self.0.push((name, value));
+        self.names.push(name);
+        self.values.push(value);
+        self.index.grow(&self.names);
     }
 
     /// Remove what stands there.
-    pub fn remove_at(&mut self, place: usize) {
-        self.0.remove(place);
+    pub fn remove_at(&mut self, place: usize) -> T {
+        self.names.remove(place);
+        self.index.renew(&self.names);
+        self.values.remove(place)
     }
 
     /// Set a name, or remove it; what it was.
     pub fn replace(&mut self, name: Name, value: Option<T>) -> Option<T> {
         match (self.place(name), value) {
-            (Some(place), Some(value)) => Some(std::mem::replace(&mut self.0[place].1, value)),
-            (Some(place), None) => Some(self.0.remove(place).1),
+            (Some(place), Some(value)) => Some(std::mem::replace(&mut self.values[place], value)),
+            (Some(place), None) => Some(self.remove_at(place)),
             (None, Some(value)) => {
-                self.0.push((name, value));
+                self.push(name, value);
                 None
             }
             (None, None) => None,
         }
     }
 
-    pub fn remove(&mut self, name: Name) -> Option<T> {
-        self.place(name).map(|place| self.0.remove(place).1)
-    }
-
     pub fn iter(&self) -> impl Iterator<Item = (Name, &T)> {
-        self.0.iter().map(|(name, value)| (*name, value))
+        self.names.iter().copied().zip(&self.values)
     }
 }

@@ -17,6 +17,7 @@ pub mod functions;
 pub mod gathering;
 pub mod handler;
 pub mod incoming;
+mod index;
 pub mod instants;
 pub mod json;
 pub mod keeping;

@@ -1,7 +1,7 @@
 //! The parts of a body from their msgpack, and back.
 
 use crate::body::Body;
-use crate::entries::{Entries, Name};
+use crate::entries::{Entries, Name, Texts};
 use crate::keeping::State;
 use crate::msgpack::{Reader, write_int, write_map, write_text, write_value};
 use crate::profile::field::Field;
@@ -75,21 +75,24 @@ fn pairs<'a, T>(reader: &mut Reader<'a>, read: impl Fn(&mut Reader<'a>) -> Here<
 
 fn entries<'a, T>(reader: &mut Reader<'a>, read: impl Fn(&mut Reader<'a>) -> Here<T>) -> Here<Entries<T>> {
     let size = reader.map()?;
-    let mut found = Entries::with_capacity(size.min(reader.rest().len()));
+    let most = size.min(reader.rest().len());
+    let (mut names, mut values) = (Vec::with_capacity(most), Vec::with_capacity(most));
     for _ in 0..size {
         let text = reader.text()?;
         if text.contains(ASIDE) {
             return Err(Beyond);
         }
-        found.push(Name::of(text), read(reader)?);
+        names.push(Name::of(text));
+        values.push(read(reader)?);
     }
-    Ok(found)
+    Ok(Entries::of(names, values))
 }
 
 fn write_entries<T>(out: &mut Vec<u8>, entries: &Entries<T>, write: impl Fn(&mut Vec<u8>, &T)) {
     write_map(out, entries.len());
+    let texts = Texts::known();
     for (name, value) in entries.iter() {
-        write_text(out, name.text());
+        write_text(out, texts.of(name));
         write(out, value);
     }
 }

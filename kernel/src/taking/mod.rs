@@ -42,7 +42,7 @@ impl Taking {
         let native = |handler: Bound<'_, PyAny>| handler.cast_into::<Handler>().ok().map(Bound::unbind);
         let handlers = handlers.into_iter().map(|(name, handler)| (name, native(handler))).collect();
         let blank = blank.and_then(|traits| {
-            let mut values = Entries::with_capacity(traits.len());
+            let mut values = Entries::default();
             for (name, value) in traits {
                 values.set(Name::of(name.extract().ok()?), Value::of(&value).ok()?);
             }

@@ -1,0 +1,70 @@
+//! Where each of many names stands, found without going through all of them.
+
+use crate::entries::Name;
+
+/// So few names are gone through.
+const FEW: usize = 8;
+
+/// Of a list of names, each of which is in it once: the place of each, at its hash or behind that (open addressing).
+#[derive(Clone, Debug, Default)]
+pub struct Index {
+    /// Places, each one more than it is; 0 where there is none. None at all for few names, else at most half are taken.
+    taken: Box<[u32]>,
+}
+
+impl Index {
+    /// The place of a name among those that this was told of.
+    pub fn place(&self, names: &[Name], name: Name) -> Option<usize> {
+        if self.taken.is_empty() {
+            return names.iter().position(|each| *each == name);
+        }
+        let mut at = self.begin(name);
+        while self.taken[at] != 0 {
+            let place = self.taken[at] as usize - 1;
+            if names[place] == name {
+                return Some(place);
+            }
+            at = self.next(at);
+        }
+        None
+    }
+
+    /// The last of these names has come.
+    pub fn grow(&mut self, names: &[Name]) {
+        if names.len() <= FEW {
+            return;
+        }
+        if names.len() * 2 > self.taken.len() {
+            self.renew(names);
+        } else {
+            self.take(names, names.len() - 1);
+        }
+    }
+
+    /// There are these names now.
+    pub fn renew(&mut self, names: &[Name]) {
+        let size = if names.len() <= FEW { 0 } else { names.len().next_power_of_two() * 4 };
+        self.taken = vec![0; size].into();
+        if size > 0 {
+            (0..names.len()).for_each(|place| self.take(names, place));
+        }
+    }
+
+    fn take(&mut self, names: &[Name], place: usize) {
+        let mut at = self.begin(names[place]);
+        while self.taken[at] != 0 {
+            at = self.next(at);
+        }
+        self.taken[at] = u32::try_from(place + 1).expect("fewer names than numbers");
+    }
+
+    /// Where to look for a name first; the best bits of Fibonacci hashing are the upper ones.
+    fn begin(&self, name: Name) -> usize {
+        let hash = name.number().wrapping_mul(0x9e37_79b9);
+        (hash >> (32 - self.taken.len().trailing_zeros())) as usize
+    }
+
+    fn next(&self, at: usize) -> usize {
+        (at + 1) & (self.taken.len() - 1)
+    }
+}
