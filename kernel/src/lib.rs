@@ -21,6 +21,7 @@ mod index;
 pub mod instants;
 pub mod json;
 pub mod keeping;
+pub mod memory;
 pub mod msgpack;
 pub mod numbered;
 pub mod numbers;
@@ -66,6 +67,8 @@ fn onefold_kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<handler::Handler>()?;
     module.add_class::<incoming::Decoder>()?;
     module.add_class::<gathering::Effects>()?;
+    module.add_class::<memory::Memory>()?;
+    module.add_class::<memory::People>()?;
     module.add_class::<who::Who>()?;
     module.add_class::<who::Whos>()?;
     module.add_class::<taking::Taking>()?;

@@ -21,11 +21,13 @@ const ID_MAX_BYTES: usize = 512;
 pub struct Who {
     identifiers: Box<[Box<str>]>,
     owner: AtomicU64,
+    /// The round of looking in which it was met last.
+    met: AtomicU64,
 }
 
 impl Who {
     fn new(identifiers: Box<[Box<str>]>) -> Who {
-        Who { identifiers, owner: AtomicU64::new(0) }
+        Who { identifiers, owner: AtomicU64::new(0), met: AtomicU64::new(0) }
     }
 
     /// The same as one of Python's.
@@ -44,6 +46,11 @@ impl Who {
 
     pub fn set_owner(&self, owner: u64) {
         self.owner.store(owner, Ordering::Relaxed);
+    }
+
+    /// Whether it is met for the first time in this round.
+    pub fn is_new_in(&self, round: u64) -> bool {
+        self.met.swap(round, Ordering::Relaxed) != round
     }
 
     /// Whether all of its identifiers are this profile's.
@@ -70,7 +77,7 @@ impl Who {
     }
 
     /// Say whose this may be; whether all identifiers are that profile's.
-    fn settle(&self, profile: &Bound<'_, PyAny>) -> PyResult<bool> {
+    pub fn settle(&self, profile: &Bound<'_, PyAny>) -> PyResult<bool> {
         let py = profile.py();
         let (id, is_its) = if let Ok(native) = profile.cast::<Profile>() {
             let mut native = native.borrow_mut();

@@ -5,11 +5,12 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::gathering::Effects;
+use crate::memory::People;
 
 /// What ordinary events look up in a run, and add to.
 pub struct Gathered<'py> {
     pub partition: u64,
-    pub profiles: Bound<'py, PyDict>,
+    pub profiles: Bound<'py, People>,
     pub owners: Bound<'py, PyDict>,
     pub moved: Bound<'py, PyDict>,
     /// Nothing was undone that people who come anew have no notes of.
@@ -26,10 +27,11 @@ impl<'py> Gathered<'py> {
     /// None: the run gathers in Python's containers.
     pub fn of(run: &Bound<'py, PyAny>) -> PyResult<Option<Gathered<'py>>> {
         let py = run.py();
+        let Ok(profiles) = run.getattr(intern!(py, "profiles"))?.cast_into() else { return Ok(None) };
         let Ok(effects) = run.getattr(intern!(py, "effects"))?.cast_into() else { return Ok(None) };
         Ok(Some(Gathered {
             partition: run.getattr(intern!(py, "partition"))?.extract()?,
-            profiles: run.getattr(intern!(py, "profiles"))?.cast_into()?,
+            profiles,
             owners: run.getattr(intern!(py, "owners"))?.cast_into()?,
             moved: run.getattr(intern!(py, "moved"))?.cast_into()?,
             is_whole: run.getattr(intern!(py, "parted"))?.is_none(),

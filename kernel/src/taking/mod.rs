@@ -78,8 +78,8 @@ impl Taking {
         }
         let name = incoming.name(py);
         let Some(Some(handler)) = self.handlers.get(name).or_else(|| self.handlers.get("*")) else { return Ok(false) };
-        let owner = incoming.who.get().owner().into_pyobject(py)?.into_any();
-        let Some(found) = run.profiles.get_item(&owner)? else {
+        let owner = incoming.who.get().owner();
+        let Some(found) = run.profiles.borrow().find(py, owner) else {
             return self.take_first(run, incoming, (name, handler.get()));
         };
         let Ok(found) = found.cast_into::<Profile>() else { return Ok(false) };
@@ -98,6 +98,7 @@ impl Taking {
         if ready == Err(Beyond) {
             return Ok(false);
         }
+        let owner = owner.into_pyobject(py)?.into_any();
         run.messages.set_item(fingerprint, incoming.received_ms)?;
         if !run.touched.contains(&owner)? {
             run.armed.set_item(&owner, profile.due_ms())?;
@@ -137,9 +138,10 @@ impl Taking {
         let to_tell = handler.go(&mut profile, (incoming, seen), &mut working);
         incoming.who.get().set_owner(id);
         let about = About { profile: id, position, now_ms };
-        let (id, profile) = (id.into_pyobject(py)?.into_any(), Bound::new(py, profile)?);
+        let profile = Bound::new(py, profile)?;
+        run.profiles.borrow_mut().insert(id, profile.clone().into_any().unbind());
+        let id = id.into_pyobject(py)?.into_any();
         run.messages.set_item(fingerprint, now_ms)?;
-        run.profiles.set_item(&id, &profile)?;
         run.touched.set_item(&id, &profile)?;
         run.armed.set_item(&id, armed_ms)?;
         for identifier in identifiers {

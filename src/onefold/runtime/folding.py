@@ -14,7 +14,6 @@ from onefold import kernel
 from onefold.core import pipeline
 from onefold.core.account_links import accounts_in
 from onefold.core.accounts import Round
-from onefold.core.batch import named_by
 from onefold.core.identity.identifiers import Finder, Who, finder_of
 from onefold.core.pipeline import About, Found, Place
 from onefold.core.run import Run
@@ -48,7 +47,7 @@ from onefold.runtime.contention import Contention
 from onefold.runtime.native_profiles import NativeProfiles
 from onefold.runtime.pending import Pending
 from onefold.runtime.programs import Programs
-from onefold.runtime.recent import Recent
+from onefold.runtime.remembered import Remembered, Settled
 
 _EVENT_BYTES = 512
 """Read for each event that a commit may take; larger events make smaller commits."""
@@ -91,7 +90,8 @@ class Folding:
         """Fingerprint of rules → what finds identifiers under them."""
         self._snapshot = 0
         self._native = NativeProfiles(native)
-        self._profiles: Recent[int, Profile] = Recent(remembered)
+        self._remembered = Remembered(remembered, native)
+        self._profiles = self._remembered.memory
         self._cursors: dict[int, Cursor] = {}
         self._ahead: dict[int, list[Record]] = {}
         """Partition → what was read last, which may be folded in part."""
@@ -298,7 +298,8 @@ class Folding:
                 rules = self._finder(cursor).rules
                 containers = self._native.containers(program, rules)
                 part = pending.begin(Run(partition, program, rules, cursor.forgotten_ms, containers), cursor)
-            pipeline.step(part.run, batch, self._load(pending, named_by(batch.incoming), (), batch.messages()))
+            settled = self._remembered.settle(batch.incoming, pending.touched)
+            pipeline.step(part.run, batch, self._load(pending, settled, (), batch.messages()))
             self._absorbed(pending, part.run)
             if self._contention.expected:
                 part.batches.append(batch)
@@ -358,7 +359,8 @@ class Folding:
         self._cursors.clear()
         pending.snapshot = newest
         for part, again in pending.retract(people):
-            pipeline.step_again(part.run, again, self._load(pending, named_by(again), (), ()))
+            settled = self._remembered.settle(again, pending.touched)
+            pipeline.step_again(part.run, again, self._load(pending, settled, (), ()))
             self._absorbed(pending, part.run)
         self._contention.overtaken()
         self.mended += 1
@@ -393,7 +395,7 @@ class Folding:
                 case Ruled(rules=new) if fingerprint(new.with_identity(rules.identity)) != place.before.rules:
                     changes = pipeline.rule(place, program, rules, new)
                 case Linked():
-                    view = self._load(pending, [Who((entry.a, entry.b))], (), ())
+                    view = self._load_people(pending, [Who((entry.a, entry.b))])
                     changes = pipeline.link(place, view, program, rules, entry)
                 case Recast():
                     view = self._load_to_recast(pending, entry)
@@ -402,7 +404,7 @@ class Folding:
                 case Backfilled() if pipeline.is_next(entry, place.before):
                     found = self._found(entry)
                     survivors = {survivor for survivor, _ in found.people.values()}
-                    view = self._load(pending, [Who((name,)) for name in found.accounts], survivors, ())
+                    view = self._load_people(pending, [Who((name,)) for name in found.accounts], survivors)
                     if not survivors <= view.profiles.keys():
                         raise Conflict(f"a profile of partition {place.partition} was absorbed meanwhile")
                     changes = pipeline.fill(place, view, program, rules, found)
@@ -416,7 +418,7 @@ class Folding:
         coming = [profiles.decode(data) for data in what.coming]
         names = tuple(dict.fromkeys(name for profile in coming for name in profile.identifiers))
         accounts = {account for profile in coming for account in accounts_in(profile.slots)}
-        return self._load(pending, [Who(names)], what.going.keys() | accounts, ())
+        return self._load_people(pending, [Who(names)], what.going.keys() | accounts)
 
     def _ids(self, partition: int, after: int, limit: int) -> list[int]:
         """Ids > after of the people at home in this partition, and then of its accounts, ascending."""
@@ -430,7 +432,7 @@ class Folding:
 
         `rounds`: also the next members of the accounts that have something to tell, TICK_MAX_TIMERS of them all.
         """
-        view = self._load(pending, (), ids, ())
+        view = self._load_people(pending, (), ids)
         if program.accounts is None:
             return view, About(ids, {})
         to_tell = self._rounds(view.profiles) if rounds else {}
@@ -440,7 +442,7 @@ class Folding:
             if link is not None and (link[links.BEHIND] or profile.due_ms == JUDGE_ANEW_MS or not rounds):
                 more.add(link[links.ACCOUNT])
         if more := more - view.profiles.keys():
-            view.profiles |= self._load(pending, (), more, ()).profiles
+            view.profiles |= self._load_people(pending, (), more).profiles
         return view, About(ids, to_tell)
 
     def _rounds(self, here: Mapping[int, Profile]) -> dict[int, Round]:
@@ -495,23 +497,17 @@ class Folding:
         for profile_id in profile_ids:
             self._profiles.forget(profile_id)
 
-    def _load(
-        self, pending: Pending, people: Iterable[Who], wanted: Collection[int], messages: Collection[bytes]
-    ) -> View:
+    def _load_people(self, pending: Pending, people: Iterable[Who], wanted: Collection[int] = ()) -> View:
+        """The view of these people, and of `wanted` profiles."""
+        return self._load(pending, self._remembered.settle_people(people, pending.touched), wanted, ())
+
+    def _load(self, pending: Pending, settled: Settled, wanted: Collection[int], messages: Collection[bytes]) -> View:
         """The view of a batch: from memory, and from the state where that has more to say."""
-        here: dict[int, Profile] = {}
-        names: list[str] = []
-        for who in people:
-            profile = self._remembered(pending, who.owner) if who.owner else None
-            if profile is not None and who.settle(profile):
-                here[profile.id] = profile
-            else:
-                who.owner = 0
-                names += who.identifiers
+        here, names = settled
         owners = pending.moved(names)
         missing = []
         for profile_id in {*owners.values(), *wanted}:
-            profile = self._remembered(pending, profile_id)
+            profile = self._remembered.get(profile_id, pending.touched)
             if profile is None:
                 missing.append(profile_id)
             else:
@@ -522,8 +518,8 @@ class Folding:
         found = loaded.profiles
         wanting = {*loaded.identifiers.values(), *found}
         while wanting:
-            here |= self._taken(pending, wanting, found)
-            wanting -= here.keys()
+            here.update(self._taken(pending, wanting, found))
+            wanting.difference_update(here)
             if wanting:  # They were in memory a moment ago, so were not loaded, and have had to give way to others.
                 again = self._state.load((), wanting, ())
                 found = again.profiles
@@ -539,17 +535,13 @@ class Folding:
         """Those of these profiles that are in memory or were found; what was found is remembered."""
         here: dict[int, Profile] = {}
         for profile_id in wanting:
-            profile = self._remembered(pending, profile_id)
+            profile = self._remembered.get(profile_id, pending.touched)
             if profile is None and profile_id in found:
                 profile = self._native.decode(found[profile_id])
                 self._profiles.put(profile_id, profile)
             if profile is not None:
                 here[profile_id] = profile
         return here
-
-    def _remembered(self, pending: Pending, profile_id: int) -> Profile | None:
-        profile = self._profiles.get(profile_id)
-        return pending.touched(profile_id) if profile is None else profile
 
     def _commit(self, pending: Pending, parts: list[Changes]) -> None:
         """Commit, once the commit before it has ended; return before this one has, where nobody may be faster."""
