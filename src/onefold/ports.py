@@ -7,6 +7,7 @@ Every hot call takes and gives a batch. All methods may raise `StorageError` and
 """
 
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
 from onefold.model.catalog import SecretKeyRow, SourceRow, VersionRow
@@ -171,6 +172,13 @@ class State(Protocol):
 
     def touched_since(self, snapshot: int) -> tuple[int, Changed | None]:
         """The newest snapshot, and what others' commits changed since `snapshot`; None: too much to say."""
+        ...
+
+    def turn(self) -> AbstractContextManager[object]:
+        """Wait until nobody else is within such a turn: for a commit that is too dear to be refused.
+
+        A courtesy, no lock: who does not ask for a turn may commit all the same, and who waits too long goes on.
+        """
         ...
 
     def commit(

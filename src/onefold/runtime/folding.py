@@ -317,15 +317,23 @@ class Folding:
         pending.forget(run.absorbed)
 
     def _commit_events(self, pending: Pending) -> None:
+        """Commit. What is dear waits for its turn, and then is mended before it is made ready to be refused."""
+        if pending.before is not None or not self._contention.is_dear(pending.events):
+            self._commit_mended(pending)
+            return
+        pending.encode(self._finished(pending))
+        with self._state.turn():
+            self._look_at_others(pending)
+            self._commit_mended(pending)
+
+    def _commit_mended(self, pending: Pending) -> None:
         """Commit; where others were faster, first fold again the events of just the people whom they changed.
 
         Raises `Conflict` where that cannot be done, or was done in vain too often.
         """
         for mends in count():
-            self._look_at_others(pending)
-            pending.share_timers()
             try:
-                self._commit(pending, [pipeline.finish(part.run, part.cursor) for part in pending.parts])
+                self._commit(pending, self._finished(pending))
             except Conflict:
                 if self._contention.outpaced(pending.events, mends):
                     raise
@@ -335,10 +343,13 @@ class Folding:
                 self._contention.committed(pending.events, mends)
                 return
 
+    def _finished(self, pending: Pending) -> list[Changes]:
+        """What its parts have changed, as it is now."""
+        pending.share_timers()
+        return [pipeline.finish(part.run, part.cursor) for part in pending.parts]
+
     def _look_at_others(self, pending: Pending) -> None:
-        """Mend what is dear before it is made ready to be refused. Raises `Conflict` where that cannot be done."""
-        if pending.before is not None or not self._contention.is_dear(pending.events):
-            return
+        """Mend what others were faster with. Raises `Conflict` where that cannot be done."""
         newest, changed = self._state.touched_since(pending.snapshot)
         if (changed is None or pending.has_met(changed)) and not self._mend(pending, newest, changed):
             raise Conflict("another worker was faster")

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import msgspec
 
@@ -95,6 +96,10 @@ class MemoryState:
             {profile for _, profiles, _ in touched for profile in profiles},
             {identifier for _, _, identifiers in touched for identifier in identifiers},
         )
+
+    def turn(self) -> AbstractContextManager[object]:
+        """Nothing: threads take turns as they come."""
+        return nullcontext()
 
     def commit(
         self,

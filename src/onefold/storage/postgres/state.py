@@ -6,11 +6,11 @@ what one state can take: the server writes one batch at a time, and a second wor
 that, no more. One or two round trips pass under the lock, so a state should be near its workers.
 
 How a commit is written is in `state_commit`, messages are in `messages`, digests in
-`state_items`; connections, time-outs and errors are in `driver`.
+`state_items`, turns of dear commits in `turns`; connections, time-outs and errors are in `driver`.
 """
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -37,6 +37,7 @@ from onefold.storage.postgres.driver import (
     fetched,
 )
 from onefold.storage.postgres.state_rows import Number, bigints, byteas, given, ids, kept, uuids
+from onefold.storage.postgres.turns import Turns
 from onefold.storage.state_bytes import U64_MAX, decode_cursor, decode_quarantined
 from onefold.storage.state_digest import digest_of
 from onefold.storage.state_touched import TOUCHED_KEPT, is_told
@@ -121,6 +122,7 @@ class PostgresState:
         """The connections that load and commit: one may do so while the other does."""
         self._readers = Pool(self._connect, answer_s)
         self._signs = signs.Signs(self._address, self._channel)
+        self._turns = Turns(self._connect)
         self._own: dict[int, None] = {}
         self._abreast = 0
         """Commits of ours since somebody else has committed."""
@@ -189,6 +191,10 @@ class PostgresState:
             changed.profiles.update(touched.profiles)
             changed.identifiers.update(touched.identifiers)
         return newest, changed
+
+    def turn(self) -> AbstractContextManager[object]:
+        """Wait until nobody else is within such a turn; one must not be within it already."""
+        return self._turns.turn()
 
     def commit(
         self,
@@ -335,6 +341,7 @@ class PostgresState:
     def close(self) -> None:
         """Let go of files and connections."""
         self._signs.close()
+        self._turns.close()
         self._writer.close()
         self._readers.close()
 
