@@ -3,8 +3,11 @@
 import threading
 from contextlib import closing
 
-from onefold.storage.postgres.state import PostgresState
-from onefold.storage.postgres.turns import PATIENCE_S
+from onefold.storage.postgres.driver import Timeouts
+from onefold.storage.postgres.state import Options, PostgresState
+
+A_MOMENT_S = 0.25
+HASTY = Options(timeouts=Timeouts(lock_s=0.5))
 
 
 def test_turns_are_taken_one_after_the_other(postgres_url: str) -> None:
@@ -23,7 +26,7 @@ def test_turns_are_taken_one_after_the_other(postgres_url: str) -> None:
         waiting = threading.Thread(target=take)
         with one.turn(), elsewhere.turn():
             waiting.start()
-            waiting.join(PATIENCE_S / 8)
+            waiting.join(A_MOMENT_S)
             order.append("one")
         waiting.join()
         assert order == ["one", "other"]
@@ -31,7 +34,10 @@ def test_turns_are_taken_one_after_the_other(postgres_url: str) -> None:
 
 def test_who_waits_too_long_goes_on(postgres_url: str) -> None:
     """Somebody who stands still in their turn holds up nobody for ever; later turns are taken as ever."""
-    with closing(PostgresState(postgres_url)) as one, closing(PostgresState(postgres_url)) as other:
+    with (
+        closing(PostgresState(postgres_url, options=HASTY)) as one,
+        closing(PostgresState(postgres_url, options=HASTY)) as other,
+    ):
         with one.turn(), other.turn():
             pass
         with other.turn(), one.turn():
@@ -55,7 +61,7 @@ def test_a_turn_that_is_lost_is_taken_again(postgres_url: str) -> None:
         waiting = threading.Thread(target=take)
         with one.turn():
             waiting.start()
-            waiting.join(PATIENCE_S / 8)
+            waiting.join(A_MOMENT_S)
             order.append("one")
         waiting.join()
         assert order == ["other", "other", "one", "other"]

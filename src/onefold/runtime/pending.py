@@ -128,12 +128,19 @@ class Pending:
 
     def concerned(self, changed: Changed) -> set[int]:
         """Whose results may be others now that somebody else has changed these, in any part."""
-        people, before = set(changed.profiles), -1
+        people, before = self._met(changed), -1
         while len(people) != before:
             before = len(people)
             for part in self.parts:
                 people |= part.run.concerned(Changed(people, changed.identifiers))
         return people
+
+    def _met(self, changed: Changed) -> set[int]:
+        """Those of these profiles that it has read or changed."""
+        here = changed.profiles & self.read.keys()
+        for part in self.parts:
+            here |= changed.profiles & part.run.armed.keys()
+        return here
 
     def retract(self, people: set[int]) -> list[tuple[Part, list[Incoming]]]:
         """Undo all that was done to these people: in each part, the events which are to be folded again."""

@@ -20,7 +20,8 @@ FOUND = "FROM messages WHERE fingerprint = ANY(%b) AND at_ms + 0 >= (SELECT forg
 SEEN = f"SELECT fingerprint, at_ms {FOUND}"
 ADD = "INSERT INTO messages (fingerprint, at_ms) SELECT * FROM unnest(%b, %b)"
 REMOVE = """DELETE FROM messages WHERE at_ms < %b
-AND at_ms <= coalesce((SELECT at_ms FROM messages ORDER BY at_ms OFFSET %b LIMIT 1), %b)"""
+AND at_ms <= coalesce((SELECT at_ms FROM messages WHERE at_ms < %b ORDER BY at_ms OFFSET %b LIMIT 1), %b)"""
+"""The first of them that stays for another commit is looked for among those to go: mostly there are none."""
 
 
 class Messages(NamedTuple):
@@ -53,4 +54,4 @@ def forgotten_ms(generation_ms: int, times: dict[int, tuple[int, int]]) -> int:
 
 def removal(before_ms: int, added: int) -> list[Number]:
     """The parameters of REMOVE in a commit that adds so many messages."""
-    return [Number(before_ms), Number(max(REMOVED_MIN, 2 * added)), Number(before_ms)]
+    return [Number(before_ms), Number(before_ms), Number(max(REMOVED_MIN, 2 * added)), Number(before_ms)]

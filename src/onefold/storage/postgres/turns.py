@@ -11,13 +11,14 @@ from onefold.errors import StorageError
 from onefold.storage.postgres import driver
 from onefold.storage.postgres.driver import Connection, errors
 
-PATIENCE_S = 2.0
-"""Whose turn has not come by then goes on without: somebody may stand still in their own."""
 _TAKE = b"SELECT pg_advisory_xact_lock(hashtextextended(current_schema(), 0))"
 
 
 class Turns:
-    """Takes one worker's turns, over a connection of its own. For one thread at a time."""
+    """Takes one worker's turns, over a connection of its own. For one thread at a time.
+
+    Who stands still in their turn loses it, and who waits for too long goes on without: `driver.Timeouts`.
+    """
 
     def __init__(self, connect: Callable[[], Connection]) -> None:
         self._connect = connect
@@ -68,7 +69,6 @@ class Turns:
         connection = self._connect()
         with driver.closed_unless_done(connection):
             if driver.is_genuine(connection):
-                connection.execute(f"SET lock_timeout = {round(PATIENCE_S * 1_000)}".encode())
                 return connection
         self._none = True
         connection.close()
