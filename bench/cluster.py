@@ -3,7 +3,8 @@
 One broker, one PostgreSQL and the roles run on this machine, and everything is counted: servers, roles, and also those
 of the servers' processes that came and went. The servers are warmed up by a run that is not counted, and stay; each
 run has a new workspace, so that it begins empty as the embedded one does that it is compared with. Against that one and
-for the latency, the log has one partition, as it has embedded; several workers share eight.
+for the latency, the log has one partition, as it has embedded; several workers share eight, and have folded a backlog
+before the one that is counted: what it costs each of them to start is no part of what an event costs.
 """
 
 import argparse
@@ -31,18 +32,24 @@ BEHIND_S = 1.0
 ATTEMPTS = 4
 UNIT = "CPU-s per million events"
 
+Backlogs = Sequence[Sequence[bytes]]
+"""Bodies of requests, of which each makes one."""
+
 
 class Plan(NamedTuple):
     """How much is measured."""
 
     events: int
+    """Of the whole path, and of a backlog."""
+    before: int
+    """Of the backlog that workers fold before they are compared."""
     runs: int
     latency: latency.Plan
     recovery: recovery.Plan
 
 
-LONG = Plan(500_000, 3, latency.Plan(200_000, 10.0, 30.0, 3, BEHIND_S), recovery.LONG)
-QUICK = Plan(100_000, 1, latency.Plan(60_000, 4.0, 8.0, 1, BEHIND_S), recovery.QUICK)
+LONG = Plan(300_000, 100_000, 3, latency.Plan(200_000, 10.0, 30.0, 3, BEHIND_S), recovery.LONG)
+QUICK = Plan(100_000, 100_000, 1, latency.Plan(60_000, 4.0, 8.0, 1, BEHIND_S), recovery.QUICK)
 
 
 PARTS = ("path", "workers", "latency", "recovery")
@@ -52,11 +59,13 @@ def measure(*, quick: bool, parts: Sequence[str] = PARTS) -> list[Row]:
     """The rows of these parts. Raises `SettingsError` where Java, Maven or PostgreSQL is missing."""
     plan = QUICK if quick else LONG
     bodies = World().bodies(plan.events // BATCH_EVENTS)
+    world = World()
+    backlogs = [world.bodies(events // BATCH_EVENTS) for events in (plan.before, plan.events)]
     with Servers() as servers:
         _path(servers, bodies)
         measures = {
             "path": lambda: _against_one_machine(servers, bodies, plan.runs),
-            "workers": lambda: _by_workers(servers, bodies, plan.runs),
+            "workers": lambda: _by_workers(servers, backlogs, plan.runs),
             "latency": lambda: _latencies(servers, plan.latency),
             "recovery": lambda: recovery.rows(servers, plan.recovery),
         }
@@ -93,13 +102,13 @@ def _path(servers: Servers, bodies: Sequence[bytes]) -> Cost:
         return spent(running, bodies)
 
 
-def _by_workers(servers: Servers, bodies: Sequence[bytes], runs: int) -> list[Row]:
-    """What it costs to fold a backlog with so many workers: theirs and the servers' CPU."""
+def _by_workers(servers: Servers, backlogs: Backlogs, runs: int) -> list[Row]:
+    """What it costs to fold the last of these backlogs with so many workers: theirs and the servers' CPU."""
     found: dict[int, list[Cost]] = {workers: [] for workers in WORKERS}
     for _ in range(runs):
         for workers, costs in found.items():
-            costs.append(_backlog(servers, bodies, workers))
-    about = _about(bodies)
+            costs.append(_backlog(servers, backlogs, workers))
+    about = _about(backlogs[-1]) | {"events_before": len(backlogs[0]) * BATCH_EVENTS}
     rows = []
     for workers, costs in found.items():
         details = about | {
@@ -116,7 +125,7 @@ def _by_workers(servers: Servers, bodies: Sequence[bytes], runs: int) -> list[Ro
     return rows
 
 
-def _backlog(servers: Servers, bodies: Sequence[bytes], workers: int) -> Cost:
+def _backlog(servers: Servers, backlogs: Backlogs, workers: int) -> Cost:
     """What it costs where all have folded. Raises `AssertionError` where they never did: it would be others' cost.
 
     Workers that stand still lose their partitions, and whoever is first to join again may have folded all before the
@@ -124,7 +133,7 @@ def _backlog(servers: Servers, bodies: Sequence[bytes], workers: int) -> Cost:
     """
     costs: list[Cost] = []
     while len(costs) < ATTEMPTS:
-        costs.append(_attempt(servers, bodies, workers))
+        costs.append(_attempt(servers, backlogs, workers))
         if is_shared(costs[-1].shares):
             return costs[-1]
     raise AssertionError(f"{workers} workers did not share the work: {[cost.shares for cost in costs]}")
@@ -136,20 +145,28 @@ def is_shared(shares: Mapping[str, float]) -> bool:
     return min(costs) >= sum(costs) / len(costs) / 2
 
 
-def _attempt(servers: Servers, bodies: Sequence[bytes], workers: int) -> Cost:
-    """Fill the log while the workers stand still, then let them go."""
-    events = len(bodies) * BATCH_EVENTS
+def _attempt(servers: Servers, backlogs: Backlogs, workers: int) -> Cost:
+    """What the last of these backlogs costs, one folded after the other."""
     with clustered(servers, definitions(), {"collect": 1, "worker": workers}) as running:
-        requests = [running.request("/v1/batch", body) for body in bodies]
-        for name in running.workers:
-            running.roles.pause(name)
-        asyncio.run(send_all(requests, running.collect_port))
-        before, began_s = _folding_cpu_s(running), time.perf_counter()
-        for name in running.workers:
-            running.roles.resume(name)
-        running.settled(events)
-        taken_s = time.perf_counter() - began_s
-        return Cost.between(before, _folding_cpu_s(running), events, taken_s)
+        sent = 0
+        for bodies in backlogs:
+            sent += len(bodies) * BATCH_EVENTS
+            cost = _folded(running, bodies, sent)
+        return cost
+
+
+def _folded(running: Clustered, bodies: Sequence[bytes], sent: int) -> Cost:
+    """Fill the log while the workers stand still, then let them go. `sent`: events, these and all before."""
+    requests = [running.request("/v1/batch", body) for body in bodies]
+    for name in running.workers:
+        running.roles.pause(name)
+    asyncio.run(send_all(requests, running.collect_port))
+    before, began_s = _folding_cpu_s(running), time.perf_counter()
+    for name in running.workers:
+        running.roles.resume(name)
+    running.settled(sent)
+    taken_s = time.perf_counter() - began_s
+    return Cost.between(before, _folding_cpu_s(running), len(bodies) * BATCH_EVENTS, taken_s)
 
 
 def _folding_cpu_s(running: Clustered) -> dict[str, float]:
