@@ -186,9 +186,10 @@ def test_ids_are_spelled_as_python_spells_them(blocked: tuple[str, ...]) -> None
     read_native, read_python = records((), ()).read, decoder((), ())
     for user, anonymous in 2 * list(itertools.product((None, *SPELLED), SPELLED)):
         event = {"type": "track", "userId": user, "anonymousId": anonymous}
-        entry = {"kind": "received", "source": "", "at_ms": NOW_MS, "events": [event]}
-        record = json.dumps(entry, ensure_ascii=False).encode()
+        said = {"kind": "received", "source": "", "at_ms": NOW_MS, "events": [event]}
+        record = json.dumps(said, ensure_ascii=False).encode()
         if (run := read_native(record)) is None:  # Text with escapes is Python's.
             continue
-        [found] = run.incoming(0, 0, NOW_MS, theirs)
-        assert found.who.identifiers == mine.find(read_python(record).events[0]).identifiers, record
+        [found], entry = run.incoming(0, 0, NOW_MS, theirs), read_python(record)
+        assert isinstance(entry, Received)
+        assert found.who.identifiers == mine.find(entry.events[0]).identifiers, record

@@ -13,6 +13,8 @@ from onefold.ports import Record
 
 _CACHED_EVENTS = 200
 """Events decoded and folded before the next are decoded: what fits a second-level cache."""
+_CACHED_NATIVE_EVENTS = 1_000
+"""The same of the kernel's, which are places in their records: what a batch costs by itself is shared by more."""
 
 
 def next_batch(
@@ -24,14 +26,14 @@ def next_batch(
     """
     partition, cursor = after
     received: list[tuple[int, Read | Received | Unreadable]] = []
-    events = 0
+    events, most = 0, min(max_events, _CACHED_EVENTS if program.records is None else _CACHED_NATIVE_EVENTS)
     for record in records:
         entry = _with_events(program, record)
         if entry is None:
             break
         received.append((record.offset, entry))
         events += _size(entry)
-        if events >= min(max_events, _CACHED_EVENTS):
+        if events >= most:
             break
     if not received:
         return None
