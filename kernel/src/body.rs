@@ -16,6 +16,8 @@ pub struct Body {
     pub identifiers: Vec<(Box<str>, i64)>,
     /// State of each aggregate, by its key. `None` stands for no slot, and is never left behind.
     pub slots: Entries<Option<State>>,
+    /// Some of them may be as they were stored: nobody has looked into them yet.
+    pub has_stored: bool,
     /// Trait → value; a trait without a value is absent.
     pub computed: Entries<Value>,
     /// Audience → when the profile entered it.

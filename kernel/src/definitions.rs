@@ -125,7 +125,9 @@ impl Definitions {
     pub fn open(&self, slots: &[usize], body: &mut Body) -> Here<()> {
         for number in slots {
             let slot = self.slots[*number].as_ref().ok_or(Beyond)?;
-            if let Some(state) = body.slots.get_mut(slot.name) {
+            if body.has_stored
+                && let Some(state) = body.slots.get_mut(slot.name)
+            {
                 opened(&*slot.keeping, state)?;
             }
         }

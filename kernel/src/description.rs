@@ -305,6 +305,7 @@ fn knows(definitions: &Definitions, judgement: &Judgement) -> bool {
     let all = |numbers: &[usize]| numbers.iter().all(|number| is_there(&definitions.all, *number));
     match judgement {
         Judgement::Definition { number, .. } => is_there(&definitions.all, *number),
+        Judgement::Audiences { each, .. } => each.iter().all(|(_, number)| is_there(&definitions.all, *number)),
         Judgement::Lapsing => all(&definitions.lapsing) && all(&definitions.waiting),
         Judgement::Gate { gate, .. } => {
             let gate = definitions.gates.get(*gate).and_then(Option::as_ref);
@@ -369,12 +370,23 @@ fn judgement(value: &Value) -> Here<Judgement> {
             crossing: maybe(crossing, place)?,
             gates: each(gates, place)?,
         },
+        ("audiences", [guarded, behind]) => {
+            Judgement::Audiences { guard: guard(guarded)?, each: each(behind, audience)? }
+        }
         ("lapsing", []) => Judgement::Lapsing,
         ("gate", [guarded, gate, flag]) => {
             Judgement::Gate { guard: guard(guarded)?, gate: place(gate)?, flag: maybe(flag, place)? }
         }
         _ => return Err(Beyond),
     })
+}
+
+/// `[there, number]`.
+fn audience(value: &Value) -> Here<(Guard, usize)> {
+    match list(value)? {
+        [there, number] => Ok((guard(there)?, place(number)?)),
+        _ => Err(Beyond),
+    }
 }
 
 fn guard(value: &Value) -> Here<Guard> {

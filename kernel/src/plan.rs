@@ -63,6 +63,8 @@ pub enum Judgement {
         crossing: Option<usize>,
         gates: Vec<usize>,
     },
+    /// Audiences of one guard, each with what must be there for it to make a difference.
+    Audiences { guard: Guard, each: Vec<(Guard, usize)> },
     /// Audiences of those who were last seen long ago.
     Lapsing,
     /// The audiences of a trait's value; before, those of the value that it had, where this flag is set.
@@ -225,6 +227,15 @@ impl Running<'_, '_> {
                     && let Some(old) = self.judging.judge(*number)
                 {
                     self.trait_changed(&old, (*flag, *crossing, gates));
+                }
+            }
+            Judgement::Audiences { guard, each } => {
+                if self.holds(guard) {
+                    for (there, number) in each {
+                        if self.holds(there) {
+                            self.judging.judge(*number);
+                        }
+                    }
                 }
             }
             Judgement::Lapsing => self.lapse(),

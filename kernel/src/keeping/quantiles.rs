@@ -103,20 +103,29 @@ impl Histogram {
 
     /// The number of this rank, counted from 1.
     fn ranked(&self, rank_of: impl FnOnce(i64) -> i64) -> Number {
-        let mut ordered = self.keys.clone();
-        ordered.sort_by(|a, b| order(a.0, b.0));
-        let rank = rank_of(ordered.iter().map(|(_, many)| many).sum());
-        let mut reached = 0;
-        let key = ordered.iter().find(|(_, many)| {
-            reached += many;
-            reached >= rank
-        });
-        let key = key.or(ordered.last()).map_or(Number::Int(0), |(key, _)| *key);
-        match key {
+        let rank = rank_of(self.keys.iter().map(|(_, many)| many).sum());
+        match at_rank(&mut self.keys.clone(), rank) {
             Number::Int(key) if self.level != EXACT => middle(key, self.level),
             key => key,
         }
     }
+}
+
+/// The key that this rank falls on, or the last one; each time half of those that are left are looked at no more.
+fn at_rank(mut keys: &mut [(Number, i64)], mut rank: i64) -> Number {
+    while keys.len() > 1 {
+        let (lower, (key, many), higher) = keys.select_nth_unstable_by(keys.len() / 2, |a, b| order(a.0, b.0));
+        let below: i64 = lower.iter().map(|(_, many)| many).sum();
+        if rank <= below {
+            keys = lower;
+        } else if rank <= below + *many || higher.is_empty() {
+            return *key;
+        } else {
+            rank -= below + *many;
+            keys = higher;
+        }
+    }
+    keys.first().map_or(Number::Int(0), |(key, _)| *key)
 }
 
 /// Whether they are one key of a dictionary.

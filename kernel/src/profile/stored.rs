@@ -16,7 +16,10 @@ pub fn read(body: &mut Body, field: Field, reader: &mut Reader<'_>) -> Here<()> 
         Field::Identifiers => body.identifiers = pairs(reader, Reader::int)?,
         Field::Declared => body.declared = pairs(reader, Reader::value)?,
         Field::Computed => body.computed = entries(reader, Reader::value)?,
-        Field::Slots => body.slots = entries(reader, |reader| Ok(Some(State::Stored(reader.raw()?.into()))))?,
+        Field::Slots => {
+            body.slots = entries(reader, |reader| Ok(Some(State::Stored(reader.raw()?.into()))))?;
+            body.has_stored = true;
+        }
         Field::Audiences => body.audiences = entries(reader, Reader::int)?,
         _ => return Err(Beyond),
     }
@@ -58,7 +61,7 @@ pub fn forget(body: &mut Body, field: Field) {
         Field::Identifiers => body.identifiers = Vec::new(),
         Field::Declared => body.declared = Vec::new(),
         Field::Computed => body.computed = Entries::default(),
-        Field::Slots => body.slots = Entries::default(),
+        Field::Slots => (body.slots, body.has_stored) = (Entries::default(), false),
         Field::Audiences => body.audiences = Entries::default(),
         _ => {}
     }

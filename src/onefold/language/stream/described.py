@@ -323,7 +323,7 @@ class Describing:
         described = {
             "branches": [self._branch(branch, event) for _, branch in plan.branches],
             "puts": [self._put(step, plan.event, event) for step in plan.slots],
-            "judgements": [each for step in plan.judgements for each in self._judgements(step, plan)],
+            "judgements": [self._judgement(step, plan) for step in plan.judgements],
             "flags": plan.flags,
             "asks_identifiers": any(isinstance(part, n.Share) for each in judged for part in walk(each.node)),
             "slots": sorted(self._looks_into(plan, judged)),
@@ -389,18 +389,20 @@ class Describing:
             "crossing": self._crossings[step.key] if step.crosses else None,
         }
 
-    def _judgements(self, step: Judgement, plan: Plan) -> list[Described]:
+    def _judgement(self, step: Judgement, plan: Plan) -> Described:
         match step:
             case JudgeStep():
-                return [self._judgement(step, plan)]
-            case AudiencesStep(groups=groups):
-                return [self._judgement(each, plan) for _, group in groups for each in group]
+                return self._definition_step(step, plan)
+            case AudiencesStep(guard=guard, groups=groups):
+                found = [each for _, group in groups for each in group]
+                behind = [[self._guard(each.there, plan), self._numbers[each.definition.name]] for each in found]
+                return ["audiences", self._guard(guard, plan), behind]
             case LapsingStep():
-                return [["lapsing"]]
+                return ["lapsing"]
             case GateStep(guard=guard, number=number, flag=flag):
-                return [["gate", self._guard(guard, plan), number, None if flag is None else flag.number]]
+                return ["gate", self._guard(guard, plan), number, None if flag is None else flag.number]
 
-    def _judgement(self, step: JudgeStep, plan: Plan) -> Described:
+    def _definition_step(self, step: JudgeStep, plan: Plan) -> Described:
         name = step.definition.name
         crossing = self._crossings[of_trait(name)] if step.crosses else None
         flag = None if step.flag is None else step.flag.number
