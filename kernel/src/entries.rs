@@ -80,6 +80,12 @@ impl<T> Entries<T> {
         Entries { names, values, index }
     }
 
+    /// Without any yet, but with room for so many.
+    pub fn for_many(room: usize) -> Entries<T> {
+        let index = Index::for_many(room);
+        Entries { names: Vec::with_capacity(room), values: Vec::with_capacity(room), index }
+    }
+
     pub fn len(&self) -> usize {
         self.names.len()
     }

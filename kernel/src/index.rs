@@ -13,6 +13,11 @@ pub struct Index {
 }
 
 impl Index {
+    /// Of no names yet, but so many to come.
+    pub fn for_many(room: usize) -> Index {
+        Index { taken: vec![0; size_for(room)].into() }
+    }
+
     /// The place of a name among those that this was told of.
     pub fn place(&self, names: &[Name], name: Name) -> Option<usize> {
         if self.taken.is_empty() {
@@ -31,21 +36,17 @@ impl Index {
 
     /// The last of these names has come.
     pub fn grow(&mut self, names: &[Name]) {
-        if names.len() <= FEW {
-            return;
-        }
-        if names.len() * 2 > self.taken.len() {
-            self.renew(names);
-        } else {
+        if names.len() * 2 <= self.taken.len() {
             self.take(names, names.len() - 1);
+        } else if names.len() > FEW {
+            self.renew(names);
         }
     }
 
     /// There are these names now.
     pub fn renew(&mut self, names: &[Name]) {
-        let size = if names.len() <= FEW { 0 } else { names.len().next_power_of_two() * 4 };
-        self.taken = vec![0; size].into();
-        if size > 0 {
+        *self = if names.len() <= FEW { Index::default() } else { Index::for_many(names.len() * 2) };
+        if !self.taken.is_empty() {
             (0..names.len()).for_each(|place| self.take(names, place));
         }
     }
@@ -67,4 +68,9 @@ impl Index {
     fn next(&self, at: usize) -> usize {
         (at + 1) & (self.taken.len() - 1)
     }
+}
+
+/// Room for so many names of which at most every second place is taken; none for few.
+fn size_for(names: usize) -> usize {
+    if names <= FEW { 0 } else { names.next_power_of_two() * 2 }
 }

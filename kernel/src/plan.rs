@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::body::Body;
 use crate::definitions::{Definitions, Judging, Outcome};
+use crate::entries::Entries;
 use crate::expression::{Expression, Scope, Test};
 use crate::keeping::{At, Bits, Change, Due};
 use crate::value::Value;
@@ -115,6 +116,9 @@ impl Plan {
         notes.flags.resize(self.flags, false);
         notes.hits.clear();
         notes.before.clear();
+        if body.slots.is_empty() {
+            body.slots = Entries::for_many(self.branches.len() + self.puts.len());
+        }
         let judging = Judging { definitions, body, now_ms: event.at.now_ms, outcome };
         Running { event, notes, judging }.all(self);
     }
