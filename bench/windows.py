@@ -6,6 +6,7 @@ folded as a worker does (`bench.step`), into a real state on disk, everything fs
 """
 
 import argparse
+import sys
 from statistics import median
 
 from bench.report import Bound, Row
@@ -69,8 +70,9 @@ def _measured(events: int, runs: int) -> dict[str, list[Costs]]:
     bodies = World(Options(people=PEOPLE, zones=True)).bodies(events // BATCH_EVENTS)
     logs = {family: _log(bodies, conditions) for family, (_, conditions) in FAMILIES.items()}
     found: dict[str, list[Costs]] = {family: [] for family in FAMILIES}
-    for _ in range(runs):
+    for run in range(runs):
         for family, log in logs.items():
+            sys.stderr.write(f"run {run + 1} of {runs}: {family} …\n")
             found[family].append(costs(log, events))
     return found
 
