@@ -4,7 +4,6 @@ One request goes one way: may we take more, which key, read the body, inflate, d
 after the log has the events on disk, and never before.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Literal
 
@@ -25,6 +24,7 @@ from onefold.collect.answer import (
 from onefold.collect.committer import Committer
 from onefold.collect.decode import Decoder, Intake
 from onefold.collect.inflate import inflate
+from onefold.collect.patience import Patience
 from onefold.collect.pixel import picture
 from onefold.collect.rate import Rates
 from onefold.collect.record import records
@@ -74,6 +74,7 @@ class Collector:
         self._pressure = pressure
         self._decoder = Decoder(settings, log.partitions)
         self._committer = Committer(log)
+        self._patience = Patience(settings.body_timeout_s)
         self.rates = Rates(settings.source_events_per_s, settings.source_burst_events, clock)
 
     async def start(self) -> None:
@@ -116,8 +117,7 @@ class Collector:
             return unsupported
         max_bytes = self._settings.import_max_bytes if kind == "import" else self._settings.batch_max_bytes
         try:
-            async with asyncio.timeout(self._settings.body_timeout_s):
-                body = await _read(headers, receive, max_bytes)
+            body = await self._patience.wait(_read(headers, receive, max_bytes))
         except TimeoutError:
             return _SLOW
         if isinstance(body, bytes) and (encoding := headers.get(b"content-encoding")) is not None:
