@@ -94,6 +94,8 @@ class Clocks:
                 setattr(owner, name, self.timed("decode" if name == "_with_events" else name, call))
             for name, stage in (("_load", "load"), ("_commit", "encode")):
                 setattr(fold, name, self.timed(stage, getattr(fold, name)))
+            remembered = fold._remembered  # noqa: SLF001 - a part of loading
+            remembered.settle = self.timed("load", remembered.settle)  # type: ignore[method-assign]
             state.commit = self.timed("commit", state.commit)  # type: ignore[method-assign]
             yield
         finally:
