@@ -114,8 +114,10 @@ def batch(n: int, picks: list[int], people: set[int], messages: list[bytes]) -> 
     made.profiles = {person(p): ONE for p in people}
     made.identifiers = {f"email:new{n}-{i}@example.com": person(p) for i, p in enumerate(picks[:: len(picks) // 250])}
     made.due = {person(p): (NEVER_MS, NOW_MS + n * 1_000) for p in list(people)[::10]}
+    members: dict[str, dict[int, int]] = {}
     for p in picks[::50]:
-        made.members.setdefault(f"audience{p % 20}", {})[person(p)] = NOW_MS
+        members.setdefault(f"audience{p % 20}", {})[person(p)] = NOW_MS
+    made.members = members
     made.messages = dict.fromkeys(messages, NOW_MS + n)
     made.effects = [Admitted(person(p), (n << 16) + i, 0, NOW_MS + n, "Product Viewed") for i, p in enumerate(picks)]
     made.counts = {"received": len(picks), "admitted": len(picks)}

@@ -67,6 +67,11 @@ fn onefold_kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<handler::Handler>()?;
     module.add_class::<incoming::Decoder>()?;
     module.add_class::<gathering::Effects>()?;
+    module.add_class::<gathering::Instants>()?;
+    module.add_class::<gathering::Messages>()?;
+    module.add_class::<gathering::rows::Rows>()?;
+    module.add_class::<gathering::slices::Slices>()?;
+    module.add_function(wrap_pyfunction!(gathering::rows::encode_profiles, module)?)?;
     module.add_class::<memory::Memory>()?;
     module.add_class::<memory::People>()?;
     module.add_class::<who::Who>()?;

@@ -6,10 +6,16 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 from onefold import kernel
-from onefold.core.gathered import Containers, Effects
+from onefold.core.gathered import Containers, Effects, Instants, Messages
+from onefold.limits import NEVER_MS
 from onefold.model import effect
+from onefold.model import profile as profiles
 from onefold.model.effect import AnyEffect
+from onefold.model.profile import Profile
 from onefold.runtime.native_profiles import native_containers
+from onefold.storage import state_bytes
+from onefold.storage.embedded.rows import ROWS, Rows
+from onefold.storage.embedded.waiting import Slices
 
 pytestmark = pytest.mark.skipif(kernel.native is None, reason=kernel.found.standing)
 
@@ -80,3 +86,99 @@ def test_effects_are_retracted_and_put_in_order(seed: int) -> None:
     mine.put_in_order()
     theirs.put_in_order()
     assert effect.encode(theirs) == effect.encode(mine)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_instants_are_kept_as_in_a_dictionary(seed: int) -> None:
+    """Whatever is put, taken out and asked, both say the same, in the same order; so of what is to be armed."""
+    chance = random.Random(seed)
+    mine, theirs = Instants(), containers().instants()
+    ids = [1, 2, 1 << 56, (1 << 56) + 65_537, (1 << 63) + 5, (1 << 64) - 1]
+    for _ in range(60):
+        one, at_ms = chance.choice(ids), chance.choice((0, 7, NEVER_MS))
+        match chance.randrange(4):
+            case 0 if one in mine:
+                assert theirs.pop(one) == mine.pop(one)
+            case 1:
+                gone = set(chance.sample(ids, 2))
+                mine.let_go(gone)
+                theirs.let_go(gone)
+            case _:
+                mine[one] = theirs[one] = at_ms
+        assert (len(theirs), list(theirs), list(theirs.items())) == (len(mine), list(mine), list(mine.items()))
+        assert [(theirs.get(each), each in theirs) for each in ids] == [(mine.get(each), each in mine) for each in ids]
+    here = {one: Profile(one, 0, 0, 0, 0, due_ms=chance.choice((0, 7, NEVER_MS))) for one in ids[:4]}
+    assert theirs.to_arm(here) == mine.to_arm(here)
+    kernels = {one: kernel.native.Profile.decode(profiles.encode(profile)) for one, profile in here.items()}
+    assert theirs.to_arm(kernels) == mine.to_arm(here)
+    assert ROWS.of_members(b"vip\0", theirs) == Rows.of_members(b"vip\0", mine)
+    theirs.clear()
+    assert not theirs
+    with pytest.raises(KeyError):
+        theirs[1]
+    with pytest.raises(KeyError):
+        theirs.pop(1)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_messages_are_kept_as_in_a_dictionary(seed: int) -> None:
+    """Whatever is put, taken out and asked, both say the same, and are encoded alike."""
+    chance = random.Random(seed)
+    mine, theirs = Messages(), containers().messages()
+    some = [chance.randbytes(16) for _ in range(30)]
+    for _ in range(chance.randrange(80)):
+        one = chance.choice(some)
+        if chance.random() < 0.2:
+            assert theirs.pop(one, None) == mine.pop(one, None)
+        else:
+            mine[one] = theirs[one] = chance.choice((0, 127, 128, 1_750_000_000_000))
+    assert (len(theirs), list(theirs), list(theirs.items())) == (len(mine), list(mine), list(mine.items()))
+    assert (list(theirs.keys()), list(theirs.values())) == (list(mine.keys()), list(mine.values()))
+    assert [(theirs.get(each), each in theirs) for each in some] == [(mine.get(each), each in mine) for each in some]
+    assert theirs.among(some[:9]) == mine.among(some[:9])
+    assert state_bytes.encode(theirs) == state_bytes.encode(mine)
+    assert [theirs[one] for one in mine] == list(mine.values())
+    with pytest.raises(KeyError):
+        theirs[bytes(16)]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_rows_are_the_same(seed: int) -> None:
+    """Rows of profiles, identifiers, timers and members, whatever these are."""
+    chance = random.Random(seed)
+    ids = [chance.randrange(1 << chance.choice((1, 30, 57, 64))) for _ in range(20)]
+    names = {f"{chance.choice('aé漢z')}:{chance.randrange(99)}": one for one in ids}
+    due = {one: (chance.choice((0, 5, NEVER_MS)), chance.choice((0, 5, 1 << 40, NEVER_MS))) for one in ids}
+    absorbed = dict.fromkeys(chance.sample(ids, 5), 1)
+    members = {one: chance.choice((0, 9, 1 << 40)) for one in ids}
+    made = {one: Profile(one, 0, 0, 0, 0) for one in ids}
+    encoded: dict[int, bytes] = {ids[0]: b"as it was"}
+    kernel.native.encode_profiles(made, encoded, profiles.encode)
+    assert encoded == {one: profiles.encode(profile) for one, profile in made.items()} | {ids[0]: b"as it was"}
+    assert ROWS.of_profiles(made, encoded) == Rows.of_profiles(made, encoded)
+    assert ROWS.of_identifiers(names) == Rows.of_identifiers(names)
+    assert ROWS.of_timers(due, absorbed) == Rows.of_timers(due, absorbed)
+    assert ROWS.of_members(b"vip\0", members) == Rows.of_members(b"vip\0", members)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_slices_are_the_same(seed: int) -> None:
+    """Messages that wait: added from either's container, found, forgotten, and sorted into generations."""
+    chance = random.Random(seed)
+    mine, theirs = Slices(), kernel.native.Slices()
+    some = [bytes((chance.randrange(3),)) + chance.randbytes(15) for _ in range(40)]
+    for _ in range(6):
+        plain, native = Messages(), containers().messages()
+        for one in chance.sample(some, 10):
+            plain[one] = native[one] = chance.randrange(100)
+        assert theirs.add(chance.choice((plain, native))) == mine.add(plain)
+        since_ms, number = chance.randrange(20), chance.randrange(3)
+        mine.forget(since_ms)
+        theirs.forget(since_ms)
+        if chance.random() < 0.3:
+            mine.clear(number)
+            theirs.clear(number)
+        assert theirs.among(some) == mine.among(some)
+        assert [theirs.span(each) for each in range(256)] == [mine.span(each) for each in range(256)]
+        assert theirs.rows(number, 30, 60) == mine.rows(number, 30, 60)
+    assert theirs.add({}) is mine.add({}) is None

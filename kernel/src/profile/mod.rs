@@ -324,7 +324,7 @@ impl Profile {
     }
 
     /// As the state keeps it. Objects that fields were thawed into are forgotten.
-    fn encode<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+    pub fn encode<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let (out, begins) = self.written(py)?;
         for field in Field::ALL {
             let kept = &mut self.kept[field as usize];

@@ -4,7 +4,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::gathering::Effects;
+use crate::gathering::{Effects, Instants, Messages};
 use crate::memory::People;
 
 /// What ordinary events look up in a run, and add to.
@@ -16,9 +16,9 @@ pub struct Gathered<'py> {
     /// Nothing was undone that people who come anew have no notes of.
     pub is_whole: bool,
     pub seen: Bound<'py, PyDict>,
-    pub messages: Bound<'py, PyDict>,
+    pub messages: Bound<'py, Messages>,
     pub touched: Bound<'py, PyDict>,
-    pub armed: Bound<'py, PyDict>,
+    pub armed: Bound<'py, Instants>,
     pub effects: Bound<'py, Effects>,
     pub members: Bound<'py, PyAny>,
 }

@@ -83,8 +83,7 @@ impl Taking {
             return self.take_first(run, incoming, (name, handler.get()));
         };
         let Ok(found) = found.cast_into::<Profile>() else { return Ok(false) };
-        let fingerprint = PyBytes::new(py, &incoming.fingerprint);
-        if run.messages.contains(&fingerprint)? || run.seen.contains(&fingerprint)? {
+        if has_come(run, incoming)? {
             return Ok(false);
         }
         let handler = handler.get();
@@ -98,17 +97,19 @@ impl Taking {
         if ready == Err(Beyond) {
             return Ok(false);
         }
-        let owner = owner.into_pyobject(py)?.into_any();
-        run.messages.set_item(fingerprint, incoming.received_ms)?;
-        if !run.touched.contains(&owner)? {
-            run.armed.set_item(&owner, profile.due_ms())?;
-            run.touched.set_item(&owner, &found)?;
+        run.messages.borrow_mut().0.set(incoming.fingerprint, incoming.received_ms);
+        if !run.armed.borrow().0.contains(&owner) {
+            let id = owner.into_pyobject(py)?;
+            if !run.touched.contains(&id)? {
+                run.armed.borrow_mut().0.set(owner, profile.due_ms());
+                run.touched.set_item(id, &found)?;
+            }
         }
         let seen = profile.see(incoming.at_ms, incoming.received_ms, run.partition << 56 | incoming.position);
         let about = About { profile: profile.id, position: incoming.position, now_ms: incoming.received_ms };
         told::admitted(&mut run.effects.borrow_mut(), about, (0, name));
         if handler.go(&mut profile, (incoming, seen), &mut working) {
-            told::tell(run, (handler, &working), (&owner, about), 1)?;
+            told::tell(run, (handler, &working), about, 1)?;
         }
         Ok(true)
     }
@@ -118,9 +119,7 @@ impl Taking {
         let py = run.profiles.py();
         let (Some(blank), Some(mut working)) = (&self.blank, handler.working()) else { return Ok(false) };
         let identifiers = incoming.who.get().identifiers();
-        let fingerprint = PyBytes::new(py, &incoming.fingerprint);
-        let is_known = run.messages.contains(&fingerprint)? || run.seen.contains(&fingerprint)?;
-        if is_known || !run.is_whole || !is_nobodys(run, identifiers)? {
+        if has_come(run, incoming)? || !run.is_whole || !is_nobodys(run, identifiers)? {
             return Ok(false);
         }
         let (position, at_ms, now_ms) = (incoming.position, incoming.at_ms, incoming.received_ms);
@@ -141,9 +140,9 @@ impl Taking {
         let profile = Bound::new(py, profile)?;
         run.profiles.borrow_mut().insert(id, profile.clone().into_any().unbind());
         let id = id.into_pyobject(py)?.into_any();
-        run.messages.set_item(fingerprint, now_ms)?;
+        run.messages.borrow_mut().0.set(incoming.fingerprint, now_ms);
         run.touched.set_item(&id, &profile)?;
-        run.armed.set_item(&id, armed_ms)?;
+        run.armed.borrow_mut().0.set(about.profile, armed_ms);
         for identifier in identifiers {
             let identifier = PyString::new(py, identifier);
             run.owners.set_item(&identifier, &id)?;
@@ -152,8 +151,16 @@ impl Taking {
         told::created(&mut run.effects.borrow_mut(), about);
         told::admitted(&mut run.effects.borrow_mut(), about, (1, name));
         if to_tell {
-            told::tell(run, (handler, &working), (&id, about), 2)?;
+            told::tell(run, (handler, &working), about, 2)?;
         }
         Ok(true)
     }
+}
+
+/// Whether this commit or one before it has admitted the event.
+fn has_come(run: &Gathered<'_>, incoming: &Incoming) -> PyResult<bool> {
+    if run.messages.borrow().0.contains(&incoming.fingerprint) {
+        return Ok(true);
+    }
+    Ok(!run.seen.is_empty() && run.seen.contains(PyBytes::new(run.seen.py(), &incoming.fingerprint))?)
 }

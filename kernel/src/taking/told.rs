@@ -2,8 +2,8 @@
 
 use pyo3::prelude::*;
 
-use crate::gathering::Effects;
 use crate::gathering::effects::About;
+use crate::gathering::{Effects, Instants};
 use crate::handler::{Handler, Working};
 use crate::msgpack::write_text;
 use crate::taking::gathered::Gathered;
@@ -19,20 +19,16 @@ pub fn admitted(effects: &mut Effects, about: About, (n, name): (u64, &str)) {
 }
 
 /// Effects and memberships of what has changed (`Run.tell`); `first`: the number of the first of these effects.
-pub fn tell(
-    run: &Gathered<'_>,
-    (handler, working): (&Handler, &Working),
-    (owner, about): (&Bound<'_, PyAny>, About),
-    first: u64,
-) -> PyResult<()> {
+pub fn tell(run: &Gathered<'_>, (handler, working): (&Handler, &Working), about: About, first: u64) -> PyResult<()> {
     let mut effects = run.effects.borrow_mut();
     let mut n = first;
     if handler.has_changed(working) {
         effects.add("changed", n, about, (1, |out: &mut _| handler.write_changed(working, out)));
         n += 1;
     }
-    for (name, audience, entered) in handler.moves(owner.py(), working) {
-        run.members.get_item(audience)?.set_item(owner, if entered { about.now_ms } else { 0 })?;
+    for (name, audience, entered) in handler.moves(run.members.py(), working) {
+        let members = run.members.get_item(audience)?;
+        members.cast::<Instants>()?.borrow_mut().0.set(about.profile, if entered { about.now_ms } else { 0 });
         if entered {
             effects.add("entered", n, about, (1, |out: &mut _| write_text(out, name)));
         } else {

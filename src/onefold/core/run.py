@@ -6,12 +6,11 @@ from typing import Any, NamedTuple
 
 from msgspec import structs
 
-from onefold.core.gathered import PYTHON, Containers
+from onefold.core.gathered import PYTHON, Containers, Instants
 from onefold.core.identity.rulebook import rulebook_of
 from onefold.core.identity.rules import MOST_IDENTIFIERS
 from onefold.language.keeping.accounts import begin_telling
 from onefold.language.stream.program import Program, Trigger
-from onefold.limits import NEVER_MS
 from onefold.model.account import ACCOUNTS
 from onefold.model.changes import Changed, Changes, Cursor, View
 from onefold.model.definitions import is_shadow
@@ -59,7 +58,7 @@ class Run:
         self.new_profile = containers.profile
         self.see(View({}, {}, {}))
         self.touched: dict[int, Profile] = {}
-        self.armed: dict[int, int] = {}
+        self.armed = containers.instants()
         """What was armed for each touched profile before the first batch."""
         self.moved: dict[str, int] = {}
         self.absorbed: dict[int, int] = {}
@@ -75,8 +74,8 @@ class Run:
         """Accounts that were not known before."""
         self.refused: list[tuple[int, str]] = []
         """Links that were refused: of which event's person, by which rule."""
-        self.members: defaultdict[str, dict[int, int]] = defaultdict(dict)
-        self.messages: dict[bytes, int] = {}
+        self.members: defaultdict[str, Instants] = defaultdict(containers.instants)
+        self.messages = containers.messages()
         self.effects = containers.effects()
         self.quarantined: list[Quarantined] = []
         self.counts: dict[str, int] = {}
@@ -221,11 +220,10 @@ class Run:
         """Undo all that was done to these people; the positions of their events, which are to be folded again."""
         positions = self.effects.retract(people)
         for of_audience in self.members.values():
-            for one in [one for one in of_audience if one in people]:
-                del of_audience[one]
+            of_audience.let_go(people)
         self.moved = {identifier: owner for identifier, owner in self.moved.items() if owner not in people}
         self.touched = {one: profile for one, profile in self.touched.items() if one not in people}
-        self.armed = {one: due_ms for one, due_ms in self.armed.items() if one not in people}
+        self.armed.let_go(people)
         self.absorbed = {one: survivor for one, survivor in self.absorbed.items() if one not in people}
         self.bonds = [bond for bond in self.bonds if bond[0] not in people]
         self.founded.difference_update([one for one in self.founded if one in people])
@@ -236,19 +234,13 @@ class Run:
     def changes(self, cursor: Cursor) -> Changes:
         """Everything that the batches did; the partition is at `cursor` then, but for what it has forgotten by now."""
         forgotten_ms = max(cursor.forgotten_ms, cursor.now_ms - self.rules.dedupe_window_ms)
-        due: dict[int, tuple[int, int]] = {}
-        for profile_id, armed in self.armed.items():
-            profile = self.touched.get(profile_id)
-            to_arm = NEVER_MS if profile is None else profile.due_ms
-            if armed != to_arm:
-                due[profile_id] = (armed, to_arm)
         return Changes(
             partition=self.partition,
             cursor=structs.replace(cursor, forgotten_ms=forgotten_ms),
             profiles=self.touched,
             identifiers=self.moved,
             absorbed=self.absorbed,
-            due=due,
+            due=self.armed.to_arm(self.touched),
             members=self.members,
             messages=self.messages,
             effects=self.effects,

@@ -1,5 +1,6 @@
 """What a step reads and what it leaves behind: the data that passes between core and state."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -64,7 +65,7 @@ class Changes(Struct):
     """Profiles that ended in a merge → the survivor."""
     due: dict[int, tuple[int, int]]
     """Profile id → (armed before, to be armed now), in ms; NEVER_MS: not armed. Only where they differ."""
-    members: dict[str, dict[int, int]]
+    members: Mapping[str, dict[int, int]]
     """Audience → profile id → when it entered, in ms; 0: it is not a member."""
     messages: dict[bytes, int]
     """Fingerprints of the admitted messages → log time, ms."""

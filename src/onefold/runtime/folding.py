@@ -556,7 +556,7 @@ class Folding:
 
     def _commit(self, pending: Pending, parts: list[Changes]) -> None:
         """Commit, once the commit before it has ended; return before this one has, where nobody may be faster."""
-        pending.encode(parts)
+        pending.encode(parts, self._native.encode)
         if (before := pending.before) is not None:
             self.settle()
             pending.follow(self._snapshot)

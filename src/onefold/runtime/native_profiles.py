@@ -35,6 +35,15 @@ class NativeProfiles:
         profile = None if self._native is None else self._native(data)
         return profiles.decode(data) if profile is None else profile
 
+    def encode(self, made: dict[int, Profile], encoded: dict[int, bytes]) -> None:
+        """Encode those of these profiles that are not among the encoded."""
+        if self._kernel is not None:
+            self._kernel.encode_profiles(made, encoded, profiles.encode)
+            return
+        for profile_id, profile in made.items():
+            if profile_id not in encoded:
+                encoded[profile_id] = profiles.encode(profile)
+
     def take_over(self, made: dict[int, Profile], encoded: dict[int, bytes]) -> None:
         """Put the kernel's in place of those that the step has made; `encoded` has them all.
 
@@ -49,4 +58,5 @@ class NativeProfiles:
 
 def native_containers(native: Any) -> Containers:
     """What a run gathers in where the kernel takes its events. `native`: the kernel."""
-    return Containers(native.Profile, partial(native.Effects, effect.encode_one, effect.decode))
+    effects = partial(native.Effects, effect.encode_one, effect.decode)
+    return Containers(native.Profile, effects, native.Instants, native.Messages)

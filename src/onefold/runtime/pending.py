@@ -1,13 +1,15 @@
 """A commit in the making: what its parts have changed so far, over what the state and the commit before it say."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from onefold.core.batch import Batch, Incoming
 from onefold.core.run import Run
-from onefold.model import profile as profiles
 from onefold.model.changes import Changed, Changes, Cursor
 from onefold.model.profile import Profile
 from onefold.ports import Loaded
+
+Encode = Callable[[dict[int, Profile], dict[int, bytes]], None]
+"""Encodes those of these profiles that are not among the encoded, and puts them there."""
 
 
 class Part:
@@ -79,8 +81,7 @@ class Pending:
         """Those of these messages that the commit has admitted, or the one before it → when."""
         found = {} if self.before is None else self.before.admitted(messages)
         for part in self.parts:
-            if (there := part.run.messages) and (again := there.keys() & set(messages)):
-                found |= {message: there[message] for message in again}
+            found |= part.run.messages.among(messages)
         return found
 
     def forget(self, absorbed: Iterable[int]) -> None:
@@ -100,7 +101,7 @@ class Pending:
         last: dict[int, Run] = {}
         for part in self.parts if len(self.parts) > 1 else ():
             armed = part.run.armed
-            for one in armed.keys() & last.keys():
+            for one in last.keys() & armed.keys():
                 armed[one] = last[one].armed.pop(one)
             last |= dict.fromkeys(armed, part.run)
 
@@ -139,7 +140,8 @@ class Pending:
         """Those of these profiles that it has read or changed."""
         here = changed.profiles & self.read.keys()
         for part in self.parts:
-            here |= changed.profiles & part.run.armed.keys()
+            armed = part.run.armed
+            here |= {one for one in changed.profiles if one in armed}
         return here
 
     def retract(self, people: set[int]) -> list[tuple[Part, list[Incoming]]]:
@@ -161,7 +163,7 @@ class Pending:
         """All reads, as of the snapshot from before the first."""
         return Loaded(self.snapshot, self._identifiers, self.read, self.seen)
 
-    def encode(self, parts: Sequence[Changes]) -> None:
+    def encode(self, parts: Sequence[Changes], encode: Encode) -> None:
         """Encode what these have changed, each profile once, as it is in the end; what is encoded already stays."""
         later: set[int] = set()
         for changes in reversed(parts):
@@ -169,6 +171,4 @@ class Pending:
                 changes.profiles = {one: profile for one, profile in changes.profiles.items() if one not in later}
             if len(parts) > 1:
                 later.update(changes.profiles)
-            for profile_id, profile in changes.profiles.items():
-                if profile_id not in self.encoded:
-                    self.encoded[profile_id] = profiles.encode(profile)
+            encode(changes.profiles, self.encoded)

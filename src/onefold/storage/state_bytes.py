@@ -4,6 +4,7 @@ Numbers in keys are big-endian, so that the order of bytes is their order.
 """
 
 import struct
+from typing import Any
 
 import msgspec
 
@@ -23,7 +24,13 @@ PLACE = struct.Struct(">BQ")
 COUNT = struct.Struct(">q")
 U64_MAX = (1 << 64) - 1
 
-_encoder = msgspec.msgpack.Encoder()
+
+def _as_kept(gathered: Any) -> msgspec.Raw:
+    return msgspec.Raw(gathered.encoded())
+
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=_as_kept)
 encode = _encoder.encode
+"""As msgpack. What the kernel has gathered is so already."""
 decode_cursor = msgspec.msgpack.Decoder(Cursor).decode
 decode_quarantined = msgspec.msgpack.Decoder(Quarantined).decode

@@ -9,13 +9,15 @@ filters, one a slice and generation and read from the map in place, answer most 
 """
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import chain, groupby
 from typing import Any
 
+from onefold.limits import NEVER_MS
 from onefold.storage.embedded.lmdb_env import Txn
-from onefold.storage.embedded.state_tables import ROUND, SLICES, Arrived, Head, Tables, decode_arrived, read_head
+from onefold.storage.embedded.state_tables import ROUND, SLICES, Arrived, Head, Tables, read_head
+from onefold.storage.embedded.waiting import Slices, Waiting, slices_between
 from onefold.storage.state_bytes import GENERATIONS_MAX, U64, encode
 
 FILTER_BITS = 16
@@ -34,43 +36,6 @@ Picture = tuple[Tables, list[Any], Head]
 """Tables, slots of the generations, and the head as of a transaction."""
 
 
-class Waiting:
-    """The messages that are not in their generations yet, as of one commit: what the records in `recent` add up to."""
-
-    def __init__(self, generation_ms: int, known: int) -> None:
-        self.slices: list[dict[bytes, int]] = [{} for _ in range(SLICES)]
-        """First byte → fingerprint → log time."""
-        self.known = known
-        """The commit as of which this is."""
-        self._generation_ms = generation_ms
-        self._oldest = 0
-
-    def catch_up(self, txn: Txn, tables: Tables, head: Head) -> None:
-        """Apply what commits left since; their records must all be there still."""
-        assert head.moved <= self.known
-        cursor = txn.cursor(tables.recent)
-        if self.known < head.number and cursor.set_range(U64.pack(self.known + 1)):
-            for _, value in cursor.iternext():
-                self.apply(decode_arrived(value))
-        self.known = head.number
-
-    def apply(self, arrived: Arrived) -> None:
-        """Take what one commit left: first slices go, then its messages come, then what is too old is forgotten."""
-        slices, messages = self.slices, arrived.messages
-        for number in slices_between(arrived.before, arrived.after):
-            slices[number] = {}
-        for message, at_ms in messages.items():
-            there = slices[message[0]]
-            if there.setdefault(message, at_ms) < at_ms:
-                there[message] = at_ms
-        since_ms = arrived.oldest * self._generation_ms
-        if arrived.oldest > self._oldest or min(messages.values(), default=since_ms) < since_ms:
-            # About once a generation.
-            self.slices = [{m: at_ms for m, at_ms in there.items() if at_ms >= since_ms} for there in slices]
-        self._oldest = arrived.oldest
-        self.known += 1
-
-
 class MessageIndex:
     """The messages of one state. Holds those that wait in memory; one thread loads and commits."""
 
@@ -85,8 +50,7 @@ class MessageIndex:
             return {}
         txn, buffers = txns
         tables, slots, head = picture
-        waiting = self._as_of(txn, tables, head).slices
-        found = {m: waiting[m[0]][m] for m in messages if m in waiting[m[0]]}
+        found = self._as_of(txn, tables, head).slices.among(messages)
         if not head.generations:
             return found
         keys = list(messages)
@@ -113,7 +77,7 @@ class MessageIndex:
         step = max(len(messages) * ROUND // self._move_messages, ROUND // self._move_commits)
         arrived = Arrived(head.place, head.place + min(step, ROUND), oldest, messages)
         for number in slices_between(arrived.before, arrived.after):
-            _move(txn, picture, waiting.slices[number], oldest)
+            _move(txn, picture, (waiting.slices, number), oldest)
         txn.put(U64.pack(head.number), encode(arrived), db=tables.recent, append=True)
         head.place = arrived.after
         if head.place >= ROUND:
@@ -152,21 +116,16 @@ def oldest_generation(head: Head) -> int:
     return max(0, reached, newest_ms // head.generation_ms - GENERATIONS_MAX + 1)
 
 
-def slices_between(before: int, after: int) -> list[int]:
-    """The slices whose turn it is when the round goes on from one place to another, at most a whole round away."""
-    size = ROUND // SLICES
-    return [number % SLICES for number in range(before // size, after // size)]
-
-
 def stored_messages(txn: Txn, picture: Picture) -> Iterator[tuple[bytes, int]]:
     """Every message that `seen` would find, with its log time, sorted."""
     tables, slots, head = picture
     waiting = Waiting(head.generation_ms, head.moved)
     waiting.catch_up(txn, tables, head)
-    runs: list[Iterable[tuple[bytes, int]]] = [chain.from_iterable(sorted(there.items()) for there in waiting.slices)]
+    rows = chain.from_iterable(waiting.slices.rows(number, 0, NEVER_MS) for number in range(SLICES))
+    runs: list[Iterable[tuple[bytes, int]]] = [((key, U64.unpack(value)[0]) for key, value in rows)]
     for generation in head.generations:
-        rows = txn.cursor(slots[generation % GENERATIONS_MAX])
-        runs.append((key, U64.unpack(value)[0]) for key, value in rows)
+        moved = txn.cursor(slots[generation % GENERATIONS_MAX])
+        runs.append((key, U64.unpack(value)[0]) for key, value in moved)
     for message, entries in groupby(heapq.merge(*runs), key=lambda entry: entry[0]):
         yield message, max(at_ms for _, at_ms in entries)
 
@@ -219,32 +178,27 @@ def _expire(txn: Txn, tables: Tables, slots: list[Any], head: Head, oldest: int)
             txn.delete(filter_key(generation, number), db=tables.filters)
 
 
-def _move(txn: Txn, picture: Picture, messages: Mapping[bytes, int], oldest: int) -> None:
+def _move(txn: Txn, picture: Picture, place: tuple[Slices, int], oldest: int) -> None:
     """Put a slice's messages into their generations, from the oldest one on."""
-    if not messages:
+    (slices, number), (tables, slots, head) = place, picture
+    between = slices.span(number)
+    if between is None:
         return
-    tables, slots, head = picture
     span = head.generation_ms
-    first, last = min(messages.values()) // span, max(messages.values()) // span
-    for generation in range(max(first, oldest), last + 1):
-        ordered = sorted(
-            messages if first == last else [m for m, at_ms in messages.items() if at_ms // span == generation]
-        )
-        if ordered:
-            slot = slots[generation % GENERATIONS_MAX]
-            _put_latest(txn, slot, ordered, messages)
-            extend_filters(txn, tables, (generation, slots), ordered)
+    for generation in range(max(between[0] // span, oldest), between[1] // span + 1):
+        rows = slices.rows(number, generation * span, (generation + 1) * span)
+        if rows:
+            _put_latest(txn, slots[generation % GENERATIONS_MAX], rows)
+            extend_filters(txn, tables, (generation, slots), [message for message, _ in rows])
             if generation not in head.generations:
                 head.generations = sorted([*head.generations, generation])
 
 
-def _put_latest(txn: Txn, slot: Any, ordered: list[bytes], messages: Mapping[bytes, int]) -> None:
+def _put_latest(txn: Txn, slot: Any, rows: list[tuple[bytes, bytes]]) -> None:
     """Insert sorted messages; one that is there already keeps the later of its times."""
-    times = map(U64.pack, map(messages.__getitem__, ordered))
-    consumed, added = txn.cursor(slot).putmulti(zip(ordered, times, strict=True), dupdata=False, overwrite=False)
+    consumed, added = txn.cursor(slot).putmulti(rows, dupdata=False, overwrite=False)
     if added < consumed:
-        for message in ordered:
-            at = U64.pack(messages[message])
+        for message, at in rows:
             if txn.get(message, b"", db=slot) < at:
                 txn.put(message, at, db=slot)
 

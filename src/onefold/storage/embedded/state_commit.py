@@ -6,15 +6,14 @@ Keys are sorted before they are put: neighbours share pages, so the tree is walk
 from collections.abc import Mapping
 from typing import Any
 
-from onefold.limits import NEVER_MS
 from onefold.model import effect, rules
 from onefold.model.changes import Changes
-from onefold.model.position import home
 from onefold.ports import Loaded
 from onefold.storage import state_touched
 from onefold.storage.embedded.lmdb_env import Txn
+from onefold.storage.embedded.rows import ROWS, Row
 from onefold.storage.embedded.state_tables import Head, Tables, member_prefix, rules_key
-from onefold.storage.state_bytes import COUNT, PLACE, TIMER, U64, encode
+from onefold.storage.state_bytes import COUNT, PLACE, U64, encode
 from onefold.storage.state_touched import TOUCHED_KEPT, Touched
 
 
@@ -37,7 +36,7 @@ def read_touched(txn: Txn, tables: Tables, number: int) -> Touched:
 def write(txn: Txn, tables: Tables, batch: tuple[Changes, int], encoded: Mapping[int, bytes]) -> None:
     """Write all of a batch but its messages, as the commit of this number."""
     changes, number = batch
-    _put(txn, tables.profiles, [(U64.pack(profile), encoded[profile]) for profile in sorted(changes.profiles)])
+    _put(txn, tables.profiles, ROWS.of_profiles(changes.profiles, encoded))
     for profile, survivor in sorted(changes.absorbed.items()):
         txn.delete(U64.pack(profile), db=tables.profiles)
         txn.put(U64.pack(profile), U64.pack(survivor), db=tables.redirects)
@@ -45,7 +44,7 @@ def write(txn: Txn, tables: Tables, batch: tuple[Changes, int], encoded: Mapping
         txn.delete(U64.pack(profile), db=tables.redirects)
     for identifier in changes.freed:
         txn.delete(identifier.encode(), db=tables.identifiers)
-    _put(txn, tables.identifiers, sorted((name.encode(), U64.pack(p)) for name, p in changes.identifiers.items()))
+    _put(txn, tables.identifiers, ROWS.of_identifiers(changes.identifiers))
     _write_timers(txn, tables, changes)
     _write_members(txn, tables, changes)
     _write_counts(txn, tables, changes)
@@ -62,33 +61,28 @@ def write(txn: Txn, tables: Tables, batch: tuple[Changes, int], encoded: Mapping
         txn.delete(U64.pack(number - TOUCHED_KEPT), db=tables.touched)
 
 
-def _put(txn: Txn, table: Any, items: list[tuple[bytes, bytes]]) -> None:
+def _put(txn: Txn, table: Any, items: list[Row]) -> None:
     if items:
         txn.cursor(table).putmulti(items)
 
 
 def _write_timers(txn: Txn, tables: Tables, changes: Changes) -> None:
-    pack, absorbed = TIMER.pack, changes.absorbed
-    armed = []
-    for profile, (before, after) in sorted(changes.due.items(), key=lambda timer: timer[1]):
-        if before < NEVER_MS:
-            txn.delete(pack(home(profile), before, profile), db=tables.timers)
-        if after < NEVER_MS and profile not in absorbed:
-            armed.append((pack(home(profile), after, profile), b""))
-    _put(txn, tables.timers, sorted(armed))
+    gone, armed = ROWS.of_timers(changes.due, changes.absorbed)
+    for key in gone:
+        txn.delete(key, db=tables.timers)
+    _put(txn, tables.timers, armed)
 
 
 def _write_members(txn: Txn, tables: Tables, changes: Changes) -> None:
     """Keep each audience's size right by what was there before, not by what the batch thinks was there."""
-    pack, cursor = U64.pack, txn.cursor(tables.members)
+    cursor = txn.cursor(tables.members)
     for audience, moved in sorted(changes.members.items()):
-        prefix = member_prefix(audience)
-        entered = [(prefix + pack(profile), pack(at_ms)) for profile, at_ms in sorted(moved.items()) if at_ms]
+        entered, left = ROWS.of_members(member_prefix(audience), moved)
         consumed, difference = cursor.putmulti(entered, overwrite=False)
         if difference < consumed:
             cursor.putmulti(entered)
-        for profile, at_ms in moved.items():
-            if not at_ms and txn.delete(prefix + pack(profile), db=tables.members):
+        for key in left:
+            if txn.delete(key, db=tables.members):
                 difference -= 1
         if difference:
             _add(txn, tables.sizes, audience.encode(), difference)
