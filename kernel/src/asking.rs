@@ -4,6 +4,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::Beyond;
+use crate::declared::Declared;
 use crate::description::expression;
 use crate::entries::Entries;
 use crate::expression::{Person, Scope, Slots};
@@ -37,7 +38,7 @@ pub fn ask<'py>(
     let refused = |_: Beyond| PyValueError::new_err("this is beyond the kernel");
     let expression = Value::of(described).and_then(|described| expression(&described)).map_err(refused)?;
     let Value::Map(declared) = Value::of(declared).map_err(refused)? else { return Err(refused(Beyond)) };
-    let declared: Vec<_> = declared.into_iter().map(|(name, value)| (name, Value::List(vec![value]))).collect();
+    let declared = Declared::of(declared);
     let person = Person {
         slots: &NoSlots,
         computed: &Entries::default(),

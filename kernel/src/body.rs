@@ -1,5 +1,6 @@
 //! What definitions read of a profile, and change (`onefold.model.profile.Profile`).
 
+use crate::declared::Declared;
 use crate::entries::Entries;
 use crate::keeping::State;
 use crate::value::Value;
@@ -22,18 +23,5 @@ pub struct Body {
     pub computed: Entries<Value>,
     /// Audience → when the profile entered it.
     pub audiences: Entries<i64>,
-    /// Trait → `[value, at_ms, tie, place]`.
-    pub declared: Vec<(Box<str>, Value)>,
-}
-
-impl Body {
-    /// The value of a declared trait, if there is one.
-    #[must_use]
-    pub fn declared(&self, name: &str) -> Option<&Value> {
-        let (_, said) = self.declared.iter().find(|(each, _)| **each == *name)?;
-        match said {
-            Value::List(parts) => parts.first(),
-            _ => None,
-        }
-    }
+    pub declared: Declared,
 }

@@ -105,6 +105,12 @@ pub struct Event {
     pub user: Span,
     /// As `user`.
     pub anonymous: Span,
+    /// As `user`.
+    pub group: Span,
+    /// An object, or null.
+    pub traits: Span,
+    /// Anything; of the context.
+    pub more_traits: Span,
     /// It says nothing of its person but the two ids.
     pub is_plain: bool,
     /// `originalTimestamp`, or else `timestamp`.
@@ -226,12 +232,15 @@ fn read_event(json: &mut Json<'_>, mentioned: &Mentioned) -> Here<Event> {
         message: Span::default(),
         user: Span::default(),
         anonymous: Span::default(),
+        group: Span::default(),
+        traits: Span::default(),
+        more_traits: Span::default(),
         is_plain: true,
         original_ms: None,
         sent_ms: None,
         fields: vec![Span::default(); mentioned.properties.len() + mentioned.context.len()].into(),
     };
-    let (mut seen, mut timestamp_ms) = (0, None);
+    let (mut seen, mut timestamp_ms, mut has_contacts) = (0, None, false);
     let (properties, context) = event.fields.split_at_mut(mentioned.properties.len());
     let mut key = json.object()?.map(Field::of);
     while let Some(field) = key {
@@ -241,14 +250,20 @@ fn read_event(json: &mut Json<'_>, mentioned: &Mentioned) -> Here<Event> {
             Field::MessageId => event.message = text(json)?,
             Field::UserId => event.user = id(json)?,
             Field::AnonymousId => event.anonymous = id(json)?,
-            Field::PreviousId | Field::GroupId => drop(id(json)?),
+            Field::PreviousId => drop(id(json)?),
+            Field::GroupId => event.group = id(json)?,
             Field::Event => event.name = text(json)?,
             Field::Timestamp => timestamp_ms = optional_timestamp(json)?,
             Field::OriginalTimestamp => event.original_ms = optional_timestamp(json)?,
             Field::SentAt => event.sent_ms = optional_timestamp(json)?,
-            Field::Traits => skip_object(json)?,
-            Field::Properties => read_object(json, &mentioned.properties, properties, &mut true)?,
-            Field::Context => read_object(json, &mentioned.context, context, &mut event.is_plain)?,
+            Field::Traits => event.traits = read_traits(json, &mut has_contacts)?,
+            Field::Properties => read_object(json, &mentioned.properties, properties, |_, _| {})?,
+            Field::Context => read_object(json, &mentioned.context, context, |name, span| {
+                event.is_plain &= !matches!(name, "traits" | "device" | "externalIds");
+                if name == "traits" {
+                    event.more_traits = span;
+                }
+            })?,
             _ => json.skip()?,
         }
         key = json.next_key()?.map(Field::of);
@@ -258,22 +273,44 @@ fn read_event(json: &mut Json<'_>, mentioned: &Mentioned) -> Here<Event> {
     }
     event.whole = Span::since(begin, json)?;
     event.original_ms = event.original_ms.or(timestamp_ms);
-    event.is_plain &= !matches!(event.kind, Kind::Identify | Kind::Alias);
+    event.is_plain &= event.kind != Kind::Alias && !(has_contacts && event.kind == Kind::Identify);
     Ok(event)
 }
 
-/// Where the mentioned members of an object stand. `is_plain` becomes false where it has one that says more of the person.
-fn read_object(json: &mut Json<'_>, mentioned: &[Member], found: &mut [Span], is_plain: &mut bool) -> Here<()> {
+/// Where traits stand, which are an object or null; and whether some of them may say more of the person.
+fn read_traits(json: &mut Json<'_>, has_contacts: &mut bool) -> Here<Span> {
+    let is_object = match json.peek()? {
+        b'n' => false,
+        b'{' => true,
+        _ => return Err(Beyond),
+    };
+    let begin = json.at();
+    if is_object {
+        json.skip_members(|name| *has_contacts |= matches!(name, "email" | "phone") || name.contains('\\'))?;
+    } else {
+        json.skip()?;
+    }
+    Span::since(begin, json)
+}
+
+/// Where the mentioned members of an object stand. `note` is told of every member, and where it stands.
+fn read_object(
+    json: &mut Json<'_>,
+    mentioned: &[Member],
+    found: &mut [Span],
+    mut note: impl FnMut(&str, Span),
+) -> Here<()> {
     if json.null()? {
         return Ok(());
     }
     let mut key = json.object()?;
     while let Some(name) = key {
-        *is_plain &= !matches!(name, "traits" | "device" | "externalIds");
+        let span = passed(json)?;
+        note(name, span);
         match mentioned.iter().position(|each| each.name == name) {
-            Some(place) if found[place].is_empty() => found[place] = passed(json)?,
+            Some(place) if found[place].is_empty() => found[place] = span,
             Some(_) => return Err(Beyond),
-            None => json.skip()?,
+            None => {}
         }
         key = json.next_key()?;
     }
@@ -315,11 +352,4 @@ fn optional_int(json: &mut Json<'_>) -> Here<Option<i64>> {
 
 fn optional_timestamp(json: &mut Json<'_>) -> Here<Option<i64>> {
     if json.null()? { Ok(None) } else { parse_timestamp(json.text()?).map(Some).ok_or(Beyond) }
-}
-
-fn skip_object(json: &mut Json<'_>) -> Here<()> {
-    match json.peek()? {
-        b'n' | b'{' => json.skip(),
-        _ => Err(Beyond),
-    }
 }

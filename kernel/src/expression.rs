@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 
+use crate::declared::Declared;
 use crate::entries::{Entries, Name};
 use crate::functions::Function;
 use crate::functions::dated::Dated;
@@ -111,7 +112,7 @@ pub struct Person<'a> {
     pub slots: &'a dyn Slots,
     pub computed: &'a Entries<Value>,
     pub audiences: &'a Entries<i64>,
-    pub declared: &'a [(Box<str>, Value)],
+    pub declared: &'a Declared,
     pub identifiers: &'a [(Box<str>, i64)],
     pub first_seen_ms: i64,
     pub last_seen_ms: i64,
@@ -173,13 +174,13 @@ impl Expression {
             Expression::FirstSeen => int(person.first_seen_ms),
             Expression::LastSeen => int(person.last_seen_ms),
             Expression::Events => int(person.events),
-            Expression::Declared(name, path) => borrowed(person.declared(name).and_then(|said| dig(said, path))),
+            Expression::Declared(name, path) => borrowed(person.declared.get(name).and_then(|said| dig(said, path))),
             _ => Cow::Owned(Value::Null),
         }
     }
 }
 
-impl<'a> Person<'a> {
+impl Person<'_> {
     fn armed<T>(&self, what: impl FnOnce(&mut Due) -> T) -> T {
         let mut due = Due(self.due_ms.get());
         let found = what(&mut due);
@@ -190,20 +191,12 @@ impl<'a> Person<'a> {
     /// The time zone that the person names.
     fn zone(&self, slot: usize, now_ms: i64) -> Option<&'static Zone> {
         let latest = self.armed(|due| self.slots.value(slot, None, now_ms, due));
-        zone_of(self.declared("timezone"), Some(&latest))
+        zone_of(self.declared.get("timezone"), Some(&latest))
     }
 
     /// It is to be woken no later than this.
     pub fn wake_by(&self, at_ms: i64) {
         self.due_ms.set(self.due_ms.get().min(at_ms));
-    }
-
-    fn declared(&self, name: &str) -> Option<&'a Value> {
-        let (_, said) = self.declared.iter().find(|(each, _)| **each == *name)?;
-        match said {
-            Value::List(parts) => parts.first(),
-            _ => None,
-        }
     }
 }
 

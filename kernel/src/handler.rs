@@ -11,7 +11,6 @@ use crate::description;
 use crate::event::Mentioned;
 use crate::incoming::Incoming;
 use crate::keeping::At;
-use crate::msgpack::{write_map, write_text, write_value};
 use crate::plan::{Happened, Notes, Plan};
 use crate::profile::{Field, Profile};
 use crate::value::Value;
@@ -22,7 +21,7 @@ use crate::{Beyond, Here};
 pub const FIELDS: [Field; 5] = [Field::Slots, Field::Computed, Field::Audiences, Field::Declared, Field::Identifiers];
 
 /// Those of them that are needed.
-fn fields_of(asks_identifiers: bool) -> &'static [Field] {
+pub fn fields_of(asks_identifiers: bool) -> &'static [Field] {
     if asks_identifiers { &FIELDS } else { &FIELDS[..4] }
 }
 
@@ -105,6 +104,29 @@ impl Compiled {
 
 fn not_known() -> PyErr {
     pyo3::exceptions::PyValueError::new_err("this is no description that the kernel knows")
+}
+
+impl Compiled {
+    pub fn definitions(&self) -> &Definitions {
+        &self.definitions
+    }
+
+    /// The traits that have changed, in order; one may come again.
+    pub fn changed<'a>(&'a self, outcome: &'a Outcome) -> impl Iterator<Item = (&'a str, &'a Value)> {
+        outcome.changed.iter().map(|(number, value)| (&*self.called[*number].text, value))
+    }
+
+    /// The audiences that were entered (`true`) or left, in order.
+    pub fn moves<'a>(
+        &'a self,
+        py: Python<'a>,
+        outcome: &'a Outcome,
+    ) -> impl Iterator<Item = (&'a str, &'a Bound<'a, PyString>, bool)> {
+        outcome.moves.iter().map(move |(number, entered)| {
+            let called = &self.called[*number];
+            (&*called.text, called.name.bind(py), *entered)
+        })
+    }
 }
 
 impl Called {
@@ -207,6 +229,17 @@ pub struct Working {
     notes: Notes,
 }
 
+impl Working {
+    /// What came of the latest event.
+    pub fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
+
+    pub fn outcome_mut(&mut self) -> &mut Outcome {
+        &mut self.outcome
+    }
+}
+
 impl Source {
     /// Where its field is among those that a reader of records was told to look for, if it is one.
     fn place_in(&self, py: Python<'_>, mentioned: &Mentioned) -> Option<usize> {
@@ -216,13 +249,12 @@ impl Source {
 
     /// What stands there in an event that the kernel has read; `Beyond`: what is no value here, or was not read.
     fn find(&self, py: Python<'_>, incoming: &Incoming, place: Option<usize>) -> Here<Value> {
-        let path = match self {
+        let (mut value, path) = match self {
             Source::Type => return Ok(Value::Str(incoming.read.kind.text().into())),
             Source::Name => return Ok(Value::Str(incoming.name(py).into())),
-            Source::Traits(_) => return Err(Beyond),
-            Source::Of(_, _, path) => path,
+            Source::Traits(path) => (incoming.value(py, incoming.read.traits)?, path),
+            Source::Of(_, _, path) => (incoming.field(py, place.ok_or(Beyond)?)?, path),
         };
-        let mut value = incoming.field(py, place.ok_or(Beyond)?)?;
         for step in path {
             value = match value {
                 Value::Map(pairs) => {
@@ -307,46 +339,11 @@ impl Handler {
         Ok(())
     }
 
-    /// Put the event that this was prepared for into the slots, and judge. Whether there is something to tell.
-    pub fn go(&self, profile: &mut Profile, (incoming, seen): (&Incoming, u8), working: &mut Working) -> bool {
+    /// Put the event that this was prepared for into the slots, and judge.
+    pub fn go(&self, profile: &mut Profile, (incoming, seen): (&Incoming, u8), working: &mut Working) {
         let Working { fields, outcome, notes, .. } = working;
         let at = At { at_ms: incoming.at_ms, tie: &incoming.fingerprint, now_ms: incoming.received_ms };
         self.plan.run(&self.definitions, (profile.opened(), outcome), &Happened { fields, at, seen }, notes);
-        !(outcome.changed.is_empty() && outcome.moves.is_empty())
-    }
-
-    /// Whether traits have changed.
-    pub fn has_changed(&self, working: &Working) -> bool {
-        !working.outcome.changed.is_empty()
-    }
-
-    /// Append what has changed, by the names of the definitions, as msgpack of what `fill` makes.
-    pub fn write_changed(&self, working: &Working, out: &mut Vec<u8>) {
-        let mut changed: Vec<(usize, &Value)> = Vec::with_capacity(working.outcome.changed.len());
-        for (number, value) in &working.outcome.changed {
-            match changed.iter_mut().find(|(there, _)| there == number) {
-                Some(there) => there.1 = value,
-                None => changed.push((*number, value)),
-            }
-        }
-        write_map(out, changed.len());
-        for (number, value) in changed {
-            write_text(out, &self.called[number].text);
-            write_value(out, value);
-        }
-    }
-
-    /// The audiences that were entered (`true`) or left, in order.
-    pub fn moves<'a>(
-        &'a self,
-        py: Python<'a>,
-        working: &'a Working,
-    ) -> impl Iterator<Item = (&'a str, &'a Bound<'a, PyString>, bool)> {
-        let moves = working.outcome.moves.iter();
-        moves.map(move |(number, entered)| {
-            let called = &self.called[*number];
-            (&*called.text, called.name.bind(py), *entered)
-        })
     }
 }
 

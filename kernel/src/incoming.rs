@@ -9,7 +9,7 @@ use pyo3::types::{PyBytes, PyList, PyString};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::Here;
-use crate::event::{Entry, Event, Kind, Member, Mentioned, read_entry};
+use crate::event::{Entry, Event, Kind, Member, Mentioned, Span, read_entry};
 use crate::json::Json;
 use crate::value::Value;
 use crate::who::{Who, Whos};
@@ -49,7 +49,12 @@ impl Incoming {
 
     /// The field at this place in `mentioned`.
     pub fn field(&self, py: Python<'_>, place: usize) -> Here<Value> {
-        match self.read.fields[place].of(self.record.bytes.as_bytes(py)) {
+        self.value(py, self.read.fields[place])
+    }
+
+    /// What stands there in its record; where that is nothing, it is missing.
+    pub fn value(&self, py: Python<'_>, span: Span) -> Here<Value> {
+        match span.of(self.record.bytes.as_bytes(py)) {
             "" => Ok(Value::Null),
             json => Json::new(json).value(),
         }

@@ -1,8 +1,12 @@
 //! JSON, read front to back without a tree: what is not asked for is checked and passed over.
 //!
-//! Strict, and narrower than the standard in what strangers rarely send: where text has escapes or integers go past 64
-//! bits, nesting past `DEPTH_MAX`, it is `Beyond`, if it is asked for or is deep; a decoder that reads all takes these.
+//! Strict, and narrower than the standard in what strangers rarely send: names of members and single texts with escapes,
+//! integers past 64 bits, nesting past `DEPTH_MAX` are `Beyond`, if they are asked for or are deep; a decoder that reads
+//! all takes these.
 
+use std::borrow::Cow;
+
+use crate::escapes::unescaped;
 use crate::value::Value;
 use crate::{Beyond, Here};
 
@@ -130,6 +134,12 @@ impl<'a> Json<'a> {
         self.text.get(begin..self.at - 1).ok_or(Beyond)
     }
 
+    /// Text, of which the escapes are what they stand for.
+    fn any_text(&mut self) -> Here<Cow<'a, str>> {
+        let raw = self.raw_text()?;
+        if raw.contains('\\') { unescaped(raw).map(Cow::Owned) } else { Ok(Cow::Borrowed(raw)) }
+    }
+
     /// Goes on to the next byte that is not simply itself in a text.
     #[inline]
     fn plain_text(&mut self) {
@@ -223,7 +233,7 @@ impl<'a> Json<'a> {
 
     fn nested(&mut self, depth: usize) -> Here<Value> {
         Ok(match self.peek()? {
-            b'"' => Value::Str(self.text()?.into()),
+            b'"' => Value::Str(self.any_text()?.into()),
             b'n' => {
                 self.word(b"null")?;
                 Value::Null
@@ -247,13 +257,19 @@ impl<'a> Json<'a> {
             }
             b'{' if depth > 0 => {
                 let mut pairs: Vec<(Box<str>, Value)> = Vec::new();
-                let mut key = self.object()?;
-                while let Some(name) = key {
+                self.expect(b'{')?;
+                let mut more = !self.has(b'}')?;
+                while more {
+                    let name = self.any_text()?;
                     if pairs.iter().any(|(each, _)| **each == *name) {
                         return Err(Beyond);
                     }
+                    self.expect(b':')?;
                     pairs.push((name.into(), self.nested(depth - 1)?));
-                    key = self.next_key()?;
+                    more = self.has(b',')?;
+                    if !more {
+                        self.expect(b'}')?;
+                    }
                 }
                 Value::Map(pairs)
             }
@@ -272,6 +288,26 @@ impl<'a> Json<'a> {
         self.skip_nested(DEPTH_MAX)
     }
 
+    /// Passes over an object; `each` is told the names of its members, with their escapes.
+    pub fn skip_members(&mut self, each: impl FnMut(&'a str)) -> Here<()> {
+        self.skip_object(DEPTH_MAX, each)
+    }
+
+    fn skip_object(&mut self, depth: usize, mut each: impl FnMut(&'a str)) -> Here<()> {
+        self.expect(b'{')?;
+        let mut more = !self.has(b'}')?;
+        while more {
+            each(self.raw_text()?);
+            self.expect(b':')?;
+            self.skip_nested(depth - 1)?;
+            more = self.has(b',')?;
+            if !more {
+                self.expect(b'}')?;
+            }
+        }
+        Ok(())
+    }
+
     fn skip_nested(&mut self, depth: usize) -> Here<()> {
         match self.peek()? {
             b'"' => drop(self.raw_text()?),
@@ -285,19 +321,7 @@ impl<'a> Json<'a> {
                     more = self.next_item()?;
                 }
             }
-            b'{' if depth > 0 => {
-                self.expect(b'{')?;
-                let mut more = !self.has(b'}')?;
-                while more {
-                    self.raw_text()?;
-                    self.expect(b':')?;
-                    self.skip_nested(depth - 1)?;
-                    more = self.has(b',')?;
-                    if !more {
-                        self.expect(b'}')?;
-                    }
-                }
-            }
+            b'{' if depth > 0 => self.skip_object(depth, |_| {})?,
             b'-' | b'0'..=b'9' => drop(self.number()?),
             _ => return Err(Beyond),
         }

@@ -86,13 +86,17 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// An integer that is not negative.
+    /// An integer that is not negative; where it is, it is still to be read.
     pub fn unsigned(&mut self) -> Here<u64> {
-        if self.peek()? == 0xcf {
-            self.byte()?;
-            return self.big_endian(8);
-        }
-        u64::try_from(self.int()?).map_err(|_| Beyond)
+        let mut ahead = *self;
+        let number = if ahead.peek()? == 0xcf {
+            ahead.byte()?;
+            ahead.big_endian(8)?
+        } else {
+            u64::try_from(ahead.int()?).map_err(|_| Beyond)?
+        };
+        *self = ahead;
+        Ok(number)
     }
 
     pub fn text(&mut self) -> Here<&'a str> {

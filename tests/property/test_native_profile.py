@@ -253,10 +253,11 @@ def same(definitions: Definitions, events: Sequence[tuple[int, dict[str, Any]]],
     theirs, mine = (lived(definitions, events, seed, module) for module in (kernel.native, None))
     assert theirs.state.digest() == mine.state.digest()
     assert theirs.effects() == mine.effects()
-    ids = [one for part in range(2) for one in theirs.state.profile_ids(part, -1, 1_000)]
-    kept = [profile for one in ids if (profile := theirs.folding._profiles.get(one)) is not None]
-    assert kept
-    assert {type(profile) for profile in kept} == {kernel.native.Profile}
+    for world, kind in ((theirs, kernel.native.Profile), (mine, Profile)):
+        ids = [one for part in range(2) for one in world.state.profile_ids(part, -1, 1_000)]
+        kept = [profile for one in ids if (profile := world.folding._profiles.get(one)) is not None]
+        assert kept
+        assert {type(profile) for profile in kept} == {kind}
 
 
 @pytest.mark.parametrize("seed", range(30))

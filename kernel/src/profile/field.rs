@@ -83,6 +83,16 @@ impl Kept {
         }
     }
 
+    /// Have msgpack of an object that Python sees; it is forgotten then.
+    pub fn store(&mut self, py: Python<'_>, field: Field) -> Here<()> {
+        if let Kept::Thawed(object) = self {
+            let mut bytes = Vec::new();
+            write_object(&mut bytes, object.bind(py)).map_err(|_| Beyond)?;
+            *self = Kept::stored(field, &bytes);
+        }
+        Ok(())
+    }
+
     /// The object that Python sees from now on. `native`: msgpack of what is elsewhere, where it is.
     pub fn thaw<'py>(
         &mut self,

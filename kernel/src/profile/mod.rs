@@ -27,6 +27,9 @@ const WITHOUT_NOTES: usize = NUMBERS + Field::ALL.len() - 1;
 const NEVER_MS: i64 = 1 << 53;
 /// Room for what most profiles are stored as.
 const USUAL_BYTES: usize = 2048;
+const USUAL_LINK_BYTES: usize = 128;
+/// As `onefold.limits.LINKS_MAX`.
+const LINKS_MAX: usize = 4_000;
 /// A person with more identifiers has them looked up in a dictionary.
 const FEW_IDENTIFIERS: usize = 32;
 
@@ -74,11 +77,25 @@ impl Profile {
         Profile { id, created_at_ms: now_ms, now_ms, version, body, recent: Recent::default(), kept }
     }
 
-    /// Let somebody who has none yet have these identifiers, each since it was given, and links of this msgpack.
-    pub fn begin_with(&mut self, identifiers: Vec<(Box<str>, i64)>, links: &[u8]) {
-        self.body.identifiers = identifiers;
-        self.kept[Field::Identifiers as usize] = Kept::Native;
-        self.kept[Field::Links as usize] = Kept::stored(Field::Links, links);
+    /// Make sure that a link can be added. `Beyond`: what there is of links is no list.
+    pub fn prepare_links(&mut self, py: Python<'_>) -> Here<()> {
+        let kept = &mut self.kept[Field::Links as usize];
+        kept.store(py, Field::Links)?;
+        Reader::new(kept.bytes(Field::Links).ok_or(Beyond)?).list().map(drop)
+    }
+
+    /// Add a link, once that is prepared; beyond so many, none is kept.
+    pub fn add_link(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let kept = &mut self.kept[Field::Links as usize];
+        let mut reader = Reader::new(kept.bytes(Field::Links).unwrap_or_default());
+        let count = reader.list().unwrap_or_default();
+        if count < LINKS_MAX {
+            let mut links = Vec::with_capacity(reader.rest().len() + USUAL_LINK_BYTES);
+            write_list(&mut links, count + 1);
+            links.extend(reader.rest());
+            write(&mut links);
+            *kept = Kept::Stored(links.into());
+        }
     }
 
     /// Make sure that an event can be seen. `Beyond`: what there is of events is not as it is known here.
@@ -147,7 +164,8 @@ impl Profile {
         }
     }
 
-    fn has_notes(&self, py: Python<'_>) -> bool {
+    /// Whether rules of identity have something to say of the person.
+    pub fn has_notes(&self, py: Python<'_>) -> bool {
         match &self.kept[Field::Notes as usize] {
             Kept::Stored(bytes) => !bytes.is_empty(),
             Kept::Native => false,

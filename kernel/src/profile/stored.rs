@@ -1,6 +1,7 @@
 //! The parts of a body from their msgpack, and back.
 
 use crate::body::Body;
+use crate::declared::Declared;
 use crate::entries::{Entries, Name, Texts};
 use crate::keeping::State;
 use crate::msgpack::{Reader, write_int, write_map, write_text, write_value};
@@ -14,7 +15,7 @@ const ASIDE: char = '+';
 pub fn read(body: &mut Body, field: Field, reader: &mut Reader<'_>) -> Here<()> {
     match field {
         Field::Identifiers => body.identifiers = pairs(reader, Reader::int)?,
-        Field::Declared => body.declared = pairs(reader, Reader::value)?,
+        Field::Declared => body.declared = Declared::read(reader)?,
         Field::Computed => body.computed = entries(reader, Reader::value)?,
         Field::Slots => {
             body.slots = entries(reader, |reader| Ok(Some(State::Stored(reader.raw()?.into()))))?;
@@ -36,13 +37,7 @@ pub fn write(body: &Body, field: Field, out: &mut Vec<u8>) {
                 write_int(out, *since_ms);
             }
         }
-        Field::Declared => {
-            write_map(out, body.declared.len());
-            for (name, said) in &body.declared {
-                write_text(out, name);
-                write_value(out, said);
-            }
-        }
+        Field::Declared => body.declared.write(out),
         Field::Computed => write_entries(out, &body.computed, write_value),
         Field::Slots => write_entries(out, &body.slots, |out, state| {
             debug_assert!(state.is_some(), "a slot without a state was left behind");
@@ -59,7 +54,7 @@ pub fn write(body: &Body, field: Field, out: &mut Vec<u8>) {
 pub fn forget(body: &mut Body, field: Field) {
     match field {
         Field::Identifiers => body.identifiers = Vec::new(),
-        Field::Declared => body.declared = Vec::new(),
+        Field::Declared => body.declared = Declared::default(),
         Field::Computed => body.computed = Entries::default(),
         Field::Slots => (body.slots, body.has_stored) = (Entries::default(), false),
         Field::Audiences => body.audiences = Entries::default(),

@@ -2,7 +2,7 @@
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyBytes, PyDict};
 
 use crate::gathering::{Effects, Instants, Messages};
 use crate::memory::People;
@@ -42,5 +42,13 @@ impl<'py> Gathered<'py> {
             effects,
             members: run.getattr(intern!(py, "members"))?,
         }))
+    }
+
+    /// Whether this commit or one before it has admitted the message of this fingerprint.
+    pub fn has(&self, fingerprint: &[u8; 16]) -> PyResult<bool> {
+        if self.messages.borrow().0.contains(fingerprint) {
+            return Ok(true);
+        }
+        Ok(!self.seen.is_empty() && self.seen.contains(PyBytes::new(self.seen.py(), fingerprint))?)
     }
 }

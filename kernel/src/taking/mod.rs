@@ -1,46 +1,64 @@
-//! Ordinary events through the step, from admitting to telling (`onefold.core.pipeline`): an event of somebody who is
-//! known by all of its identifiers or by none, that declares nothing and has not come before.
+//! Ordinary events through the step, from admitting to telling (`onefold.core.pipeline`): an event that has not come
+//! before, of somebody whom nobody has known yet, or of one person who is known by one of its identifiers and may have
+//! the others.
 
+mod acting;
 mod gathered;
-mod newcomers;
+mod saying;
 mod told;
+mod whose;
 
 use std::collections::HashMap;
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyString};
+use pyo3::types::{PyDict, PyList};
 
 use crate::Beyond;
 use crate::entries::{Entries, Name};
 use crate::event::Kind;
 use crate::gathering::effects::About;
-use crate::handler::Handler;
+use crate::handler::Compiled;
 use crate::incoming::Incoming;
 use crate::profile::Profile;
+use crate::taking::acting::{Given, Way, Ways};
 use crate::taking::gathered::Gathered;
-use crate::taking::newcomers::{is_nobodys, links};
+use crate::taking::whose::{Joining, Whose};
 use crate::value::Value;
+
+/// What asks for people's identifiers (`onefold.language.stream.program.IDENTITY`).
+const IDENTITY: &str = "identity";
 
 /// What takes the events of one program.
 #[pyclass(module = "onefold_kernel", frozen)]
 pub struct Taking {
-    /// Event name → its handler, where that is native; `None`: Python has one.
-    handlers: HashMap<String, Option<Py<Handler>>>,
+    ways: Ways,
     version: i64,
     /// What somebody has who has nothing yet; `None`: who that is, Python says.
     blank: Option<Entries<Value>>,
+    /// Definitions ask for people's identifiers, and are to be judged where somebody gets one.
+    asks_identifiers: bool,
 }
+
+/// An event's name, and its place as `partition << 56 | position`.
+type Named<'a> = (&'a str, u64);
 
 #[pymethods]
 impl Taking {
-    /// `handlers`: of all event names, and `*` for every other; those that are not native are left to Python.
+    /// `handlers`: of all event names, and `*` for every other, the `on` and `put`, and the definitions that are to be
+    /// judged after `put`. What is not native there is left to Python. `dependents`: trigger → numbers of definitions.
+    ///
     /// `blank`: traits of somebody who has nothing yet, for people made by
     /// definitions of this version; None: their first events are left to Python, too.
     #[new]
-    fn new(handlers: HashMap<String, Bound<'_, PyAny>>, version: i64, blank: Option<&Bound<'_, PyDict>>) -> Taking {
-        let native = |handler: Bound<'_, PyAny>| handler.cast_into::<Handler>().ok().map(Bound::unbind);
-        let handlers = handlers.into_iter().map(|(name, handler)| (name, native(handler))).collect();
+    fn new(
+        compiled: Py<Compiled>,
+        handlers: HashMap<String, Given<'_>>,
+        dependents: HashMap<String, Vec<usize>>,
+        version: i64,
+        blank: Option<&Bound<'_, PyDict>>,
+    ) -> Taking {
+        let ways = handlers.into_iter().map(|(name, handler)| (name, Way::of(handler))).collect();
         let blank = blank.and_then(|traits| {
             let mut values = Entries::default();
             for (name, value) in traits {
@@ -48,7 +66,8 @@ impl Taking {
             }
             Some(values)
         });
-        Taking { handlers, version, blank }
+        let asks_identifiers = dependents.contains_key(IDENTITY);
+        Taking { ways: Ways::new(ways, compiled, dependents), version, blank, asks_identifiers }
     }
 
     /// Take events, from this place in the list on, up to one that is not ordinary; its place. None is where the
@@ -73,94 +92,88 @@ impl Taking {
     /// Whether the event was an ordinary one, which is done then; else nothing has changed.
     fn take_one(&self, run: &Gathered<'_>, incoming: &Incoming) -> PyResult<bool> {
         let py = run.profiles.py();
-        if incoming.account.is_some() || !matches!(incoming.read.kind, Kind::Track | Kind::Page | Kind::Screen) {
+        if incoming.account.is_some() || incoming.read.kind == Kind::Alias || run.has(&incoming.fingerprint)? {
             return Ok(false);
         }
-        let name = incoming.name(py);
-        let Some(Some(handler)) = self.handlers.get(name).or_else(|| self.handlers.get("*")) else { return Ok(false) };
-        let owner = incoming.who.get().owner();
-        let Some(found) = run.profiles.borrow().find(py, owner) else {
-            return self.take_first(run, incoming, (name, handler.get()));
+        let named = (incoming.name(py), run.partition << 56 | incoming.position);
+        let taken = match Whose::of(run, incoming.who.get())? {
+            Whose::Nobodys(joining) => self.take_first(run, incoming, named, &joining)?,
+            Whose::Persons(profile, joining) => self.take_next(run, incoming, named, (&profile, joining.as_ref()))?,
+            Whose::Unclear => false,
         };
-        let Ok(found) = found.cast_into::<Profile>() else { return Ok(false) };
-        if has_come(run, incoming)? {
+        if taken {
+            run.messages.borrow_mut().0.set(incoming.fingerprint, incoming.received_ms);
+        }
+        Ok(taken)
+    }
+
+    /// Take an event of somebody who has had others, and may get identifiers.
+    fn take_next(
+        &self,
+        run: &Gathered<'_>,
+        incoming: &Incoming,
+        (name, place): Named<'_>,
+        (found, joining): (&Bound<'_, Profile>, Option<&Joining<'_>>),
+    ) -> PyResult<bool> {
+        let py = run.profiles.py();
+        let (position, now_ms) = (incoming.position, incoming.received_ms);
+        let Ok(mut profile) = found.try_borrow_mut() else { return Ok(false) };
+        if profile.due_ms() <= now_ms || profile.events() == 0 || (joining.is_some() && self.asks_identifiers) {
             return Ok(false);
         }
-        let handler = handler.get();
-        let (Some(mut working), Ok(mut profile)) = (handler.working(), found.try_borrow_mut()) else {
-            return Ok(false);
-        };
-        if profile.due_ms() <= incoming.received_ms || profile.events() == 0 {
+        if joining.is_some_and(|joining| joining.prepare(py, &mut profile) == Err(Beyond)) {
             return Ok(false);
         }
-        let ready = handler.prepare(py, &mut profile, incoming, &mut working).and_then(|()| profile.prepare(py));
-        if ready == Err(Beyond) {
-            return Ok(false);
+        let Ok(mut acting) = self.ways.prepare(py, &mut profile, (name, incoming, place)) else { return Ok(false) };
+        let owner = &profile.id.into_pyobject(py)?.into_any();
+        if !run.armed.borrow().0.contains(&profile.id) && !run.touched.contains(owner)? {
+            run.armed.borrow_mut().0.set(profile.id, profile.due_ms());
+            run.touched.set_item(owner, found)?;
         }
-        run.messages.borrow_mut().0.set(incoming.fingerprint, incoming.received_ms);
-        if !run.armed.borrow().0.contains(&owner) {
-            let id = owner.into_pyobject(py)?;
-            if !run.touched.contains(&id)? {
-                run.armed.borrow_mut().0.set(owner, profile.due_ms());
-                run.touched.set_item(id, &found)?;
-            }
+        if let Some(joining) = joining {
+            joining.join(run, (owner, &mut profile), (position, now_ms))?;
+            incoming.who.get().set_owner(profile.id);
         }
-        let seen = profile.see(incoming.at_ms, incoming.received_ms, run.partition << 56 | incoming.position);
-        let about = About { profile: profile.id, position: incoming.position, now_ms: incoming.received_ms };
+        let about = About { profile: profile.id, position, now_ms };
         told::admitted(&mut run.effects.borrow_mut(), about, (0, name));
-        if handler.go(&mut profile, (incoming, seen), &mut working) {
-            told::tell(run, (handler, &working), about, 1)?;
+        let seen = profile.see(incoming.at_ms, now_ms, place);
+        if acting.go(&mut profile, (incoming, seen)) {
+            told::tell(run, (self.ways.compiled(), &acting), about, 1)?;
         }
         Ok(true)
     }
 
-    /// The same of the first event of somebody: nobody has any of its identifiers.
-    fn take_first(&self, run: &Gathered<'_>, incoming: &Incoming, (name, handler): (&str, &Handler)) -> PyResult<bool> {
+    /// Take the first event of somebody.
+    fn take_first(
+        &self,
+        run: &Gathered<'_>,
+        incoming: &Incoming,
+        (name, place): Named<'_>,
+        joining: &Joining<'_>,
+    ) -> PyResult<bool> {
         let py = run.profiles.py();
-        let (Some(blank), Some(mut working)) = (&self.blank, handler.working()) else { return Ok(false) };
-        let identifiers = incoming.who.get().identifiers();
-        if has_come(run, incoming)? || !run.is_whole || !is_nobodys(run, identifiers)? {
+        let Some(blank) = &self.blank else { return Ok(false) };
+        let (position, now_ms) = (incoming.position, incoming.received_ms);
+        let about = About { profile: place + 1, position, now_ms };
+        let mut profile = Profile::newcomer(about.profile, self.version, blank.clone(), (incoming.at_ms, now_ms));
+        if joining.prepare(py, &mut profile) == Err(Beyond) {
             return Ok(false);
         }
-        let (position, at_ms, now_ms) = (incoming.position, incoming.at_ms, incoming.received_ms);
-        let id = run.partition << 56 | (position + 1);
-        let mut profile = Profile::newcomer(id, self.version, blank.clone(), (at_ms, now_ms));
-        let names = identifiers.iter().map(|each| (each.clone(), now_ms)).collect::<Vec<_>>();
-        let links = links(&names, (run.partition, position, now_ms));
-        profile.begin_with(names, &links);
-        let ready = handler.prepare(py, &mut profile, incoming, &mut working).and_then(|()| profile.prepare(py));
-        if ready == Err(Beyond) {
-            return Ok(false);
-        }
-        let armed_ms = profile.due_ms();
-        let seen = profile.see(at_ms, now_ms, run.partition << 56 | position);
-        let to_tell = handler.go(&mut profile, (incoming, seen), &mut working);
-        incoming.who.get().set_owner(id);
-        let about = About { profile: id, position, now_ms };
+        let Ok(mut acting) = self.ways.prepare(py, &mut profile, (name, incoming, place)) else { return Ok(false) };
+        let id = about.profile.into_pyobject(py)?.into_any();
+        run.armed.borrow_mut().0.set(about.profile, profile.due_ms());
+        joining.join(run, (&id, &mut profile), (position, now_ms))?;
+        incoming.who.get().set_owner(about.profile);
+        let seen = profile.see(incoming.at_ms, now_ms, place);
+        let to_tell = acting.go(&mut profile, (incoming, seen));
         let profile = Bound::new(py, profile)?;
-        run.profiles.borrow_mut().insert(id, profile.clone().into_any().unbind());
-        let id = id.into_pyobject(py)?.into_any();
-        run.messages.borrow_mut().0.set(incoming.fingerprint, now_ms);
+        run.profiles.borrow_mut().insert(about.profile, profile.clone().into_any().unbind());
         run.touched.set_item(&id, &profile)?;
-        run.armed.borrow_mut().0.set(about.profile, armed_ms);
-        for identifier in identifiers {
-            let identifier = PyString::new(py, identifier);
-            run.owners.set_item(&identifier, &id)?;
-            run.moved.set_item(&identifier, &id)?;
-        }
         told::created(&mut run.effects.borrow_mut(), about);
         told::admitted(&mut run.effects.borrow_mut(), about, (1, name));
         if to_tell {
-            told::tell(run, (handler, &working), about, 2)?;
+            told::tell(run, (self.ways.compiled(), &acting), about, 2)?;
         }
         Ok(true)
     }
-}
-
-/// Whether this commit or one before it has admitted the event.
-fn has_come(run: &Gathered<'_>, incoming: &Incoming) -> PyResult<bool> {
-    if run.messages.borrow().0.contains(&incoming.fingerprint) {
-        return Ok(true);
-    }
-    Ok(!run.seen.is_empty() && run.seen.contains(PyBytes::new(run.seen.py(), &incoming.fingerprint))?)
 }

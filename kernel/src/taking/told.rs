@@ -1,12 +1,16 @@
 //! What has happened, as Python's effects (`onefold.model.effect`).
 
+use std::borrow::Cow;
+
 use pyo3::prelude::*;
 
 use crate::gathering::effects::About;
 use crate::gathering::{Effects, Instants};
-use crate::handler::{Handler, Working};
-use crate::msgpack::write_text;
+use crate::handler::Compiled;
+use crate::msgpack::{write_map, write_text, write_value};
+use crate::taking::acting::Acting;
 use crate::taking::gathered::Gathered;
+use crate::value::Value;
 
 /// The profile is there from now on; this is the first that an event does.
 pub fn created(effects: &mut Effects, about: About) {
@@ -19,14 +23,20 @@ pub fn admitted(effects: &mut Effects, about: About, (n, name): (u64, &str)) {
 }
 
 /// Effects and memberships of what has changed (`Run.tell`); `first`: the number of the first of these effects.
-pub fn tell(run: &Gathered<'_>, (handler, working): (&Handler, &Working), about: About, first: u64) -> PyResult<()> {
+pub fn tell(
+    run: &Gathered<'_>,
+    (compiled, acting): (&Compiled, &Acting<'_>),
+    about: About,
+    first: u64,
+) -> PyResult<()> {
     let mut effects = run.effects.borrow_mut();
     let mut n = first;
-    if handler.has_changed(working) {
-        effects.add("changed", n, about, (1, |out: &mut _| handler.write_changed(working, out)));
+    let changed = changed(compiled, acting);
+    if !changed.is_empty() {
+        effects.add("changed", n, about, (1, |out: &mut _| write_changed(out, &changed)));
         n += 1;
     }
-    for (name, audience, entered) in handler.moves(run.members.py(), working) {
+    for (name, audience, entered) in compiled.moves(run.members.py(), acting.outcome()) {
         let members = run.members.get_item(audience)?;
         members.cast::<Instants>()?.borrow_mut().0.set(about.profile, if entered { about.now_ms } else { 0 });
         if entered {
@@ -41,4 +51,25 @@ pub fn tell(run: &Gathered<'_>, (handler, working): (&Handler, &Working), about:
         n += 1;
     }
     Ok(())
+}
+
+/// The traits that have changed, by what they are called in effects, each once.
+fn changed<'a>(compiled: &'a Compiled, acting: &'a Acting<'_>) -> Vec<(Cow<'a, str>, &'a Value)> {
+    let declared = acting.declaring().changed().map(|(name, value)| (format!("traits.{name}").into(), value));
+    let mut changed: Vec<(Cow<'_, str>, &Value)> = declared.collect();
+    for (name, value) in compiled.changed(acting.outcome()) {
+        match changed.iter_mut().find(|(there, _)| there == name) {
+            Some(there) => there.1 = value,
+            None => changed.push((name.into(), value)),
+        }
+    }
+    changed
+}
+
+fn write_changed(out: &mut Vec<u8>, changed: &[(Cow<'_, str>, &Value)]) {
+    write_map(out, changed.len());
+    for (name, value) in changed {
+        write_text(out, name);
+        write_value(out, value);
+    }
 }

@@ -31,7 +31,7 @@ def make_native(kernel: Any, describing: Describing, plans: Mapping[str, Plans],
     if program.accounts is None:
         program.wake = compiled.waking(describing.waking(program.slots, program.dependents)).wake
         if not program.has_shadow:
-            program.taking = _taking(kernel, program)
+            program.taking = _taking(kernel, compiled, program)
 
 
 def _handler(compiled: Any, describing: Describing, plan: Plan, instead: Any) -> Any:
@@ -42,8 +42,25 @@ def _handler(compiled: Any, describing: Describing, plan: Plan, instead: Any) ->
     return compiled.handler(described, sources, instead)
 
 
-def _taking(kernel: Any, program: Program) -> Any:
+def _taking(kernel: Any, compiled: Any, program: Program) -> Any:
     """The kernel's own way through the step, for ordinary events of the names whose handlers are the kernel's."""
-    handlers = {name: getattr(handler.on, "__self__", None) for name, handler in program.handlers.items()}
+    handlers = {
+        name: (
+            _whole(handler.on),
+            _whole(handler.put),
+            program.dependent(handler.triggers) if name in _DECLARING else [],
+        )
+        for name, handler in program.handlers.items()
+    }
     is_quiet = not (program.blank_audiences or program.at_first)
-    return kernel.Taking(handlers, program.version, program.blank_traits if is_quiet else None)
+    blank = program.blank_traits if is_quiet else None
+    return kernel.Taking(compiled, handlers, program.dependents, program.version, blank)
+
+
+def _whole(part: Any) -> Any:
+    """The kernel's handler, of which this is a method; else whatever it is."""
+    return getattr(part, "__self__", part)
+
+
+_DECLARING = ("identify", "group", "*")
+"""Names of the events that may declare traits: after them, more than their handlers is to be judged."""

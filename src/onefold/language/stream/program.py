@@ -117,6 +117,13 @@ class Program(Struct):
     has_shadow: bool = False
     """Some of the definitions run in shadow: what becomes of them is told to nobody."""
 
+    def dependent(self, triggers: Iterable[Trigger]) -> list[int]:
+        """The definitions that these triggers may change, in the order in which they are judged."""
+        numbers: set[int] = set()
+        for trigger in triggers:
+            numbers.update(self.dependents.get(trigger, ()))
+        return sorted(numbers)
+
     def judge_some(
         self,
         triggers: Iterable[Trigger],
@@ -126,10 +133,7 @@ class Program(Struct):
         moves: list[tuple[str, bool]],
     ) -> None:
         """Judge just what these triggers may have changed."""
-        numbers: set[int] = set()
-        for trigger in triggers:
-            numbers.update(self.dependents.get(trigger, ()))
-        in_order = sorted(numbers)
+        in_order = self.dependent(triggers)
         native = self.judge_natively
         if native is not None and native(profile, in_order, now_ms, changed, moves):
             return
