@@ -321,7 +321,7 @@ class Folding:
         if pending.before is not None or not self._contention.is_dear(pending.events):
             self._commit_mended(pending)
             return
-        pending.encode(self._finished(pending))
+        pending.encode(self._finished(pending), self._native.encode)
         with self._state.turn():
             self._look_at_others(pending)
             self._commit_mended(pending)
