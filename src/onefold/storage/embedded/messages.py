@@ -164,9 +164,9 @@ def filter_key(generation: int, number: int) -> bytes:
 def _filters(buffers: Any, tables: Tables, generation: int, numbers: Iterable[int]) -> list[tuple[Any, int]]:
     """The filters of these slices, each with the mask that its size needs."""
     filters: list[tuple[Any, int]] = [(b"\0", 0)] * SLICES
-    for number in numbers:
-        bits = buffers.get(filter_key(generation, number), b"\0", db=tables.filters)
-        filters[number] = (bits, len(bits) - 1)
+    keys = [filter_key(generation, number) for number in sorted(numbers)]
+    for key, bits in buffers.cursor(tables.filters).getmulti(keys):
+        filters[key[-1]] = (bits, len(bits) - 1)
     return filters
 
 
