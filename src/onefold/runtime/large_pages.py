@@ -8,6 +8,7 @@ since 6.1. The contents stay where they are, and only where most is in use alrea
 """
 
 import ctypes
+import mmap
 import os
 import sys
 import threading
@@ -25,8 +26,8 @@ EVERY_S = 1.0
 GROWN_BYTES = 8 * MIB
 """Since the last time; less is not worth looking through all memory, which takes milliseconds."""
 _MADV_COLLAPSE = 25
-_IN_CORE = 1
-"""The bit of a page's mark that says so; the others are undefined."""
+_IN_CORE_OF_EACH = int.from_bytes(b"\1" * (LARGE_BYTES // mmap.PAGESIZE), "little")
+"""The bit of each page's mark that says so; the others are undefined."""
 _ADVICE = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 _USED_SHARE = 0.75
 """Of a large page that must be in use by now."""
@@ -53,39 +54,45 @@ def in_large_pages() -> Iterator[None]:
         thread.join()
 
 
-def put_into_large_pages(stopped: Callable[[], bool] = lambda: False) -> int:
-    """Put all memory of this process into large pages that is worth it; how many pages that makes by now.
+def put_into_large_pages(there: set[int], stopped: Callable[[], bool] = lambda: False) -> None:
+    """Put all memory of this process into large pages that is worth it; where these begin is added to those `there`.
 
     Takes a processor up to some milliseconds for each that is new. Where the system cannot, or was told never to,
     nothing happens.
     """
     system = _system()
     if system is None:
-        return 0
-    found = 0
+        return
     marks = ctypes.create_string_buffer(LARGE_BYTES // system.page_bytes)
     for begin in _places():
         if stopped():
-            break
-        if _is_used(system, begin, marks) and system.madvise(begin, LARGE_BYTES, _MADV_COLLAPSE) == 0:
-            found += 1
-    return found
+            return
+        if begin in there or not _is_used(system, begin, marks):
+            continue
+        if system.madvise(begin, LARGE_BYTES, _MADV_COLLAPSE) == 0:
+            there.add(begin)
 
 
 def _follow(stopped: threading.Event) -> None:
     known = 0
+    there: set[int] = set()
     while not stopped.wait(EVERY_S):
         resident = _resident_bytes()
-        if abs(resident - known) >= GROWN_BYTES:
-            if not put_into_large_pages(stopped.is_set):
-                return
-            known = resident
+        if abs(resident - known) < GROWN_BYTES:
+            continue
+        if resident < known:
+            there.clear()  # What comes in place of what was given back comes in small pages.
+        put_into_large_pages(there, stopped.is_set)
+        if not there:
+            return
+        known = resident
 
 
 def _is_used(system: _System, begin: int, marks: ctypes.Array[ctypes.c_char]) -> bool:
     if system.mincore(begin, LARGE_BYTES, marks):
         return False
-    return sum(map(_IN_CORE.__and__, marks.raw)) >= _USED_SHARE * len(marks)
+    in_core = int.from_bytes(marks.raw, "little") & _IN_CORE_OF_EACH
+    return in_core.bit_count() >= _USED_SHARE * len(marks)
 
 
 def _places() -> Iterator[int]:
