@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyString};
+use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 
 use crate::incoming::Incoming;
 use crate::numbered::Numbered;
@@ -48,6 +48,22 @@ impl Memory {
         if self.young.len() > self.size {
             self.old = std::mem::take(&mut self.young);
         }
+    }
+
+    /// Remember what a commit has `made`, of which `encoded` has the bytes. Python's own are the kernel's from then on,
+    /// in `made`, too, where it knows all that is in them.
+    fn keep(&mut self, made: &Bound<'_, PyDict>, encoded: &Bound<'_, PyDict>) -> PyResult<()> {
+        for (id, mut profile) in made {
+            if profile.cast::<Profile>().is_err()
+                && let Some(bytes) = encoded.get_item(&id)?
+                && let Ok(native) = Profile::read(bytes.cast::<PyBytes>()?.as_bytes())
+            {
+                profile = Bound::new(made.py(), native)?.into_any();
+                made.set_item(&id, &profile)?;
+            }
+            self.put(id.extract()?, profile.unbind());
+        }
+        Ok(())
     }
 
     fn forget(&mut self, id: u64) -> Option<Py<PyAny>> {

@@ -2,6 +2,7 @@
 
 import json
 import random
+from typing import Any
 
 import pytest
 
@@ -42,6 +43,19 @@ def test_the_memory_is_as_pythons(seed: int) -> None:
                 assert theirs.get(one) is mine.get(one)
         assert len(theirs) == len(mine) <= 2 * size + 1
         assert (one in theirs) == (one in mine)
+
+
+def test_what_a_commit_has_made_is_the_kernels_from_then_on() -> None:
+    """Python's own are brought over, in what the commit has made, too; what only Python knows stays as it is."""
+    plain = Profile(1, NOW_MS, NOW_MS, NOW_MS, NOW_MS, events=3)
+    native, strange = kernel.native.Profile(2, NOW_MS, NOW_MS, NOW_MS, NOW_MS), object()
+    made: dict[int, Any] = {1: plain, 2: native, 3: strange}
+    remembered = Remembered(10)
+    remembered.keep(made, {1: profiles.encode(plain), 2: b"", 3: b"?"})
+    assert type(made[1]) is kernel.native.Profile
+    assert made[1] == plain
+    assert (made[2], made[3]) == (native, strange)
+    assert all(remembered.memory.get(one) is profile for one, profile in made.items())
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -126,7 +126,7 @@ impl Profile {
         }
     }
 
-    fn read(stored: &[u8]) -> Here<Profile> {
+    pub fn read(stored: &[u8]) -> Here<Profile> {
         let mut reader = Reader::new(stored);
         let size = reader.list()?;
         let mut profile = Profile::read_numbers(&mut reader)?;

@@ -569,7 +569,5 @@ class Folding:
             self._under_way = pending
         for changes in parts:
             self._cursors[changes.partition] = changes.cursor
-            self._native.take_over(changes.profiles, pending.encoded)
-            for profile_id, profile in changes.profiles.items():
-                self._profiles.put(profile_id, profile)
+            self._remembered.keep(changes.profiles, pending.encoded)
             self._forget(changes.absorbed)

@@ -44,17 +44,6 @@ class NativeProfiles:
             if profile_id not in encoded:
                 encoded[profile_id] = profiles.encode(profile)
 
-    def take_over(self, made: dict[int, Profile], encoded: dict[int, bytes]) -> None:
-        """Put the kernel's in place of those that the step has made; `encoded` has them all.
-
-        Each is brought over once, while it is young: what is remembered is the kernel's from then on.
-        """
-        if self._native is None:
-            return
-        for one in [one for one, profile in made.items() if type(profile) is Profile]:
-            if (profile := self._native(encoded[one])) is not None:
-                made[one] = profile
-
 
 def native_containers(native: Any) -> Containers:
     """What a run gathers in where the kernel takes its events. `native`: the kernel."""

@@ -30,11 +30,23 @@ class Remembered:
         self.memory: Recent[int, Profile] = Recent(size) if native is None else native.Memory(size)
         self._people: Callable[[], dict[int, Profile]] = dict if native is None else native.People
         self._settle_natively = None if native is None else native.Memory.settle
+        self._keep_natively = None if native is None else native.Memory.keep
 
     def get(self, profile_id: int, elsewhere: Elsewhere) -> Profile | None:
         """The profile, wherever it is."""
         profile = self.memory.get(profile_id)
         return elsewhere(profile_id) if profile is None else profile
+
+    def keep(self, made: dict[int, Profile], encoded: dict[int, bytes]) -> None:
+        """Remember what a commit has made; `encoded` has the bytes of all.
+
+        Python's own become the kernel's, in `made`, too: each is brought over once, while it is young.
+        """
+        if self._keep_natively is not None:
+            self._keep_natively(self.memory, made, encoded)
+            return
+        for profile_id, profile in made.items():
+            self.memory.put(profile_id, profile)
 
     def settle(self, incoming: list[Incoming], elsewhere: Elsewhere) -> Settled:
         """Say whose events these may be, as far as that is known in memory."""
