@@ -1,6 +1,6 @@
 //! An instant for each of some profiles: when it was armed for, or since when it is a member.
 
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 
 use pyo3::exceptions::PyKeyError;
 use pyo3::intern;
@@ -9,33 +9,13 @@ use pyo3::types::{PyDict, PyIterator, PyList};
 
 use crate::gathering::ordered::Ordered;
 use crate::keeping::NEVER_MS;
+use crate::numbered::Mixed;
 use crate::profile::Profile;
-
-/// Spreads ids, which the log's positions are.
-#[derive(Default)]
-pub struct Spread(u64);
-
-impl Hasher for Spread {
-    fn write(&mut self, _: &[u8]) {
-        unreachable!("only numbers are hashed");
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        let product = u128::from(number) * 0x9e37_79b9_7f4a_7c15;
-        #[allow(clippy::cast_possible_truncation)] // both halves are taken
-        let folded = (product >> 64) as u64 ^ product as u64;
-        self.0 = folded;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
 
 /// `onefold.core.gathered.Instants`.
 #[pyclass(module = "onefold_kernel")]
 #[derive(Default)]
-pub struct Instants(pub Ordered<u64, BuildHasherDefault<Spread>>);
+pub struct Instants(pub Ordered<u64, BuildHasherDefault<Mixed>>);
 
 #[pymethods]
 impl Instants {

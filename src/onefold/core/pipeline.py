@@ -4,7 +4,9 @@ Each function here is pure: batch, view and program in, changes out. It owns the
 a clock: time arrives in the entries. The steps of many batches may share a `Run`, and so a commit.
 """
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from msgspec import structs
@@ -33,31 +35,24 @@ from onefold.model.profile import Profile
 from onefold.model.rules import Rules, fingerprint
 
 _NOBODY = View({}, {}, {})
-_NO_MORE = Refused("", "", "", "", position=1 << 62, received_ms=0)
 
 
 def step(run: Run, batch: Batch, view: View) -> None:
     """Fold a batch of events into the profiles of its view; what that did is added to the run."""
     run.see(view)
-    if batch.refused:
-        _take_between(run, batch.incoming, batch.refused)
-    else:
-        _take_all(run, batch.incoming)
+    _take_between(run, batch.incoming, batch.refused)
     run.count("received", len(batch.incoming) + len(batch.refused))
 
 
 def _take_between(run: Run, incoming: list[Incoming], refused: list[Refused]) -> None:
     """Take these events, and refuse the others, in their order."""
-    others = iter([*refused, _NO_MORE])
-    bad = next(others)
-    for each in incoming:
-        while bad.position < each.position:
-            refuse(run, bad)
-            bad = next(others)
-        _take(run, each)
-    while bad is not _NO_MORE:
+    begin = 0
+    for bad in refused:
+        end = bisect_left(incoming, bad.position, begin, key=attrgetter("position"))
+        _take_all(run, incoming[begin:end])
         refuse(run, bad)
-        bad = next(others)
+        begin = end
+    _take_all(run, incoming[begin:])
 
 
 def _take_all(run: Run, incoming: list[Incoming]) -> None:
