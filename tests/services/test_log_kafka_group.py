@@ -37,9 +37,9 @@ def options(kafka: KafkaCluster) -> Iterator[KafkaOptions]:
 class Process:
     """A member in a process of its own."""
 
-    def __init__(self, options: KafkaOptions, name: str = "") -> None:
+    def __init__(self, options: KafkaOptions, name: str = "", *more: str) -> None:
         command = [sys.executable, str(Path(__file__).with_name("kafka_member.py")), options.bootstrap]
-        self._process = subprocess.Popen([*command, options.workspace, name], stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen([*command, options.workspace, name, *more], stdout=subprocess.PIPE, text=True)
         self.said: list[list[int]] = []
         self._thread = threading.Thread(target=self._listen)
         self._thread.start()
@@ -148,6 +148,23 @@ def test_a_killed_member_with_a_name_has_its_partitions_back_at_once(options: Ka
         assert time.monotonic() - killed_s < SESSION_S - 1
         assert (one.partitions(), again.partitions()) == kept
         for member in (one, again):
+            member.reader.close()
+
+
+def test_a_member_with_a_name_that_was_killed_on_its_way_of_handing_over_leaves_no_partition_to_nobody(
+    options: KafkaOptions,
+) -> None:
+    """Its successor has what it was to keep and does not know what it was to give; brokers do not give it anybody."""
+    with ExitStack() as stack:
+        killed = Process(options, "one", "hold")
+        stack.callback(killed.close)
+        until(lambda: shared(killed))
+        two = stack.enter_context(closing(KafkaMembership(options, "two")))
+        until(lambda: len(killed.partitions()) < PARTITIONS)
+        killed.signal(signal.SIGKILL)
+        again = stack.enter_context(closing(KafkaMembership(options, "one")))
+        until(lambda: shared(again, two), within_s=SESSION_S + HAND_OVER_S + 10)
+        for member in (two, again):
             member.reader.close()
 
 

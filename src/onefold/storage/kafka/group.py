@@ -16,6 +16,7 @@ import structlog
 from onefold.errors import StorageError, Superseded
 from onefold.storage.kafka.client import KafkaOptions, Link, consumer
 from onefold.storage.kafka.log import KafkaLogReader
+from onefold.storage.kafka.orphans import Orphans
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Message, TopicPartition
@@ -59,6 +60,8 @@ class KafkaMembership:
         self.reader: KafkaLogReader = _AssignedReader(options)
         self._feed = self.reader.feed()
         self._link = Link(options)
+        self._group = f"onefold.{options.workspace}.workers"
+        self._orphans = Orphans(self._link, self._group, self.reader.partitions, HAND_OVER_S + _HEARTBEAT_S)
         self._assigned: frozenset[int] = frozenset()
         self._seen_s = time.monotonic()
         """When the member last did its part; after `SESSION_S` it is none any more."""
@@ -92,9 +95,10 @@ class KafkaMembership:
         self._thread.join()
 
     def _join(self) -> "Consumer":
-        own = {**_SETTINGS, "group.id": f"onefold.{self._link.options.workspace}.workers"}
+        own = {**_SETTINGS, "group.id": self._group}
         if self._name:
             own["group.instance.id"] = self._name
+            self._orphans.look_soon()
         member = consumer(self._link, own)
         member.subscribe(
             [self._link.options.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_out
@@ -110,6 +114,8 @@ class KafkaMembership:
                 with self._link.translated("keep to its group"):
                     if not self._is_fenced(member.poll(_POLL_S)):
                         self._commit(member)
+                        if self._orphans.found():
+                            member = self._go_and_come(member)
                         continue
             except StorageError as error:
                 log.warning("a worker's place in its group is lost; it joins again", reason=str(error))
@@ -120,7 +126,6 @@ class KafkaMembership:
                     break
             member = self._join_again(member)
         self._leave(member)
-        self._give_up(self._assigned)
 
     def _is_fenced(self, message: "Message | None") -> bool:
         """Whether somebody has joined by our name since: a member is told once, and is none any more."""
@@ -142,6 +147,13 @@ class KafkaMembership:
                 member.unsubscribe()
                 member.poll(_POLL_S)
         member.close()
+        self._give_up(self._assigned)
+
+    def _go_and_come(self, member: "Consumer") -> "Consumer":
+        """Have the group share all partitions anew."""
+        log.warning("partitions of the log are nobody's; a worker joins its group again, which shares them anew")
+        self._leave(member)
+        return self._join()
 
     def _join_again(self, member: "Consumer") -> "Consumer":
         """Whether the group still counts on us cannot be known: leave, and be a new member."""
