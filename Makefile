@@ -54,7 +54,7 @@ demo: venv ## the platform, a simulated shop and a webhook receiver, live, for F
 
 cluster: venv ## Kafka, PostgreSQL and two of each role; parts are killed while a shop sends; FOR seconds (60)
 	@tests/e2e/install.sh servers
-	@$(BIN)/python -m onefold.testing.cluster_demo --for $(or $(FOR),60)
+	@$(BIN)/python -m onefold.testing.cluster.demo --for $(or $(FOR),60)
 
 bench: venv ## measure what docs/performance.md claims
 	@$(BIN)/onefold bench $(ARGS)

@@ -31,8 +31,8 @@ from onefold.storage.history import audience_moves
 from onefold.storage.history.delta import EVENTS as EVENTS_SHAPE
 from onefold.storage.history.delta import MERGES, DeltaHistory
 from onefold.storage.history.table import Table
-from onefold.testing.memory_log import MemoryLog
-from onefold.testing.memory_state import MemoryState
+from onefold.testing.memory.log import MemoryLog
+from onefold.testing.memory.state import MemoryState
 
 AT_MS = NOW_MS - 7 * DAY_MS
 _SINCE_MS = NOW_MS - FILES * DAYS_A_FILE * DAY_MS

@@ -8,7 +8,7 @@ import pytest
 
 from onefold.storage.history.delta import DeltaHistory
 from onefold.testing.conformance.history import HistoryConformance, OpenHistory
-from onefold.testing.memory_history import MemoryHistory
+from onefold.testing.memory.history import MemoryHistory
 
 
 class TestMemoryHistory(HistoryConformance):

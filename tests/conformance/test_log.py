@@ -13,7 +13,7 @@ from onefold.ports import LogReader, TrimmingWriter
 from onefold.storage.embedded.log import LmdbLogReader, LmdbLogWriter
 from onefold.testing.clock import ManualClock
 from onefold.testing.conformance.log import EVERYTHING, AnyLog, LogConformance
-from onefold.testing.memory_log import MemoryLog
+from onefold.testing.memory.log import MemoryLog
 
 APPENDER = """
 import sys

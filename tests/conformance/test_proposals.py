@@ -9,7 +9,7 @@ import pytest
 from onefold.clock import Clock
 from onefold.storage.embedded.proposals import SqliteProposals
 from onefold.testing.conformance.proposals import OpenProposals, ProposalsConformance
-from onefold.testing.memory_proposals import MemoryProposals
+from onefold.testing.memory.proposals import MemoryProposals
 
 
 class TestSqliteProposals(ProposalsConformance):

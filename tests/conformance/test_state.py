@@ -8,7 +8,7 @@ import pytest
 
 from onefold.storage.embedded.state import LmdbState, Options
 from onefold.testing.conformance.state import OpenState, StateConformance
-from onefold.testing.memory_state import MemoryState
+from onefold.testing.memory.state import MemoryState
 
 
 class TestMemoryState(StateConformance):

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from onefold.storage.place import Place
 from onefold.storage.postgres.driver import schema_of
-from onefold.testing.cluster import Cluster
+from onefold.testing.cluster.run import Cluster
 from onefold.testing.destinations import Receiver
 from tests.e2e.crowd import Address, Clients, People, Tally
 from tests.e2e.evidence import AUDIENCES, LATER_AUDIENCES, Evidence, Kill

@@ -11,8 +11,8 @@ from onefold.limits import DAY_MS, HOUR_MS
 from onefold.model.definitions import Audience, Definitions, Trait
 from onefold.runtime.folding import Folding
 from onefold.runtime.programs import Programs
-from onefold.testing import reference
-from onefold.testing.reference import Occurrence
+from onefold.testing.reference import values as reference
+from onefold.testing.reference.values import Occurrence
 from onefold.testing.seeded import START_MS, Seeded
 from onefold.testing.world import World, rfc3339
 from tests.property.test_parity import as_event, as_reference, as_seen, same_values

@@ -15,7 +15,7 @@ from onefold.model.rules import Rules
 from onefold.runtime.backfill.backfill import Backfill, Engines
 from onefold.runtime.programs import Programs
 from onefold.testing.clock import ManualClock
-from onefold.testing.simulation import Versions
+from onefold.testing.simulation.simulate import Versions
 from onefold.testing.world import World, define
 from tests.property.test_accounts import DEFINITIONS, accounts, life, members
 from tests.property.test_backfill import Told, advance

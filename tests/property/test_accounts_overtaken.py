@@ -11,7 +11,7 @@ from onefold.model.definitions import Definitions
 from onefold.model.entry import Tick
 from onefold.runtime.folding import Folding
 from onefold.runtime.programs import Programs
-from onefold.testing.memory_state import MemoryState
+from onefold.testing.memory.state import MemoryState
 from onefold.testing.world import World
 from tests.property.test_accounts import DEFINITIONS, accounts, life, lived, members, until
 from tests.property.test_mending import Overtaken

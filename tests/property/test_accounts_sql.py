@@ -6,7 +6,7 @@ from onefold.errors import NotInSql
 from onefold.language.reading.check import checked
 from onefold.language.sql.compile import compile_sql
 from onefold.model.definitions import Definitions
-from onefold.testing.memory_history import MemoryHistory
+from onefold.testing.memory.history import MemoryHistory
 from onefold.testing.pasts import pasts
 from onefold.testing.seeded import START_MS, Seeded
 from onefold.testing.world import World

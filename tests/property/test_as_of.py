@@ -26,7 +26,7 @@ from onefold.runtime.past import told
 from onefold.runtime.past.profile_then import PastDefinitions, Sources, profile_then
 from onefold.storage.history.delta import DeltaHistory
 from onefold.testing.clock import ManualClock
-from onefold.testing.memory_history import MemoryHistory
+from onefold.testing.memory.history import MemoryHistory
 from onefold.testing.seeded import Seeded
 from onefold.testing.world import World, define, rfc3339
 from tests.property.test_parity import same_values

@@ -21,8 +21,8 @@ from onefold.model.position import split
 from onefold.ports import Connection
 from onefold.runtime.backfill.backfill import Backfill, Engines
 from onefold.testing.clock import ManualClock
-from onefold.testing.memory_history import MemoryHistory
-from onefold.testing.simulation import Versions
+from onefold.testing.memory.history import MemoryHistory
+from onefold.testing.simulation.simulate import Versions
 from onefold.testing.world import World, define
 from tests.property.test_step import DEFINITIONS, life
 

@@ -14,8 +14,8 @@ from onefold.language.keeping.periods import Periods
 from onefold.language.zones import zone
 from onefold.limits import DAY_MS, HOUR_MS, NEVER_MS
 from onefold.model.profile import Profile
-from onefold.testing import reference_behaviour as reference
 from onefold.testing.nights import NIGHTS, at
+from onefold.testing.reference import behaviour as reference
 
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "America/Sao_Paulo", "Asia/Kathmandu", "Australia/Lord_Howe",
          "Pacific/Apia", "Asia/Beirut")  # fmt: skip

@@ -17,8 +17,8 @@ from onefold.runtime.committing import Beside
 from onefold.runtime.folding import Folding
 from onefold.runtime.programs import Programs
 from onefold.storage.embedded.state import LmdbState, Options
-from onefold.testing.memory_log import MemoryLog
-from onefold.testing.memory_state import MemoryState
+from onefold.testing.memory.log import MemoryLog
+from onefold.testing.memory.state import MemoryState
 from onefold.testing.world import World, track
 from tests.property.test_step import DEFINITIONS, RULES, life
 

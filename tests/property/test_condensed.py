@@ -11,7 +11,7 @@ from onefold.model.identity import IdentifierType, Identity
 from onefold.model.profile import Profile
 from onefold.model.sighting import Hindrance
 from onefold.runtime.identity.sightings import Seen, Sightings
-from onefold.testing.memory_history import MemoryHistory
+from onefold.testing.memory.history import MemoryHistory
 from tests.property.test_relatives import CARDS, RULES, SPELLED, Crowd, Life, begun, parted
 
 NEVER = 1 << 60

@@ -22,7 +22,7 @@ from onefold.ports import Commit as Encoded
 from onefold.runtime.delivering.selecting import KINDS, Subscription
 from onefold.runtime.delivering.tail import Commit, Tail
 from onefold.server import tail as live
-from onefold.testing.memory_state import MemoryState
+from onefold.testing.memory.state import MemoryState
 
 NAMES = st.sampled_from(["page", "Order Completed", "Completed", "entered", "admitted", "vip", "Größe", "", "*"])
 U64 = st.integers(0, 2**64 - 1)

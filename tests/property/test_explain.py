@@ -17,10 +17,10 @@ from onefold.model.past import Past
 from onefold.model.profile import Profile
 from onefold.model.rules import Rules
 from onefold.runtime.past.person_events import PersonEvents
-from onefold.testing import reference
-from onefold.testing.memory_history import MemoryHistory
-from onefold.testing.reference import Occurrence, Place
-from onefold.testing.reference_calls import Instant
+from onefold.testing.memory.history import MemoryHistory
+from onefold.testing.reference import values as reference
+from onefold.testing.reference.calls import Instant
+from onefold.testing.reference.values import Occurrence, Place
 from onefold.testing.seeded import START_MS, Seeded
 from onefold.testing.world import World
 from tests.property.test_parity import as_event, same_values

@@ -22,7 +22,7 @@ from onefold.storage.history.delta import DeltaHistory
 from onefold.testing.clock import ManualClock
 from onefold.testing.conformance.history import contents
 from onefold.testing.history_requests import PARTITIONS, requests
-from onefold.testing.memory_history import MemoryHistory
+from onefold.testing.memory.history import MemoryHistory
 from onefold.testing.world import World, define
 
 VERSIONS = [

@@ -19,7 +19,7 @@ from onefold.model.identity import POLICIES, Policy
 from onefold.model.profile import Profile
 from onefold.model.sighting import Bond, Place
 from onefold.runtime.identity.sightings import Seen, Sightings
-from onefold.testing.memory_history import MemoryHistory
+from onefold.testing.memory.history import MemoryHistory
 from onefold.testing.world import World
 from tests.property.test_policies import crowd, defined, lived
 

@@ -21,7 +21,7 @@ from onefold.model import profile as profiles
 from onefold.model.definitions import Definitions
 from onefold.model.profile import Declared, Profile
 from onefold.model.rules import Rules
-from onefold.testing.reference import Occurrence
+from onefold.testing.reference.values import Occurrence
 from onefold.testing.seeded import START_MS, Seeded
 
 native: Any = pytest.importorskip("onefold_kernel")

@@ -13,7 +13,7 @@ from onefold.language.reading.parse import parse_expression
 from onefold.language.reading.show import show
 from onefold.model.definitions import Audience, Definitions, Trait
 from onefold.runtime.defining.workspace import read_workspace
-from onefold.testing import generate
+from onefold.testing.generate import expressions as generate
 
 WORDS = (
     "count", "sum", "first", "(", ")", "[", "]", ",", ".", '"X"', "'a'", "properties", "traits", "within=", "where=",

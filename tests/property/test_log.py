@@ -13,7 +13,7 @@ from onefold.storage import log_chunk
 from onefold.storage.embedded.log import LmdbLogReader, LmdbLogWriter
 from onefold.storage.log_chunk import Header
 from onefold.testing.clock import ManualClock
-from onefold.testing.memory_log import MemoryLog
+from onefold.testing.memory.log import MemoryLog
 
 PARTITIONS = 2
 records = st.lists(st.binary(max_size=40) | st.builds(bytes, st.sampled_from((2_000, 5_000))), max_size=5)

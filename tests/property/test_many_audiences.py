@@ -12,7 +12,7 @@ from onefold.language.stream.compile import compile_definitions
 from onefold.limits import DEFINITIONS_MAX, HOUR_MS
 from onefold.model.definitions import Definitions
 from onefold.testing.many import many
-from onefold.testing.reference import Occurrence
+from onefold.testing.reference.values import Occurrence
 from onefold.testing.seeded import START_MS, Seeded
 from onefold.testing.world import World
 from tests.property.test_parity import as_event, as_reference, expected, same_values

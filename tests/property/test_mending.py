@@ -13,7 +13,7 @@ from onefold.model.rules import Rules
 from onefold.ports import Loaded
 from onefold.runtime.folding import Folding
 from onefold.runtime.programs import Programs
-from onefold.testing.memory_state import MemoryState
+from onefold.testing.memory.state import MemoryState
 from onefold.testing.world import World, track
 from tests.property.test_step import DEFINITIONS, life
 

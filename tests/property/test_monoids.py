@@ -15,9 +15,9 @@ from onefold.language.keeping.monoids import monoid_of, periods_of
 from onefold.language.keeping.quantiles import bucket, middle, percentile
 from onefold.limits import ACTIVE_PERIODS_MAX, DAY_MS, HOUR_MS, MINUTE_MS, PERCENTILE_VALUES_MAX, SESSIONS_MAX
 from onefold.model.profile import Profile
-from onefold.testing import reference
-from onefold.testing.generate_behaviour import ZONES
-from onefold.testing.reference import Occurrence, Person
+from onefold.testing.generate.behaviour import ZONES
+from onefold.testing.reference import values as reference
+from onefold.testing.reference.values import Occurrence, Person
 
 NOW_MS = 1_750_000_000_000
 FIELD = n.Field(0, ("properties", "x"))

@@ -12,9 +12,9 @@ from onefold.language.reading.check import checked
 from onefold.language.scalars.dates import undated
 from onefold.language.stream.compile import compile_definitions
 from onefold.model.definitions import Definitions
-from onefold.testing import reference, reference_calls
 from onefold.testing.nights import before_a_night
-from onefold.testing.reference import Occurrence
+from onefold.testing.reference import calls, values
+from onefold.testing.reference.values import Occurrence
 from onefold.testing.seeded import Seeded
 from onefold.testing.world import World, rfc3339
 
@@ -58,8 +58,8 @@ def expected(
 ) -> tuple[dict[str, Any], set[str]]:
     """What the reference says of somebody with this history."""
     seen = tuple(as_seen(occurrence) for occurrence in history)
-    person = reference.Person(seen, declared_by(list(seen)), identifiers)
-    return reference.values(checked(definitions), person, now_ms)
+    person = values.Person(seen, declared_by(list(seen)), identifiers)
+    return values.values(checked(definitions), person, now_ms)
 
 
 @pytest.mark.parametrize("hundred", range(int(os.environ.get("ONEFOLD_PARITY_CASES", "1500")) // 100))
@@ -115,11 +115,11 @@ def assert_as_expected(world: World, definitions: Definitions, history: list[Occ
 def as_reference(value: Any) -> Any:
     """A trait's value as the reference has it."""
     at_ms = undated(value)
-    return value if at_ms is None else reference_calls.Instant(at_ms)
+    return value if at_ms is None else calls.Instant(at_ms)
 
 
 def same_values(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
     """Equal values of equal types; whole doubles and integers are one and the same number."""
-    return {name: reference_calls.kind(value) for name, value in ours.items()} == {
-        name: reference_calls.kind(value) for name, value in theirs.items()
+    return {name: calls.kind(value) for name, value in ours.items()} == {
+        name: calls.kind(value) for name, value in theirs.items()
     } and ours == theirs

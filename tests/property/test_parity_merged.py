@@ -6,7 +6,7 @@ import random
 import pytest
 
 from onefold.language.reading.check import checked
-from onefold.testing.reference import Occurrence
+from onefold.testing.reference.values import Occurrence
 from onefold.testing.seeded import START_MS, Seeded
 from onefold.testing.world import World
 from tests.property.test_parity import as_event, assert_as_expected

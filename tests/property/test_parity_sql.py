@@ -23,11 +23,11 @@ from onefold.model import profile as profiles
 from onefold.model.definitions import Definitions
 from onefold.model.past import Past, PastMerge, survivors, unsigned
 from onefold.storage.history import sql_functions
-from onefold.testing import reference
-from onefold.testing.memory_history import MemoryHistory
+from onefold.testing.memory.history import MemoryHistory
 from onefold.testing.nights import before_a_night
 from onefold.testing.pasts import occurrence, pasts
-from onefold.testing.reference_calls import Instant, kind
+from onefold.testing.reference import values as reference
+from onefold.testing.reference.calls import Instant, kind
 from onefold.testing.seeded import Seeded
 from onefold.testing.world import World, rfc3339
 

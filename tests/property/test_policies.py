@@ -18,7 +18,7 @@ from onefold.ports import Loaded
 from onefold.runtime.folding import Folding
 from onefold.runtime.programs import Programs
 from onefold.storage.embedded.state import LmdbState
-from onefold.testing.memory_state import MemoryState
+from onefold.testing.memory.state import MemoryState
 from onefold.testing.seeded import START_MS
 from onefold.testing.world import World, rfc3339
 from tests.property.test_step import DEFINITIONS, life, until

@@ -26,7 +26,7 @@ from onefold.runtime.history.writing import Historian, Sources
 from onefold.runtime.identity.relatives import Sought, relatives
 from onefold.storage.history.delta import DeltaHistory, Options
 from onefold.testing.clock import ManualClock
-from onefold.testing.memory_history import MemoryHistory
+from onefold.testing.memory.history import MemoryHistory
 from onefold.testing.pasts import pasts
 from onefold.testing.world import START_MS, World, rfc3339
 

@@ -22,8 +22,8 @@ from onefold.runtime.identity.reresolving import OF_NOBODY, Engines, Outcome, Re
 from onefold.runtime.past.profile_then import PastDefinitions
 from onefold.runtime.replay import replay
 from onefold.testing.clock import ManualClock
-from onefold.testing.memory_history import MemoryHistory
-from onefold.testing.memory_state import MemoryState
+from onefold.testing.memory.history import MemoryHistory
+from onefold.testing.memory.state import MemoryState
 from onefold.testing.rules import random_identity
 from onefold.testing.world import World, identify
 from tests.property.test_policies import crowd

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from onefold.language import nodes as n
 from onefold.language.keeping.sequences import Chain, chain_of, is_written_out
 from onefold.limits import DAY_MS, NEVER_MS, SEQUENCE_EVENTS_MAX
-from onefold.testing.generate_behaviour import sequence
-from onefold.testing.reference import Occurrence
-from onefold.testing.reference_behaviour import completions
+from onefold.testing.generate.behaviour import sequence
+from onefold.testing.reference.behaviour import completions
+from onefold.testing.reference.values import Occurrence
 
 START_MS = 1_750_000_000_000
 NAMES = ("Order Completed", "Product Viewed", "Product Added", "page")

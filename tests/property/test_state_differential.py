@@ -19,7 +19,7 @@ from onefold.model.rules import Rules, fingerprint
 from onefold.ports import Loaded, State
 from onefold.storage.embedded.state import LmdbState, Options
 from onefold.testing.conformance.state import message
-from onefold.testing.memory_state import MemoryState
+from onefold.testing.memory.state import MemoryState
 
 WINDOW_MS = HOUR_MS
 RULES = [Rules(), Rules(phone_region="DE"), Rules(frozenset({"null", "ä"}), dedupe_window_ms=WINDOW_MS)]

@@ -26,8 +26,8 @@ from onefold.runtime.past.profile_then import PastDefinitions
 from onefold.storage.embedded.state import LmdbState
 from onefold.storage.history.delta import DeltaHistory
 from onefold.testing.clock import ManualClock
-from onefold.testing.memory_history import MemoryHistory
-from onefold.testing.memory_state import MemoryState
+from onefold.testing.memory.history import MemoryHistory
+from onefold.testing.memory.state import MemoryState
 from onefold.testing.seeded import Seeded
 from onefold.testing.world import World, rfc3339
 

@@ -12,7 +12,7 @@ from onefold.model.identity import NOTHING, Identity
 from onefold.model.profile import Notes, Profile
 from onefold.runtime.identity.past import Sources
 from onefold.runtime.identity.regrouping import Regrouped
-from onefold.testing.memory_history import MemoryHistory
+from onefold.testing.memory.history import MemoryHistory
 from onefold.testing.pasts import pasts
 from onefold.testing.rules import random_identity
 from onefold.testing.world import World

@@ -17,7 +17,7 @@ from onefold.runtime.programs import Programs
 from onefold.storage.embedded.state import LmdbState
 from onefold.storage.postgres.state import PostgresState
 from onefold.testing.conformance.state import OpenState
-from onefold.testing.memory_state import MemoryState
+from onefold.testing.memory.state import MemoryState
 from onefold.testing.world import World
 from tests.property.test_accounts import DEFINITIONS, accounts, life, members, until
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from onefold.testing.cluster import Cluster
+from onefold.testing.cluster.run import Cluster
 from tests.e2e.cluster_ordeal import VICTIMS, ClusterOrdeal, Plan
 from tests.e2e.reckoning import check, look
 

@@ -11,7 +11,7 @@ WITHIN_S = 360
 
 def test_the_account_of_a_hit_cluster_closes() -> None:
     """A worker, a broker and PostgreSQL are killed and come back, and nothing has vanished or differs."""
-    command = [sys.executable, "-m", "onefold.testing.cluster_demo", "--for", "25", "--rate", "15"]
+    command = [sys.executable, "-m", "onefold.testing.cluster.demo", "--for", "25", "--rate", "15"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=WITHIN_S)
     assert done.returncode == 0, done.stdout + done.stderr
     for killed in ("kill -9 worker-0", "kill -9 Kafka broker 1", "kill -9 PostgreSQL"):

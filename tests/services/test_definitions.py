@@ -10,7 +10,7 @@ import pytest
 
 from onefold.settings import Settings
 from onefold.storage.place import Place
-from onefold.testing.cluster import Cluster
+from onefold.testing.cluster.run import Cluster
 from onefold.testing.roles import Roles
 from tests.services import story
 from tests.services.story import Site

@@ -18,7 +18,7 @@ from onefold.storage.postgres import migration
 from onefold.storage.postgres.driver import Timeouts
 from onefold.storage.postgres.state import Options, PostgresState
 from onefold.testing.conformance.state import NOW_MS, admitted, changes, commit, message
-from onefold.testing.memory_state import MemoryState
+from onefold.testing.memory.state import MemoryState
 from onefold.testing.servers.postgres import PostgresServer
 from tests.services.conftest import SCHEMA
 from tests.services.test_state_postgres_folding import PARTITIONS, side_by_side, world_of

@@ -20,9 +20,9 @@ from onefold.runtime.programs import Programs
 from onefold.storage.embedded.state import LmdbState
 from onefold.storage.postgres.state import PostgresState
 from onefold.testing.conformance.state import OpenState
-from onefold.testing.generate import definitions, histories
-from onefold.testing.memory_state import MemoryState
-from onefold.testing.reference import Occurrence
+from onefold.testing.generate.expressions import definitions, histories
+from onefold.testing.memory.state import MemoryState
+from onefold.testing.reference.values import Occurrence
 from onefold.testing.servers.postgres import PostgresServer
 from onefold.testing.world import World, rfc3339
 from tests.property.test_policies import crowd, defined

@@ -5,7 +5,7 @@ from contextlib import closing
 import pytest
 
 from onefold.storage.postgres.state import PostgresState
-from onefold.testing.memory_state import MemoryState
+from onefold.testing.memory.state import MemoryState
 from tests.property.test_unmerge import How, case
 
 pytestmark = pytest.mark.services

@@ -18,12 +18,12 @@ from onefold.errors import Conflict
 from onefold.model.changes import Changes, Cursor
 from onefold.model.delivery import Delivery, Progress
 from onefold.ports import Loaded, Outcome, at_once
-from onefold.testing.memory_log import MemoryLog
-from onefold.testing.simulation import Parts, Simulation, plan
-from onefold.testing.simulation_check import check
-from onefold.testing.simulation_collect import Collect
-from onefold.testing.simulation_delivery import OK, Deliver, Reached
-from onefold.testing.simulation_faults import FaultyState
+from onefold.testing.memory.log import MemoryLog
+from onefold.testing.simulation.check import check
+from onefold.testing.simulation.collect import Collect
+from onefold.testing.simulation.delivery import OK, Deliver, Reached
+from onefold.testing.simulation.faults import FaultyState
+from onefold.testing.simulation.simulate import Parts, Simulation, plan
 
 SEEDS = int(os.environ.get("ONEFOLD_SEEDS", "200"))
 GROUP = 20

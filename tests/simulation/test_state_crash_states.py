@@ -16,7 +16,7 @@ from onefold.storage.embedded.state import LmdbState, Options
 from onefold.testing import crash_trace
 from onefold.testing.conformance.state import NOW_MS, admitted, commit, message
 from onefold.testing.crash_states import Lost, explore
-from onefold.testing.memory_state import MemoryState
+from onefold.testing.memory.state import MemoryState
 
 pytestmark = pytest.mark.strace
 

@@ -17,7 +17,7 @@ from onefold.language.nodes import AGGREGATES, BUILTINS, QUANTIFIERS
 from onefold.language.reading.check import check_expression
 from onefold.language.reading.parse import CONDITIONS, INSTANTS, parse_expression
 from onefold.runtime.defining.workspace import load_workspace
-from onefold.testing.reference import Person, evaluate
+from onefold.testing.reference.values import Person, evaluate
 from tests.tidy.source import ROOT, texts
 
 TUTORIAL = ROOT / "docs" / "tutorial.md"

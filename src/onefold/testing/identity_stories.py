@@ -14,7 +14,7 @@ from onefold.server.engines import Engines
 from onefold.server.identity import graph_svg
 from onefold.server.identity.graph import graph
 from onefold.testing.clock import ManualClock
-from onefold.testing.memory_history import MemoryHistory
+from onefold.testing.memory.history import MemoryHistory
 from onefold.testing.world import World, identify, track
 
 BEGIN_MS = 1_772_438_400_000

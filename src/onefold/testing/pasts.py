@@ -13,7 +13,7 @@ from onefold.model.entry import Received
 from onefold.model.event import Event
 from onefold.model.past import Past, PastMerge
 from onefold.model.rules import Rules
-from onefold.testing.reference import Occurrence
+from onefold.testing.reference.values import Occurrence
 from onefold.testing.world import World
 
 _WHOLE_LOG = 1 << 40

@@ -12,9 +12,9 @@ from onefold.language import nodes as n
 from onefold.language.reading.show import show
 from onefold.limits import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from onefold.model.definitions import Audience, Definitions, Trait
-from onefold.testing import generate_behaviour as behaviour
-from onefold.testing.generate_calls import AGOS_MS, DATES, ZONES, Drawer, call, counted, named
-from onefold.testing.reference import Occurrence
+from onefold.testing.generate import behaviour
+from onefold.testing.generate.calls import AGOS_MS, DATES, ZONES, Drawer, call, counted, named
+from onefold.testing.reference.values import Occurrence
 
 START_MS = 1_750_000_000_000
 EVENTS = behaviour.EVENTS

@@ -22,8 +22,8 @@ from onefold.model.rules import Rules
 from onefold.ports import LogReader, LogWriter, State
 from onefold.runtime.folding import CACHED_PROFILES, Folding
 from onefold.runtime.programs import Programs
-from onefold.testing.memory_log import MemoryLog
-from onefold.testing.memory_state import MemoryState
+from onefold.testing.memory.log import MemoryLog
+from onefold.testing.memory.state import MemoryState
 
 START_MS = 1_700_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -14,7 +14,7 @@ from onefold.model.entry import Received, Rejected
 from onefold.ports import LogWriter
 from onefold.settings import Settings
 from onefold.testing.clock import ManualClock
-from onefold.testing.memory_log import MemoryLog
+from onefold.testing.memory.log import MemoryLog
 
 KEY = "wk_test"
 SOURCE = "shop"

@@ -8,7 +8,7 @@ import pytest
 
 from onefold.collect.pixel import GIF
 from onefold.errors import Overloaded, StorageError, StorageFull
-from onefold.testing.memory_log import MemoryLog
+from onefold.testing.memory.log import MemoryLog
 from tests.unit.collect.asgi import BASIC, KEY, SOURCE, Door
 
 EVENTS: dict[str, dict[str, Any]] = {

@@ -12,7 +12,7 @@ from onefold.model.definitions import Audience, Definitions, Trait
 from onefold.model.effect import Entered, Left
 from onefold.model.entry import Tick
 from onefold.model.rules import Rules
-from onefold.testing.memory_state import MemoryState
+from onefold.testing.memory.state import MemoryState
 from onefold.testing.world import World, group, identify, track
 
 DEFINITIONS = Definitions(

@@ -9,7 +9,7 @@ from onefold.language import functions as f
 from onefold.language import nodes as n
 from onefold.language.reading.check import check_expression
 from onefold.language.scalars import amounts, geo, patterns, shares, text
-from onefold.testing.reference import Person, Place, evaluate
+from onefold.testing.reference.values import Person, Place, evaluate
 from onefold.testing.world import World, define, identify
 
 BERLIN = "Europe/Berlin"

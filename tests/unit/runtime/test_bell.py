@@ -17,7 +17,7 @@ from onefold.runtime.bell import Bell, Rest, Signs
 from onefold.storage.embedded import file_watch
 from onefold.storage.embedded.state import LmdbState
 from onefold.testing.conformance.state import admitted, commit
-from onefold.testing.memory_state import MemoryState
+from onefold.testing.memory.state import MemoryState
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
 

@@ -11,7 +11,7 @@ from onefold.model.definitions import Definitions
 from onefold.ports import Loaded
 from onefold.runtime.folding import Folding
 from onefold.runtime.programs import Programs
-from onefold.testing.memory_state import MemoryState
+from onefold.testing.memory.state import MemoryState
 from onefold.testing.world import World, define, track
 
 ORDERS = define({"orders": 'count("Ordered")'})

@@ -7,8 +7,8 @@ from onefold.ports import Record
 from onefold.runtime.folding import Folding
 from onefold.runtime.programs import Programs
 from onefold.runtime.replay import replay
-from onefold.testing.memory_log import MemoryLog
-from onefold.testing.memory_state import MemoryState
+from onefold.testing.memory.log import MemoryLog
+from onefold.testing.memory.state import MemoryState
 from onefold.testing.world import define, track
 
 RECORDS = 150

@@ -32,8 +32,8 @@ from onefold.storage.embedded.catalog import SqliteCatalog
 from onefold.storage.embedded.log import LmdbLogReader, LmdbLogWriter
 from onefold.storage.embedded.state import LmdbState
 from onefold.testing.clock import ManualClock
-from onefold.testing.memory_log import MemoryLog
-from onefold.testing.memory_state import MemoryState
+from onefold.testing.memory.log import MemoryLog
+from onefold.testing.memory.state import MemoryState
 
 BUSY = Definitions(audiences=(Audience("busy", 'count("A", within="1h") > 0'),))
 

@@ -24,9 +24,9 @@ from onefold.server.engines import Engines
 from onefold.settings import Settings
 from onefold.storage.embedded.deliveries import DeliveryStore
 from onefold.storage.place import Place
-from onefold.testing.memory_log import MemoryLog
-from onefold.testing.memory_proposals import MemoryProposals
-from onefold.testing.memory_state import MemoryState
+from onefold.testing.memory.log import MemoryLog
+from onefold.testing.memory.proposals import MemoryProposals
+from onefold.testing.memory.state import MemoryState
 
 T0 = 1_700_000_000_000
 ANN = position.profile_id(1, position.position(0, 1))

@@ -9,7 +9,7 @@ from onefold.cli.printing import out
 from onefold.model import position
 from onefold.server import accounts
 from onefold.testing.clock import ManualClock
-from onefold.testing.memory_history import MemoryHistory
+from onefold.testing.memory.history import MemoryHistory
 from onefold.testing.world import World, group
 from tests.unit.core.test_accounts import DEFINITIONS, used
 from tests.unit.server import fakes

@@ -11,8 +11,8 @@ from onefold.limits import RECORD_OFFSET_MAX
 from onefold.model import receipt
 from onefold.model.changes import Changes, Cursor
 from onefold.server.arrivals import Arrivals
-from onefold.testing.memory_log import MemoryLog
-from onefold.testing.memory_state import MemoryState
+from onefold.testing.memory.log import MemoryLog
+from onefold.testing.memory.state import MemoryState
 from tests.unit.server import fakes
 
 

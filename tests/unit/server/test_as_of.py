@@ -15,7 +15,7 @@ from onefold.server import instants
 from onefold.settings import Settings
 from onefold.storage.place import Place
 from onefold.testing.clock import ManualClock
-from onefold.testing.memory_history import MemoryHistory
+from onefold.testing.memory.history import MemoryHistory
 from onefold.testing.world import START_MS, World, identify, track
 from tests.unit.server import fakes
 

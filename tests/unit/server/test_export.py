@@ -20,7 +20,7 @@ from onefold.model.profile import Declared, Profile
 from onefold.server.audience_export import Exports
 from onefold.server.export import PAGE, columns, rows
 from onefold.server.export_formats import FORMATS, write_whole, written
-from onefold.testing.memory_state import MemoryState
+from onefold.testing.memory.state import MemoryState
 from tests.unit.server import fakes
 
 DEFINITIONS = Definitions(

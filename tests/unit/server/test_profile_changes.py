@@ -9,7 +9,7 @@ from onefold.model.effect import AnyEffect, Changed, Left, Merged
 from onefold.server.app import build
 from onefold.server.profile_changes import KINDS
 from onefold.server.tail import Filter, Subscriber, Tail
-from onefold.testing.memory_state import MemoryState
+from onefold.testing.memory.state import MemoryState
 from tests.unit.server import fakes
 
 ANN, BOB, CAT = fakes.ANN, fakes.ANN + 7, fakes.ANN + 9

@@ -11,7 +11,7 @@ from onefold.model import position
 from onefold.model.effect import Changed, Created, Hot, Left, LinkRefused, Merged, Moved, Recast, RejectedEvent, Split
 from onefold.server import events
 from onefold.server.tail import KINDS, Filter, Subscriber, Tail, show
-from onefold.testing.memory_state import MemoryState
+from onefold.testing.memory.state import MemoryState
 from tests.unit.server import fakes
 
 

@@ -9,7 +9,7 @@ import pytest
 from onefold.model import position
 from onefold.model.definitions import Audience, Definitions, Trait
 from onefold.testing.clock import ManualClock
-from onefold.testing.memory_history import MemoryHistory
+from onefold.testing.memory.history import MemoryHistory
 from onefold.testing.world import World, track
 from tests.unit.server import fakes
 

@@ -14,7 +14,7 @@ from onefold.runtime.folding import Folding
 from onefold.runtime.programs import Programs
 from onefold.settings import Settings
 from onefold.storage.place import Place
-from onefold.testing.cluster_account import Evidence, account
+from onefold.testing.cluster.account import Evidence, account
 from onefold.testing.world import define, track
 
 EVENTS = [track("Bought", user=f"u{n % 3}", message=f"m{n}") for n in range(6)]

@@ -23,7 +23,7 @@ from onefold.model.quarantined import Quarantined
 from onefold.model.rules import Rules, fingerprint
 from onefold.ports import Loaded, State
 from onefold.storage.state_digest import PARTS
-from onefold.testing.memory_state import MemoryState
+from onefold.testing.memory.state import MemoryState
 
 OpenState = Callable[[], State]
 

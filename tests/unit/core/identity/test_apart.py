@@ -13,7 +13,7 @@ from onefold.model.effect import LinkRefused
 from onefold.model.identity import IdentifierType, Identity
 from onefold.model.sighting import Hindrance
 from onefold.runtime.identity.sightings import Sightings
-from onefold.testing.memory_history import MemoryHistory
+from onefold.testing.memory.history import MemoryHistory
 from onefold.testing.world import World, define, identify, track
 from tests.property.test_unmerge import Catalog, Undone, undo
 from tests.unit.core.identities import tell, world_of

@@ -12,7 +12,7 @@ from onefold.model.recast import Recasting, stamp
 from onefold.runtime.folding import Folding
 from onefold.runtime.programs import Programs
 from onefold.runtime.replay import replay
-from onefold.testing.memory_state import MemoryState
+from onefold.testing.memory.state import MemoryState
 from onefold.testing.world import World, define, track
 
 ORDERS = {"orders": 'count("Order Completed")'}

@@ -17,10 +17,10 @@ from onefold.limits import DAY_MS, UNIQUE_VALUES_MAX
 from onefold.model.event import Event
 from onefold.model.past import Past, PastMerge, unsigned
 from onefold.storage.history import sql_functions
-from onefold.testing import reference
-from onefold.testing.memory_history import MemoryHistory
+from onefold.testing.memory.history import MemoryHistory
 from onefold.testing.pasts import occurrence
-from onefold.testing.reference_calls import Instant, kind
+from onefold.testing.reference import values as reference
+from onefold.testing.reference.calls import Instant, kind
 from onefold.testing.world import define
 
 NOW_MS = 1_750_000_000_000

@@ -8,7 +8,7 @@ from onefold.model.event import Event
 from onefold.model.past import Past
 from onefold.ports import Connection
 from onefold.runtime.backfill.past import Wanted, people
-from onefold.testing.memory_history import MemoryHistory
+from onefold.testing.memory.history import MemoryHistory
 
 WANTED = Wanted({0: 1 << 40}, frozenset({"Order"}), frozenset({"properties"}))
 

@@ -14,7 +14,7 @@ from onefold.runtime.defining.difference import difference
 from onefold.runtime.defining.versions import dropped, history, in_shadow, promoted, rolled_back, shadowed
 from onefold.storage.embedded.catalog import SqliteCatalog
 from onefold.testing.conformance.state import commit
-from onefold.testing.memory_state import MemoryState
+from onefold.testing.memory.state import MemoryState
 
 ONE = Definitions(traits=(Trait("orders", 'count("Order")'),), audiences=(Audience("buyers", "orders > 0"),))
 TWO = Definitions(traits=ONE.traits, audiences=(Audience("buyers", "orders > 1"), Audience("anybody", "events > 0")))

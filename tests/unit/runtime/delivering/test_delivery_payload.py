@@ -31,7 +31,7 @@ from onefold.ports import Record
 from onefold.runtime.delivering.payload import Head, Payloads, tag_of
 from onefold.runtime.delivering.selecting import Subscription
 from onefold.runtime.delivering.tail import Tail
-from onefold.testing.memory_state import MemoryState
+from onefold.testing.memory.state import MemoryState
 
 PERSON = profile_id(0, position(3, 0))
 OTHER = profile_id(0, position(4, 0))

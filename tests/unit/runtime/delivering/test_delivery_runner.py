@@ -18,8 +18,8 @@ from onefold.runtime.delivering.tail import Tail
 from onefold.storage.embedded.deliveries import DeliveryStore
 from onefold.testing.clock import ManualClock
 from onefold.testing.conformance.state import commit
-from onefold.testing.memory_log import MemoryLog
-from onefold.testing.memory_state import MemoryState
+from onefold.testing.memory.log import MemoryLog
+from onefold.testing.memory.state import MemoryState
 
 CRM = Destination("crm", audiences=("vip",))
 NOW_MS = 5

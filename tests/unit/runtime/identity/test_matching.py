@@ -18,8 +18,8 @@ from onefold.runtime.identity.matching import Matcher
 from onefold.runtime.identity.recasting import Wanted, prepare
 from onefold.runtime.identity.sure_links import SureLinks
 from onefold.testing.clock import ManualClock
-from onefold.testing.memory_history import MemoryHistory
-from onefold.testing.memory_proposals import MemoryProposals
+from onefold.testing.memory.history import MemoryHistory
+from onefold.testing.memory.proposals import MemoryProposals
 from onefold.testing.world import World, identify, track
 from tests.property.test_unmerge import Catalog, followed, sources
 

@@ -13,8 +13,8 @@ from onefold.model.profile import Notes
 from onefold.ports import Retention, State
 from onefold.runtime.identity.sightings import Sightings, effects_at
 from onefold.storage.embedded.state import LmdbState
-from onefold.testing.memory_history import MemoryHistory
-from onefold.testing.memory_state import MemoryState
+from onefold.testing.memory.history import MemoryHistory
+from onefold.testing.memory.state import MemoryState
 from onefold.testing.world import World, define, identify, track
 
 PARTITIONS = 3

@@ -19,7 +19,7 @@ from onefold.runtime.past.person_events import PersonEvents
 from onefold.runtime.past.profile_then import PastDefinitions, profile_then
 from onefold.runtime.past.profile_then import Sources as Then
 from onefold.testing.clock import ManualClock
-from onefold.testing.memory_history import MemoryHistory
+from onefold.testing.memory.history import MemoryHistory
 from onefold.testing.world import START_MS, World, define, identify, track
 from tests.property.test_unmerge import Catalog, followed
 

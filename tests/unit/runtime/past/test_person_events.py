@@ -9,7 +9,7 @@ from onefold.model.past import Past
 from onefold.model.rules import Rules
 from onefold.runtime.history.bodies import Bodies
 from onefold.runtime.past.person_events import PersonEvents
-from onefold.testing.memory_history import MemoryHistory
+from onefold.testing.memory.history import MemoryHistory
 from onefold.testing.world import World, define, identify, track
 
 MANY = 3 * RECENT_EVENTS_MAX

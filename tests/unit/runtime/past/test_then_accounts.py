@@ -6,7 +6,7 @@ from onefold.errors import NotInHistory
 from onefold.limits import HOUR_MS
 from onefold.model.rules import Rules
 from onefold.runtime.past.profile_then import PastDefinitions, Sources, profile_then
-from onefold.testing.memory_history import MemoryHistory
+from onefold.testing.memory.history import MemoryHistory
 from onefold.testing.pasts import pasts
 from onefold.testing.world import World, group, track
 from tests.property.test_as_of import Versions

@@ -15,7 +15,7 @@ from onefold.model.position import show
 from onefold.runtime.previewing import days as preview_days
 from onefold.runtime.previewing.preview import Preview, Question, preview
 from onefold.storage.history.asking import Asking, Means
-from onefold.testing.memory_history import MemoryHistory
+from onefold.testing.memory.history import MemoryHistory
 from onefold.testing.world import define
 
 NOW_MS = 1_750_000_000_000

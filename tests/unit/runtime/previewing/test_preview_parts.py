@@ -11,7 +11,7 @@ from onefold.model.event import Event
 from onefold.model.past import Past, PastMerge
 from onefold.runtime.previewing.parts import EVERYBODY, copy_mentioned, copy_seen, find_roots, parts, share
 from onefold.storage.history.asking import Asking, Means
-from onefold.testing.memory_history import MemoryHistory
+from onefold.testing.memory.history import MemoryHistory
 from onefold.testing.world import define
 
 NOW_MS = 1_750_000_000_000

@@ -14,7 +14,7 @@ from onefold.ports import Retention
 from onefold.testing import identity_stories as stories
 from onefold.testing.clock import ManualClock
 from onefold.testing.identity_stories import KIOSK, LAPTOP, PHONE, TABLET
-from onefold.testing.memory_history import MemoryHistory
+from onefold.testing.memory.history import MemoryHistory
 from onefold.testing.world import World
 from tests.property.test_unmerge import Catalog, Undone, undo
 from tests.unit.server import fakes

@@ -9,8 +9,8 @@ from onefold.limits import DAY_MS
 from onefold.model import receipt
 from onefold.model.definitions import Definitions
 from onefold.model.identity import IdentifierType, Identity, TraitRule
-from onefold.testing.memory_log import MemoryLog
-from onefold.testing.memory_state import MemoryState
+from onefold.testing.memory.log import MemoryLog
+from onefold.testing.memory.state import MemoryState
 from onefold.testing.world import World, identify, track
 from tests.unit.server import fakes
 

@@ -11,7 +11,7 @@ from onefold.model.definitions import Definitions
 from onefold.model.identity import IdentifierType, Identity
 from onefold.model.proposal import Proposal, Tie
 from onefold.ports import Proposals
-from onefold.testing.memory_state import MemoryState
+from onefold.testing.memory.state import MemoryState
 from onefold.testing.world import World, identify
 from tests.unit.server import fakes
 

@@ -9,7 +9,7 @@ import pytest
 from onefold.settings import Settings
 from onefold.storage.place import Place
 from onefold.testing.clock import ManualClock
-from onefold.testing.memory_history import MemoryHistory
+from onefold.testing.memory.history import MemoryHistory
 from onefold.testing.world import START_MS, World, define, track
 from tests.property.test_unmerge import followed
 from tests.unit.runtime.identity.test_unmerge import Worker

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from onefold.testing.memory_state import MemoryState
+from onefold.testing.memory.state import MemoryState
 from onefold.testing.pasts import pasts
 from onefold.testing.world import World, identify
 from tests.unit.server import fakes

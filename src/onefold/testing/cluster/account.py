@@ -13,7 +13,7 @@ from onefold.model.entry import Received
 from onefold.ports import LogReader, State
 from onefold.runtime.replay import verify
 from onefold.storage.place import Place
-from onefold.testing.cluster_rest import untaken
+from onefold.testing.cluster.rest import untaken
 
 _SHOWN = 5
 

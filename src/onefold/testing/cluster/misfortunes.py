@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from onefold.demo.measures import Measures
 from onefold.errors import Unavailable
-from onefold.testing.cluster import Cluster
+from onefold.testing.cluster.run import Cluster
 
 WORKER = "worker-0"
 BROKER = 1

@@ -15,9 +15,9 @@ from onefold.runtime.identity.recasting import Sources
 from onefold.runtime.identity.unmerge import Link, planned
 from onefold.runtime.past.counting_since import Versions
 from onefold.runtime.past.profile_then import PastDefinitions
-from onefold.testing.memory_state import MemoryState
-from onefold.testing.simulation_faults import FaultyLog, FaultyState
-from onefold.testing.simulation_history import FaultyHistory
+from onefold.testing.memory.state import MemoryState
+from onefold.testing.simulation.faults import FaultyLog, FaultyState
+from onefold.testing.simulation.history import FaultyHistory
 
 _EVERYTHING = 1 << 40
 _OFTEN = 0.6

@@ -12,7 +12,7 @@ from onefold.collect.record import records
 from onefold.errors import Overloaded, StorageError
 from onefold.ports import LogWriter
 from onefold.settings import Settings
-from onefold.testing.simulation_people import SOURCES, Crowd, Request
+from onefold.testing.simulation.people import SOURCES, Crowd, Request
 
 _UNKNOWN_KEY = 0.03
 _PRESSURE = 0.05

@@ -20,7 +20,7 @@ from onefold.runtime.delivering.line import Line
 from onefold.runtime.delivering.payload import Payloads, tag_of
 from onefold.runtime.delivering.selecting import Subscription
 from onefold.runtime.delivering.tail import Commit, Tail
-from onefold.testing.simulation_faults import Fate
+from onefold.testing.simulation.faults import Fate
 
 DESTINATION = Destination("shop", events=("Order Completed",), audiences=("*",), effects=("created", "merged", "split"))
 OK = Outcome(delivered=True, status=200)

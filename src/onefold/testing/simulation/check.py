@@ -25,11 +25,11 @@ from onefold.model.rules import Rules
 from onefold.runtime.delivering.payload import TYPES, tag_of
 from onefold.runtime.delivering.selecting import Subscription
 from onefold.runtime.replay import replay
-from onefold.testing.memory_state import MemoryState
-from onefold.testing.simulation import RULINGS, Simulation
-from onefold.testing.simulation_delivery import DESTINATION, Reached
-from onefold.testing.simulation_people import marks
-from onefold.testing.simulation_undo import undone, without
+from onefold.testing.memory.state import MemoryState
+from onefold.testing.simulation.delivery import DESTINATION, Reached
+from onefold.testing.simulation.people import marks
+from onefold.testing.simulation.simulate import RULINGS, Simulation
+from onefold.testing.simulation.undo import undone, without
 from onefold.testing.world import Person, World, person_of, rfc3339
 
 _EVERYTHING = 1 << 40

@@ -13,8 +13,8 @@ from msgspec import Struct
 from onefold.language import nodes as n
 from onefold.language.reading.check import Checked
 from onefold.language.zones import ZONES
-from onefold.testing import reference_behaviour as behaviour
-from onefold.testing.reference_calls import Instant, call, compare, is_number, rank, share, stored
+from onefold.testing.reference import behaviour
+from onefold.testing.reference.calls import Instant, call, compare, is_number, rank, share, stored
 
 _SUMMABLE = 1e290
 

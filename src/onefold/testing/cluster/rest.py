@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 
 from onefold.ports import Deliveries, State
-from onefold.testing.cluster import Cluster
+from onefold.testing.cluster.run import Cluster
 
 _POLL_S = 0.1
 

@@ -13,8 +13,8 @@ from msgspec import Struct
 
 from onefold.errors import Conflict, StorageError, StorageFull
 from onefold.ports import Record
-from onefold.testing.memory_log import MemoryLog
-from onefold.testing.memory_state import MemoryState
+from onefold.testing.memory.log import MemoryLog
+from onefold.testing.memory.state import MemoryState
 
 _FULL_MAX_STEPS = 60
 

@@ -10,8 +10,8 @@ from onefold.model.past import EVERYTHING, Extent, Names, Past, PastMerge, PastM
 from onefold.ports import Connection
 from onefold.runtime.backfill.backfill import Backfill, Engines, Versions
 from onefold.runtime.history.writing import Historian, Sources
-from onefold.testing.memory_history import MemoryHistory
-from onefold.testing.simulation_faults import Fate, FaultyLog, FaultyState
+from onefold.testing.memory.history import MemoryHistory
+from onefold.testing.simulation.faults import Fate, FaultyLog, FaultyState
 
 _FLUSH_S = 0.5
 """Some turns, so that a crash loses something that was gathered."""

@@ -28,10 +28,10 @@ from onefold.demo.receiver import Receiver
 from onefold.demo.stage import Spectators
 from onefold.errors import OnefoldError
 from onefold.runtime.defining.workspace import load_workspace
-from onefold.testing.cluster import TWO_OF_EACH, Cluster
-from onefold.testing.cluster_account import Evidence, Line, account
-from onefold.testing.cluster_misfortunes import Misfortunes
-from onefold.testing.cluster_rest import come_to_rest
+from onefold.testing.cluster.account import Evidence, Line, account
+from onefold.testing.cluster.misfortunes import Misfortunes
+from onefold.testing.cluster.rest import come_to_rest
+from onefold.testing.cluster.run import TWO_OF_EACH, Cluster
 
 BROKERS = 3
 KEYS_WITHIN_S = 20.0
@@ -137,7 +137,7 @@ def _show(line: Line) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="onefold.testing.cluster_demo", description=__doc__)
+    parser = argparse.ArgumentParser(prog="onefold.testing.cluster.demo", description=__doc__)
     parser.add_argument(
         "--for", dest="for_s", type=float, default=60.0, help="seconds to send events for, at least (60)"
     )

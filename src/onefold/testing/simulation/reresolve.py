@@ -16,8 +16,8 @@ from onefold.model.definitions import Definitions
 from onefold.runtime.identity.past import Sources
 from onefold.runtime.identity.reresolving import Engines, Outcome, Reresolving
 from onefold.testing.rules import random_identity
-from onefold.testing.simulation_faults import FaultyLog, FaultyState
-from onefold.testing.simulation_history import FaultyHistory
+from onefold.testing.simulation.faults import FaultyLog, FaultyState
+from onefold.testing.simulation.history import FaultyHistory
 
 _OFTEN = 0.4
 _TURNS_MAX = 400

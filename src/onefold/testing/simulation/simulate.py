@@ -2,7 +2,7 @@
 
 Clients send over the real decoding; real workers fold; the real line delivers. Every draw comes from one seed, time is
 moved by hand, and processes take turns, also in the middle of each other's operations. Who crashes loses all that it
-had in memory, and is started anew. In the end the world heals, everything must come to rest, and `simulation_check`
+had in memory, and is started anew. In the end the world heals, everything must come to rest, and `simulation.check`
 holds the result against what was promised.
 """
 
@@ -25,15 +25,15 @@ from onefold.runtime.worker import Engines, Worker
 from onefold.settings import Settings
 from onefold.storage.assignment import FixedAssignment
 from onefold.testing.clock import ManualClock
-from onefold.testing.memory_history import MemoryHistory
-from onefold.testing.memory_log import MemoryLog
-from onefold.testing.simulation_collect import Collect
-from onefold.testing.simulation_delivery import Deliver, Reached, Shelf
-from onefold.testing.simulation_faults import Crash, Fate, FaultyLog, FaultyState, Hazards
-from onefold.testing.simulation_history import Chronicle, FaultyHistory
-from onefold.testing.simulation_people import BLOCKED, Crowd
-from onefold.testing.simulation_reresolve import Reresolver, other_rules
-from onefold.testing.simulation_undo import Undoer
+from onefold.testing.memory.history import MemoryHistory
+from onefold.testing.memory.log import MemoryLog
+from onefold.testing.simulation.collect import Collect
+from onefold.testing.simulation.delivery import Deliver, Reached, Shelf
+from onefold.testing.simulation.faults import Crash, Fate, FaultyLog, FaultyState, Hazards
+from onefold.testing.simulation.history import Chronicle, FaultyHistory
+from onefold.testing.simulation.people import BLOCKED, Crowd
+from onefold.testing.simulation.reresolve import Reresolver, other_rules
+from onefold.testing.simulation.undo import Undoer
 from onefold.testing.world import define
 
 SETTINGS = Settings(blocked_identifiers=(BLOCKED,))

@@ -1,0 +1,1 @@
+"""Hypothesis strategies for definitions and the histories that they look at."""
