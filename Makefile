@@ -7,6 +7,9 @@ KERNEL := .venv/$(if $(CARGO),.kernel,.without-kernel)
 KERNEL_SOURCES := kernel/Cargo.toml kernel/Cargo.lock kernel/pyproject.toml $(shell find kernel/src -type f)
 NODE := tests/e2e/node
 
+# Roles and tests start Python again and again: what it has compiled is kept, whatever the environment says.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help venv lint format test test-services demo cluster bench docs clean
 
