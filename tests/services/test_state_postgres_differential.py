@@ -26,6 +26,7 @@ def broom(postgres_url: str) -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
+@pytest.mark.parametrize("hopeful_commits", [20, 0], ids=["in_turn", "at_once"])
 @settings(
     max_examples=15,
     deadline=None,
@@ -37,11 +38,11 @@ def broom(postgres_url: str) -> Iterator[psycopg.Connection[Any]]:
 )
 @given(history=st.lists(batches(), max_size=12))
 def test_the_postgresql_state_answers_as_dictionaries_do(
-    history: list[dict[str, Any]], postgres_url: str, broom: psycopg.Connection[Any]
+    history: list[dict[str, Any]], postgres_url: str, broom: psycopg.Connection[Any], hopeful_commits: int
 ) -> None:
     """After every commit, whether it conflicted or not, both engines give the same answers and digests."""
     broom.execute(f"TRUNCATE {TABLES}".encode())
-    driver = Driver(lambda: PostgresState(postgres_url, options=Options(WINDOW_MS)))
+    driver = Driver(lambda: PostgresState(postgres_url, options=Options(WINDOW_MS, hopeful_commits)))
     try:
         for batch in history:
             driver.run(batch)

@@ -296,20 +296,22 @@ def test_a_server_that_stands_still_is_unavailable_in_seconds(server: PostgresSe
         assert commit(state, offset=2) == 2
 
 
-def test_a_restart_between_two_calls_is_not_noticed(server: PostgresServer, url: str) -> None:
+@pytest.mark.parametrize("hopeful_commits", [20, 0], ids=["in_turn", "at_once"])
+def test_a_restart_between_two_calls_is_not_noticed(server: PostgresServer, url: str, hopeful_commits: int) -> None:
     """Connections that rested through a restart are replaced: no call fails, of the writer or of a reader."""
-    with closing(PostgresState(url)) as state:
+    with closing(PostgresState(url, options=Options(hopeful_commits=hopeful_commits))) as state:
         loaded = state.load((), (), ())
         calls: list[Callable[[], object]] = [
             lambda: commit(state, loaded, profiles=PEOPLE[:1]),
             lambda: state.load((), PEOPLE, ()),
             lambda: state.touched_since(1),
             lambda: state.profile(PEOPLE[0]),
+            lambda: commit(state, loaded._replace(snapshot=1), offset=2, profiles=PEOPLE[1:2]),
         ]
         for call in calls:
             server.restart()
             assert call() is not None
-        assert state.newest() == 1
+        assert state.newest() == 2
 
 
 def test_who_waits_too_long_for_the_head_gives_up_and_has_written_nothing(server: PostgresServer, url: str) -> None:

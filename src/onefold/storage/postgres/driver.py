@@ -9,6 +9,7 @@ Needs `onefold[postgres]`, and says so when it is imported; the other modules of
 """
 
 import re
+import select
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -191,6 +192,12 @@ def closed_unless_done(connection: Connection) -> Iterator[None]:
 def is_lost(connection: Connection) -> bool:
     """Whether this connection is of no use any more."""
     return connection.closed or connection.pgconn.status != pq.ConnStatus.OK
+
+
+def require_alive(connection: Connection) -> None:
+    """Raise `errors.OperationalError` where the server has closed a connection that rested, as far as can be seen."""
+    while select.select([connection.fileno()], [], [], 0)[0]:
+        connection.pgconn.consume_input()  # What it has said as it went, and then that it is gone, which is raised.
 
 
 def executed(connection: Connection, statement: str, parameters: Sequence[Any] = ()) -> Cursor:

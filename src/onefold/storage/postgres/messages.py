@@ -6,7 +6,7 @@ came in (a generation), as in the LMDB state; from then on nobody finds it, and 
 they keep up.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from onefold.storage.postgres.state_rows import Bigints, Number, Uuids, bigints, uuids
@@ -45,7 +45,7 @@ def latest(rows: Iterable[tuple[bytes, int]]) -> dict[bytes, int]:
     return found
 
 
-def forgotten_ms(generation_ms: int, times: dict[int, tuple[int, int]]) -> int:
+def forgotten_ms(generation_ms: int, times: Mapping[int, tuple[int, int]]) -> int:
     """The log time before which nobody finds a message. `times`: partition → (its time, its `forgotten_ms`)."""
     reached = min((forgotten for _, forgotten in times.values()), default=0) // generation_ms
     newest = max((now_ms for now_ms, _ in times.values()), default=0) // generation_ms

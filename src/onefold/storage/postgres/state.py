@@ -88,7 +88,7 @@ class Options(NamedTuple):
     generation_ms: int = DEDUPE_WINDOW_MS
     """For a state that is made: log time by which messages are forgotten, so many at once."""
     hopeful_commits: int = 20
-    """After so many commits with nobody in between the next is made as if there were nobody else: a round trip less."""
+    """After so many commits with nobody in between the next is made as if there were nobody else: in one round trip."""
     timeouts: Timeouts = Timeouts()
     role: str = "onefold state"
     """What the server's `pg_stat_activity` calls its connections."""
@@ -126,6 +126,8 @@ class PostgresState:
         self._own: dict[int, None] = {}
         self._abreast = 0
         """Commits of ours since somebody else has committed."""
+        self._head: state_commit.Head | None = None
+        """What the last of them has left."""
         with ExitStack() as unless_open:
             unless_open.callback(self.close)
             if readonly:
@@ -209,9 +211,10 @@ class PostgresState:
         if self._abreast:
             batch.make_ready()
         waiting()
-        hopeful = self._abreast >= self._options.hopeful_commits
-        newest, abreast = self._writer.run(lambda connection: state_commit.write(connection, batch, hopeful=hopeful))
-        self._abreast = self._abreast + 1 if abreast else 0
+        hoped = self._head if self._abreast >= self._options.hopeful_commits else None
+        made = self._writer.run(lambda connection: state_commit.write(connection, batch, hoped))
+        newest = made.head.newest
+        self._head, self._abreast = made.head, self._abreast + 1 if made.abreast else 0
         for number in range(newest - len(parts) + 1, newest + 1):
             self._own[number] = None
             if len(self._own) > TOUCHED_KEPT:

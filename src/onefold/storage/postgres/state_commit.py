@@ -1,14 +1,16 @@
-"""How one batch's changes are written into the tables of the PostgreSQL state, in two round trips or three.
+"""How one batch's changes are written into the tables of the PostgreSQL state, in one round trip or in three.
 
 First the row `head` is locked, which makes commits take turns, and checked; then everything is written; then the
-cursor, and COMMIT. Who has been alone for long sends what is to be written together with the lock, which fails where
-somebody has committed since. Columns are sent as arrays, in order of their keys, so that neighbours share pages: made
-before the lock, but where somebody was in between lately, as most of it may be in vain. Where a batch was wrong about
-what is there (a profile that it thought new), rows are written by a second statement, in the same transaction.
+cursor, and COMMIT. Columns are sent as arrays, in order of their keys, so that neighbours share pages: made before the
+lock, but where somebody was in between lately, as most of it may be in vain. Where a batch was wrong about what is
+there (a profile that it thought new), rows are written by a second statement, in the same transaction.
+
+Who has been alone for long knows what `head` says from the commit before, and sends all at once, up to the COMMIT. Of
+that nothing happens where somebody has committed since, or where the batch was wrong: it is written in turn then.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -26,8 +28,7 @@ from onefold.storage.postgres.state_rows import Number, Uuids, bigints, byteas, 
 from onefold.storage.state_bytes import encode
 
 _LOCK = "UPDATE head SET number = number + %b RETURNING number, generation_ms, forgotten_ms"
-_LOCK_AT = """UPDATE head SET number = CASE WHEN number = %b THEN number + %b ELSE number %% 0 END
-RETURNING number, generation_ms, forgotten_ms"""
+_LOCK_AT = "UPDATE head SET number = CASE WHEN number = %b THEN number + %b ELSE number %% 0 END"
 """Fails where the number is another, so that nothing of what is sent behind it happens."""
 _TIMES = 'SELECT "partition", now_ms, forgotten_ms FROM cursors'
 _TOUCHED = "SELECT number, data FROM touched WHERE number > %b ORDER BY number"
@@ -35,7 +36,13 @@ _PUT_NEW = """INSERT INTO profiles (profile, version, data) SELECT profile, %b, 
 FROM unnest(%b, %b) AS t (profile, data) ON CONFLICT DO NOTHING"""
 _PUT_KNOWN = """UPDATE profiles AS p SET version = %b, data = t.data
 FROM unnest(%b, %b) AS t (profile, data) WHERE p.profile = t.profile"""
+_ALL = "WITH put AS ({} RETURNING 1) SELECT CASE WHEN count(*) = %b THEN 0 ELSE count(*) %% 0 END FROM put"
+"""Fails where there are fewer rows than that."""
+_PUT_ALL_NEW = _ALL.format(_PUT_NEW)
+_PUT_ALL_KNOWN = _ALL.format(_PUT_KNOWN)
 _ABSORB = "DELETE FROM profiles WHERE profile = ANY(%b)"
+_ABSORB_COUNTED = """WITH gone AS (DELETE FROM profiles WHERE profile = ANY(%b) RETURNING 1)
+UPDATE cursors SET profiles = profiles - (SELECT count(*) FROM gone) WHERE "partition" = %b::smallint"""
 _REDIRECT = """INSERT INTO redirects (profile, survivor) SELECT * FROM unnest(%b, %b)
 ON CONFLICT (profile) DO UPDATE SET survivor = excluded.survivor"""
 _RETURN = "DELETE FROM redirects WHERE profile = ANY(%b)"
@@ -107,26 +114,40 @@ class Batch:
         return [_prepared(changes, there, self._encoded) for changes in self.changes]
 
 
+class Head(NamedTuple):
+    """What commits are numbered and forget by: the row `head`, and the partitions' times beside it."""
+
+    newest: int
+    """The number of the newest commit."""
+    generation_ms: int
+    forgotten_ms: int
+    times: Mapping[int, tuple[int, int]]
+    """Partition → its time, and its `forgotten_ms`."""
+
+    def after(self, batch: Batch) -> "Head":
+        """The same once this is committed."""
+        cursors = {changes.partition: changes.cursor for changes in batch.changes}
+        times = {**self.times, **{n: (cursor.now_ms, cursor.forgotten_ms) for n, cursor in cursors.items()}}
+        forgotten_ms = messages.forgotten_ms(self.generation_ms, times)
+        return Head(self.newest + len(batch.changes), self.generation_ms, forgotten_ms, times)
+
+    def precedes(self, batch: Batch) -> bool:
+        """Whether the batch was made on this, and moves no partition that was never moved before."""
+        known = all(changes.partition in self.times for changes in batch.changes)
+        return known and self.newest == batch.loaded.snapshot
+
+
 class Written(NamedTuple):
     """What a commit became."""
 
-    newest: int
-    """Its last number."""
+    head: Head
+    """As it has left it."""
     abreast: bool
-    """Whether nobody had committed since its snapshot."""
+    """Whether nobody had committed since its snapshot, and all was as it was read."""
 
 
-class _Head(NamedTuple):
-    """The row that was locked, its number as it is from now on, and the partitions' times beside it."""
-
-    newest: int
-    generation_ms: int
-    forgotten_ms: int
-    times: dict[int, tuple[int, int]]
-
-
-class _Overtaken(Exception):
-    """Somebody has committed since the snapshot: all is to be written anew, under other numbers."""
+class _Doubtful(Exception):
+    """Somebody has committed since, or something is not as it was read: all is to be written anew, in turn."""
 
 
 class _Written(NamedTuple):
@@ -150,61 +171,96 @@ def _prepared(changes: Changes, there: Collection[int], encoded: Mapping[int, by
     )
 
 
-def write(connection: Connection, batch: Batch, *, hopeful: bool) -> Written:
-    """Commit. Raises `Conflict`, having changed nothing; `Uncertain`. `hopeful`: that nobody was faster."""
-    if hopeful:
-        with suppress(_Overtaken):
-            return _committed(connection, batch, _put_at_once)
-    return _committed(connection, batch, _put_in_turn)
+def write(connection: Connection, batch: Batch, before: Head | None) -> Written:
+    """Commit. Raises `Conflict`, having changed nothing; `Uncertain`.
+
+    `before`: what is so if nobody was faster, and all is to be sent at once.
+    """
+    hoped = before if before is not None and before.precedes(batch) else None
+    if hoped is not None:
+        with suppress(_Doubtful), _undone_unless_made(connection):
+            return Written(_at_once(connection, batch, hoped), abreast=True)
+    with _undone_unless_made(connection):
+        head = _in_turn(connection, batch)
+    return Written(head, hoped is None and head.newest - len(batch.changes) == batch.loaded.snapshot)
 
 
-def _committed(
-    connection: Connection, batch: Batch, put: Callable[[Connection, Batch], tuple[_Head, list[int]]]
-) -> Written:
+@contextmanager
+def _undone_unless_made(connection: Connection) -> Iterator[None]:
     try:
-        head, profiles = put(connection, batch)
-        _finish(connection, batch, head, profiles)
+        yield
     except BaseException:
         with suppress(errors.Error):
             connection.execute("ROLLBACK")
         raise
-    return Written(head.newest, head.newest - len(batch.changes) == batch.loaded.snapshot)
 
 
-def _put_at_once(connection: Connection, batch: Batch) -> tuple[_Head, list[int]]:
-    """Lock the head and write, unseen. Raises `_Overtaken`."""
-    snapshot = batch.loaded.snapshot
+def _at_once(connection: Connection, batch: Batch, before: Head) -> Head:
+    """Commit, where all is as it was. Raises `_Doubtful`, having changed nothing."""
+    driver.require_alive(connection)
+    after = before.after(batch)
+    with _certain() as made, _unless_doubtful(), connection.pipeline():
+        _execute(connection, "BEGIN")
+        _execute(connection, _LOCK_AT, Number(before.newest), Number(len(batch.parts)))
+        for number, part in enumerate(batch.parts, start=before.newest + 1):
+            _put_all(connection, part, Number(number))
+            _write_part(connection, part, Number(number))
+        _finish(connection, batch, (before, after), [part.new[0] for part in batch.parts], made)
+    return after
+
+
+@contextmanager
+def _unless_doubtful() -> Iterator[None]:
+    """What fails within because something is not as it was is `_Doubtful`."""
     try:
-        with connection.pipeline():
-            _execute(connection, "BEGIN")
-            head = _execute(connection, _LOCK_AT, Number(snapshot), Number(len(batch.parts)))
-            times = _execute(connection, _TIMES)
-            written = _write(connection, batch, snapshot + 1)
+        yield
     except errors.DivisionByZero as error:
-        raise _Overtaken from error
-    return _head(head, times), _differences(connection, batch, written, snapshot + 1)
+        raise _Doubtful from error
 
 
-def _put_in_turn(connection: Connection, batch: Batch) -> tuple[_Head, list[int]]:
-    """Lock the head, check the batch, and write it. Raises `Conflict`."""
+def _in_turn(connection: Connection, batch: Batch) -> Head:
+    """Lock the head, check the batch, write it and commit. Raises `Conflict`."""
+    before = _checked(connection, batch)
+    after = before.after(batch)
+    with connection.pipeline():
+        seen = None
+        if before.newest > batch.loaded.snapshot:
+            seen = _execute(connection, messages.SEEN, _messages(batch))
+        written = []
+        for number, part in enumerate(batch.parts, start=before.newest + 1):
+            written.append(_put(connection, part, Number(number)))
+            _write_part(connection, part, Number(number))
+    if seen is not None:
+        _require_unseen(batch, messages.latest(seen))
+    more = [
+        _difference(connection, part, written[n], Number(before.newest + 1 + n)) for n, part in enumerate(batch.parts)
+    ]
+    with _certain() as made, connection.pipeline():
+        _finish(connection, batch, (before, after), more, made)
+    return after
+
+
+def _checked(connection: Connection, batch: Batch) -> Head:
+    """Lock the head, and return what is so before the batch. Raises `Conflict` where others were faster with it."""
     loaded = batch.loaded
     with connection.pipeline():
         _execute(connection, "BEGIN")
         locked = _execute(connection, _LOCK, Number(len(batch.changes)))
         times, records = _execute(connection, _TIMES), _execute(connection, _TOUCHED, Number(loaded.snapshot))
-    head = _head(locked, times)
-    before = head.newest - len(batch.changes)
-    state_touched.require_told(loaded.snapshot, before)
+    ((newest, generation_ms, forgotten_ms),) = locked.fetchall()
+    found = {partition: (now_ms, partition_ms) for partition, now_ms, partition_ms in times.fetchall()}
+    before = Head(newest - len(batch.changes), generation_ms, forgotten_ms, found)
+    state_touched.require_told(loaded.snapshot, before.newest)
     touched = [(other, state_touched.decode(data)) for other, data in records]
-    assert len(touched) == before - loaded.snapshot
+    assert len(touched) == before.newest - loaded.snapshot
     for changes in batch.changes:
         state_touched.require_untouched(changes, loaded, touched)
-    with connection.pipeline():
-        seen = _execute(connection, messages.SEEN, _messages(batch)) if touched else None
-        written = _write(connection, batch, before + 1)
-    if seen is not None and any(loaded.seen.get(message) != at_ms for message, at_ms in messages.latest(seen).items()):
+    return before
+
+
+def _require_unseen(batch: Batch, seen: Mapping[bytes, int]) -> None:
+    if any(batch.loaded.seen.get(message) != at_ms for message, at_ms in seen.items()):
         raise Conflict("another commit admitted a message of this batch")
-    return head, _differences(connection, batch, written, before + 1)
 
 
 def _messages(batch: Batch) -> Uuids:
@@ -214,35 +270,33 @@ def _messages(batch: Batch) -> Uuids:
     )
 
 
-def _head(locked: Cursor, times: Cursor) -> _Head:
-    ((newest, generation_ms, forgotten_ms),) = locked.fetchall()
-    found = {partition: (now_ms, forgotten_ms) for partition, now_ms, forgotten_ms in times.fetchall()}
-    return _Head(newest, generation_ms, forgotten_ms, found)
+def _put_all(connection: Connection, part: Part, version: Number) -> None:
+    """Write the profiles of a part, which fails where the batch was wrong about any."""
+    for statement, (many, *columns) in ((_PUT_ALL_KNOWN, part.known), (_PUT_ALL_NEW, part.new)):
+        if many:
+            _execute(connection, statement, version, *columns, Number(many))
+    if absorbed := part.changes.absorbed:
+        _execute(connection, _ABSORB_COUNTED, ids(absorbed), Number(part.changes.partition))
 
 
-def _write(connection: Connection, batch: Batch, first: int) -> list[_Written]:
-    """Write all but the cursors, as commits that are numbered from here on."""
-    return [_write_part(connection, part, number) for number, part in enumerate(batch.parts, start=first)]
-
-
-def _write_part(connection: Connection, part: Part, number: int) -> _Written:
-    changes, version = part.changes, Number(number)
-    if part.messages.many:
-        _execute(connection, messages.ADD, *part.messages[1:])
+def _put(connection: Connection, part: Part, version: Number) -> _Written:
+    """Write the profiles of a part as far as the batch was right."""
     known = _execute(connection, _PUT_KNOWN, version, *part.known[1:]) if part.known[0] else None
     new = _execute(connection, _PUT_NEW, version, *part.new[1:]) if part.new[0] else None
-    gone = _execute(connection, _ABSORB, ids(changes.absorbed)) if changes.absorbed else None
+    absorbed = part.changes.absorbed
+    return _Written(new, known, _execute(connection, _ABSORB, ids(absorbed)) if absorbed else None)
+
+
+def _write_part(connection: Connection, part: Part, version: Number) -> None:
+    """Write all of a part but its profiles and its cursor."""
+    changes = part.changes
+    if part.messages.many:
+        _execute(connection, messages.ADD, *part.messages[1:])
     for statement, parameters in part.writes:
         _execute(connection, statement, *parameters)
     if changes.effects:
         _execute(connection, _EFFECTS, version, Number(changes.partition), effect.encode(changes.effects))
     _execute(connection, _TOUCH, version, part.touched)
-    return _Written(new, known, gone)
-
-
-def _differences(connection: Connection, batch: Batch, written: list[_Written], first: int) -> list[int]:
-    """By how many profiles each part has made it more."""
-    return [_difference(connection, part, written[n], Number(first + n)) for n, part in enumerate(batch.parts)]
 
 
 def _difference(connection: Connection, part: Part, written: _Written, version: Number) -> int:
@@ -255,38 +309,43 @@ def _difference(connection: Connection, part: Part, written: _Written, version: 
     return difference
 
 
-def _finish(connection: Connection, batch: Batch, head: _Head, profiles: list[int]) -> None:
-    """Move the cursors, forget what is old, and commit. `profiles`: by how many each part has made it more."""
-    committed: Cursor | None = None
+@contextmanager
+def _certain() -> Iterator[list[Cursor]]:
+    """Takes the COMMIT. What fails within raises `Uncertain` where nobody knows whether that has happened."""
+    made: list[Cursor] = []
     try:
-        with driver.translated(), connection.pipeline():
-            _forget(connection, batch, head)
-            for part, more in zip(batch.parts, profiles, strict=True):
-                cursor = part.changes.cursor
-                numbers = [part.changes.partition, cursor.offset, cursor.now_ms, cursor.forgotten_ms, more]
-                _execute(connection, _MOVE, *map(Number, numbers), encode(cursor))
-            committed = _execute(connection, "COMMIT")
-            if batch.notify:
-                _execute(connection, batch.notify)
+        with driver.translated():
+            yield made
     except StorageError as error:
-        if committed is not None and committed.statusmessage == "COMMIT":
+        if made and made[0].statusmessage == "COMMIT":
             return  # Only the sign failed, which nobody relies on.
         if isinstance(error, Unavailable):
             raise Uncertain(f"whether a commit has happened is not known: {error}") from error
         raise
 
 
-def _forget(connection: Connection, batch: Batch, head: _Head) -> None:
+def _finish(
+    connection: Connection, batch: Batch, heads: tuple[Head, Head], profiles: list[int], made: list[Cursor]
+) -> None:
+    """Move the cursors, forget what is old, and commit. `heads`: before and after, `profiles`: more in each part."""
+    _forget(connection, batch, *heads)
+    for part, more in zip(batch.parts, profiles, strict=True):
+        cursor = part.changes.cursor
+        numbers = [part.changes.partition, cursor.offset, cursor.now_ms, cursor.forgotten_ms, more]
+        _execute(connection, _MOVE, *map(Number, numbers), encode(cursor))
+    made.append(_execute(connection, "COMMIT"))
+    if batch.notify:
+        _execute(connection, batch.notify)
+
+
+def _forget(connection: Connection, batch: Batch, before: Head, after: Head) -> None:
     """Remove what nobody asks for any more: records of old commits, messages past their window."""
-    _execute(connection, _UNTOUCH, Number(head.newest - state_touched.TOUCHED_KEPT))
-    cursors = {part.changes.partition: part.changes.cursor for part in batch.parts}
-    times = head.times | {partition: (cursor.now_ms, cursor.forgotten_ms) for partition, cursor in cursors.items()}
-    forgotten_ms = messages.forgotten_ms(head.generation_ms, times)
-    if forgotten_ms != head.forgotten_ms:
-        _execute(connection, _FORGET, Number(forgotten_ms))
-    if forgotten_ms:
+    _execute(connection, _UNTOUCH, Number(after.newest - state_touched.TOUCHED_KEPT))
+    if after.forgotten_ms != before.forgotten_ms:
+        _execute(connection, _FORGET, Number(after.forgotten_ms))
+    if after.forgotten_ms:
         many = sum(part.messages.many for part in batch.parts)
-        _execute(connection, messages.REMOVE, *messages.removal(forgotten_ms, many))
+        _execute(connection, messages.REMOVE, *messages.removal(after.forgotten_ms, many))
 
 
 def _writes(changes: Changes) -> Iterable[Write]:
