@@ -167,7 +167,7 @@ def test_threads_that_wait_for_a_broker_that_hangs_all_come_back(kafka: KafkaClu
     """Ten threads that append at once are all refused, in a time that does not grow with their number."""
     options = fresh(kafka, timeout_s=1.0)
     with closing(KafkaLogWriter(options, 1)) as writer:
-        writer.append({0: [b"before"]})
+        until(lambda: _appended(writer, b"before"))
         kafka.pause(0)
         try:
             with _within(10.0):
