@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
@@ -21,7 +22,11 @@ Ends = Mapping[int, int]
 
 
 class Arrivals:
-    """One look at the cursors after each commit, for all who wait; none while nobody does."""
+    """One look at the cursors after each commit, for all who wait; none while nobody does.
+
+    Whether the log has what a receipt names is asked beside the waiting, as brokers may take longer than the fold; by
+    one thread, whose answer to one mostly answers those who have come meanwhile.
+    """
 
     def __init__(self, log: LogReader, state: State, within_s: float = RECEIPT_WAIT_S) -> None:
         self._log = log
@@ -29,6 +34,9 @@ class Arrivals:
         self._within_s = within_s
         self._waiting: dict[asyncio.Future[None], Ends] = {}
         self._looking: asyncio.Task[None] | None = None
+        self._asking = ThreadPoolExecutor(1, thread_name_prefix="log-ends")
+        self._ended: dict[int, int] = {}
+        """Partition → where the log ended when it was asked last."""
         self._closed = False
 
     async def reached(self, text: str) -> None:
@@ -49,8 +57,7 @@ class Arrivals:
         self._waiting[done] = ends
         try:
             if behind := await asyncio.to_thread(self._behind, ends):
-                await asyncio.to_thread(self._require, behind)
-                await self._wait(done)
+                await self._wait(done, behind)
         finally:
             del self._waiting[done]
             done.cancel()
@@ -58,13 +65,21 @@ class Arrivals:
     def close(self) -> None:
         """Send everybody who waits away, so that the server can stop."""
         self._closed = True
+        self._asking.shutdown(wait=False)
         self._fail(Overloaded("the server is stopping"))
 
-    async def _wait(self, done: "asyncio.Future[None]") -> None:
+    async def _wait(self, done: "asyncio.Future[None]", behind: Ends) -> None:
+        if self._closed:
+            raise Overloaded("the server is stopping")
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look())
+        asking = asyncio.get_running_loop().run_in_executor(self._asking, self._require, behind)
+        asking.add_done_callback(_heard)
         try:
             async with asyncio.timeout(self._within_s):
+                await asyncio.wait((done, asking), return_when=asyncio.FIRST_COMPLETED)
+                if not done.done():
+                    asking.result()
                 await done
         except TimeoutError:
             raise NotFolded(
@@ -101,8 +116,17 @@ class Arrivals:
 
     def _require(self, ends: Ends) -> None:
         """Whoever waits for what is not in the log would wait in vain."""
-        if any(self._log.ends(partition)[1] < end for partition, end in ends.items()):
-            raise InvalidRequest("after: this receipt names what is not in the log; is it of another workspace?")
+        for partition, end in ends.items():
+            if self._ended.get(partition, 0) < end:
+                self._ended[partition] = self._log.ends(partition)[1]
+            if self._ended[partition] < end:
+                raise InvalidRequest("after: this receipt names what is not in the log; is it of another workspace?")
+
+
+def _heard(asking: "asyncio.Future[None]") -> None:
+    """What came of the question may matter to nobody any more."""
+    if not asking.cancelled():
+        asking.exception()
 
 
 Waiting = NamedDependency[SkipValidation[Arrivals]]

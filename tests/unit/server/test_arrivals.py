@@ -1,6 +1,7 @@
 """Receipts: a reader sees what it sent, waits no longer than needed, and is never left waiting for nothing."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -26,11 +27,16 @@ class AskedLog(MemoryLog):
     def __init__(self) -> None:
         super().__init__(2)
         self.asked = asyncio.Event()
+        self.answers = threading.Event()
+        self.answers.set()
+        self.questions = 0
         self._loop = asyncio.get_running_loop()
 
     def ends(self, partition: int) -> tuple[int, int]:
         """As `LogReader.ends`."""
+        self.questions += 1
         self._loop.call_soon_threadsafe(self.asked.set)
+        self.answers.wait()
         return super().ends(partition)
 
 
@@ -77,6 +83,37 @@ def test_a_reader_waits_for_every_partition() -> None:
         _folded(bench.state, 0, 2)
         _folded(bench.state, 0, 3)
         await waiting
+
+    _run(story)
+
+
+def test_what_is_folded_is_told_before_the_log_has_said_where_it_ends() -> None:
+    """Brokers may take longer than the fold: nobody waits for them who can be answered."""
+
+    async def story(bench: Bench) -> None:
+        bench.log.answers.clear()
+        try:
+            waiting = asyncio.ensure_future(bench.arrivals.reached(bench.receipt(0)))
+            await bench.log.asked.wait()
+            _folded(bench.state, 0, 3)
+            await waiting
+        finally:
+            bench.log.answers.set()
+
+    _run(story)
+
+
+def test_the_log_is_asked_once_for_all_who_wait_meanwhile() -> None:
+    """Where it ends does not depend on who asks."""
+
+    async def story(bench: Bench) -> None:
+        bench.log.answers.clear()
+        waiting = [asyncio.ensure_future(bench.arrivals.reached(bench.receipt(0))) for _ in range(5)]
+        await bench.log.asked.wait()
+        bench.log.answers.set()
+        _folded(bench.state, 0, 3)
+        await asyncio.gather(*waiting)
+        assert bench.log.questions == 1
 
     _run(story)
 
