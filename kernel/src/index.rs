@@ -8,14 +8,22 @@ const FEW: usize = 8;
 /// Of a list of names, each of which is in it once: the place of each, at its hash or behind that (open addressing).
 #[derive(Clone, Debug, Default)]
 pub struct Index {
-    /// Places, each one more than it is; 0 where there is none. None at all for few names, else at most half are taken.
-    taken: Box<[u32]>,
+    /// None at all for few names, else at most half are taken.
+    taken: Box<[Taken]>,
+}
+
+/// A name, by its own number, and its place, one more than it is; 0 where there is none. With the name beside it, the
+/// list is not looked into.
+#[derive(Clone, Copy, Debug, Default)]
+struct Taken {
+    name: u32,
+    place: u32,
 }
 
 impl Index {
     /// Of no names yet, but so many to come.
     pub fn for_many(room: usize) -> Index {
-        Index { taken: vec![0; size_for(room)].into() }
+        Index { taken: vec![Taken::default(); size_for(room)].into() }
     }
 
     /// The place of a name among those that this was told of.
@@ -24,10 +32,10 @@ impl Index {
             return names.iter().position(|each| *each == name);
         }
         let mut at = self.begin(name);
-        while self.taken[at] != 0 {
-            let place = self.taken[at] as usize - 1;
-            if names[place] == name {
-                return Some(place);
+        while self.taken[at].place != 0 {
+            let Taken { name: each, place } = self.taken[at];
+            if each == name.number() {
+                return Some(place as usize - 1);
             }
             at = self.next(at);
         }
@@ -45,7 +53,7 @@ impl Index {
 
     /// There are these names now.
     pub fn renew(&mut self, names: &[Name]) {
-        *self = if names.len() <= FEW { Index::default() } else { Index::for_many(names.len() * 2) };
+        *self = if names.len() <= FEW { Index::default() } else { Index::for_many(names.len()) };
         if !self.taken.is_empty() {
             (0..names.len()).for_each(|place| self.take(names, place));
         }
@@ -53,10 +61,11 @@ impl Index {
 
     fn take(&mut self, names: &[Name], place: usize) {
         let mut at = self.begin(names[place]);
-        while self.taken[at] != 0 {
+        while self.taken[at].place != 0 {
             at = self.next(at);
         }
-        self.taken[at] = u32::try_from(place + 1).expect("fewer names than numbers");
+        let name = names[place].number();
+        self.taken[at] = Taken { name, place: u32::try_from(place + 1).expect("fewer names than numbers") };
     }
 
     /// Where to look for a name first; the best bits of Fibonacci hashing are the upper ones.
