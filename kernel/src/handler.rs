@@ -117,15 +117,13 @@ impl Compiled {
     }
 
     /// The audiences that were entered (`true`) or left, in order.
-    pub fn moves<'a>(
-        &'a self,
-        py: Python<'a>,
-        outcome: &'a Outcome,
-    ) -> impl Iterator<Item = (&'a str, &'a Bound<'a, PyString>, bool)> {
-        outcome.moves.iter().map(move |(number, entered)| {
-            let called = &self.called[*number];
-            (&*called.text, called.name.bind(py), *entered)
-        })
+    pub fn moves<'a>(&'a self, outcome: &'a Outcome) -> impl Iterator<Item = (&'a str, usize, bool)> {
+        outcome.moves.iter().map(|(number, entered)| (&*self.called[*number].text, *number, *entered))
+    }
+
+    /// What the definition of this number is called.
+    pub fn name<'py>(&self, py: Python<'py>, number: usize) -> &Bound<'py, PyString> {
+        self.called[number].name.bind(py)
     }
 }
 

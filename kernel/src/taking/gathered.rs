@@ -1,10 +1,13 @@
 //! What a run has gathered so far (`onefold.core.run.Run`).
 
+use std::cell::RefCell;
+
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
 use crate::gathering::{Effects, Instants, Messages};
+use crate::handler::Compiled;
 use crate::memory::People;
 
 /// What ordinary events look up in a run, and add to.
@@ -20,7 +23,16 @@ pub struct Gathered<'py> {
     pub touched: Bound<'py, PyDict>,
     pub armed: Bound<'py, Instants>,
     pub effects: Bound<'py, Effects>,
-    pub members: Bound<'py, PyAny>,
+    members: Bound<'py, PyAny>,
+    /// Moves that `members` does not know yet.
+    pub moves: RefCell<Vec<Move>>,
+}
+
+/// Somebody entered the audience of this number, then, or has left it (0).
+pub struct Move {
+    pub audience: usize,
+    pub profile: u64,
+    pub since_ms: i64,
 }
 
 impl<'py> Gathered<'py> {
@@ -41,7 +53,22 @@ impl<'py> Gathered<'py> {
             armed: run.getattr(intern!(py, "armed"))?.cast_into()?,
             effects,
             members: run.getattr(intern!(py, "members"))?,
+            moves: RefCell::default(),
         }))
+    }
+
+    /// Tell `members` of the moves, one audience after the other: each is looked up once, and near when it is added to.
+    pub fn settle(&self, compiled: &Compiled) -> PyResult<()> {
+        let mut moves = self.moves.take();
+        moves.sort_by_key(|each| each.audience);
+        for of_audience in moves.chunk_by(|a, b| a.audience == b.audience) {
+            let members = self.members.get_item(compiled.name(self.members.py(), of_audience[0].audience))?;
+            let mut members = members.cast::<Instants>()?.borrow_mut();
+            for each in of_audience {
+                members.0.set(each.profile, each.since_ms);
+            }
+        }
+        Ok(())
     }
 
     /// Whether this commit or one before it has admitted the message of this fingerprint.

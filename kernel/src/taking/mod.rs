@@ -74,14 +74,9 @@ impl Taking {
     /// run gathers in Python's containers.
     fn take(&self, run: &Bound<'_, PyAny>, incoming: &Bound<'_, PyList>, from: usize) -> PyResult<usize> {
         let Some(gathered) = Gathered::of(run)? else { return Ok(from) };
-        let mut place = from;
-        while place < incoming.len() {
-            let Ok(event) = incoming.get_item(place)?.cast_into::<Incoming>() else { break };
-            if !self.take_one(&gathered, &event.borrow())? {
-                break;
-            }
-            place += 1;
-        }
+        let taken = self.take_ordinary(&gathered, incoming, from);
+        gathered.settle(self.ways.compiled())?;
+        let place = taken?;
         let admitted = intern!(run.py(), "admitted");
         run.setattr(admitted, run.getattr(admitted)?.extract::<usize>()? + place - from)?;
         Ok(place)
@@ -89,6 +84,18 @@ impl Taking {
 }
 
 impl Taking {
+    fn take_ordinary(&self, run: &Gathered<'_>, incoming: &Bound<'_, PyList>, from: usize) -> PyResult<usize> {
+        let mut place = from;
+        while place < incoming.len() {
+            let Ok(event) = incoming.get_item(place)?.cast_into::<Incoming>() else { break };
+            if !self.take_one(run, &event.borrow())? {
+                break;
+            }
+            place += 1;
+        }
+        Ok(place)
+    }
+
     /// Whether the event was an ordinary one, which is done then; else nothing has changed.
     fn take_one(&self, run: &Gathered<'_>, incoming: &Incoming) -> PyResult<bool> {
         let py = run.profiles.py();
@@ -138,7 +145,7 @@ impl Taking {
         told::admitted(&mut run.effects.borrow_mut(), about, (0, name));
         let seen = profile.see(incoming.at_ms, now_ms, place);
         if acting.go(&mut profile, (incoming, seen)) {
-            told::tell(run, (self.ways.compiled(), &acting), about, 1)?;
+            told::tell(run, (self.ways.compiled(), &acting), about, 1);
         }
         Ok(true)
     }
@@ -172,7 +179,7 @@ impl Taking {
         told::created(&mut run.effects.borrow_mut(), about);
         told::admitted(&mut run.effects.borrow_mut(), about, (1, name));
         if to_tell {
-            told::tell(run, (self.ways.compiled(), &acting), about, 2)?;
+            told::tell(run, (self.ways.compiled(), &acting), about, 2);
         }
         Ok(true)
     }

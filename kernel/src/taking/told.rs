@@ -2,14 +2,12 @@
 
 use std::borrow::Cow;
 
-use pyo3::prelude::*;
-
+use crate::gathering::Effects;
 use crate::gathering::effects::About;
-use crate::gathering::{Effects, Instants};
 use crate::handler::Compiled;
 use crate::msgpack::{write_map, write_text, write_value};
 use crate::taking::acting::Acting;
-use crate::taking::gathered::Gathered;
+use crate::taking::gathered::{Gathered, Move};
 use crate::value::Value;
 
 /// The profile is there from now on; this is the first that an event does.
@@ -23,12 +21,7 @@ pub fn admitted(effects: &mut Effects, about: About, (n, name): (u64, &str)) {
 }
 
 /// Effects and memberships of what has changed (`Run.tell`); `first`: the number of the first of these effects.
-pub fn tell(
-    run: &Gathered<'_>,
-    (compiled, acting): (&Compiled, &Acting<'_>),
-    about: About,
-    first: u64,
-) -> PyResult<()> {
+pub fn tell(run: &Gathered<'_>, (compiled, acting): (&Compiled, &Acting<'_>), about: About, first: u64) {
     let mut effects = run.effects.borrow_mut();
     let mut n = first;
     let changed = changed(compiled, acting);
@@ -36,9 +29,9 @@ pub fn tell(
         effects.add("changed", n, about, (1, |out: &mut _| write_changed(out, &changed)));
         n += 1;
     }
-    for (name, audience, entered) in compiled.moves(run.members.py(), acting.outcome()) {
-        let members = run.members.get_item(audience)?;
-        members.cast::<Instants>()?.borrow_mut().0.set(about.profile, if entered { about.now_ms } else { 0 });
+    for (name, audience, entered) in compiled.moves(acting.outcome()) {
+        let since_ms = if entered { about.now_ms } else { 0 };
+        run.moves.borrow_mut().push(Move { audience, profile: about.profile, since_ms });
         if entered {
             effects.add("entered", n, about, (1, |out: &mut _| write_text(out, name)));
         } else {
@@ -50,7 +43,6 @@ pub fn tell(
         }
         n += 1;
     }
-    Ok(())
 }
 
 /// The traits that have changed, by what they are called in effects, each once.
