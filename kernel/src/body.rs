@@ -19,6 +19,8 @@ pub struct Body {
     pub slots: Entries<Option<State>>,
     /// Some of them may be as they were stored: nobody has looked into them yet.
     pub has_stored: bool,
+    /// Plans that have looked into all of theirs since (`Plan::id`).
+    pub opened: Vec<u32>,
     /// Trait → value; a trait without a value is absent.
     pub computed: Entries<Value>,
     /// Audience → when the profile entered it.

@@ -9,9 +9,13 @@ use crate::entries::{Entries, Name};
 use crate::expression::{Expression, Person, Scope, Slots, Test};
 use crate::keeping::monoid::Asked;
 use crate::keeping::{Due, Keeping, State, opened};
+use crate::plan::Plan;
 use crate::value::Value;
 use crate::zones::Zone;
 use crate::{Beyond, Here};
+
+/// So many plans are remembered of a profile to have looked into its slots.
+const OPENED_MAX: usize = 64;
 
 /// What is kept under a name, and how.
 pub struct Slot {
@@ -133,6 +137,19 @@ impl Definitions {
         }
         Ok(())
     }
+
+    /// The same of a plan's slots, which are known here; once for as long as nothing is stored anew.
+    pub fn open_for(&self, plan: &Plan, body: &mut Body) -> Here<()> {
+        if !body.has_stored || body.opened.contains(&plan.id) {
+            return Ok(());
+        }
+        self.open(&plan.slots, body)?;
+        if body.opened.len() == OPENED_MAX {
+            body.opened.clear();
+        }
+        body.opened.push(plan.id);
+        Ok(())
+    }
 }
 
 impl Judging<'_> {
@@ -188,8 +205,12 @@ impl Judging<'_> {
 
     /// The value of the slot of this number.
     pub fn slot(&mut self, number: usize) -> Value {
-        let read = Expression::Slot(number, None);
-        self.scoped(|scope| read.value(scope).into_owned())
+        let Some(slot) = &self.definitions.slots[number] else { return Value::Null };
+        let state = self.body.slots.get_mut(slot.name).and_then(Option::as_mut);
+        let mut due = Due(self.body.due_ms);
+        let value = slot.keeping.value(state, self.now_ms, &mut due, None);
+        self.body.due_ms = due.0;
+        value
     }
 
     /// The value of an input has become another: who is in the audiences that compare it.

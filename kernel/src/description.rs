@@ -285,6 +285,7 @@ fn sorted(value: &Value) -> Here<Vec<i64>> {
 /// What is done with an event of one name, by these definitions. `Beyond` where it touches what these do not know.
 pub fn plan(value: &Value, definitions: &Definitions) -> Here<Plan> {
     let plan = Plan {
+        id: Plan::next_id(),
         branches: each(field(value, "branches")?, branch)?,
         puts: each(field(value, "puts")?, put)?,
         judgements: each(field(value, "judgements")?, judgement)?,

@@ -107,6 +107,11 @@ impl<T> Entries<T> {
         self.place(name).map(|place| &mut self.values[place])
     }
 
+    /// What stands there.
+    pub fn at(&self, place: usize) -> &T {
+        &self.values[place]
+    }
+
     /// What stands there, and under which name.
     pub fn at_mut(&mut self, place: usize) -> (Name, &mut T) {
         (self.names[place], &mut self.values[place])

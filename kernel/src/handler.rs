@@ -319,7 +319,7 @@ impl Handler {
     /// What the profile has of what this is about, ready to be worked with. `Beyond`: it is not all known here.
     fn open<'a>(&self, py: Python<'_>, profile: &'a mut Profile) -> Here<&'a mut Body> {
         let body = profile.body(py, fields_of(self.plan.asks_identifiers))?;
-        self.definitions.open(&self.plan.slots, body)?;
+        self.definitions.open_for(&self.plan, body)?;
         Ok(body)
     }
 

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use smallvec::{SmallVec, smallvec};
+
 use super::description::Description;
 use super::monoid::{Asked, Kept, Monoid, together};
 use super::{At, Change, Due};
@@ -20,7 +22,7 @@ const INDEX_MAX: i64 = 1 << 40;
 pub struct Active {
     first: i64,
     /// From the lowest; the last byte is not zero.
-    bits: Vec<u8>,
+    bits: SmallVec<[u8; 16]>,
 }
 
 impl Kept for Active {
@@ -29,20 +31,24 @@ impl Kept for Active {
         write_int(out, self.first);
         write_bytes(out, &self.bits);
     }
+
+    fn touch(&self) -> usize {
+        self.bits.len()
+    }
 }
 
 impl Active {
     /// One period.
     #[must_use]
     pub fn lift(index: i64) -> Active {
-        Active { first: index, bits: vec![1] }
+        Active { first: index, bits: smallvec![1] }
     }
 
     fn read(stored: &mut Reader<'_>) -> Here<Active> {
         if stored.list()? != 2 {
             return Err(Beyond);
         }
-        let state = Active { first: stored.int()?, bits: stored.bytes()?.to_vec() };
+        let state = Active { first: stored.int()?, bits: SmallVec::from_slice(stored.bytes()?) };
         let whole = state.bits.last().is_some_and(|byte| *byte != 0) && state.bits[0] & 1 == 1;
         if whole && state.first.abs() < INDEX_MAX && state.size() <= PERIODS_MAX { Ok(state) } else { Err(Beyond) }
     }
@@ -94,7 +100,7 @@ impl Active {
     pub fn combine(&mut self, other: &Active) {
         let oldest = self.last().max(other.last()) - PERIODS_MAX + 1;
         let Some(first) = self.each().chain(other.each()).filter(|index| *index >= oldest).min() else { return };
-        let mut both = Active { first, bits: Vec::new() };
+        let mut both = Active { first, bits: SmallVec::new() };
         for index in self.each().chain(other.each()) {
             both.set(index - first);
         }
@@ -168,7 +174,7 @@ impl Monoid for ActiveOf {
     }
 
     fn combine(&self, kept: &mut Active, more: Active) {
-        if more.bits != [1] || !kept.has(more.first - kept.first) {
+        if more.bits[..] != [1] || !kept.has(more.first - kept.first) {
             kept.combine(&more);
         }
     }

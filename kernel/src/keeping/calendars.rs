@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use smallvec::{SmallVec, smallvec};
+
 use super::description::Description;
 use super::monoid::{Asked, Kept, Monoid};
 use super::stretches::{self, Stretches};
@@ -87,7 +89,7 @@ struct Fixed<M> {
 
 /// The states of two periods at most, in order, each with when the period begins.
 #[derive(Clone, Debug)]
-struct Whole<K>(Vec<(i64, K)>);
+struct Whole<K>(SmallVec<[(i64, K); 1]>);
 
 impl<K: Kept> Kept for Whole<K> {
     fn write(&self, out: &mut Vec<u8>) {
@@ -119,7 +121,7 @@ impl<M: Monoid> Keeping for Fixed<M> {
         let is_now = span.since_ms <= at_ms && at_ms < span.turn_ms;
         let begin_ms = if is_now { span.since_ms } else { self.calendar.periods.around(at_ms).1 };
         let Some(state) = slot else {
-            *slot = Some(Whole(vec![(begin_ms, lifted)]).into_state());
+            *slot = Some(Whole(smallvec![(begin_ms, lifted)]).into_state());
             return Change::Some;
         };
         let Some(Whole(periods)) = Whole::<M::Kept>::of(state) else { return Change::None };

@@ -15,6 +15,11 @@ pub trait Kept: Clone + Debug + Send + Sync + 'static {
     /// Append its msgpack.
     fn write(&self, out: &mut Vec<u8>);
 
+    /// Look at what an event that comes will change (`State::touch`).
+    fn touch(&self) -> usize {
+        0
+    }
+
     /// It as what a slot holds.
     fn into_state(self) -> State {
         State::Kept(Box::new(self))
@@ -32,12 +37,17 @@ pub trait Kept: Clone + Debug + Send + Sync + 'static {
 /// Some kind of kept state.
 pub trait AnyKept: Any + Debug + Send + Sync {
     fn write_to(&self, out: &mut Vec<u8>);
+    fn touch_it(&self) -> usize;
     fn copied(&self) -> Box<dyn AnyKept>;
 }
 
 impl<K: Kept> AnyKept for K {
     fn write_to(&self, out: &mut Vec<u8>) {
         self.write(out);
+    }
+
+    fn touch_it(&self) -> usize {
+        self.touch()
     }
 
     fn copied(&self) -> Box<dyn AnyKept> {

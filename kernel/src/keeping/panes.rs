@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::Debug;
 
+use smallvec::SmallVec;
+
 use super::NEVER_MS;
 use super::monoid::{Kept, Monoid};
 use crate::msgpack::{Reader, write_bytes, write_int, write_list};
@@ -14,6 +16,9 @@ pub const PANES_MAX: usize = 1_024;
 /// Bytes of a time; twice as many where those do not reach.
 const WIDTH: usize = 4;
 const REACH_MS: i64 = 1 << (8 * WIDTH);
+
+/// Packed times; of few panes without an allocation of their own, in as much room as one takes that has it.
+type Times = SmallVec<[u8; 16]>;
 
 /// The states of panes, one after the other. `size`: how many panes there are before the change.
 pub trait States<K>: Clone + Debug + Send + Sync + 'static {
@@ -97,7 +102,7 @@ pub struct Panes<S> {
     /// When the last one begins that there was.
     pub last_ms: i64,
     /// Times since `base_ms`, in `width` bytes each.
-    times: Vec<u8>,
+    times: Times,
     width: usize,
     pub states: S,
 }
@@ -106,6 +111,11 @@ impl<S> Panes<S> {
     /// How many there are.
     pub fn size(&self) -> usize {
         self.times.len() / self.width
+    }
+
+    /// `Kept::touch`.
+    pub fn touch(&self) -> usize {
+        self.times.last().map_or(0, |time| usize::from(*time))
     }
 
     fn offset(&self, place: usize) -> i64 {
@@ -154,9 +164,9 @@ impl<S> Panes<S> {
     fn pack(&mut self, at: usize, pane_ms: i64) {
         let packed = (pane_ms - self.base_ms).to_le_bytes();
         if at == self.times.len() {
-            self.times.extend(&packed[..self.width]);
+            self.times.extend_from_slice(&packed[..self.width]);
         } else {
-            self.times.splice(at..at, packed[..self.width].iter().copied());
+            self.times.insert_from_slice(at, &packed[..self.width]);
         }
     }
 
@@ -185,7 +195,7 @@ impl<S> Panes<S> {
         let span_ms = within_ms + quantum_ms;
         let width = if span_ms < REACH_MS { WIDTH } else { 2 * WIDTH };
         let base_ms = pane_ms - span_ms;
-        let times = Vec::with_capacity(width);
+        let times = Times::new();
         let mut panes = Panes { quantum_ms, base_ms, last_ms: pane_ms, times, width, states: S::together(vec![state]) };
         panes.pack(0, pane_ms);
         panes
@@ -266,7 +276,7 @@ impl<S> Panes<S> {
             return Err(Beyond);
         }
         let (quantum_ms, base_ms, last_ms) = (stored.int()?, stored.int()?, stored.int()?);
-        let times = stored.bytes()?.to_vec();
+        let times = Times::from_slice(stored.bytes()?);
         // The width comes last, the states' number from it: every other way to read would go over them twice.
         let mut behind = *stored;
         behind.raw()?;

@@ -1,6 +1,8 @@
 //! Records of a sequence's events, packed in order of time: each the time (biased, 8 bytes), the hash of the value that
 //! must be the same in all (8), the bits of its steps (2), and 1 where it completes the sequence (1); big-endian.
 
+use smallvec::SmallVec;
+
 use super::Bits;
 use super::walks::{Events, NEVER};
 
@@ -32,16 +34,16 @@ impl Record {
     }
 }
 
-/// The records of one state.
+/// The records of one state; the first one has no allocation of its own.
 #[derive(Clone, Debug, Default)]
-pub struct Records(Vec<u8>);
+pub struct Records(SmallVec<[u8; 24]>);
 
 impl Records {
     /// Those that were stored; `None`: these bytes are no records.
     pub fn stored(bytes: &[u8]) -> Option<Records> {
         let sound = |record: &[u8]| record[0] < 0x80 && record[FLAG_AT] <= 1;
         let (records, rest) = bytes.as_chunks::<SIZE>();
-        (rest.is_empty() && records.iter().all(|record| sound(record))).then(|| Records(bytes.into()))
+        (rest.is_empty() && records.iter().all(|record| sound(record))).then(|| Records(SmallVec::from_slice(bytes)))
     }
 
     pub fn bytes(&self) -> &[u8] {
@@ -90,21 +92,17 @@ impl Records {
     }
 
     pub fn append(&mut self, record: Record, completes: bool) {
-        if self.0.is_empty() {
-            self.0.reserve_exact(SIZE);
-        }
-        self.0.extend(record.packed(completes));
+        self.0.extend_from_slice(&record.packed(completes));
     }
 
     /// Put one before the one that has this number now.
     pub fn insert(&mut self, place: usize, record: Record) {
-        self.0.splice(place * SIZE..place * SIZE, record.packed(false));
+        self.0.insert_from_slice(place * SIZE, &record.packed(false));
     }
 
     /// Take the first ones out.
     pub fn split_first(&mut self, count: usize) -> Records {
-        let rest = self.0.split_off(count * SIZE);
-        Records(std::mem::replace(&mut self.0, rest))
+        Records(self.0.drain(..count * SIZE).collect())
     }
 
     /// Those with this value, in order.

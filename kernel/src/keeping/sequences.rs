@@ -6,7 +6,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::description::Description;
 use super::monoid::Kept;
 use super::records::{BIAS, Record, Records};
-use super::walks::{Events, Front, Plan, Shift, behind, shift};
+use super::walks::{Events, Front, NEVER, Plan, Shift, behind, shift};
 use super::{At, Bits, Change, Due, Expiry, Keeping, NEVER_MS, State};
 use crate::msgpack::{Reader, write_bytes, write_int, write_list, write_nil};
 use crate::texts::text_of;
@@ -39,6 +39,11 @@ impl Kept for Course {
         write_int(out, self.live);
         write_front(out, self.past.as_deref());
         write_front(out, self.front.as_deref());
+    }
+
+    fn touch(&self) -> usize {
+        let of_front = self.front.as_ref().map_or(0, |front| usize::from(front[0] == NEVER));
+        of_front + self.records.bytes().last().map_or(0, |flag| usize::from(*flag))
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use smallvec::{SmallVec, smallvec};
+
 use super::description::Description;
 use super::monoid::{Asked, Kept, Monoid, together};
 use super::{At, Change};
@@ -17,7 +19,10 @@ const GAP_MS: i64 = 30 * 60 * 1000;
 
 /// `[settled, settled_ms, horizon_ms, begin, end, begin, end, …]`, as Python keeps it.
 #[derive(Clone, Debug)]
-pub struct Sessions(Vec<i64>);
+pub struct Sessions(Numbers);
+
+/// Those of one session have no allocation of their own.
+type Numbers = SmallVec<[i64; HEAD + 2]>;
 
 impl Kept for Sessions {
     fn write(&self, out: &mut Vec<u8>) {
@@ -32,7 +37,7 @@ impl Sessions {
     /// One event.
     #[must_use]
     pub fn lift(at_ms: i64) -> Sessions {
-        Sessions(vec![0, 0, NEVER, at_ms, at_ms])
+        Sessions(smallvec![0, 0, NEVER, at_ms, at_ms])
     }
 
     fn read(stored: &mut Reader<'_>) -> Here<Sessions> {
@@ -40,7 +45,7 @@ impl Sessions {
         if size < HEAD + 2 || size % 2 == 0 || size > HEAD + 2 * SESSIONS_MAX {
             return Err(Beyond);
         }
-        let numbers: Vec<_> = (0..size).map(|_| stored.int()).collect::<Here<_>>()?;
+        let numbers: Numbers = (0..size).map(|_| stored.int()).collect::<Here<_>>()?;
         if numbers.iter().all(|number| (NEVER..=-NEVER).contains(number)) { Ok(Sessions(numbers)) } else { Err(Beyond) }
     }
 
@@ -85,10 +90,10 @@ impl SessionsOf {
     }
 
     /// What of either lies before the other's horizon is settled with it.
-    fn joined(&self, a: &Sessions, b: &Sessions) -> Vec<i64> {
+    fn joined(&self, a: &Sessions, b: &Sessions) -> Numbers {
         let mut all: Vec<_> = a.pairs().chain(b.pairs()).collect();
         all.sort_unstable();
-        let mut joined = vec![a.0[0] + b.0[0], a.0[1] + b.0[1], a.0[2].max(b.0[2])];
+        let mut joined: Numbers = smallvec![a.0[0] + b.0[0], a.0[1] + b.0[1], a.0[2].max(b.0[2])];
         for (begin, end) in all {
             let size = joined.len();
             if end <= joined[2] {
@@ -105,7 +110,7 @@ impl SessionsOf {
 }
 
 /// The oldest sessions are too many.
-fn settle(numbers: &mut Vec<i64>) {
+fn settle(numbers: &mut Numbers) {
     while numbers.len() > HEAD + 2 * SESSIONS_MAX {
         let (begin, end) = (numbers[HEAD], numbers[HEAD + 1]);
         numbers[0] += 1;

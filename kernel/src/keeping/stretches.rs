@@ -35,6 +35,10 @@ impl<K: Kept> Kept for Window<K> {
             }
         });
     }
+
+    fn touch(&self) -> usize {
+        self.panes.touch()
+    }
 }
 
 impl<K> Window<K> {

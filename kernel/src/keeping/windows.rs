@@ -27,6 +27,10 @@ impl<K: Kept, S: States<K>> Kept for Window<K, S> {
             Some(total) => total.write(out),
         });
     }
+
+    fn touch(&self) -> usize {
+        self.panes.touch()
+    }
 }
 
 impl<M: Monoid> Sliding<M> {

@@ -19,7 +19,7 @@ pub fn read(body: &mut Body, field: Field, reader: &mut Reader<'_>) -> Here<()> 
         Field::Computed => body.computed = entries(reader, Reader::value)?,
         Field::Slots => {
             body.slots = entries(reader, |reader| Ok(Some(State::Stored(reader.raw()?.into()))))?;
-            body.has_stored = true;
+            (body.has_stored, body.opened) = (true, Vec::new());
         }
         Field::Audiences => body.audiences = entries(reader, Reader::int)?,
         _ => return Err(Beyond),
@@ -56,7 +56,7 @@ pub fn forget(body: &mut Body, field: Field) {
         Field::Identifiers => body.identifiers = Vec::new(),
         Field::Declared => body.declared = Declared::default(),
         Field::Computed => body.computed = Entries::default(),
-        Field::Slots => (body.slots, body.has_stored) = (Entries::default(), false),
+        Field::Slots => (body.slots, body.has_stored, body.opened) = (Entries::default(), false, Vec::new()),
         Field::Audiences => body.audiences = Entries::default(),
         _ => {}
     }
