@@ -246,7 +246,8 @@ class Chain:
         for place, record in enumerate(records):
             groups.setdefault(record[1], []).append((place, record))
         for group in groups.values():
-            self._flag(list(self._walk.start), group, flags)
+            if len(group) >= len(self._plan.stages):  # fewer complete nothing: each stage is later than the one before
+                self._flag(list(self._walk.start), group, flags)
         return flags
 
     def _flag(self, front: list[int], group: list[tuple[int, Record]], flags: list[int]) -> None:
