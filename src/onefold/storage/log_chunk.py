@@ -85,22 +85,20 @@ def peek(partition: int, offset: int, chunk: bytes | memoryview) -> Header:
     return Header(first, count, written_at_ms)
 
 
-def first_bytes(chunk: bytes) -> int:
+def first_bytes(chunk: bytes | memoryview) -> int:
     """How long the first record claims to be, nothing verified: what tells whether decoding is worth while."""
     return int.from_bytes(chunk[_BODY : _BODY + 4], "little")
 
 
-def decode(partition: int, offset: int, chunk: bytes) -> tuple[Header, list[Record]]:
-    """All that a chunk holds, verified; `offset` is the key it was found under. Raises `Damaged`."""
-    rest = memoryview(chunk)[_CHECKSUM.size :]
-    if len(chunk) < _BODY or xxh3_64_intdigest(rest) != _CHECKSUM.unpack_from(chunk)[0]:
+def decode(partition: int, offset: int, chunk: bytes | memoryview) -> tuple[Header, list[Record]]:
+    """All that a chunk holds, verified, and copied; `offset` is the key it was found under. Raises `Damaged`."""
+    view = memoryview(chunk)
+    if len(chunk) < _BODY or xxh3_64_intdigest(view[_CHECKSUM.size :]) != _CHECKSUM.unpack_from(chunk)[0]:
         raise Damaged(f"log partition {partition}, offset {offset}: the checksum does not match")
     header = peek(partition, offset, chunk)
     start = _BODY + 4 * header.records
-    lengths = array("I", chunk[_BODY:start])
-    if sys.byteorder == "big":
-        lengths.byteswap()
+    lengths = struct.unpack_from(f"<{header.records}I", chunk, _BODY)
     bounds = list(accumulate(lengths, initial=start))
     assert bounds[-1] == len(chunk), "the checksum held, so we wrote this"
-    slices = [chunk[a:b] for a, b in pairwise(bounds)]
+    slices = [bytes(view[a:b]) for a, b in pairwise(bounds)]
     return header, list(map(_record, zip(range(header.first, header.end), slices, strict=True)))

@@ -202,6 +202,12 @@ class Environment:
             yield txn
 
     @contextmanager
+    def read_in_place(self) -> "Iterator[lmdb.Transaction[memoryview]]":
+        """The same, of which what is read is in the map itself, not copied, and there no longer than this lasts."""
+        with self._begun(True) as (txn,):
+            yield txn
+
+    @contextmanager
     def read_both(self) -> "Iterator[tuple[Txn, lmdb.Transaction[memoryview]]]":
         """Two read transactions of the same commit: one that gives bytes, one that gives buffers of the map itself."""
         with self._begun(False, True) as (txn, buffers):

@@ -30,7 +30,7 @@ TRIM_BATCH = 512
 
 if TYPE_CHECKING:
     AnyTxn = Txn | lmdb.Transaction[memoryview]
-    Cursor = lmdb.Cursor[bytes]
+    Cursor = lmdb.Cursor[memoryview]
     Chunk = TypeVar("Chunk", bytes, memoryview)
 
 OPTIONS = Options(names=(), map_bytes=MAP_BYTES)
@@ -118,7 +118,7 @@ class Partition:
     def read(self, offset: int, max_bytes: int) -> list[Record]:
         """As `LogReader.read`."""
         found: list[Record] = []
-        with self._env.read() as txn, txn.cursor() as cursor:
+        with self._env.read_in_place() as txn, txn.cursor() as cursor:
             try:
                 if not self._seek(txn, cursor, offset):
                     return found
@@ -140,12 +140,12 @@ class Partition:
 
     def has_come(self, offset: int) -> bool:
         """As `LogReader.has_come`. The header of the last chunk says it, which `read` would copy and verify whole."""
-        with self._env.read_both() as (_, txn):
+        with self._env.read_in_place() as txn:
             return offset < self._end(txn)
 
     def ends(self) -> tuple[int, int]:
         """As `LogReader.ends`."""
-        with self._env.read_both() as (_, txn), txn.cursor() as cursor:
+        with self._env.read_in_place() as txn, txn.cursor() as cursor:
             if not cursor.set_range(_KEY.pack(0)):
                 floor = _identity(self._path, txn).floor
                 return floor, floor
@@ -183,7 +183,7 @@ class Partition:
                 return _identity(self._path, txn).floor
             return log_chunk.peek(self._number, _KEY.unpack(cursor.key())[0], cursor.value()).end
 
-    def _seek(self, txn: Txn, cursor: "Cursor", offset: int) -> bool:
+    def _seek(self, txn: "lmdb.Transaction[memoryview]", cursor: "Cursor", offset: int) -> bool:
         """Move to the last chunk that begins at or before `offset`; False where the log is empty."""
         if cursor.set_range(_KEY.pack(offset)):
             if _KEY.unpack(cursor.key())[0] == offset:
@@ -205,7 +205,7 @@ class Partition:
     def _cut(self, before: int, retention: Retention, now_ms: int) -> int:
         """The offset up to which chunks may go. Looks at headers only, in the map itself."""
         cut = 0
-        with self._env.read_both() as (_, txn), txn.cursor() as cursor:
+        with self._env.read_in_place() as txn, txn.cursor() as cursor:
             stat = txn.stat()
             pages = stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
             live_bytes = pages * stat["psize"]
