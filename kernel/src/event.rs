@@ -24,10 +24,10 @@ impl Span {
         self.begin == self.end
     }
 
-    /// Its text in the record that it was found in, which is UTF-8.
+    /// Its text in the record that it was found in.
     #[must_use]
-    pub fn of(self, record: &[u8]) -> &str {
-        std::str::from_utf8(&record[self.begin as usize..self.end as usize]).unwrap_or_default()
+    pub fn of(self, record: &str) -> &str {
+        &record[self.begin as usize..self.end as usize]
     }
 }
 
@@ -128,9 +128,9 @@ pub struct Entry {
     pub events: Vec<Event>,
 }
 
-/// The entry in these bytes. `Beyond`: another kind of entry, or anything that is not as collect writes it.
-pub fn read_entry(record: &[u8], mentioned: &Mentioned) -> Here<Entry> {
-    let json = &mut Json::new(std::str::from_utf8(record).map_err(|_| Beyond)?);
+/// The entry in this text. `Beyond`: another kind of entry, or anything that is not as collect writes it.
+pub fn read_entry(record: &str, mentioned: &Mentioned) -> Here<Entry> {
+    let json = &mut Json::new(record);
     let mut entry = Entry { source: String::new(), at_ms: 0, sent_at_ms: None, events: Vec::new() };
     let mut seen = 0_u32;
     let mut key = json.object()?.map(Field::of);

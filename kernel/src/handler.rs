@@ -249,9 +249,9 @@ impl Source {
     fn find(&self, py: Python<'_>, incoming: &Incoming, place: Option<usize>) -> Here<Value> {
         let (mut value, path) = match self {
             Source::Type => return Ok(Value::Str(incoming.read.kind.text().into())),
-            Source::Name => return Ok(Value::Str(incoming.name(py).into())),
-            Source::Traits(path) => (incoming.value(py, incoming.read.traits)?, path),
-            Source::Of(_, _, path) => (incoming.field(py, place.ok_or(Beyond)?)?, path),
+            Source::Name => return Ok(Value::Str(incoming.name().into())),
+            Source::Traits(path) => (incoming.value(incoming.read.traits)?, path),
+            Source::Of(_, _, path) => (incoming.field(place.ok_or(Beyond)?)?, path),
         };
         for step in path {
             value = match value {

@@ -35,8 +35,8 @@ pub struct Incoming {
 
 impl Incoming {
     /// The name that handlers go by: a track event's own, else its type.
-    pub fn name<'a>(&'a self, py: Python<'a>) -> &'a str {
-        match self.read.name.of(self.record.bytes.as_bytes(py)) {
+    pub fn name(&self) -> &str {
+        match self.read.name.of(&self.record.text) {
             quoted if self.read.kind == Kind::Track && quoted.len() >= 2 => &quoted[1..quoted.len() - 1],
             _ => self.read.kind.text(),
         }
@@ -48,13 +48,13 @@ impl Incoming {
     }
 
     /// The field at this place in `mentioned`.
-    pub fn field(&self, py: Python<'_>, place: usize) -> Here<Value> {
-        self.value(py, self.read.fields[place])
+    pub fn field(&self, place: usize) -> Here<Value> {
+        self.value(self.read.fields[place])
     }
 
     /// What stands there in its record; where that is nothing, it is missing.
-    pub fn value(&self, py: Python<'_>, span: Span) -> Here<Value> {
-        match span.of(self.record.bytes.as_bytes(py)) {
+    pub fn value(&self, span: Span) -> Here<Value> {
+        match span.of(&self.record.text) {
             "" => Ok(Value::Null),
             json => Json::new(json).value(),
         }
@@ -63,7 +63,8 @@ impl Incoming {
 
 /// What all events of a record have in common.
 struct Record {
-    bytes: Py<PyBytes>,
+    /// Copied once, so that nobody has to look again whether it is UTF-8.
+    text: Box<str>,
     source: Py<PyString>,
     decode: Py<PyAny>,
     mentioned: Arc<Mentioned>,
@@ -75,7 +76,7 @@ impl Record {
         if let Some(excerpt) = made.get() {
             return Ok(excerpt.bind(py).clone());
         }
-        let excerpt = self.decode.bind(py).call1((event.whole.of(self.bytes.as_bytes(py)),))?;
+        let excerpt = self.decode.bind(py).call1((event.whole.of(&self.text),))?;
         Ok(made.get_or_init(|| excerpt.unbind()).bind(py).clone())
     }
 }
@@ -118,18 +119,20 @@ impl Decoder {
     }
 
     /// The events of a record; None where it is another entry, or not as collect writes it.
-    fn read(&self, py: Python<'_>, record: Py<PyBytes>) -> Option<Run> {
-        let Entry { source, at_ms, sent_at_ms, events } = read_entry(record.as_bytes(py), &self.mentioned).ok()?;
+    fn read(&self, py: Python<'_>, record: &[u8]) -> Option<Run> {
+        let text = std::str::from_utf8(record).ok()?;
+        let Entry { source, at_ms, sent_at_ms, events } = read_entry(text, &self.mentioned).ok()?;
         let source = PyString::new(py, &source).unbind();
         let (decode, mentioned) = (self.decode.clone_ref(py), self.mentioned.clone());
-        Some(Run { record: Record { bytes: record, source, decode, mentioned }, at_ms, sent_at_ms, events })
+        let record = Arc::new(Record { text: text.into(), source, decode, mentioned });
+        Some(Run { record, at_ms, sent_at_ms, events })
     }
 }
 
 /// The events of one record, read.
 #[pyclass(module = "onefold_kernel")]
 pub struct Run {
-    record: Record,
+    record: Arc<Record>,
     #[pyo3(get)]
     at_ms: i64,
     sent_at_ms: Option<i64>,
@@ -156,17 +159,11 @@ impl Run {
     ) -> PyResult<Bound<'py, PyList>> {
         let find = finder.getattr(intern!(py, "find_anew"))?;
         let mut whos: Option<PyRefMut<'py, Whos>> = finder.getattr(intern!(py, "whos"))?.extract()?;
-        let Record { bytes, source, decode, mentioned } = &self.record;
-        let record = Arc::new(Record {
-            bytes: bytes.clone_ref(py),
-            source: source.clone_ref(py),
-            decode: decode.clone_ref(py),
-            mentioned: mentioned.clone(),
-        });
-        let source = source.bind(py).to_str()?;
+        let record = &self.record;
+        let source = record.source.bind(py).to_str()?;
         let mut named = format!("{source}\0").into_bytes();
         let made = PyList::empty(py);
-        let text = record.bytes.as_bytes(py);
+        let text = &*record.text;
         for (position, read) in (first..).zip(std::mem::take(&mut self.events)) {
             let digest = match read.message.of(text) {
                 "" | "\"\"" => xxh3_128(format!("\0{source}\0{partition}:{position:x}").as_bytes()),

@@ -69,6 +69,8 @@ fn onefold_kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<handler::Handler>()?;
     module.add_class::<incoming::Decoder>()?;
     module.add_class::<gathering::Effects>()?;
+    module.add_class::<gathering::filters::Filters>()?;
+    module.add_class::<gathering::fingerprints::Fingerprints>()?;
     module.add_class::<gathering::Instants>()?;
     module.add_class::<gathering::Messages>()?;
     module.add_class::<gathering::rows::Rows>()?;

@@ -2,16 +2,14 @@
 //! remembered.
 
 use std::collections::HashSet;
-use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::numbered::Numbered;
+use crate::numbered::{Numbered, Secret};
 use crate::profile::Profile;
 use crate::{Beyond, Here};
 
@@ -99,8 +97,7 @@ pub struct Whos {
     /// Hash of the two ids → these, and whose they are.
     remembered: Numbered<(Box<str>, Py<Who>)>,
     asked: String,
-    /// Whoever sends ids may choose them: their hashes are not known to anybody.
-    seed: u64,
+    secret: Secret,
     /// Values that identify nobody; `None`: how identifiers are spelled, Python says.
     blocked: Option<HashSet<String>>,
     max_bytes: usize,
@@ -112,8 +109,8 @@ impl Whos {
     /// `max_bytes`: what is longer identifies nobody either.
     #[new]
     fn new(blocked: Option<HashSet<String>>, max_bytes: usize) -> Whos {
-        let seed = RandomState::new().hash_one(());
-        Whos { remembered: Numbered::default(), asked: String::new(), seed, blocked, max_bytes }
+        let (remembered, secret) = (Numbered::default(), Secret::default());
+        Whos { remembered, asked: String::new(), secret, blocked, max_bytes }
     }
 }
 
@@ -129,7 +126,7 @@ impl Whos {
         self.asked.push_str(user);
         self.asked.push(' ');
         self.asked.push_str(anonymous);
-        let hash = xxh3_64_with_seed(self.asked.as_bytes(), self.seed);
+        let hash = self.secret.hash_one(self.asked.as_str());
         match self.remembered.get(&hash) {
             Some((ids, who)) if **ids == *self.asked => return Ok(who.clone_ref(py)),
             _ => {}

@@ -1,19 +1,24 @@
 """The kernel's containers of what a run gathers against Python's: the same to whoever looks, and the same bytes."""
 
 import random
+from collections.abc import Collection
 from typing import Any, get_args, get_type_hints
 
+import msgspec
 import pytest
 
 from onefold import kernel
 from onefold.core.gathered import Containers, Effects, Instants, Messages
+from onefold.core.identity.identifiers import finder_of
 from onefold.limits import NEVER_MS
 from onefold.model import effect
 from onefold.model import profile as profiles
 from onefold.model.effect import AnyEffect
 from onefold.model.profile import Profile
+from onefold.model.rules import Rules
 from onefold.runtime.native_profiles import native_containers
 from onefold.storage import state_bytes
+from onefold.storage.embedded.filters import Filters
 from onefold.storage.embedded.rows import ROWS, Rows
 from onefold.storage.embedded.waiting import Slices
 
@@ -182,3 +187,44 @@ def test_slices_are_the_same(seed: int) -> None:
         assert [theirs.span(each) for each in range(256)] == [mine.span(each) for each in range(256)]
         assert theirs.rows(number, 30, 60) == mine.rows(number, 30, 60)
     assert theirs.add({}) is mine.add({}) is None
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_filters_are_the_same(seed: int) -> None:
+    """What fills a filter, and what filters let through, of whatever sizes, in bytes or in a buffer."""
+    chance = random.Random(seed)
+    theirs = kernel.native.Filters
+    some = [bytes((chance.randrange(4),)) + chance.randbytes(15) for _ in range(200)]
+    generations: list[list[tuple[Any, Any]]] = []
+    for _ in range(chance.randrange(4)):
+        rows = [(bytes(8) + bytes((number,)), bytes(1 << chance.choice((0, 4, 9)))) for number in range(3)]
+        of_slice = {key: [one for one in some[:100] if one[0] == key[-1]] for key, _ in rows}
+        filled = [(key, theirs.filled(bits, of_slice[key])) for key, bits in rows]
+        assert filled == [(key, Filters.filled(bits, of_slice[key])) for key, bits in rows]
+        generations.append([(memoryview(key), memoryview(bits)) for key, bits in filled] if seed % 2 else filled)
+    assert theirs.slices(some) == Filters.slices(some)
+    let_through = theirs.perhaps(some, generations)
+    assert let_through == Filters.perhaps(some, generations)
+    assert all({one for one in some[:100] if one[0] < 3} <= set(found) for found in let_through)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_fingerprints_of_a_batch_are_as_good_as_a_list(seed: int) -> None:
+    """Whoever asks for messages finds the same, whether they are the kernel's own or Python's."""
+    chance = random.Random(seed)
+    events = [b'{"type":"page","userId":"u","messageId":"%d"}' % chance.randrange(99) for _ in range(40)]
+    record = b'{"kind":"received","source":"s","at_ms":9,"events":[%b]}' % b",".join(events)
+    run = kernel.native.Decoder([], [], msgspec.json.decode).read(record)
+    incoming = run.incoming(0, 0, 9, finder_of(Rules()))
+    theirs, mine = kernel.native.Fingerprints.of(incoming), [each.fingerprint for each in incoming]
+    assert isinstance(theirs, Collection)
+    assert (len(theirs), list(theirs), mine[3] in theirs, bytes(16) in theirs) == (len(mine), mine, True, False)
+    for container in (Messages(), containers().messages()):
+        for one in chance.sample(mine, 9):
+            container[one] = chance.randrange(99)
+        assert container.among(theirs) == container.among(mine)
+    slices = kernel.native.Slices()
+    slices.add(dict.fromkeys(mine[:9], 7))
+    assert slices.among(theirs) == slices.among(mine)
+    assert kernel.native.Filters.slices(theirs) == Filters.slices(mine)
+    assert kernel.native.Fingerprints.of([*incoming, None]) is None

@@ -1,27 +1,18 @@
 //! Which messages were admitted, and when.
 
-use std::collections::hash_map::RandomState;
-
-use pyo3::exceptions::{PyKeyError, PyValueError};
+use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyIterator, PyList};
 
+use crate::gathering::fingerprints::{Fingerprint, fingerprint, fingerprints};
 use crate::gathering::ordered::Ordered;
 use crate::msgpack::{write_bytes, write_int, write_map};
-
-/// What a message is known by. Whoever sends it may choose it: the table's hashes are not known to anybody.
-pub type Fingerprint = [u8; 16];
+use crate::numbered::Secret;
 
 /// `onefold.core.gathered.Messages`.
 #[pyclass(module = "onefold_kernel")]
 #[derive(Default)]
-pub struct Messages(pub Ordered<Fingerprint, RandomState>);
-
-/// The fingerprint in a Python object.
-pub fn fingerprint(message: &Bound<'_, PyAny>) -> PyResult<Fingerprint> {
-    let bytes = message.cast::<PyBytes>()?.as_bytes();
-    bytes.try_into().map_err(|_| PyValueError::new_err("a fingerprint has 16 bytes"))
-}
+pub struct Messages(pub Ordered<Fingerprint, Secret>);
 
 #[pymethods]
 impl Messages {
@@ -79,10 +70,9 @@ impl Messages {
         if self.0.is_empty() {
             return Ok(found);
         }
-        for message in messages.try_iter()? {
-            let message = message?;
-            if let Some(at_ms) = self.0.get(&fingerprint(&message)?) {
-                found.set_item(message, at_ms)?;
+        for message in fingerprints(messages)? {
+            if let Some(at_ms) = self.0.get(&message) {
+                found.set_item(PyBytes::new(messages.py(), &message), at_ms)?;
             }
         }
         Ok(found)

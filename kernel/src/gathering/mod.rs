@@ -2,6 +2,8 @@
 //! an object for each thing in them.
 
 pub mod effects;
+pub mod filters;
+pub mod fingerprints;
 pub mod instants;
 pub mod messages;
 pub mod ordered;

@@ -31,10 +31,14 @@ impl Rows {
     #[staticmethod]
     fn of_identifiers<'py>(identifiers: &Bound<'py, PyDict>) -> PyResult<Vec<Row<'py>>> {
         let py = identifiers.py();
-        let named =
-            identifiers.iter().map(|(name, owner)| Ok((name.cast_into::<PyString>()?, owner.extract::<u64>()?)));
-        let named = named.collect::<PyResult<Vec<_>>>()?;
-        let mut rows = named.iter().map(|(name, owner)| Ok((name.to_str()?, *owner))).collect::<PyResult<Vec<_>>>()?;
+        let mut named = Vec::with_capacity(identifiers.len());
+        for (name, owner) in identifiers {
+            named.push((name.cast_into::<PyString>()?, owner.extract::<u64>()?));
+        }
+        let mut rows = Vec::with_capacity(named.len());
+        for (name, owner) in &named {
+            rows.push((name.to_str()?, *owner));
+        }
         rows.sort_unstable();
         Ok(rows.into_iter().map(|(name, owner)| (PyBytes::new(py, name.as_bytes()), number(py, owner))).collect())
     }

@@ -5,13 +5,15 @@ use std::collections::HashMap;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use crate::gathering::messages::{Fingerprint, Messages, fingerprint};
+use crate::gathering::Messages;
+use crate::gathering::fingerprints::{Fingerprint, fingerprint, fingerprints};
+use crate::numbered::Secret;
 
 const SLICES: usize = 256;
 
 /// `onefold.storage.embedded.waiting.Slices`.
 #[pyclass(module = "onefold_kernel")]
-pub struct Slices(Vec<HashMap<Fingerprint, i64>>);
+pub struct Slices(Vec<HashMap<Fingerprint, i64, Secret>>);
 
 type Row<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>);
 
@@ -19,11 +21,11 @@ type Row<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>);
 impl Slices {
     #[new]
     fn new() -> Slices {
-        Slices((0..SLICES).map(|_| HashMap::new()).collect())
+        Slices(vec![HashMap::default(); SLICES])
     }
 
     fn clear(&mut self, number: usize) {
-        self.0[number] = HashMap::new();
+        self.0[number] = HashMap::default();
     }
 
     fn add(&mut self, messages: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
@@ -46,11 +48,9 @@ impl Slices {
 
     fn among<'py>(&self, messages: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
         let found = PyDict::new(messages.py());
-        for message in messages.try_iter()? {
-            let message = message?;
-            let wanted = fingerprint(&message)?;
-            if let Some(at_ms) = self.0[usize::from(wanted[0])].get(&wanted) {
-                found.set_item(message, *at_ms)?;
+        for message in fingerprints(messages)? {
+            if let Some(at_ms) = self.0[usize::from(message[0])].get(&message) {
+                found.set_item(PyBytes::new(messages.py(), &message), *at_ms)?;
             }
         }
         Ok(found)

@@ -9,6 +9,7 @@ use crate::declared::{Declaring, Said};
 use crate::definitions::{Definitions, Judging, Outcome};
 use crate::handler::{Compiled, Handler, Working, fields_of};
 use crate::incoming::Incoming;
+use crate::numbered::Secret;
 use crate::profile::{Field, Profile};
 use crate::taking::saying::traits_of;
 use crate::{Beyond, Here};
@@ -35,7 +36,7 @@ pub type Given<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>, Vec<usize>);
 
 /// What a program does with events.
 pub struct Ways {
-    by_name: HashMap<String, Way>,
+    by_name: HashMap<String, Way, Secret>,
     compiled: Py<Compiled>,
     /// Trigger → the definitions that are to be judged where it has changed.
     dependents: HashMap<String, Vec<usize>>,
@@ -82,7 +83,11 @@ impl Way {
 }
 
 impl Ways {
-    pub fn new(by_name: HashMap<String, Way>, compiled: Py<Compiled>, dependents: HashMap<String, Vec<usize>>) -> Ways {
+    pub fn new(
+        by_name: HashMap<String, Way, Secret>,
+        compiled: Py<Compiled>,
+        dependents: HashMap<String, Vec<usize>>,
+    ) -> Ways {
         Ways { by_name, compiled, dependents }
     }
 
@@ -103,7 +108,7 @@ impl Ways {
     ) -> Here<Acting<'_>> {
         let way = self.by_name.get(name).or_else(|| self.by_name.get("*")).ok_or(Beyond)?;
         let said = Said { at_ms: incoming.at_ms, tie: incoming.fingerprint.into(), place: Some(place) };
-        let traits = traits_of(py, incoming)?;
+        let traits = traits_of(incoming)?;
         let declaring = if traits.is_empty() {
             Declaring::default()
         } else {

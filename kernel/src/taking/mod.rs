@@ -98,11 +98,10 @@ impl Taking {
 
     /// Whether the event was an ordinary one, which is done then; else nothing has changed.
     fn take_one(&self, run: &Gathered<'_>, incoming: &Incoming) -> PyResult<bool> {
-        let py = run.profiles.py();
         if incoming.account.is_some() || incoming.read.kind == Kind::Alias || run.has(&incoming.fingerprint)? {
             return Ok(false);
         }
-        let named = (incoming.name(py), run.partition << 56 | incoming.position);
+        let named = (incoming.name(), run.partition << 56 | incoming.position);
         let taken = match Whose::of(run, incoming.who.get())? {
             Whose::Nobodys(joining) => self.take_first(run, incoming, named, &joining)?,
             Whose::Persons(profile, joining) => self.take_next(run, incoming, named, (&profile, joining.as_ref()))?,

@@ -1,7 +1,5 @@
 //! What an event declares of its person (`onefold.core.fold`).
 
-use pyo3::Python;
-
 use crate::Here;
 use crate::event::Kind;
 use crate::incoming::Incoming;
@@ -10,16 +8,16 @@ use crate::value::Value;
 type Traits = Vec<(Box<str>, Value)>;
 
 /// The traits that an event declares, in their order: those of the context come first, and the event's own count.
-pub fn traits_of(py: Python<'_>, incoming: &Incoming) -> Here<Traits> {
+pub fn traits_of(incoming: &Incoming) -> Here<Traits> {
     let read = &incoming.read;
     match read.kind {
         Kind::Identify => {
-            let more = incoming.value(py, read.more_traits)?;
-            Ok(with(object(more), object(incoming.value(py, read.traits)?)))
+            let more = incoming.value(read.more_traits)?;
+            Ok(with(object(more), object(incoming.value(read.traits)?)))
         }
         Kind::Group => {
-            let id = vec![("id".into(), incoming.value(py, read.group)?)];
-            let group = with(id, object(incoming.value(py, read.traits)?));
+            let id = vec![("id".into(), incoming.value(read.group)?)];
+            let group = with(id, object(incoming.value(read.traits)?));
             Ok(vec![("group".into(), Value::Map(group))])
         }
         _ => Ok(Traits::new()),

@@ -299,7 +299,7 @@ class Folding:
                 containers = self._native.containers(program, rules)
                 part = pending.begin(Run(partition, program, rules, cursor.forgotten_ms, containers), cursor)
             settled = self._remembered.settle(batch.incoming, pending.touched)
-            pipeline.step(part.run, batch, self._load(pending, settled, (), batch.messages()))
+            pipeline.step(part.run, batch, self._load(pending, settled, (), self._native.messages(batch)))
             self._absorbed(pending, part.run)
             if self._contention.expected:
                 part.batches.append(batch)

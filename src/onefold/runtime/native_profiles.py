@@ -1,10 +1,11 @@
 """Profiles as a worker remembers them: the kernel's where there is one: small, and dense in memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
 from onefold import kernel
+from onefold.core.batch import Batch
 from onefold.core.gathered import PYTHON, Containers
 from onefold.core.identity.rulebook import rulebook_of
 from onefold.language.stream.program import Program
@@ -29,6 +30,13 @@ class NativeProfiles:
         if program.taking is None or rulebook_of(rules.identity) is not None:
             return PYTHON._replace(profile=self._kernel.Profile)
         return native_containers(self._kernel)
+
+    def messages(self, batch: Batch) -> Collection[bytes]:
+        """The fingerprints of a batch's messages, in order."""
+        found: Collection[bytes] | None = None
+        if self._kernel is not None:
+            found = self._kernel.Fingerprints.of(batch.incoming)
+        return batch.messages() if found is None else found
 
     def decode(self, data: bytes) -> Profile:
         """The profile in these bytes; where the kernel does not know all of it, Python's own."""

@@ -9,26 +9,17 @@ filters, one a slice and generation and read from the map in place, answer most 
 """
 
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Collection, Iterable, Iterator
 from itertools import chain, groupby
 from typing import Any
 
 from onefold.limits import NEVER_MS
+from onefold.storage.embedded.filters import FILTERS, extend_filters, filter_keys
 from onefold.storage.embedded.lmdb_env import Txn
 from onefold.storage.embedded.state_tables import ROUND, SLICES, Arrived, Head, Tables, read_head
 from onefold.storage.embedded.waiting import Slices, Waiting, slices_between
 from onefold.storage.state_bytes import GENERATIONS_MAX, U64, encode
 
-FILTER_BITS = 16
-"""Bits of filter a message: with 1 probe, 6 % of unseen messages still look into the tree."""
-FILTER_MIN_BYTES = 4096
-FILTER_GROWTH = 4
-"""A crowded filter is made at least this many times as large as it must be: repeating it repeats its set bits."""
-FILTER_MAX_BYTES = (64 << 20) // SLICES
-"""Beyond 32 million messages a generation the filter lets more look-ups through, and stays exact all the same."""
-BIT = tuple(1 << (byte & 7) for byte in range(256))
-"""The second byte of a fingerprint → its bit in a byte of the filter; the bytes after it say which byte."""
 TRIM_RECORDS = 4
 """Records that one commit forgets: more than the one that it adds, and few enough to take no time."""
 
@@ -44,7 +35,7 @@ class MessageIndex:
         self._move_commits = move_commits
         self._waiting: Waiting | None = None
 
-    def seen(self, txns: tuple[Txn, Any], picture: Picture, messages: AbstractSet[bytes]) -> dict[bytes, int]:
+    def seen(self, txns: tuple[Txn, Any], picture: Picture, messages: Collection[bytes]) -> dict[bytes, int]:
         """Fingerprint → log time of those that were admitted. `txns`: two of one moment, the second gives buffers."""
         if not messages:
             return {}
@@ -53,17 +44,9 @@ class MessageIndex:
         found = self._as_of(txn, tables, head).slices.among(messages)
         if not head.generations:
             return found
-        keys = list(messages)
-        halves = first_halves(keys)
-        for generation in head.generations:
-            filters = _filters(buffers, tables, generation, {key[0] for key in keys})
-            maybe = [
-                m
-                for m, half in zip(keys, halves, strict=True)
-                for bits, mask in (filters[m[0]],)
-                if bits[half >> 16 & mask] & BIT[m[1]]
-            ]
-            maybe.sort()
+        numbers, cursor = FILTERS.slices(messages), buffers.cursor(tables.filters)
+        filters = [cursor.getmulti(filter_keys(generation, numbers)) for generation in head.generations]
+        for generation, maybe in zip(head.generations, FILTERS.perhaps(messages, filters), strict=True):
             for key, value in txn.cursor(slots[generation % GENERATIONS_MAX]).getmulti(maybe):
                 found[key] = max(U64.unpack(value)[0], found.get(key, 0))
         return found
@@ -130,52 +113,12 @@ def stored_messages(txn: Txn, picture: Picture) -> Iterator[tuple[bytes, int]]:
         yield message, max(at_ms for _, at_ms in entries)
 
 
-def first_halves(messages: Iterable[bytes]) -> list[int]:
-    """The first 8 bytes of each fingerprint as a number, the first byte lowest: a hash, good for any number of bits."""
-    return memoryview(b"".join(messages)).cast("Q").tolist()[::2]
-
-
-def extend_filters(txn: Txn, tables: Tables, place: tuple[int, Sequence[Any]], added: Iterable[bytes]) -> None:
-    """Add messages, in order of their slices, to the filters of their generation, first made larger where crowded.
-
-    A bit's place is the low bits of a hash, so a filter repeated says "perhaps" of all that it said it of before.
-    A generation is expected to become as large as the one before it.
-    """
-    generation, slots = place
-    entries = max(txn.stat(slots[g % GENERATIONS_MAX])["entries"] for g in (generation, generation - 1))
-    wanted = entries * FILTER_BITS // 8 // SLICES
-    for number, messages in groupby(added, key=lambda message: message[0]):
-        key = filter_key(generation, number)
-        bits = bytearray(txn.get(key, b"", db=tables.filters)) or bytearray(FILTER_MIN_BYTES)
-        if len(bits) < wanted:
-            while len(bits) < min(FILTER_GROWTH * wanted, FILTER_MAX_BYTES):
-                bits *= 2
-        mask, keys = len(bits) - 1, list(messages)
-        for message, half in zip(keys, first_halves(keys), strict=True):
-            bits[half >> 16 & mask] |= BIT[message[1]]
-        txn.put(key, bits, db=tables.filters)
-
-
-def filter_key(generation: int, number: int) -> bytes:
-    """Where the filter of a slice of a generation lies."""
-    return U64.pack(generation) + bytes((number,))
-
-
-def _filters(buffers: Any, tables: Tables, generation: int, numbers: Iterable[int]) -> list[tuple[Any, int]]:
-    """The filters of these slices, each with the mask that its size needs."""
-    filters: list[tuple[Any, int]] = [(b"\0", 0)] * SLICES
-    keys = [filter_key(generation, number) for number in sorted(numbers)]
-    for key, bits in buffers.cursor(tables.filters).getmulti(keys):
-        filters[key[-1]] = (bits, len(bits) - 1)
-    return filters
-
-
 def _expire(txn: Txn, tables: Tables, slots: list[Any], head: Head, oldest: int) -> None:
     while head.generations and head.generations[0] < oldest:
         generation = head.generations.pop(0)
         txn.drop(slots[generation % GENERATIONS_MAX], delete=False)
-        for number in range(SLICES):
-            txn.delete(filter_key(generation, number), db=tables.filters)
+        for key in filter_keys(generation, range(SLICES)):
+            txn.delete(key, db=tables.filters)
 
 
 def _move(txn: Txn, picture: Picture, place: tuple[Slices, int], oldest: int) -> None:

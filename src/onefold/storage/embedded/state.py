@@ -5,7 +5,7 @@ How it is written is in `state_commit`, how it lies on disk in `state_tables`, m
 
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -113,6 +113,7 @@ class LmdbState:
     ) -> Loaded:
         """One consistent picture of these identifiers, of their profiles and of `profiles`, and of these messages."""
         names, wanted = sorted({name.encode() for name in identifiers}), set(profiles)
+        asked = messages if isinstance(messages, Collection) else list(messages)
         with self._computing, self._env.read_both() as (txn, buffers):
             tables = self._tables
             head = state_tables.read_head(txn, tables)
@@ -120,7 +121,7 @@ class LmdbState:
             wanted.update(home for home in homes.values() if home not in known)
             keys = list(map(U64.pack, sorted(wanted)))
             found = {U64.unpack(key)[0]: value for key, value in txn.cursor(tables.profiles).getmulti(keys)}
-            seen = self._messages.seen((txn, buffers), (tables, self._slots, head), set(messages))
+            seen = self._messages.seen((txn, buffers), (tables, self._slots, head), asked)
         return Loaded(head.number, homes, found, seen)
 
     def touched_since(self, snapshot: int) -> tuple[int, Changed | None]:
