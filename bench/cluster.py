@@ -48,7 +48,7 @@ class Plan(NamedTuple):
     recovery: recovery.Plan
 
 
-LONG = Plan(300_000, 100_000, 3, latency.Plan(200_000, 10.0, 30.0, 3, BEHIND_S), recovery.LONG)
+LONG = Plan(200_000, 100_000, 3, latency.Plan(200_000, 10.0, 30.0, 3, BEHIND_S), recovery.LONG)
 QUICK = Plan(100_000, 100_000, 1, latency.Plan(60_000, 4.0, 8.0, 1, BEHIND_S), recovery.QUICK)
 
 
