@@ -31,6 +31,7 @@ from onefold.storage.embedded.deliveries import DeliveryStore
 from onefold.storage.embedded.log import LmdbLogReader, LmdbLogWriter
 from onefold.storage.embedded.proposals import SqliteProposals
 from onefold.storage.embedded.state import LmdbState
+from onefold.storage.embedded.state import Options as StateOptions
 from onefold.storage.history import standing
 from onefold.storage.kafka import security
 from onefold.storage.secret import secret
@@ -109,7 +110,7 @@ class Place:
             from onefold.storage.postgres.state import PostgresState  # lazily: an extra
 
             return PostgresState(self._database(), settings.workspace, readonly=readonly)
-        return LmdbState(self._here().state, readonly=readonly)
+        return LmdbState(self._here().state, readonly=readonly, options=StateOptions(sweeps=settings.workers == 1))
 
     def deliveries(self, *, readonly: bool = False, clock: Clock | None = None) -> Deliveries:
         """The book of the deliver role."""

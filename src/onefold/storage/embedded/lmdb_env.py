@@ -20,6 +20,7 @@ import lmdb
 
 from onefold.errors import NotFoundError, StorageError, StorageFull
 from onefold.limits import MIB
+from onefold.storage.embedded.free_pages import Sweeps
 
 T = TypeVar("T")
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ class Options(NamedTuple):
     """Called before anything is created or written; what it raises keeps the environment as it was."""
     scratch: bool = False
     """It is thrown away when it is closed, so nothing waits for the disk; a crash may leave it broken."""
+    sweeps: bool = False
+    """Its free pages are used in sweeps, see `free_pages`. Only where one process writes, all along."""
 
 
 class _Shared:
@@ -86,6 +89,7 @@ class _Shared:
         self.writer = threading.RLock()
         self.checked_s = 0.0
         self.bell = -1
+        self.sweeps = Sweeps() if options.sweeps and not options.readonly else None
         self.open()
 
     def open(self) -> None:
@@ -120,10 +124,15 @@ class _Shared:
             os.pwrite(self.bell, b"\0", 0)
 
     def close(self) -> None:
+        self._end_sweep()
         self.env.close()
         if self.bell >= 0:
             os.close(self.bell)
             self.bell = -1
+
+    def _end_sweep(self) -> None:
+        if self.sweeps is not None:
+            self.sweeps.end()
 
     @contextmanager
     def entered(self) -> Iterator[None]:
@@ -156,6 +165,7 @@ class _Shared:
         try:
             if not ended:
                 raise StorageError(f"{self.path}: {self.active} open transactions keep the map from growing")
+            self._end_sweep()
             yield
         finally:
             with self.gate:
@@ -245,6 +255,8 @@ class Environment:
             while True:
                 try:
                     with shared.entered(), shared.env.begin(write=True) as txn:
+                        if shared.sweeps is not None:
+                            shared.sweeps.look(shared.env, txn, shared.dbs)
                         result = body(txn)
                 except (lmdb.MapFullError, lmdb.MapResizedError, lmdb.PanicError) as error:
                     self._recover(error)

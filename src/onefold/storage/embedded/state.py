@@ -50,6 +50,8 @@ class Options(NamedTuple):
     move_commits: int = MOVE_COMMITS
     scratch: bool = False
     """It is thrown away when it is closed: nothing waits for the disk."""
+    sweeps: bool = False
+    """Commits take pages that lie side by side (`free_pages`): for a state that only one process commits to."""
     migrations: Mapping[int, state_tables.Migration] = MIGRATIONS
 
 
@@ -77,7 +79,12 @@ class LmdbState:
         self._env = lmdb_env.Environment(
             path,
             lmdb_env.Options(
-                state_tables.NAMES, readonly, self._options.map_bytes, state_tables.refuse_newer, self._options.scratch
+                state_tables.NAMES,
+                readonly,
+                self._options.map_bytes,
+                state_tables.refuse_newer,
+                self._options.scratch,
+                self._options.sweeps,
             ),
         )
         with ExitStack() as unless_prepared:
