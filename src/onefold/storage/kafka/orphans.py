@@ -41,16 +41,21 @@ class Orphans:
             return False
         self._at_s = time.monotonic() + self._settles_s
         try:
-            now = self._all - self._owned(self._administrator)
+            now = self._nobodys(self._administrator)
         except StorageError:
+            now = None
+        if now is None:
             return False  # It asks again.
         lasting, self._before = now & self._before, now
         if not now:
             self._administrator = None
         return bool(lasting)
 
-    def _owned(self, administrator: "AdminClient") -> set[int]:
+    def _nobodys(self, administrator: "AdminClient") -> frozenset[int] | None:
+        """Partitions that no member has; None: the members are about to share them."""
         with self._link.translated("say whose partitions are"):
             asked = administrator.describe_consumer_groups([self._group], request_timeout=_ANSWER_S)
-            members = asked[self._group].result(_ANSWER_S + 1).members
-        return {place.partition for member in members for place in member.assignment.topic_partitions}
+            group = asked[self._group].result(_ANSWER_S + 1)
+        if group.state != self._link.kafka.ConsumerGroupState.STABLE:
+            return None
+        return self._all - {place.partition for each in group.members for place in each.assignment.topic_partitions}
