@@ -6,8 +6,9 @@ to keep (KIP-345): nobody asks for the rest, and nobody gets it until some membe
 name looks whether the group is whole, and if not, comes and goes.
 """
 
+import struct
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from onefold.errors import StorageError
 from onefold.storage.kafka.client import Link
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
 
 _ANSWER_S = 2.0
+_TOPICS = struct.Struct(">hi")
+_NAME = struct.Struct(">h")
+_COUNT = struct.Struct(">i")
 
 
 class Orphans:
@@ -53,9 +57,18 @@ class Orphans:
 
     def _nobodys(self, administrator: "AdminClient") -> frozenset[int] | None:
         """Partitions that no member has; None: the members are about to share them."""
+        # Asked by `describe_consumer_groups` instead, librdkafka ends the process where brokers go away meanwhile.
         with self._link.translated("say whose partitions are"):
-            asked = administrator.describe_consumer_groups([self._group], request_timeout=_ANSWER_S)
-            group = asked[self._group].result(_ANSWER_S + 1)
-        if group.state != self._link.kafka.ConsumerGroupState.STABLE:
+            groups: Any = administrator.list_groups(self._group, timeout=_ANSWER_S)
+        if not groups or groups[0].state != "Stable":
             return None
-        return self._all - {place.partition for each in group.members for place in each.assignment.topic_partitions}
+        return self._all.difference(*(_assigned(member.assignment) for member in groups[0].members))
+
+
+def _assigned(data: bytes) -> tuple[int, ...]:
+    """The partitions in a member's assignment: version, topics, the one topic's name, and how many (KIP-429)."""
+    if len(data) < _TOPICS.size or not _TOPICS.unpack_from(data)[1]:
+        return ()
+    at = _TOPICS.size + _NAME.size + _NAME.unpack_from(data, _TOPICS.size)[0]
+    (count,) = _COUNT.unpack_from(data, at)
+    return struct.unpack_from(f">{count}i", data, at + _COUNT.size)
