@@ -220,7 +220,7 @@ class Unordered(Deliver):
     """Attempts whatever comes, without lanes."""
 
     def _send(self, delivery: Delivery, reached: list[Reached], chance: Random, failing: float) -> Outcome:
-        behind = self.line.lanes.behind(delivery)[:1]
+        behind = [one for one in self.line.lanes.abreast(delivery) if one is not delivery][:1]
         reached += [Reached(other.seq, other.key, other.profile, other.type, other.payload) for other in behind]
         return super()._send(delivery, reached, chance, failing)
 

@@ -53,10 +53,14 @@ class Lanes:
             return None
         return found.queue[-1] if found.queue else found.busy
 
-    def behind(self, delivery: Delivery) -> list[Delivery]:
-        """What waits in the same lane."""
+    def abreast(self, delivery: Delivery) -> list[Delivery]:
+        """What is under way or waits in the same lane."""
         lane = self._lanes.get(delivery.lane)
-        return list(lane.queue) if lane else []
+        return _all_of(lane) if lane else []
+
+    def everything(self) -> list[Delivery]:
+        """What is under way or waits, in no particular order."""
+        return [delivery for lane in self._lanes.values() for delivery in _all_of(lane)]
 
     def has_ready(self, now_ms: int) -> bool:
         """Whether there is a delivery that may go now."""
@@ -122,10 +126,6 @@ class Lanes:
         self.waiting -= len(dropped)
         return dropped
 
-    def queued(self) -> list[Delivery]:
-        """All that is not under way, in no particular order."""
-        return [delivery for lane in self._lanes.values() for delivery in lane.queue]
-
     def next_due_ms(self) -> int:
         """No later than the next retry is due; 0: something may go now, NEVER_MS: nothing waits for an instant."""
         if self._ready:
@@ -168,3 +168,7 @@ class Lanes:
 
     def _head(self, key: int) -> Delivery:
         return self._lanes[key].queue[0]
+
+
+def _all_of(lane: _Lane) -> list[Delivery]:
+    return [lane.busy, *lane.queue] if lane.busy else [*lane.queue]

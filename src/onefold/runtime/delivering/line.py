@@ -62,9 +62,7 @@ class Line:
         delivery.since_ms = now_ms
         self.ledger.replayed(delivery, reason)
         self.lanes.add(delivery)
-        for follower in self.lanes.behind(delivery):
-            if not self.ledger.is_kept(follower):
-                self._keep(follower)
+        self._keep_all(self.lanes.abreast(delivery))
 
     # --- out -----------------------------------------------------------------------------------------------
     def next(self, now_ms: int) -> Delivery | None:
@@ -100,7 +98,7 @@ class Line:
             return self._park(delivery, now_ms)
         deliveries.move(delivery, "failure")
         delivery.due_ms = now_ms + wait_ms
-        for other in (delivery, *self.lanes.behind(delivery)):
+        for other in self.lanes.abreast(delivery):
             self._keep(other)
         return self.lanes.again(delivery)
 
@@ -110,11 +108,9 @@ class Line:
 
     # --- switching -------------------------------------------------------------------------------------------
     def hold(self) -> None:
-        """Begin no more attempts, and keep all that waits, so that nothing is forgotten and no commit held up."""
+        """Begin no more attempts, and keep all that there is, so that nothing is forgotten and no commit held up."""
         self.on = False
-        for delivery in self.lanes.queued():
-            if not self.ledger.is_kept(delivery):
-                self._keep(delivery)
+        self._keep_all(self.lanes.everything())
 
     def park_all(self, reason: str, now_ms: int) -> None:
         """Park all that is not under way."""
@@ -161,6 +157,12 @@ class Line:
         self.throttle.failed(outcome.status, outcome.retry_after_s, now_ms)
         if self.breaker.failed(now_ms):
             self.throttle.restart()
+
+    def _keep_all(self, some: Iterable[Delivery]) -> None:
+        """Also what is under way: after a restart what is kept comes before what is taken again."""
+        for delivery in some:
+            if not self.ledger.is_kept(delivery):
+                self._keep(delivery)
 
     def _keep(self, delivery: Delivery) -> None:
         self._forget_bytes(delivery)
