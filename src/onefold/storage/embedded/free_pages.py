@@ -4,7 +4,8 @@ LMDB never writes over a page that is in use: each commit takes others, and thos
 later. Left to itself it takes just these, the lowest first, which lie as scattered as the people whom the commit before
 the last was about: four hundred writes for the five hundred pages of three hundred events. Disks count writes, not
 pages. So here a reader is kept, for whose sake no page becomes free until as many wait as are in use; then all of them
-do at once, and the next commits sweep through them from the front to the back. The file is twice as large for it.
+do at once, and the next commits sweep through them from the front to the back. The file is larger for it: mostly two
+and a half times what is in use, at most five.
 """
 
 from collections.abc import Callable, Sequence

@@ -103,6 +103,7 @@ class KafkaMembership:
         member.subscribe(
             [self._link.options.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_out
         )
+        self._seen_s = time.monotonic()
         return member
 
     def _run(self, member: "Consumer") -> None:

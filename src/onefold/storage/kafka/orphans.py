@@ -46,7 +46,7 @@ class Orphans:
         self._at_s = time.monotonic() + self._settles_s
         try:
             now = self._nobodys(self._administrator)
-        except StorageError:
+        except (StorageError, struct.error):
             now = None
         if now is None:
             return False  # It asks again.
@@ -62,12 +62,15 @@ class Orphans:
             groups: Any = administrator.list_groups(self._group, timeout=_ANSWER_S)
         if not groups or groups[0].state != "Stable":
             return None
-        return self._all.difference(*(_assigned(member.assignment) for member in groups[0].members))
+        return self._all.difference(*(assigned(member.assignment) for member in groups[0].members))
 
 
-def _assigned(data: bytes) -> tuple[int, ...]:
-    """The partitions in a member's assignment: version, topics, the one topic's name, and how many (KIP-429)."""
-    if len(data) < _TOPICS.size or not _TOPICS.unpack_from(data)[1]:
+def assigned(data: bytes) -> tuple[int, ...]:
+    """The partitions in a member's assignment: version, topics, the one topic's name, its partitions (KIP-429).
+
+    Raises `struct.error` where it is none.
+    """
+    if not data or _TOPICS.unpack_from(data)[1] == 0:
         return ()
     at = _TOPICS.size + _NAME.size + _NAME.unpack_from(data, _TOPICS.size)[0]
     (count,) = _COUNT.unpack_from(data, at)

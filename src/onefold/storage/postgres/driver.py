@@ -196,7 +196,9 @@ def is_lost(connection: Connection) -> bool:
 
 def require_alive(connection: Connection) -> None:
     """Raise `errors.OperationalError` where the server has closed a connection that rested, as far as can be seen."""
-    while select.select([connection.fileno()], [], [], 0)[0]:
+    look = select.poll()
+    look.register(connection.fileno(), select.POLLIN)
+    while look.poll(0):
         connection.pgconn.consume_input()  # What it has said as it went, and then that it is gone, which is raised.
 
 
