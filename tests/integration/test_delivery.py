@@ -17,6 +17,7 @@ from standardwebhooks import Webhook as Verifier
 
 from onefold import limits
 from onefold.clock import Clock, SystemClock
+from onefold.errors import StorageError
 from onefold.model import effect as effects
 from onefold.model import profile as profiles
 from onefold.model.changes import Changes, Cursor
@@ -26,6 +27,7 @@ from onefold.model.entry import Outgoing
 from onefold.model.entry import encode as encode_entry
 from onefold.model.position import position, profile_id, show
 from onefold.model.profile import Profile
+from onefold.runtime.delivering import delivery
 from onefold.runtime.delivering.delivery import Deliverer, Stores
 from onefold.runtime.delivering.runner import Patience
 from onefold.runtime.retention import Retention
@@ -337,6 +339,57 @@ def test_a_destination_that_is_defined_later_misses_nothing_after_it(world: Worl
                 assert len(new.received) == 4
 
     check(run)
+
+
+def test_a_role_that_ends_before_it_knows_its_destinations_forgets_none(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told to stop while it still reads the catalog, it does not write that nobody follows: what is due still comes."""
+    monkeypatch.setattr(delivery, "STOP_GRACE_S", 0.1)
+
+    async def run() -> None:
+        async with Receiver(after(60)) as receiver:
+            world.define(hook(receiver, timeout_s=60))
+            world.emit([person(n) for n in range(5)])
+            async with world.delivering():
+                await receiver.got(5)
+            async with world.delivering():
+                pass
+            receiver.behave(ok)
+            receiver.received.clear()
+            async with world.delivering():
+                assert len(await receiver.got(5)) == 5
+
+    check(run)
+
+
+def test_a_replay_waits_until_the_catalog_can_be_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is asked for while the role does not know its destinations yet is done once it does."""
+
+    async def run() -> None:
+        async with Receiver(status(400)) as receiver:
+            world.define(hook(receiver))
+            world.emit([person(1)] * 3)
+            async with world.delivering() as store:
+                await until(lambda: len(store.parked("crm", 0, 9)) == 3)
+                assert store.replay("crm", None) == 3
+                await until(lambda: not store.requests())
+                await until(lambda: len(store.parked("crm", 0, 9)) == 3)
+            receiver.behave(ok)
+            with monkeypatch.context() as broken:
+                broken.setattr(world.catalog, "definitions", _unreadable)
+                async with world.delivering() as store:
+                    assert store.replay("crm", None) == 3
+                    await asyncio.sleep(0.5)
+                    assert store.requests()
+            async with world.delivering() as store:
+                await until(lambda: closes(store).get("delivered") == 3)
+
+    check(run)
+
+
+def _unreadable() -> Definitions:
+    raise StorageError("the catalog: no such device")
 
 
 def test_a_destination_that_is_removed_keeps_what_waited(world: World) -> None:

@@ -94,7 +94,8 @@ class Deliverer:
         self._sources = Sources(tail, Payloads(stores.state, stores.log), stores.deliveries, clock, patience)
         self._runners: dict[str, Runner] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
-        self._wanted: dict[str, Wanted] = {}
+        self._wanted: dict[str, Wanted] | None = None
+        """None: the catalog has not been read yet."""
         self._generation = -1
         self._mark = stores.deliveries.mark()
         self._written: tuple[int, frozenset[str]] = (-1, frozenset())
@@ -210,7 +211,7 @@ class Deliverer:
         for name, want in wanted.items():
             if name not in self._runners:
                 self._runners[name] = Runner(name, self._sources, self._mark)
-            if self._wanted.get(name) != want:
+            if not self._wanted or self._wanted.get(name) != want:
                 self._runners[name].update(want.definition, self._connect(want))
             if name not in self._running:
                 self._running[name] = asyncio.create_task(self._runners[name].run(), name=name)
@@ -237,7 +238,12 @@ class Deliverer:
                 self._unwritten.append(progress)
 
     async def _flush(self, *, force: bool) -> bool:
-        """Write what changed. True: everything up to now is written."""
+        """Write what changed. True: everything up to now is written.
+
+        Nothing is before the catalog has been read: a destination that is said not to follow begins anew.
+        """
+        if self._wanted is None:
+            return False
         fresh = [progress for runner in self._runners.values() if (progress := runner.line.progress())]
         self._unwritten += fresh
         standing = (self._mark, frozenset(self._wanted))
