@@ -95,11 +95,12 @@ class Retention:
         Effects follow their partition's order, so the first commit of a partition that is kept has the oldest ones.
         A partition that is not among the first commits is left alone this time.
         """
+        # These first: what is folded while effects are looked through has effects that were not seen.
+        cursors = {p: self._state.cursor(p).offset for p in range(self._writer.partitions)}
         first: dict[int, int] = {}
         for commit in islice(self._look(), _LOOK_COMMITS):
             if commit.partition not in first:
                 first[commit.partition] = split(effect.first(commit.effects).position)[0]
             if len(first) == self._writer.partitions:
                 break
-        cursors = {p: self._state.cursor(p).offset for p in range(self._writer.partitions)}
         return {p: min(offset, cursors[p]) for p, offset in first.items()} if first else cursors

@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from onefold.clock import Clock, SystemClock
-from onefold.errors import Conflict, Unavailable
+from onefold.errors import Conflict, StorageError, Unavailable
 from onefold.limits import NEVER_MS
 from onefold.model import entry as entries
 from onefold.model.changes import Cursor
@@ -153,10 +153,14 @@ class Worker:
     def _poll_catalog(self) -> None:
         if not self._defined.due(self._clock.monotonic_s()):
             return
-        generation = self._catalog.generation()
-        if generation != self._generation:
-            self._generation = generation
-            self._latest = self._catalog.definitions()
+        try:
+            generation = self._catalog.generation()
+            if generation != self._generation:
+                self._latest = self._catalog.definitions()
+                self._generation = generation
+        except StorageError:
+            self._defined.again()
+            raise
 
     def _caused_by_time(self, partition: int) -> Ruled | Defined | Sweep | Tick | None:
         """What is to be written into the log now: other rules, new definitions, the sweep after them, a tick.

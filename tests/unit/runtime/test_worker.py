@@ -15,6 +15,7 @@ import pytest
 from msgspec import structs
 
 from onefold.clock import SystemClock
+from onefold.errors import Unavailable
 from onefold.limits import HOUR_MS, SWEEP_MAX_PROFILES
 from onefold.model import entry as entries
 from onefold.model import profile as profiles
@@ -152,6 +153,33 @@ def test_what_is_gathered_begins_where_nothing_is_left_of_older_versions(bench: 
     data = None if owner is None else bench.state.profile(owner)
     assert data is not None
     assert list(profiles.decode(data).slots.values()) == [1]
+
+
+class Away(SqliteCatalog):
+    """A catalog on another machine, which can be away between two questions."""
+
+    away = False
+
+    def definitions(self, version: int | None = None) -> Definitions:
+        """As `Catalog.definitions`."""
+        if self.away:
+            raise Unavailable("the catalog is away")
+        return super().definitions(version)
+
+
+def test_definitions_that_could_not_be_read_are_read_later(tmp_path: Path) -> None:
+    """A catalog that goes away between saying that there is something new and saying what is asked again."""
+    bench = Bench(tmp_path)
+    catalog = bench.catalog = Away(tmp_path / "away.sqlite", bench.clock)
+    bench.worker = bench.another(Rules())
+    bench.settle()
+    catalog.save_definitions(BUSY, "test")
+    catalog.away = True
+    with pytest.raises(Unavailable):
+        bench.worker.turn()
+    catalog.away = False
+    bench.settle()
+    assert bench.kinds() == [Defined, Sweep]
 
 
 def test_new_definitions_are_announced_once_and_reach_everybody(bench: Bench) -> None:

@@ -67,7 +67,7 @@ class Matcher:
         self._proposals = proposals
         self._partitions = partitions
         self._set = thresholds
-        self._said = self._rules()
+        self._said = self._scored_by = self._rules()
         self._links = links
         self._index = Index()
         self._cursor = proposals.cursor()
@@ -76,7 +76,7 @@ class Matcher:
             self._index.put(profile, record)
         self._learnt = self._known()
         self._scorer = Scorer(self._learnt or PRIOR)
-        if self._has_missed(state):
+        if self._has_missed(state, newest):
             self._score(set(self._index), newest)
 
     def __len__(self) -> int:
@@ -92,9 +92,10 @@ class Matcher:
 
     def turn(self) -> bool:
         """Take some commits, score whom they have changed, and link who is sure."""
-        if (said := self._rules()) != self._said:
-            self._said = said
+        self._said = self._rules()
+        if self._said != self._scored_by:
             self._score(set(self._index), self._cursor)
+            self._scored_by = self._said
             return True
         return self._take_commits() or self._link()
 
@@ -114,10 +115,10 @@ class Matcher:
         self._score(self._take(changed), commits[-1].number)
         return True
 
-    def _has_missed(self, state: State) -> bool:
+    def _has_missed(self, state: State, newest: int) -> bool:
         """Nothing was scored yet, or effects that tell of changes are gone by now: everybody is to be scored."""
         first = state.commits(0, 1)
-        return self._cursor < 0 or (bool(first) and first[0].number > self._cursor + 1)
+        return (first[0].number if first else newest + 1) > self._cursor + 1
 
     def _known(self) -> Weights | None:
         data = self._proposals.weights()
@@ -126,10 +127,11 @@ class Matcher:
     def _learn(self) -> None:
         """Learn of whom is here, and score everybody by it."""
         records = [self._index[profile] for profile in sorted(self._index)[:LEARN_MAX]]
-        self._learnt = learn(records)
-        self._scorer = Scorer(self._learnt)
-        self._proposals.keep_weights(models.encode(self._learnt))
+        learnt = learn(records)
+        self._scorer = Scorer(learnt)
         self._score(set(self._index), self._cursor)
+        self._proposals.keep_weights(models.encode(learnt))  # Last: whoever finds them scores nobody again.
+        self._learnt = learnt
 
     def _take(self, changed: set[int]) -> set[int]:
         """Put the profiles that changed into the index as they are now; those to be scored, with those who are gone."""

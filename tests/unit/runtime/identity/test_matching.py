@@ -1,18 +1,19 @@
 """The match role: who changes is scored at once, and whatever happens in between, the same is proposed in the end."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import pytest
 
 from onefold.core.run import Parted
+from onefold.errors import StorageError
 from onefold.matching import weights as models
 from onefold.matching.index import Thresholds
 from onefold.matching.learning import PRIOR
 from onefold.model.definitions import Definitions
 from onefold.model.effect import LinkRefused, Merged
 from onefold.model.identity import IdentifierType, Identity, Matching
-from onefold.model.proposal import KeptProposal
+from onefold.model.proposal import KeptProposal, Proposal, Tie
 from onefold.runtime.identity import matching
 from onefold.runtime.identity.matching import Matcher
 from onefold.runtime.identity.recasting import Wanted, prepare
@@ -30,9 +31,17 @@ ANN: dict[str, Any] = {
 
 
 class Mortal(MemoryProposals):
-    """Proposals whose role can be made to die just before it marks what it has linked."""
+    """Proposals whose role can be made to die just before it marks what it has linked, and that can be away."""
 
     dies = False
+    away: StorageError | None = None
+
+    def put(
+        self, proposals: Iterable[Proposal], scored: Collection[int], cursor: int, ties: Iterable[Tie] = ()
+    ) -> None:
+        if self.away is not None:
+            raise self.away
+        super().put(proposals, scored, cursor, ties)
 
     def mark(self, pairs: Collection[tuple[int, int]], by: str) -> None:
         if self.dies:
@@ -162,6 +171,19 @@ def test_who_comes_after_the_effects_are_gone_scores_everybody(roles: Roles) -> 
     assert len(roles.found()) == 1
 
 
+def test_who_comes_after_all_effects_are_gone_scores_everybody(roles: Roles) -> None:
+    """Where not one is left it is the number of the newest commit that says that some were missed."""
+    roles.tell("a", ANN)
+    roles.settle()
+    roles.tell("b", ANN)
+    roles.world.fold()
+    roles.world.state.trim_effects(roles.world.state.newest() + 1)
+    roles.start()
+    roles.settle()
+    assert len(roles.found()) == 1
+    assert roles.proposals.cursor() == roles.world.state.newest()
+
+
 def test_weights_are_learnt_once_there_are_enough_people(roles: Roles) -> None:
     """Before that what is known beforehand serves; afterwards the weights are kept with the proposals."""
     for n in range(matching.LEARN_FROM):
@@ -172,6 +194,22 @@ def test_weights_are_learnt_once_there_are_enough_people(roles: Roles) -> None:
     learnt = models.decode(kept)
     assert learnt.records == matching.LEARN_FROM
     assert learnt != PRIOR
+
+
+def test_weights_are_kept_only_once_everybody_is_scored_by_them(roles: Roles, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever finds weights takes everybody for scored: so a role that fails in between learns again."""
+    monkeypatch.setattr(matching, "LEARN_FROM", 2)
+    roles.tell("a", ANN)
+    roles.tell("b", ANN | {"lastName": "Lindgern"})
+    roles.world.fold()
+    assert roles.matcher.turn()
+    roles.proposals.away = StorageError("no space left")
+    with pytest.raises(StorageError):
+        roles.matcher.turn()
+    roles.proposals.away = None
+    assert roles.proposals.weights() is None
+    roles.settle()
+    assert roles.proposals.weights() is not None
 
 
 def test_incremental_equals_all_at_once(roles: Roles) -> None:
@@ -189,6 +227,8 @@ def test_incremental_equals_all_at_once(roles: Roles) -> None:
 
 
 LINKING = Definitions(version=1, identity=Identity(types=(IdentifierType("user_id"),), matching=Matching(0.97, 0.7)))
+
+STRICT = Definitions(version=1, identity=Identity(types=(IdentifierType("user_id"),), matching=Matching(1.0, 1.0)))
 
 
 @pytest.fixture
@@ -285,6 +325,22 @@ def test_other_thresholds_hold_as_soon_as_they_are_applied(roles: Roles) -> None
     roles.world.define(LINKING)
     roles.settle()
     assert len(set(roles.ids("a", "b"))) == 1
+
+
+def test_other_thresholds_hold_once_everybody_could_be_scored_by_them(roles: Roles) -> None:
+    """Where what is proposed cannot be written when new rules come, everybody is scored by them later."""
+    roles.tell("a", ANN)
+    roles.tell("b", ANN)
+    roles.settle()
+    roles.world.define(STRICT)
+    roles.world.fold()
+    roles.proposals.away = StorageError("no space left")
+    with pytest.raises(StorageError):
+        roles.matcher.turn()
+    roles.proposals.away = None
+    assert len(roles.found()) == 1
+    roles.settle()
+    assert roles.found() == roles.found("asked") == []
 
 
 def test_who_lives_together_is_kept() -> None:
