@@ -1,10 +1,9 @@
 """History after misfortune: a killed role writes everything once; no loss of power takes back what was settled."""
 
+import multiprocessing
 import random
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -25,32 +24,9 @@ from onefold.storage.place import Place
 from onefold.testing.conformance.history import by_place, contents, move, past
 from onefold.testing.history_requests import requests
 from onefold.testing.world import START_MS, define
+from tests.simulation import history_child
 
-ROLE = """
-import sys
-from contextlib import closing
-from pathlib import Path
-from onefold.clock import SystemClock
-from onefold.model.definitions import Definitions
-from onefold.runtime.history import writing as role
-from onefold.settings import Settings
-from onefold.storage.place import Place
-place = Place.open(Settings(data=Path(sys.argv[1])))
-state, log = place.state(readonly=True), place.log_reader()
-with closing(place.history()) as history:
-    while not history.try_hold():
-        pass
-    role.EVENTS_MAX = 7
-    historian = role.Historian(role.Sources(state, log), history, SystemClock(), 0.001)
-    print("began", flush=True)
-    more = True
-    while more:
-        more = historian.turn()
-        more = history.tidy() or more
-    historian.stop()
-print("done", flush=True)
-"""
-
+BEGINS_WITHIN_S = 60.0
 
 DEFINITIONS = define({"views": 'count("Viewed")'}, {"lookers": "views > 1", "known": "exists(traits.n)"})
 
@@ -74,22 +50,25 @@ def folded(place: Place, seed: int) -> tuple[list[tuple[int, int, int]], list[in
 
 
 def killed_until_done(data: Path, chance: random.Random) -> Iterator[bool]:
-    """Start the role and kill it, the later the longer it takes; yields whether it was done."""
+    """Start the role and kill it, the later the longer it takes; yields whether it was done.
+
+    Each is forked from a process that has loaded what a role loads, which takes longer than what it does here.
+    """
+    lives = multiprocessing.get_context("forkserver")
+    lives.set_forkserver_preload([history_child.__name__])
     patience_s = 0.02
-    while True:
-        child = subprocess.Popen([sys.executable, "-c", ROLE, str(data)], stdout=subprocess.PIPE, text=True)
-        assert child.stdout is not None
-        assert child.stdout.readline() == "began\n"
-        try:
-            child.wait(chance.uniform(0, patience_s))
-        except subprocess.TimeoutExpired:
-            child.send_signal(signal.SIGKILL)
-        said = child.stdout.read()
-        child.wait()
-        child.stdout.close()
-        yield "done" in said
-        if "done" in said:
-            return
+    done = False
+    while not done:
+        begun = lives.Event()
+        life = lives.Process(target=history_child.write, args=(data, begun))
+        life.start()
+        assert begun.wait(BEGINS_WITHIN_S)
+        life.join(chance.uniform(0, patience_s))
+        life.kill()
+        life.join()
+        done = life.exitcode == 0
+        assert done or life.exitcode == -signal.SIGKILL
+        yield done
         patience_s *= 1.5
 
 
