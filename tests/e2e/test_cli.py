@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.command import command
+
 COMMAND = (sys.executable, "-m", "onefold")
 WITHIN_S = 20.0
 
@@ -25,8 +27,8 @@ class Platform:
 
     def __init__(self, data: Path, **environ: str) -> None:
         self.data = data
-        command = [*COMMAND, "serve", "--data", str(data), "--port", "0"]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | environ)
+        serve = [*COMMAND, "serve", "--data", str(data), "--port", "0"]
+        self.process = subprocess.Popen(serve, stderr=subprocess.PIPE, text=True, env=os.environ | environ)
         self.said = self._ready()
 
     def send(self, **event: Any) -> None:
@@ -80,16 +82,16 @@ def platform(tmp_path: Path) -> Iterator[Platform]:
 
 def onefold(*words: str, code: int = 0) -> Any:
     """What a command prints as JSON; it must exit with `code`."""
-    done = subprocess.run([*COMMAND, *words, "--json"], capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == code, done.stderr + done.stdout
-    return json.loads(done.stdout.splitlines()[-1]) if done.stdout else None
+    done = command(*words, "--json")
+    assert done.code == code, done.complained + done.said
+    return json.loads(done.said.splitlines()[-1]) if done.said else None
 
 
 def lines(*words: str, given: str = "") -> list[Any]:
     """What a command prints as lines of JSON."""
-    command = [*COMMAND, *words, "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, input=given)
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    done = command(*words, "--json", given=given)
+    assert not done.code, done.complained + done.said
+    return [json.loads(line) for line in done.said.splitlines()]
 
 
 def account(platform: Platform) -> str:
@@ -108,8 +110,7 @@ def until(holds: Callable[[], bool]) -> None:
 
 def has_profile(platform: Platform, who: str) -> bool:
     """Whether a profile is there by now."""
-    command = [*COMMAND, "profile", "show", who, "--data", str(platform.data), "--json"]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    return command("profile", "show", who, "--data", str(platform.data), "--json").code == 0
 
 
 def test_who_is_waited_for_comes_first(platform: Platform) -> None:
@@ -132,7 +133,9 @@ def test_from_nothing_to_a_profile(platform: Platform) -> None:
     assert shown["events"][0]["event"]["userId"] == "42"
     assert onefold("profile", "show", "user_id:43", "--data", str(platform.data), code=1) is None
     assert platform.stop() == 0
-    assert has_profile(platform, "user_id:42")
+    alone = [*COMMAND, "profile", "show", "user_id:42", "--data", str(platform.data), "--json"]
+    done = subprocess.run(alone, capture_output=True, text=True, check=True, timeout=60)
+    assert json.loads(done.stdout)["traits"] == shown["profile"]["traits"]
 
 
 def test_reads_and_backups_work_beside_a_running_platform(platform: Platform, tmp_path: Path) -> None:
@@ -199,9 +202,7 @@ def test_a_stopped_platform_computes_when_it_starts(platform: Platform, tmp_path
     until(lambda: has_profile(platform, "user_id:u"))
     platform.stop()
     (tmp_path / "all.yaml").write_text('traits:\n  said: count("identify")\n')
-    command = [*COMMAND, "apply", str(tmp_path), "--yes", "--data", str(platform.data)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    assert "when it is started" in done.stdout
+    assert "when it is started" in command("apply", str(tmp_path), "--yes", "--data", str(platform.data)).said
     again = Platform(platform.data)
     try:
         place = ("--data", str(platform.data))
@@ -295,8 +296,8 @@ def test_roles_end_with_a_killed_supervisor(platform: Platform) -> None:
 
 def test_one_directory_is_served_once(platform: Platform) -> None:
     """A second `serve` on the same directory is refused with exit code 3 and says who serves it."""
-    command = [*COMMAND, "serve", "--data", str(platform.data), "--port", "0"]
-    second = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    again = [*COMMAND, "serve", "--data", str(platform.data), "--port", "0"]
+    second = subprocess.run(again, capture_output=True, text=True, check=False, timeout=30)
     assert second.returncode == 3
     assert f"process {platform.process.pid}" in second.stderr
 
@@ -304,7 +305,7 @@ def test_one_directory_is_served_once(platform: Platform) -> None:
 def test_a_taken_port_is_named(platform: Platform, tmp_path: Path) -> None:
     """A port that somebody has is refused with exit code 3 and a hint."""
     port = platform.said["url"].rpartition(":")[2]
-    command = [*COMMAND, "serve", "--data", str(tmp_path / "other"), "--port", port]
-    second = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    other = [*COMMAND, "serve", "--data", str(tmp_path / "other"), "--port", port]
+    second = subprocess.run(other, capture_output=True, text=True, check=False, timeout=30)
     assert second.returncode == 3
     assert "--port" in second.stderr

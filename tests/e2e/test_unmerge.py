@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -12,7 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.test_cli import COMMAND, Platform, onefold, until
+from tests.e2e.command import command
+from tests.e2e.test_cli import Platform, onefold, until
 
 RETAIL = Path(__file__).parents[2] / "examples" / "retail"
 TABLET, ANN = "anonymous_id:tablet", "user_id:ann"
@@ -81,8 +81,7 @@ def test_a_shop_takes_two_people_apart(tmp_path: Path) -> None:
         platform = Platform(tmp_path / "data", ONEFOLD_HISTORY_FLUSH_S="0.2")
         place = ("--data", str(platform.data))
         try:
-            applied = [*COMMAND, "apply", str(workspace(tmp_path / "shop", url)), "--yes", *place]
-            subprocess.run(applied, check=True, capture_output=True, timeout=60)
+            assert not command("apply", str(workspace(tmp_path / "shop", url)), "--yes", *place).code
             lived(platform)
             until(lambda: len(rows(place)) == 3)
             told = len(bodies)
@@ -108,9 +107,8 @@ def test_a_shop_takes_two_people_apart(tmp_path: Path) -> None:
 
 def rows(place: tuple[str, ...]) -> list[tuple[str, str]]:
     """Whose events are in history, by SQL."""
-    query = [*COMMAND, "query", "SELECT profile, name FROM events GROUP BY ALL", *place, "--csv"]
-    done = subprocess.run(query, capture_output=True, text=True, check=False, timeout=60)
-    found = [line.split(",") for line in done.stdout.splitlines()[1:]]
+    done = command("query", "SELECT profile, name FROM events GROUP BY ALL", *place, "--csv")
+    found = [line.split(",") for line in done.said.splitlines()[1:]]
     return [(profile, name) for profile, name in found]
 
 

@@ -5,25 +5,21 @@ that two platforms that were told the same story must give the same answers, wha
 """
 
 import csv
-import io
 import json
 import time
 import urllib.error
 import urllib.request
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
-import pytest
-
-from onefold.cli.app import main
 from onefold.limits import DAY_MS, HOUR_MS
 from onefold.testing.roles import Roles
 from onefold.testing.world import rfc3339
+from tests.e2e.command import command
 
 WITHIN_S = 120.0
 PEOPLE = 12
@@ -69,18 +65,10 @@ class Site(NamedTuple):
     """Roles with the API."""
 
     def run(self, *words: str) -> Any:
-        """What a command says with `--json`; in this process, as an interpreter takes longer to start than to answer.
-
-        Raises `AssertionError` with what it complained of.
-        """
-        said, complained = io.StringIO(), io.StringIO()
-        with pytest.MonkeyPatch.context() as patch, redirect_stdout(said), redirect_stderr(complained):
-            for name, value in self.environ.items():
-                patch.setenv(name, value)
-            with pytest.raises(SystemExit) as ended:
-                main((*words, "--json"))
-        assert not ended.value.code, (words, complained.getvalue(), said.getvalue())
-        text = said.getvalue()
+        """What a command says with `--json`. Raises `AssertionError` with what it complained of."""
+        answered = command(*words, "--json", environ=self.environ)
+        text = answered.said
+        assert not answered.code, (words, answered.complained, text)
         return [json.loads(line) for line in text.splitlines()] if words[0] == "query" else json.loads(text)
 
     def ask(self, path: str, body: Any = None, *, method: str = "", role: int = 0) -> Any:
