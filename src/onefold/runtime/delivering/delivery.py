@@ -200,7 +200,7 @@ class Deliverer:
         found = catalog.definitions()
         hosts = frozenset(map(spelled, found.allow_private_hosts))
         wanted = {one.name: Wanted(one, catalog.signing_secrets(one.name), hosts) for one in found.destinations}
-        self._generation = catalog.generation() if self._generation < 0 else generation
+        self._generation = generation
         return wanted
 
     async def _reconcile(self, wanted: dict[str, Wanted]) -> None:
@@ -228,13 +228,12 @@ class Deliverer:
         return connector
 
     async def _stop(self, names: list[str]) -> None:
-        stopping = [self._runners.pop(name) for name in names]
         for name in names:
             if task := self._running.pop(name, None):
                 task.cancel()
-        await asyncio.gather(*(runner.stop(STOP_GRACE_S) for runner in stopping))
-        for runner in stopping:
-            if progress := runner.line.progress():
+        await asyncio.gather(*(self._runners[name].stop(STOP_GRACE_S) for name in names))
+        for name in names:  # Only now: where this is cancelled, the end of the role stops them, and has their progress.
+            if progress := self._runners.pop(name).line.progress():
                 self._unwritten.append(progress)
 
     async def _flush(self, *, force: bool) -> bool:
@@ -273,14 +272,15 @@ class Deliverer:
             meant = [r for r in self._runners.values() if request.destination in (None, r.name)]
             done = True
             for runner in meant:
-                after = self._replayed.get((number, runner.name), -1)
+                key = number, runner.name
+                if is_new := key not in self._replayed:
+                    runner.revive()
+                after = self._replayed.get(key, -1)
                 limit = min(_AT_ONCE, runner.line.room())
                 rows = store.parked_rows(runner.name, request, after, limit)
-                self._replayed[number, runner.name] = rows[-1].seq if rows else after
-                if after < 0:
-                    runner.revive()
+                self._replayed[key] = rows[-1].seq if rows else after
                 runner.replay(rows)
-                done = done and not rows and limit > 0
+                done = done and not is_new and not rows and limit > 0
             if done:  # what the last round replayed has been written by the flush before this one
                 await self._in_thread(partial(store.finish, number))
                 self._replayed = {key: seq for key, seq in self._replayed.items() if key[0] != number}

@@ -51,6 +51,14 @@ class Ledger:
             commit.known.add(delivery.seq)
             commit.counts[_count(delivery)] += 1
 
+    def pass_over(self, until: int) -> None:
+        """Nothing is taken any more of commits up to this one; what the store keeps of them stays, and is counted."""
+        for number in [number for number in self._open if number <= until]:
+            self.retake(number)
+            self._totals.update(self._open.pop(number).counts)
+        self.low_water = max(self.low_water, until)
+        self._changed = True
+
     # --- taking ----------------------------------------------------------------------------------------------
     def begin(self, commit: int) -> None:
         """The effects of this commit come next; commits come in ascending order."""

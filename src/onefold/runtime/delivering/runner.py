@@ -68,9 +68,9 @@ class Runner:
         self.line = Line(ledger, limits.DELIVERY_CONCURRENCY)
         self.line.recall([*kept.pending, *kept.parked_ahead])
         self._tag = tag_of(name)
-        # A destination that comes back begins with what happens from then on, as a new one does.
-        away = standing is not None and not standing.following
-        self._cursor = max(ledger.low_water, begin_after) if away else ledger.low_water
+        if standing and not standing.following:
+            ledger.pass_over(begin_after)  # It comes back: it begins with what happens from then on, as a new one does.
+        self._cursor = ledger.low_water
         self._ahead: deque[Commit] = deque()
         self._picks: deque[Pick] = deque()
         """What is still to be taken of the first commit ahead, once it has begun."""
@@ -264,19 +264,20 @@ class Runner:
         jitter = int.from_bytes(clock.random_bytes(4), "big") / 2**32
         self.line.settle(delivery, outcome, clock.now_ms(), jitter)
         if not outcome.delivered:
-            self._note(delivery, outcome)
+            self._note(delivery, outcome, is_latest=connector is self._connector)
         launched_ms = self._launch()
         more = self._ahead or self._cursor < self._sources.tail.newest
         if not outcome.delivered or more or self.line.wake_ms(launched_ms) < self._asleep_until_ms:
             self.wake()
 
-    def _note(self, delivery: Delivery, outcome: Outcome) -> None:
+    def _note(self, delivery: Delivery, outcome: Outcome, *, is_latest: bool) -> None:
+        """`is_latest`: the destination, as it is defined now, has said so, and not one that was there before."""
         about = {"destination": self.name, "key": delivery.key, "reason": outcome.reason, "attempts": delivery.attempts}
         if delivery.state == "parked":
             log.warning("delivery parked", **about)
         else:
             log.debug("delivery failed", due_ms=delivery.due_ms, **about)
-        if outcome.reason == "gone":
+        if outcome.reason == "gone" and is_latest:
             self.line.ledger.switched(self._url)
             self._closed_to = "gone"
             self.line.on = False
