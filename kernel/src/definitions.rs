@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::body::Body;
 use crate::crossings::{Crossings, Turns};
@@ -17,10 +18,38 @@ use crate::{Beyond, Here};
 /// So many plans are remembered of a profile to have looked into its slots.
 const OPENED_MAX: usize = 64;
 
+/// The states of a profile's slots.
+type States = Entries<Option<State>>;
+
 /// What is kept under a name, and how.
 pub struct Slot {
     pub name: Name,
     pub keeping: Box<dyn Keeping>,
+    /// Where it stood among the states that were looked into last; there it is looked for first.
+    place: AtomicUsize,
+}
+
+impl Slot {
+    pub fn new(name: Name, keeping: Box<dyn Keeping>) -> Slot {
+        Slot { name, keeping, place: AtomicUsize::new(0) }
+    }
+
+    /// Where it stands among these, if it is there.
+    pub fn place(&self, states: &States) -> Option<usize> {
+        self.place_near(states, self.place.load(Ordering::Relaxed))
+    }
+
+    /// The same, where it most likely stands there: slots that one event was put into first are neighbours.
+    pub fn place_near(&self, states: &States, likely: usize) -> Option<usize> {
+        let place = if states.is_at(likely, self.name) { likely } else { states.place(self.name)? };
+        self.place.store(place, Ordering::Relaxed);
+        Some(place)
+    }
+
+    /// Its state among these, if it is there.
+    fn state<'a>(&self, states: &'a mut States) -> Option<&'a mut State> {
+        self.place(states).and_then(|place| states.at_mut(place).1.as_mut())
+    }
 }
 
 /// A definition that is known here.
@@ -80,7 +109,7 @@ pub struct Judging<'a> {
 }
 
 struct Kept<'a> {
-    entries: RefCell<&'a mut Entries<Option<State>>>,
+    entries: RefCell<&'a mut States>,
     slots: &'a [Option<Slot>],
 }
 
@@ -88,15 +117,13 @@ impl Slots for Kept<'_> {
     fn value(&self, slot: usize, level: Option<f64>, now_ms: i64, due: &mut Due) -> Value {
         let Some(slot) = &self.slots[slot] else { return Value::Null };
         let mut entries = self.entries.borrow_mut();
-        let state = entries.get_mut(slot.name).and_then(Option::as_mut);
-        slot.keeping.value(state, now_ms, due, level)
+        slot.keeping.value(slot.state(&mut entries), now_ms, due, level)
     }
 
     fn value_in(&self, zone: Option<&'static Zone>, slot: usize, asked: Asked<'_>) -> Value {
         let Some(slot) = &self.slots[slot] else { return Value::Null };
         let mut entries = self.entries.borrow_mut();
-        let state = entries.get_mut(slot.name).and_then(Option::as_mut);
-        slot.keeping.value_of_person(state, zone, asked)
+        slot.keeping.value_of_person(slot.state(&mut entries), zone, asked)
     }
 }
 
@@ -130,9 +157,9 @@ impl Definitions {
         for number in slots {
             let slot = self.slots[*number].as_ref().ok_or(Beyond)?;
             if body.has_stored
-                && let Some(state) = body.slots.get_mut(slot.name)
+                && let Some(place) = slot.place(&body.slots)
             {
-                opened(&*slot.keeping, state)?;
+                opened(&*slot.keeping, body.slots.at_mut(place).1)?;
             }
         }
         Ok(())
@@ -206,9 +233,8 @@ impl Judging<'_> {
     /// The value of the slot of this number.
     pub fn slot(&mut self, number: usize) -> Value {
         let Some(slot) = &self.definitions.slots[number] else { return Value::Null };
-        let state = self.body.slots.get_mut(slot.name).and_then(Option::as_mut);
         let mut due = Due(self.body.due_ms);
-        let value = slot.keeping.value(state, self.now_ms, &mut due, None);
+        let value = slot.keeping.value(slot.state(&mut self.body.slots), self.now_ms, &mut due, None);
         self.body.due_ms = due.0;
         value
     }

@@ -235,7 +235,7 @@ fn slot(value: &Value) -> Here<Option<Slot>> {
     let [key, function, params] = list(value)? else { return Err(Beyond) };
     let name = name(key)?;
     let described = Description::new(text(function)?, pairs(params)?.to_vec());
-    Ok(of(&described).map(|keeping| Slot { name, keeping }))
+    Ok(of(&described).map(|keeping| Slot::new(name, keeping)))
 }
 
 fn definition(value: &Value) -> Here<Definition> {

@@ -99,12 +99,13 @@ impl<T> Entries<T> {
         self.index.place(&self.names, name)
     }
 
-    pub fn get(&self, name: Name) -> Option<&T> {
-        self.place(name).map(|place| &self.values[place])
+    /// Whether this name stands there.
+    pub fn is_at(&self, place: usize, name: Name) -> bool {
+        self.names.get(place) == Some(&name)
     }
 
-    pub fn get_mut(&mut self, name: Name) -> Option<&mut T> {
-        self.place(name).map(|place| &mut self.values[place])
+    pub fn get(&self, name: Name) -> Option<&T> {
+        self.place(name).map(|place| &self.values[place])
     }
 
     /// What stands there.

@@ -159,7 +159,12 @@ impl Running<'_, '_> {
         let (slots, definitions) = (&self.judging.body.slots, self.judging.definitions);
         let places = &mut self.notes.places;
         places.clear();
-        places.extend(plan.puts.iter().map(|put| slots.place(definitions.slots[put.slot].as_ref()?.name)));
+        let mut behind = 0;
+        for put in &plan.puts {
+            let place = definitions.slots[put.slot].as_ref().and_then(|slot| slot.place_near(slots, behind));
+            behind = place.map_or(behind, |place| place + 1);
+            places.push(place);
+        }
         let touched: usize =
             places.iter().flatten().map(|place| slots.at(*place).as_ref().map_or(0, State::touch)).sum();
         black_box(touched);
@@ -205,7 +210,7 @@ impl Running<'_, '_> {
         let Judging { definitions, body, .. } = &mut self.judging;
         let Some(slot) = &definitions.slots[number] else { return Change::None };
         let mut due = Due(body.due_ms);
-        let change = if let Some(place) = place.or_else(|| body.slots.place(slot.name)) {
+        let change = if let Some(place) = place.or_else(|| slot.place(&body.slots)) {
             let (_, state) = body.slots.at_mut(place);
             slot.keeping.put(state, given, bits.into(), self.event.at, &mut due)
         } else {
@@ -289,7 +294,7 @@ impl Running<'_, '_> {
             Condition::Moved => !self.judging.outcome.moves.is_empty(),
             Condition::Kept(slot) => {
                 let slot = self.judging.definitions.slots[*slot].as_ref();
-                slot.is_some_and(|slot| self.judging.body.slots.place(slot.name).is_some())
+                slot.is_some_and(|slot| slot.place(&self.judging.body.slots).is_some())
             }
         }
     }

@@ -75,15 +75,15 @@ impl Rows {
         prefix: &Bound<'py, PyBytes>,
         moved: &Bound<'py, PyAny>,
     ) -> PyResult<(Vec<Row<'py>>, Vec<Bound<'py, PyBytes>>)> {
-        let mut members: Vec<(u64, i64)> = match moved.cast::<Instants>() {
-            Ok(native) => native.borrow().0.iter().collect(),
-            Err(_) => moved
-                .cast::<PyDict>()?
-                .iter()
-                .map(|(profile, at)| Ok((profile.extract()?, at.extract()?)))
-                .collect::<PyResult<_>>()?,
+        let members = if let Ok(native) = moved.cast::<Instants>() {
+            native.borrow_mut().sorted()
+        } else {
+            let each = moved.cast::<PyDict>()?.iter();
+            let mut members: Vec<(u64, i64)> =
+                each.map(|(profile, at)| Ok((profile.extract()?, at.extract()?))).collect::<PyResult<_>>()?;
+            members.sort_unstable();
+            members
         };
-        members.sort_unstable();
         let (mut entered, mut left) = (Vec::new(), Vec::new());
         let mut key = prefix.as_bytes().to_vec();
         for (profile, at_ms) in members {
@@ -107,12 +107,13 @@ pub fn encode_profiles(
     encoded: &Bound<'_, PyDict>,
     other: &Bound<'_, PyAny>,
 ) -> PyResult<()> {
+    let mut out = Vec::new();
     for (id, profile) in profiles {
         if encoded.contains(&id)? {
             continue;
         }
         match profile.cast_exact::<Profile>() {
-            Ok(native) => encoded.set_item(id, native.borrow_mut().encode(native.py())?)?,
+            Ok(native) => encoded.set_item(id, native.borrow_mut().encode_by(native.py(), &mut out)?)?,
             Err(_) => encoded.set_item(id, other.call1((profile,))?)?,
         }
     }

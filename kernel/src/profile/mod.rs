@@ -25,8 +25,6 @@ const NUMBERS: usize = 8;
 const WITHOUT_NOTES: usize = NUMBERS + Field::ALL.len() - 1;
 /// As `onefold.limits.NEVER_MS`.
 const NEVER_MS: i64 = 1 << 53;
-/// Room for what most profiles are stored as.
-const USUAL_BYTES: usize = 2048;
 const USUAL_LINK_BYTES: usize = 128;
 /// As `onefold.limits.LINKS_MAX`.
 const LINKS_MAX: usize = 4_000;
@@ -198,25 +196,44 @@ impl Profile {
         Ok(())
     }
 
-    /// Its bytes, and where in them each field begins.
-    fn written(&self, py: Python<'_>) -> PyResult<(Vec<u8>, [usize; Field::ALL.len()])> {
-        let mut out = Vec::with_capacity(USUAL_BYTES);
+    /// Write its bytes over what is in `out`; where in them each field begins.
+    fn write(&self, py: Python<'_>, out: &mut Vec<u8>) -> PyResult<[usize; Field::ALL.len()]> {
+        out.clear();
         let mut begins = [0; Field::ALL.len()];
         let with_notes = self.has_notes(py);
-        write_list(&mut out, WITHOUT_NOTES + usize::from(with_notes));
-        self.write_numbers(&mut out);
+        write_list(out, WITHOUT_NOTES + usize::from(with_notes));
+        self.write_numbers(out);
         for field in Field::ALL {
             begins[field as usize] = out.len();
             if field != Field::Notes || with_notes {
-                self.write_field(py, field, &mut out)?;
+                self.write_field(py, field, out)?;
             }
         }
-        Ok((out, begins))
+        Ok(begins)
+    }
+
+    fn written<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let mut out = Vec::new();
+        self.write(py, &mut out)?;
+        Ok(PyBytes::new(py, &out))
+    }
+
+    /// As the state keeps it; `out` is for whoever encodes many. Objects that fields were thawed into are forgotten.
+    pub fn encode_by<'py>(&mut self, py: Python<'py>, out: &mut Vec<u8>) -> PyResult<Bound<'py, PyBytes>> {
+        let begins = self.write(py, out)?;
+        for field in Field::ALL {
+            let kept = &mut self.kept[field as usize];
+            if let Kept::Thawed(_) = kept {
+                let end = begins.get(field as usize + 1).copied().unwrap_or(out.len());
+                *kept = Kept::stored(field, &out[begins[field as usize]..end]);
+            }
+        }
+        Ok(PyBytes::new(py, out))
     }
 
     /// Python's own profile of the same contents, for what is asked too seldom to be done here.
     fn as_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        decoded(py, &PyBytes::new(py, &self.written(py)?.0))
+        decoded(py, &self.written(py)?)
     }
 
     fn thaw<'py>(&mut self, py: Python<'py>, field: Field) -> PyResult<Bound<'py, PyAny>> {
@@ -342,16 +359,8 @@ impl Profile {
     }
 
     /// As the state keeps it. Objects that fields were thawed into are forgotten.
-    pub fn encode<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        let (out, begins) = self.written(py)?;
-        for field in Field::ALL {
-            let kept = &mut self.kept[field as usize];
-            if let Kept::Thawed(_) = kept {
-                let end = begins.get(field as usize + 1).copied().unwrap_or(out.len());
-                *kept = Kept::stored(field, &out[begins[field as usize]..end]);
-            }
-        }
-        Ok(PyBytes::new(py, &out))
+    fn encode<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        self.encode_by(py, &mut Vec::new())
     }
 
     /// `onefold.model.profile.Profile.saw`.
@@ -402,7 +411,7 @@ impl Profile {
 
     /// Copies, and other processes', are made of the bytes.
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {
-        Ok((PyType::new::<Profile>(py).getattr("decode")?, (PyBytes::new(py, &self.written(py)?.0),)))
+        Ok((PyType::new::<Profile>(py).getattr("decode")?, (self.written(py)?,)))
     }
 
     #[getter]

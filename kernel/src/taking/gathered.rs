@@ -65,7 +65,7 @@ impl<'py> Gathered<'py> {
             let members = self.members.get_item(compiled.name(self.members.py(), of_audience[0].audience))?;
             let mut members = members.cast::<Instants>()?.borrow_mut();
             for each in of_audience {
-                members.0.set(each.profile, each.since_ms);
+                members.note(each.profile, each.since_ms);
             }
         }
         Ok(())

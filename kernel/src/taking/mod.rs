@@ -132,8 +132,8 @@ impl Taking {
         }
         let Ok(mut acting) = self.ways.prepare(py, &mut profile, (name, incoming, place)) else { return Ok(false) };
         let owner = &profile.id.into_pyobject(py)?.into_any();
-        if !run.armed.borrow().0.contains(&profile.id) && !run.touched.contains(owner)? {
-            run.armed.borrow_mut().0.set(profile.id, profile.due_ms());
+        if !run.armed.borrow_mut().all().contains(&profile.id) && !run.touched.contains(owner)? {
+            run.armed.borrow_mut().all().set(profile.id, profile.due_ms());
             run.touched.set_item(owner, found)?;
         }
         if let Some(joining) = joining {
@@ -167,7 +167,7 @@ impl Taking {
         }
         let Ok(mut acting) = self.ways.prepare(py, &mut profile, (name, incoming, place)) else { return Ok(false) };
         let id = about.profile.into_pyobject(py)?.into_any();
-        run.armed.borrow_mut().0.set(about.profile, profile.due_ms());
+        run.armed.borrow_mut().all().set(about.profile, profile.due_ms());
         joining.join(run, (&id, &mut profile), (position, now_ms))?;
         incoming.who.get().set_owner(about.profile);
         let seen = profile.see(incoming.at_ms, now_ms, place);
