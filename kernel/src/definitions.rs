@@ -91,6 +91,8 @@ pub struct Definitions {
     /// Audiences that being seen again can only end; those of them for which a first event counts.
     pub lapsing: Vec<usize>,
     pub waiting: Vec<usize>,
+    /// Name of a slot → its number.
+    pub numbers: HashMap<Name, usize>,
 }
 
 /// What an event has changed of traits and audiences, by the numbers of their definitions.
@@ -128,6 +130,12 @@ impl Slots for Kept<'_> {
 }
 
 impl Definitions {
+    /// The slot of this name.
+    #[must_use]
+    pub fn slot(&self, name: Name) -> Option<&Slot> {
+        self.numbers.get(&name).and_then(|number| self.slots[*number].as_ref())
+    }
+
     /// The audience of this number.
     #[must_use]
     pub fn audience(&self, number: usize) -> Option<Name> {

@@ -220,8 +220,11 @@ fn quantifier(value: &Value) -> Here<Quantifier> {
 // --- definitions ----------------------------------------------------------------------------------------------
 /// All definitions; what is not known here of slots, definitions and gates is left out.
 pub fn definitions(value: &Value) -> Here<Definitions> {
+    let slots: Vec<Option<Slot>> = each(field(value, "slots")?, |each| maybe(each, slot).map(Option::flatten))?;
+    let numbered = slots.iter().enumerate().filter_map(|(number, slot)| Some((slot.as_ref()?.name, number)));
     Ok(Definitions {
-        slots: each(field(value, "slots")?, |each| maybe(each, slot).map(Option::flatten))?,
+        numbers: numbered.collect(),
+        slots,
         all: each(field(value, "definitions")?, |each| Ok(definition(each).ok()))?,
         looks: each(field(value, "looks")?, looks)?,
         gates: each(field(value, "gates")?, |each| maybe(each, gate))?,

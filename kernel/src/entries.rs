@@ -153,6 +153,11 @@ impl<T> Entries<T> {
         }
     }
 
+    /// Each name with its value, in order.
+    pub fn into_each(self) -> impl Iterator<Item = (Name, T)> {
+        self.names.into_iter().zip(self.values)
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = (Name, &T)> {
         self.names.iter().copied().zip(&self.values)
     }

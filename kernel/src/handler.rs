@@ -11,6 +11,7 @@ use crate::description;
 use crate::event::Mentioned;
 use crate::incoming::Incoming;
 use crate::keeping::At;
+use crate::merging;
 use crate::plan::{Happened, Notes, Plan};
 use crate::profile::{Field, Profile};
 use crate::value::Value;
@@ -75,6 +76,28 @@ impl Compiled {
             judging.judge(number);
         }
         tell(&self.called, &outcome, (changed, moves)).map(|()| true)
+    }
+
+    /// Add the states of the second of these profiles, which is no more from then on, to those of the first; their keys.
+    ///
+    /// `other(key, bytes, bytes)`: the bytes of two states as one, where the kernel cannot say it. None: this is
+    /// Python's to do, and nothing has changed.
+    fn merge(
+        &self,
+        keep: &Bound<'_, PyAny>,
+        gone: &Bound<'_, PyAny>,
+        other: &Bound<'_, PyAny>,
+    ) -> PyResult<Option<Vec<&'static str>>> {
+        let (Ok(keep), Ok(gone)) = (keep.cast::<Profile>(), gone.cast::<Profile>()) else { return Ok(None) };
+        let (Ok(mut keep), Ok(mut gone)) = (keep.try_borrow_mut(), gone.try_borrow_mut()) else { return Ok(None) };
+        let fields = &[Field::Slots];
+        let (Ok(mine), Ok(theirs)) = (keep.body(other.py(), fields), gone.body(other.py(), fields)) else {
+            return Ok(None);
+        };
+        if merging::prepare(&self.definitions, mine, theirs).is_err() {
+            return Ok(None);
+        }
+        merging::merge(&self.definitions, mine, std::mem::take(&mut theirs.slots), other).map(Some)
     }
 
     /// What to do where time has come for a profile; see `Waking`.

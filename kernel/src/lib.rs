@@ -24,6 +24,7 @@ pub mod instants;
 pub mod json;
 pub mod keeping;
 pub mod memory;
+pub mod merging;
 pub mod msgpack;
 pub mod numbered;
 pub mod numbers;

@@ -2,9 +2,9 @@
 
 use super::monoid::{Asked, Kept, Monoid};
 use super::{At, Change, Due, Expiry, Keeping, State};
-use crate::Here;
 use crate::msgpack::Reader;
 use crate::value::Value;
+use crate::{Beyond, Here};
 
 /// The state of the monoid itself.
 pub struct Lifetime<M>(pub M);
@@ -25,6 +25,12 @@ impl<M: Monoid> Keeping for Lifetime<M> {
 
     fn value(&self, slot: Option<&mut State>, now_ms: i64, due: &mut Due, level: Option<f64>) -> Value {
         self.0.result(slot.and_then(M::Kept::of).map(|kept| &*kept), Asked { now_ms, due, level })
+    }
+
+    fn merge(&self, mine: &mut State, theirs: &mut State) -> Here<()> {
+        let (Some(mine), Some(theirs)) = (M::Kept::of(mine), M::Kept::of(theirs)) else { return Err(Beyond) };
+        self.0.combine(mine, theirs.clone());
+        Ok(())
     }
 
     fn expiry(&self) -> Expiry {

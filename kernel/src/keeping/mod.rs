@@ -155,6 +155,11 @@ pub trait Keeping: Send + Sync {
         self.value(slot, now_ms, due, level)
     }
 
+    /// Put the events of `theirs` into `mine`; of what is not known here (`Beyond`) nothing has changed.
+    fn merge(&self, _mine: &mut State, _theirs: &mut State) -> Here<()> {
+        Err(Beyond)
+    }
+
     /// Whether time takes something out.
     fn expiry(&self) -> Expiry {
         Expiry::Beyond

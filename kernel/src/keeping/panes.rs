@@ -1,6 +1,8 @@
 //! Panes of a window over event time, in order: their times packed, and a state of each (`keeping.windows`).
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt::Debug;
 
 use smallvec::SmallVec;
@@ -236,21 +238,53 @@ impl<S> Panes<S> {
         self.pack(place * self.width, pane_ms);
     }
 
-    fn coarsen<K>(&mut self, within_ms: i64, combine: &impl Fn(&mut K, K))
+    /// All of other panes, which are no coarser; neither are none.
+    pub fn merge<K>(&mut self, finer: Panes<S>, within_ms: i64, combine: &impl Fn(&mut K, K))
+    where
+        S: States<K>,
+    {
+        let mut found: BTreeMap<i64, K> = self.take_apart().into_iter().collect();
+        for (at_ms, state) in { finer }.take_apart() {
+            match found.entry(at_ms - at_ms.rem_euclid(self.quantum_ms)) {
+                Entry::Occupied(mut kept) => combine(kept.get_mut(), state),
+                Entry::Vacant(pane) => drop(pane.insert(state)),
+            }
+        }
+        self.set(found.into_iter().collect(), within_ms);
+        if self.size() > PANES_MAX {
+            self.coarsen(within_ms, combine);
+        }
+    }
+
+    fn take_apart<K>(&mut self) -> Vec<(i64, K)>
     where
         S: States<K>,
     {
         let times: Vec<i64> = (0..self.size()).map(|place| self.time_ms(place)).collect();
         let states = std::mem::replace(&mut self.states, S::together(Vec::new())).apart(times.len());
-        let mut found: Vec<(i64, K)> = times.into_iter().zip(states).collect();
-        while found.len() > PANES_MAX {
-            self.quantum_ms *= 2;
-            found = coarser(found, self.quantum_ms, combine);
-        }
+        times.into_iter().zip(states).collect()
+    }
+
+    fn set<K>(&mut self, found: Vec<(i64, K)>, within_ms: i64)
+    where
+        S: States<K>,
+    {
         let (times, states): (Vec<i64>, Vec<K>) = found.into_iter().unzip();
         self.states = S::together(states);
         let last_ms = times.last().copied().unwrap_or(self.last_ms);
         self.fill(&times, within_ms, last_ms);
+    }
+
+    fn coarsen<K>(&mut self, within_ms: i64, combine: &impl Fn(&mut K, K))
+    where
+        S: States<K>,
+    {
+        let mut found = self.take_apart();
+        while found.len() > PANES_MAX {
+            self.quantum_ms *= 2;
+            found = coarser(found, self.quantum_ms, combine);
+        }
+        self.set(found, within_ms);
     }
 
     /// Let go of the first ones.

@@ -41,6 +41,15 @@ impl Slot {
         Ok(change == Change::Some)
     }
 
+    /// Put all events of another slot of this kind in. `ValueError`: beyond the kernel.
+    fn merge(&mut self, other: &mut Slot) -> PyResult<()> {
+        for slot in [&mut self.state, &mut other.state] {
+            opened(&*self.keeping, slot).map_err(refused)?;
+        }
+        let (Some(mine), Some(theirs)) = (&mut self.state, &mut other.state) else { return Err(refused(Beyond)) };
+        self.keeping.merge(mine, theirs).map_err(refused)
+    }
+
     /// Its value at an instant; see `Keeping::value`. `person`: the zone that its person names.
     #[pyo3(signature = (now_ms, level=None, person=None))]
     fn value<'py>(

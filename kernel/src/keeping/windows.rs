@@ -3,9 +3,9 @@
 use super::monoid::{Asked, Kept, Monoid};
 use super::panes::{Panes, States};
 use super::{At, Change, Due, Expiry, Keeping, NEVER_MS, State};
-use crate::Here;
 use crate::msgpack::{Reader, write_nil};
 use crate::value::Value;
+use crate::{Beyond, Here};
 
 /// An aggregate over the events of the last so many milliseconds.
 pub struct Sliding<M> {
@@ -97,6 +97,23 @@ impl<M: Monoid> Keeping for Sliding<M> {
             return self.monoid.result(window.running.as_ref(), asked);
         }
         self.monoid.result(window.panes.states.total(&self.monoid).as_deref(), asked)
+    }
+
+    fn merge(&self, mine: &mut State, theirs: &mut State) -> Here<()> {
+        let mine = Window::<M::Kept, M::States>::of(mine).ok_or(Beyond)?;
+        let mut theirs = Window::<M::Kept, M::States>::of(theirs).ok_or(Beyond)?.clone();
+        if mine.panes.size() == 0 || theirs.panes.size() == 0 {
+            return Err(Beyond);
+        }
+        if mine.panes.quantum_ms < theirs.panes.quantum_ms {
+            std::mem::swap(mine, &mut theirs);
+        }
+        if let (Some(total), Some(more)) = (&mut mine.running, theirs.running) {
+            self.monoid.combine(total, more);
+        }
+        let combine = |kept: &mut M::Kept, more| self.monoid.combine(kept, more);
+        mine.panes.merge(theirs.panes, self.within_ms, &combine);
+        Ok(())
     }
 
     fn expiry(&self) -> Expiry {

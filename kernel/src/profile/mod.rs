@@ -13,7 +13,7 @@ use field::Kept;
 use recent::Recent;
 
 use crate::body::Body;
-use crate::entries::Entries;
+use crate::entries::{Entries, Name};
 use crate::msgpack::{Reader, write_int, write_list, write_unsigned};
 use crate::python::{decoded, thawed, write_object};
 use crate::value::Value;
@@ -387,6 +387,16 @@ impl Profile {
             return Ok(());
         }
         self.thaw(py, Field::Identifiers)?.set_item(identifier, since_ms)
+    }
+
+    /// `onefold.model.profile.Profile.keeps`.
+    fn keeps(&mut self, py: Python<'_>, slot: &str) -> PyResult<bool> {
+        if !matches!(self.kept[Field::Slots as usize], Kept::Thawed(_))
+            && let Ok(body) = self.body(py, &[Field::Slots])
+        {
+            return Ok(body.slots.place(Name::of(slot)).is_some());
+        }
+        self.thaw(py, Field::Slots)?.contains(slot)
     }
 
     /// `onefold.model.profile.Profile.noted`.

@@ -42,6 +42,11 @@ def accounts_in(slots: Mapping[str, Any]) -> frozenset[int]:
     return frozenset(state[ACCOUNT] for key, state in slots.items() if key.partition("+")[0] == LINK)
 
 
+def accounts_of(person: Profile) -> frozenset[int]:
+    """The same of a person's slots."""
+    return accounts_in(person.slots) if person.keeps(LINK) else frozenset()
+
+
 def move(run: Run, person: Profile, before: frozenset[int]) -> None:
     """Say whose member a person is now, who was a member of these accounts."""
     link: State | None = person.slots.get(LINK)

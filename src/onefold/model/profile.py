@@ -152,6 +152,10 @@ class Profile(Struct, array_like=True):
         """From now on this identifier is this person's."""
         self.identifiers[identifier] = since_ms
 
+    def keeps(self, slot: str) -> bool:
+        """Whether it has a state under this key."""
+        return slot in self.slots
+
     def saw(self, at_ms: int, now_ms: int, place: int) -> int:
         """Count an event of this time and place (as in `recent`), which the log has come to at `now_ms`.
 
@@ -232,6 +236,9 @@ def thawed(field: str, data: bytes) -> Any:
 
 encode_part = _encoder.encode
 """Whatever may stand in a profile, as it stands in the profile's bytes."""
+
+decode_part = msgspec.msgpack.Decoder().decode
+"""The same from its bytes, where it is a state of a slot."""
 
 decode_known = msgspec.msgpack.Decoder(Known).decode
 """Of the profile in these bytes what `Known` has: a third of the cost, or less."""

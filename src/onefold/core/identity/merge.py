@@ -1,15 +1,17 @@
 """Merge: two profiles become one. Each part is a commutative monoid, so nothing is replayed."""
 
+from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
-from onefold.core.account_links import accounts_in, merged
+from onefold.core.account_links import accounts_of, merged
 from onefold.core.identity.notes import merge_notes
 from onefold.core.identity.survivorship import put_together
 from onefold.core.run import Run
 from onefold.language.stream.program import IDENTITY, SEEN, Program, Trigger
 from onefold.limits import RECENT_EVENTS_MAX
 from onefold.model.effect import Merged
-from onefold.model.profile import JUDGE_ANEW_MS, Declared, Merge, Profile
+from onefold.model.profile import JUDGE_ANEW_MS, Declared, Merge, Profile, decode_part, encode_part
 
 
 def absorb(run: Run, a: Profile, b: Profile, why: tuple[str, str, str]) -> Profile:
@@ -17,7 +19,7 @@ def absorb(run: Run, a: Profile, b: Profile, why: tuple[str, str, str]) -> Profi
     keep, gone = (a, b) if (a.created_at_ms, a.id) <= (b.created_at_ms, b.id) else (b, a)
     run.touch(keep)
     run.touch(gone)
-    mine, theirs = accounts_in(keep.slots), accounts_in(gone.slots)
+    mine, theirs = accounts_of(keep), accounts_of(gone)
     triggers = _combine(keep, gone, run)
     keep.merges.append(Merge(gone.id, run.partition, run.position, run.now_ms))
     for identifier in gone.identifiers:
@@ -57,10 +59,24 @@ def _combine(keep: Profile, gone: Profile, run: Run) -> set[Trigger]:
     for name, declared in gone.declared.items():
         if name not in rules and declare(keep.declared, name, declared):
             triggers.add(f"traits.{name}")
-    for key, state in gone.slots.items():
-        add_state(keep.slots, key, state, run.program, gone.id)
-        triggers.add(key)
+    triggers.update(_add_states(keep, gone, run.program))
     return triggers
+
+
+def _add_states(keep: Profile, gone: Profile, program: Program) -> Iterable[Trigger]:
+    """Add the states of `gone` to those of `keep`; their keys."""
+    if program.merge_natively is not None:
+        keys = program.merge_natively(keep, gone, partial(_merged, program))
+        if keys is not None:
+            return keys
+    for key, state in gone.slots.items():
+        add_state(keep.slots, key, state, program, gone.id)
+    return gone.slots
+
+
+def _merged(program: Program, key: str, mine: bytes, theirs: bytes) -> bytes:
+    """The bytes of two states of one slot as one, for the kernel."""
+    return encode_part(program.slots[key].merge(decode_part(mine), decode_part(theirs)))
 
 
 def add_state(slots: dict[str, Any], key: str, state: Any, program: Program, origin: int) -> None:

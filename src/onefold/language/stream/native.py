@@ -21,6 +21,7 @@ def make_native(kernel: Any, describing: Describing, plans: Mapping[str, Plans],
     kernel.read_zones_with(zone_file, sorted(ZONES))
     compiled = kernel.Definitions(describing.names, describing.definitions())
     program.judge_natively = compiled.judge
+    program.merge_natively = compiled.merge
     for event, (putting, judging) in plans.items():
         handler = program.handlers[event]
         if putting is not None and (native := _handler(compiled, describing, putting, handler.put)) is not None:

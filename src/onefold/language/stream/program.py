@@ -42,6 +42,13 @@ Judge = Callable[[Any, int, dict[str, Any], list[tuple[str, bool]]], None]
 JudgeNatively = Callable[[Any, list[int], int, dict[str, Any], list[tuple[str, bool]]], bool]
 """(profile, numbers of definitions, now, changed, moves): judge these. False: Python has to; nothing has changed."""
 
+MergeNatively = Callable[[Any, Any, Callable[[str, bytes, bytes], bytes]], list[Trigger] | None]
+"""(profile, another, other): add the other profile's states to the first one's; their keys.
+
+`other(key, state, state)` makes one of two states of a slot, all as bytes, where the kernel does not know how. None:
+Python has to do it all; nothing has changed.
+"""
+
 
 class Causes:
     """Triggers, of which the first ones are shared by the events of many names."""
@@ -112,6 +119,8 @@ class Program(Struct):
     """`Definitions.identity`."""
     judge_natively: JudgeNatively | None = None
     """Judges in the native kernel."""
+    merge_natively: MergeNatively | None = None
+    """Merges states of two profiles in the native kernel."""
     taking: Any = None
     """The kernel's way through the step for ordinary events (`onefold_kernel.Taking`); None: all go Python's."""
     has_shadow: bool = False
