@@ -4,7 +4,6 @@ Only what the two meta pages promise is checked, in a few small reads, so it is 
 pages is found by the checksums of what they hold.
 """
 
-import os
 import struct
 from pathlib import Path
 from typing import NamedTuple
@@ -46,20 +45,6 @@ def check(directory: Path) -> bool:
             if not left:
                 raise
     raise AssertionError
-
-
-def root(directory: Path, transaction: int, page_bytes: int) -> int:
-    """The last page that this transaction took, or one of the last: of its two roots, which it takes when all is done.
-
-    It must be the newest transaction, and nobody else may commit meanwhile.
-    """
-    file = directory / "data.mdb"
-    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        head = os.pread(descriptor, _PAGE.size + _META.size, (transaction & 1) * page_bytes)
-    finally:
-        os.close(descriptor)
-    return max(root for root in _meta(file, head).roots if root != _NO_ROOT)
 
 
 def _check(file: Path) -> bool:
