@@ -5,10 +5,19 @@ from collections.abc import Generator
 
 import pytest
 
+from onefold.runtime.heap import seldom_collected
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--no-skips`, which `make test-services` gives."""
     parser.addoption("--no-skips", action="store_true", help="a test that would be skipped fails with its reason")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop() -> Generator[None, object, object]:
+    """Keep the collector of cycles from reading thousands of tests and all modules over and over: they stay."""
+    with seldom_collected():
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
