@@ -45,10 +45,10 @@ lint: venv ## ruff, mypy, the import contracts, and where there is cargo rustfmt
 format: venv ## put the code into ruff's format, and mend what ruff can mend
 	@$(BIN)/ruff check --fix-only --quiet . ; $(BIN)/ruff format .
 
-test: venv ## all tests that need no server, in PROCESSES at once (2)
-	@$(BIN)/pytest -m 'not services' -n $(or $(PROCESSES),2) --dist worksteal $(ARGS)
+test: venv ## all tests that need no server and no strace, in PROCESSES at once (2)
+	@$(BIN)/pytest -m 'not services and not strace' -n $(or $(PROCESSES),2) --dist worksteal $(ARGS)
 
-test-services: venv ## tests with the real SDKs of Node and browsers, and with strace; installs what they need
+test-services: venv ## the others: with servers, SDKs of Node and browsers, strace; installs what they need
 	@tests/e2e/install.sh
 	@$(BIN)/pytest -m 'services or strace' --no-skips $(ARGS)
 

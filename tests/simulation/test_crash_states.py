@@ -1,6 +1,6 @@
 """No power cut loses an acknowledged record: crash states of the log, after the explorer has proved itself on LMDB.
 
-`ONEFOLD_CUTS=10000 make test ARGS=tests/simulation/test_crash_states.py` tries more cuts than the usual 300.
+`ONEFOLD_CUTS=10000 make test-services ARGS=tests/simulation/test_crash_states.py` tries more cuts than the usual 300.
 """
 
 import os

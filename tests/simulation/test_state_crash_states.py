@@ -1,6 +1,6 @@
 """No power cut loses an acknowledged commit of the state, or leaves one in part.
 
-`ONEFOLD_CUTS=10000 make test ARGS=tests/simulation/test_state_crash_states.py` tries more cuts than the usual 300.
+`ONEFOLD_CUTS=10000 make test-services ARGS=tests/simulation/test_state_crash_states.py` tries more than the usual 300.
 """
 
 import os
