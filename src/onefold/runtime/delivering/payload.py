@@ -118,13 +118,22 @@ class Payloads:
         offset, index = positions.split(position)
         events = self._records.get((partition, offset))
         if events is None:
-            try:
-                record = self._log.read(partition, offset, 1)[0]
-            except (NotFoundError, Damaged):
-                return None
-            events = _decode_record(record.data).events
+            events = self._read(partition, offset)
             self._records.put((partition, offset), events)
-        return events[index]
+        return events[index] if index < len(events) else None
+
+    def _read(self, partition: int, offset: int) -> list[Raw]:
+        """The events of a record; none where retention, or a cluster that has lost its end, no longer has it."""
+        try:
+            records = self._log.read(partition, offset, 1)
+        except (NotFoundError, Damaged):
+            return []
+        if not records or records[0].offset != offset:
+            return []
+        try:
+            return _decode_record(records[0].data).events
+        except msgspec.MsgspecError:  # Another log lies there now.
+            return []
 
     def _identifiers(self, seq: int, profile: int) -> dict[str, list[str]]:
         place = (commit_of(seq), profile)

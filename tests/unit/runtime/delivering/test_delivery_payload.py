@@ -24,7 +24,7 @@ from onefold.model.effect import (
     Moved,
     RejectedEvent,
 )
-from onefold.model.entry import Outgoing, encode
+from onefold.model.entry import Outgoing, Tick, encode
 from onefold.model.position import position, profile_id, show
 from onefold.model.profile import Profile
 from onefold.ports import Record
@@ -62,12 +62,16 @@ PARTICULARS: dict[str, dict[str, object]] = {
 
 
 class Shelf:
-    """A log with one record, at offset 3."""
+    """A log with one record of events, at offset 3, and another's at 4, which lost what came after it."""
 
     partitions = 1
 
     def read(self, _partition: int, offset: int, _max_bytes: int) -> Sequence[Record]:
         """As `LogReader.read`."""
+        if offset > 4:
+            return []
+        if offset == 4:
+            return [Record(4, encode(Tick(5)))]
         if offset != 3:
             raise NotFoundError("gone")
         events = [Raw(b'{"type":"page"}'), Raw(b'{"type":"track","nonsense":[1]}')]
@@ -99,9 +103,10 @@ def test_each_effect_has_its_payload(kind: str) -> None:
         assert body["data"] == {"profile": show(PERSON), "identifiers": identifiers} | PARTICULARS[kind]
 
 
-def test_an_event_that_is_gone_from_the_log_is_no_delivery() -> None:
-    """Without its body there is nothing to send."""
-    assert payloads().make(sequence(9, 1), 0, Admitted(PERSON, position(2, 0), 0, 5, "page"), "aa") is None
+@pytest.mark.parametrize("place", [position(2, 0), position(3, 2), position(4, 0), position(5, 0)])
+def test_an_event_that_is_gone_from_the_log_is_no_delivery(place: int) -> None:
+    """Without its body there is nothing to send: retention removed it, or the log was lost from there on, or is another."""
+    assert payloads().make(sequence(9, 1), 0, Admitted(PERSON, place, 0, 5, "page"), "aa") is None
 
 
 def test_head_is_the_beginning_of_a_profile() -> None:
