@@ -15,6 +15,9 @@ OFTEN = ("happen", "happen", "happen", "calm", "calm", "start", "start", "back")
 @example("start calm remove long long happen calm calm restore calm kill start long")
 @example("start hang happen calm move old_gone calm happen calm")
 @example("remove late start calm happen calm calm")
+@example("start calm book_away calm happen replay long")
+@example("start calm hang happen calm remove calm kill start calm restore ok")
+@example("start refuse happen calm book_away remove calm restore calm back replay book_away calm")
 @given(st.lists(st.sampled_from([*STEPS, *OFTEN]), max_size=40).map(" ".join))
 def test_whatever_becomes_of_roles_and_engines_nothing_is_lost_or_doubled(steps: str) -> None:
     """What is owed comes, in order where nothing was sent again, once where it was settled; the books close."""

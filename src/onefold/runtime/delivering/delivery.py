@@ -94,6 +94,8 @@ class Deliverer:
         self._sources = Sources(tail, Payloads(stores.state, stores.log), stores.deliveries, clock, patience)
         self._runners: dict[str, Runner] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._leaving: dict[str, asyncio.Task[None]] = {}
+        """Of removed destinations, whose attempts under way may end."""
         self._wanted: dict[str, Wanted] | None = None
         """None: the catalog has not been read yet."""
         self._generation = -1
@@ -103,6 +105,7 @@ class Deliverer:
         self._replayed: dict[tuple[int, str], int] = {}
         self._asked = False
         """A replay is not done yet."""
+        self._expired_s = -EXPIRE_S
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
 
@@ -116,7 +119,8 @@ class Deliverer:
             for part in tasks:
                 part.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self._stop([*self._runners])
+            staying = self._runners.keys() - self._leaving.keys()
+            await asyncio.gather(*self._leaving.values(), *map(self._stop, staying))
             await self._flush(force=True)
             self._thread.shutdown()
         for ended in done:
@@ -144,7 +148,7 @@ class Deliverer:
     async def _keep_house(self) -> None:
         defined = Signs(self._stores.catalog.watch(), CATALOG_S)
         asked = Signs(self._stores.deliveries.watch(), FLUSH_S)
-        marked_s = expired_s = -MARK_S
+        marked_s = -MARK_S
         with contextlib.closing(defined), contextlib.closing(asked):
             while True:
                 now_s, newest = self._clock.monotonic_s(), self._sources.tail.newest
@@ -155,11 +159,7 @@ class Deliverer:
                     self._mark = max(self._mark, newest)
                 due = now_s - marked_s >= MARK_S
                 if await self._flush(force=due):
-                    if self._asked or asked.due(now_s):
-                        await self._replay()
-                    if not self._asked and now_s - expired_s >= EXPIRE_S:
-                        expired_s = now_s
-                        self._expire()
+                    await self._work_off(asked, now_s)
                 marked_s = now_s if due else marked_s
                 self._pulse.beat()
                 await asyncio.sleep(FLUSH_S)
@@ -173,6 +173,21 @@ class Deliverer:
                 log.warning("the book cannot be reached", error=str(error), code=error.code)
             await asyncio.sleep(BOOK_RENEW_S)
 
+    async def _work_off(self, asked: Signs, now_s: float) -> None:
+        """Comes right after a flush: what was asked for, and what is too old."""
+        try:
+            if self._asked or asked.due(now_s):
+                await self._replay()
+            if not self._asked and now_s - self._expired_s >= EXPIRE_S:
+                self._expire()
+                self._expired_s = now_s
+        except Superseded:
+            raise
+        except StorageError as error:
+            log.warning("the book cannot be read or written; it is tried again", error=str(error), code=error.code)
+            asked.again()
+            await asyncio.sleep(_AWAY_S)
+
     def _expire(self) -> None:
         """Comes right after a flush, while no replay is under way: what the store shows as parked is parked."""
         for runner in self._runners.values():
@@ -180,14 +195,16 @@ class Deliverer:
             runner.forget_parked(_AT_ONCE)
 
     async def _poll_catalog(self, newest: int) -> bool:
-        """Learn of changed definitions; False: the catalog could not be read. `newest` was read before."""
+        """Learn of changed definitions; False: that is to be tried again. `newest` was read before."""
         try:
             wanted = await self._in_thread(self._read_catalog)
+            if wanted is not None and not self._reconcile(wanted):
+                self._generation = -1
+                return False
         except StorageError as error:
-            log.warning("catalog cannot be read", error=str(error))
+            log.warning("definitions cannot be taken over; it is tried again", error=str(error))
+            self._generation = -1
             return False
-        if wanted is not None:
-            await self._reconcile(wanted)
         # Whoever is defined from here on begins after what was there before this poll, so that it misses nothing.
         self._mark = max(self._mark, newest)
         return True
@@ -203,20 +220,24 @@ class Deliverer:
         self._generation = generation
         return wanted
 
-    async def _reconcile(self, wanted: dict[str, Wanted]) -> None:
-        removed = [name for name in self._runners if name not in wanted]
-        for name in removed:
-            self._runners[name].line.hold()
-        await self._stop(removed)
+    def _reconcile(self, wanted: dict[str, Wanted]) -> bool:
+        """Follow these. False: one of them was removed just now, and what it was is not written down yet."""
+        for name in self._runners.keys() - wanted.keys() - self._leaving.keys():
+            self._leave(name)
+        coming = wanted.keys() - (self._runners.keys() - self._leaving.keys())
+        if coming & {*self._leaving, *(progress.destination for progress in self._unwritten)}:
+            return False
+        # All of them before any runs: what runs has to be among those of whom is written that they follow.
+        self._runners |= {name: Runner(name, self._sources, self._mark) for name in wanted if name in coming}
+        known = self._wanted or {}
         for name, want in wanted.items():
-            if name not in self._runners:
-                self._runners[name] = Runner(name, self._sources, self._mark)
-            if not self._wanted or self._wanted.get(name) != want:
+            if name in coming or known.get(name) != want:
                 self._runners[name].update(want.definition, self._connect(want))
             if name not in self._running:
                 self._running[name] = asyncio.create_task(self._runners[name].run(), name=name)
                 self._running[name].add_done_callback(self._ended)
         self._wanted = wanted
+        return True
 
     def _connect(self, want: Wanted) -> Connector | None:
         try:
@@ -227,14 +248,20 @@ class Deliverer:
             return None
         return connector
 
-    async def _stop(self, names: list[str]) -> None:
-        for name in names:
-            if task := self._running.pop(name, None):
-                task.cancel()
-        await asyncio.gather(*(self._runners[name].stop(STOP_GRACE_S) for name in names))
-        for name in names:  # Only now: where this is cancelled, the end of the role stops them, and has their progress.
-            if progress := self._runners.pop(name).line.progress():
-                self._unwritten.append(progress)
+    def _leave(self, name: str) -> None:
+        """A destination was removed: what it has is kept from now on; attempts under way may end meanwhile."""
+        self._runners[name].line.hold()
+        task = self._leaving[name] = asyncio.create_task(self._stop(name))
+        task.add_done_callback(lambda _: self._leaving.pop(name))
+        task.add_done_callback(self._ended)
+
+    async def _stop(self, name: str) -> None:
+        """What it leaves is written by the next flush."""
+        if task := self._running.pop(name, None):
+            task.cancel()
+        await self._runners[name].stop(STOP_GRACE_S)
+        if progress := self._runners.pop(name).line.progress():
+            self._unwritten.append(progress)
 
     async def _flush(self, *, force: bool) -> bool:
         """Write what changed. True: everything up to now is written.
@@ -269,7 +296,8 @@ class Deliverer:
         requests = store.requests()
         self._asked = bool(requests)
         for number, request in requests.items():
-            meant = [r for r in self._runners.values() if request.destination in (None, r.name)]
+            staying = self._runners.keys() - self._leaving.keys()
+            meant = [self._runners[name] for name in sorted(staying) if request.destination in (None, name)]
             done = True
             for runner in meant:
                 key = number, runner.name

@@ -19,7 +19,7 @@ from onefold.errors import StorageError, Unavailable
 from onefold.model import delivery as deliveries
 from onefold.model import effect as effects
 from onefold.model.definitions import Definitions, Destination
-from onefold.model.delivery import Progress
+from onefold.model.delivery import Delivery, Kept, Progress, Request
 from onefold.model.effect import Entered
 from onefold.model.signing import SigningSecret
 from onefold.ports import Destination as Connector
@@ -99,8 +99,7 @@ class Book(DeliveryStore):
 
     def write(self, changes: Iterable[Progress], mark: int, following: Iterable[str]) -> None:
         """As `Deliveries.write`."""
-        if self.away or self.dead:
-            raise Unavailable("the book is away")
+        self._there()
         super().write(changes, mark, following)
         if self.mute:
             self.mute = False
@@ -108,10 +107,33 @@ class Book(DeliveryStore):
 
     def finish(self, request: int) -> None:
         """As `Deliveries.finish`."""
-        if self.away or self.dead:
-            raise Unavailable("the book is away")
+        self._there()
         super().finish(request)
         self.dead = self.dead or self.ends_with_request
+
+    def load(self, destination: str) -> Kept:
+        """As `Deliveries.load`."""
+        self._there()
+        return super().load(destination)
+
+    def requests(self) -> dict[int, Request]:
+        """As `Deliveries.requests`."""
+        self._there()
+        return super().requests()
+
+    def parked_rows(self, destination: str, request: Request, after: int, limit: int) -> list[Delivery]:
+        """As `Deliveries.parked_rows`."""
+        self._there()
+        return super().parked_rows(destination, request, after, limit)
+
+    def parked_before(self, destination: str, at_ms: int, limit: int) -> list[Delivery]:
+        """As `Deliveries.parked_before`."""
+        self._there()
+        return super().parked_before(destination, at_ms, limit)
+
+    def _there(self) -> None:
+        if self.away or self.dead:
+            raise Unavailable("the book is away")
 
 
 class Sink:
@@ -291,7 +313,7 @@ class Life:
     async def stop(self) -> None:
         """The role is told to end, and does."""
         self._wanted = False
-        self._let_off(CALM_S)
+        self._let_off()
         await self._end()
 
     async def kill(self) -> None:
@@ -354,10 +376,11 @@ class Life:
 
     # --- within --------------------------------------------------------------------------------------------------
     async def _pass(self, seconds: float) -> None:
-        """Time passes; a role that has died is started again."""
+        """Time passes; a role that has died, which it should not, is started again."""
         until_s = self.loop.time() + seconds
         while (left_s := until_s - self.loop.time()) > 0:
             if self._wanted and self._task and self._task.done():
+                self.wrong.append(f"the role has died of {self._task.exception()!r}")
                 await self._end()
                 self._revive()
             await asyncio.sleep(min(left_s, 0.3))
@@ -419,9 +442,9 @@ class Life:
         self.absent.clear()
         self.catalog.define(replace(CRM, url=self.url, enabled=enabled))
 
-    def _let_off(self, within_s: float = SETTLED_S) -> None:
+    def _let_off(self) -> None:
         """A role that ends, or is disturbed, so soon after a change may not have noticed, or not kept what it had."""
-        if self.loop.time() - self._changed_s < within_s:
+        if self.loop.time() - self._changed_s < CALM_S:
             self._release()
 
     def _release(self) -> None:

@@ -105,7 +105,7 @@ def test_each_effect_has_its_payload(kind: str) -> None:
 
 @pytest.mark.parametrize("place", [position(2, 0), position(3, 2), position(4, 0), position(5, 0)])
 def test_an_event_that_is_gone_from_the_log_is_no_delivery(place: int) -> None:
-    """Without its body there is nothing to send: retention removed it, or the log was lost from there on, or is another."""
+    """Without its body there is nothing to send: retention removed it, or the log ends before it, or is another."""
     assert payloads().make(sequence(9, 1), 0, Admitted(PERSON, place, 0, 5, "page"), "aa") is None
 
 
