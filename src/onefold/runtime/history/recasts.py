@@ -2,6 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
+import msgspec
+import structlog
+
+from onefold.errors import Damaged, NotFoundError
 from onefold.limits import HISTORY_LAG_MAX_BYTES
 from onefold.model import effect as kinds
 from onefold.model import entry as entries
@@ -15,13 +19,15 @@ from onefold.ports import Commit, LogReader, State
 
 _PLACE = (1 << 56) - 1
 _TAG = b"recast"
+log = structlog.get_logger()
 _decode = kinds.decoder(frozenset((Recast, Split)))
 
 
-def recasts(log: LogReader, commit: Commit, effects: Sequence[AnyEffect | Skipped]) -> Iterator[PastRecast]:
+def recasts(reader: LogReader, commit: Commit, effects: Sequence[AnyEffect | Skipped]) -> Iterator[PastRecast]:
     """What a commit's effects, and the entries that they come from, tell of whose events are whose.
 
-    Raises `Damaged`, and `NotFoundError` where such an entry is no longer in the log.
+    Where such an entry is no longer in the log, or is damaged there, nobody can tell any more: that is logged, as it is
+    of events. Raises `Unavailable` and its kin.
     """
     for n, effect in enumerate(effects):
         if not isinstance(effect, Split | Recast) or not _is_done(effect):
@@ -30,7 +36,7 @@ def recasts(log: LogReader, commit: Commit, effects: Sequence[AnyEffect | Skippe
         if isinstance(effect, Split):
             yield PastRecast(effect.profile, effect.profile, -1, -1, *here)
         else:
-            body = read(log, commit.partition, effect.position)
+            body = _read(reader, commit.partition, effect.position)
             for owner, formers in body.events.items():
                 for former, places in formers.items():
                     for place in places:
@@ -41,18 +47,24 @@ def _is_done(effect: Split | Recast) -> bool:
     return isinstance(effect, Split) or effect.applied
 
 
-def read(log: LogReader, partition: int, place: int) -> Recasting:
-    """What the entry at this position of the log has brought."""
-    record = log.read(partition, split(place)[0], 1)[0]
-    entry = entries.decode(record.data)
-    assert isinstance(entry, entries.Recast)
+def _read(reader: LogReader, partition: int, place: int) -> Recasting:
+    """What the entry at this position of the log has brought; nothing where it is not there."""
+    offset, _ = split(place)
+    try:
+        records = reader.read(partition, offset, 1)
+        entry = entries.decode(records[0].data) if records and records[0].offset == offset else None
+    except (NotFoundError, Damaged, msgspec.MsgspecError):
+        entry = None
+    if not isinstance(entry, entries.Recast):
+        log.error("what a recast has brought is no longer in the log", partition=partition, offset=offset)
+        return Recasting({}, [], {})
     return bodies.decode(entry.body)
 
 
-def since(state: State, log: LogReader, cursor: int) -> list[PastRecast]:
+def since(state: State, reader: LogReader, cursor: int) -> list[PastRecast]:
     """What commits after this one tell, as far as one question may read."""
     found: list[PastRecast] = []
     for commit in state.commits(cursor, HISTORY_LAG_MAX_BYTES):
         if _TAG in commit.effects:  # Most have none, and are not decoded for it.
-            found += recasts(log, commit, _decode(commit.effects))
+            found += recasts(reader, commit, _decode(commit.effects))
     return found

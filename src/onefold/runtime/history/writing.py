@@ -152,6 +152,8 @@ class Historian:
 
     def _take_commit(self, commit: Commit) -> None:
         effects = _decode(commit.effects)
+        # First, since the log may be away: then all of the commit is taken again.
+        self._recasts += list(recasts(self._log, commit, effects))
         admitted = [e for e in effects if type(e) is Admitted]
         self._admitted.append((commit.partition, admitted))
         self._events += len(admitted)
@@ -161,7 +163,6 @@ class Historian:
             if type(e) is Merged
         ]
         self._moves += moves(commit, effects, self._in_force)
-        self._recasts += recasts(self._log, commit, effects)
         self._cursor = commit.number
 
     def _pasts(self) -> Iterator[Past]:
