@@ -70,6 +70,8 @@ _decode_members = msgspec.json.Decoder(dict[str, Raw]).decode
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BOM = b"\xef\xbb\xbf"
+_STRICT = re.compile(r"JSON is malformed: (.*) \(byte (\d+)\)")
+"""What msgspec says: what is wrong, and where."""
 _KEY = re.compile(rb'"writeKey"\s*+:\s*+"[^"]*+"')
 _SHARED = ("context", "integrations")
 
@@ -210,7 +212,7 @@ class Decoder:
         except _UNREADABLE:
             parts = split.members(body)
             if isinstance(parts, split.Unsplittable):
-                return not_json(str(parts))
+                return _malformed(body, parts)
             typed, key = body, _text(parts.get(b'"writeKey"'))
         intake = self._intake(_Envelope(writeKey=key), len(body))
         self._take_carefully(intake, [typed])
@@ -265,7 +267,7 @@ def _take_apart(body: bytes) -> tuple[_Envelope, Sequence[bytes]] | Answer:
 def _take_apart_tolerantly(body: bytes) -> tuple[_Envelope, Sequence[bytes]] | Answer:
     members = split.members(body)
     if isinstance(members, split.Unsplittable):
-        return not_json(str(members))
+        return _malformed(body, members)
     events = split.elements(members.pop(b'"batch"', b"[]"))
     if isinstance(events, split.Unsplittable):
         return not_json(f"$.batch: {events}")
@@ -277,6 +279,18 @@ def _take_apart_tolerantly(body: bytes) -> tuple[_Envelope, Sequence[bytes]] | A
         return _bad_envelope(error)
     except _UNREADABLE as error:
         return not_json(f"around the batch: {error}")
+
+
+def _malformed(body: bytes, found: split.Unsplittable) -> Answer:
+    """Why nobody can say where a body's parts end: what a strict reader says, where it stops before that is `found`."""
+    try:
+        _decode_members(body)
+    except msgspec.DecodeError as error:
+        if (said := _STRICT.fullmatch(f"{error}")) and (at := int(said[2])) < found.byte:
+            found = split.unexpected(body, at, said[1])
+    except _UNREADABLE:
+        pass
+    return not_json(f"{found}")
 
 
 def _bad_envelope(error: msgspec.ValidationError) -> Answer:

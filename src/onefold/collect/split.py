@@ -46,7 +46,7 @@ def _parts(body: bytes, opener: bytes) -> list[tuple[int, int]] | Unsplittable:
     """Spans between the commas of the outermost bracket, which must be `opener` and all that there is."""
     start = len(body) - len(body.lstrip(_BLANK))
     if body[start : start + 1] != opener:
-        return _unexpected(body, start, f"expected {opener.decode()!r}")
+        return unexpected(body, start, f"expected {opener.decode()!r}")
     parts: list[tuple[int, int]] = []
     closers = [_CLOSES[opener]]
     begin = start + 1
@@ -60,7 +60,7 @@ def _parts(body: bytes, opener: bytes) -> list[tuple[int, int]] | Unsplittable:
         elif token in _CLOSES:
             closers.append(_CLOSES[token])
         elif token in b"]}" and token != closers.pop():
-            return _unexpected(body, at, "a bracket that closes another one")
+            return unexpected(body, at, "a bracket that closes another one")
         if not closers:
             return _ended(body, parts, begin, at)
     return Unsplittable(len(body), f"the data ends before {len(closers)} closing bracket(s)")
@@ -69,12 +69,13 @@ def _parts(body: bytes, opener: bytes) -> list[tuple[int, int]] | Unsplittable:
 def _ended(body: bytes, parts: list[tuple[int, int]], begin: int, at: int) -> list[tuple[int, int]] | Unsplittable:
     rest = body[at + 1 :].lstrip(_BLANK)
     if rest:
-        return _unexpected(body, len(body) - len(rest), "trailing characters")
+        return unexpected(body, len(body) - len(rest), "trailing characters")
     if parts or body[begin:at].strip(_BLANK):
         parts.append((begin, at))
     return parts
 
 
-def _unexpected(body: bytes, at: int, what: str) -> Unsplittable:
+def unexpected(body: bytes, at: int, what: str) -> Unsplittable:
+    """What is wrong at this byte, and what stands there."""
     there = body[at : at + 8].decode(errors="backslashreplace")
     return Unsplittable(at, f"{what}, there was {there!r}" if there else f"{what}, but the data ended")
