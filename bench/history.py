@@ -23,10 +23,10 @@ from onefold.model.entry import Defined, Outgoing, encode
 from onefold.model.event import Event
 from onefold.model.past import Past
 from onefold.ports import State, TrimmingWriter
-from onefold.runtime.folding import Folding
+from onefold.runtime.folding.fold import Folding
+from onefold.runtime.folding.programs import Programs
 from onefold.runtime.heap import seldom_collected
 from onefold.runtime.history.writing import Historian, Sources
-from onefold.runtime.programs import Programs
 from onefold.settings import Settings
 from onefold.storage.history.delta import DeltaHistory
 from onefold.storage.place import Place

@@ -21,10 +21,10 @@ from onefold.model.changes import Changes, Cursor
 from onefold.model.definitions import Audience, Definitions, Trait, shadow_name
 from onefold.model.rules import Rules
 from onefold.runtime.defining.comparison import moves
-from onefold.server.export import columns, rows
-from onefold.server.export_formats import FORMATS, written
-from onefold.server.profile_batch import read_many
-from onefold.server.projection import EVERYTHING
+from onefold.server.audiences.export import columns, rows
+from onefold.server.audiences.export_formats import FORMATS, written
+from onefold.server.people.profile_batch import read_many
+from onefold.server.people.projection import EVERYTHING
 from onefold.storage.embedded.state import LmdbState
 
 AUDIENCE = "audience_0"

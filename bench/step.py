@@ -30,10 +30,10 @@ from onefold.model import entry as entries
 from onefold.model.definitions import Definitions
 from onefold.model.entry import Defined
 from onefold.ports import Record, State
-from onefold.runtime import batches
-from onefold.runtime.folding import Folding
+from onefold.runtime.folding import batches
+from onefold.runtime.folding.fold import Folding
+from onefold.runtime.folding.programs import Programs
 from onefold.runtime.heap import without_collector
-from onefold.runtime.programs import Programs
 from onefold.settings import Settings
 from onefold.storage.embedded.state import LmdbState
 

@@ -33,9 +33,9 @@ from onefold.model import effect
 from onefold.model.effect import Left
 from onefold.model.entry import Defined, Outgoing, Sweep, encode
 from onefold.runtime.bell import SELDOM_S, Rest
-from onefold.runtime.folding import Folding
+from onefold.runtime.folding.fold import Folding
+from onefold.runtime.folding.programs import Programs
 from onefold.runtime.heap import without_collector
-from onefold.runtime.programs import Programs
 from onefold.settings import Settings
 from onefold.storage.embedded.state import LmdbState
 from onefold.storage.place import Place

@@ -22,9 +22,9 @@ from onefold.language.values import milliseconds
 from onefold.model import profile as profiles
 from onefold.model.entry import Defined, Tick, encode
 from onefold.ports import LogWriter, State
-from onefold.runtime.folding import Folding
+from onefold.runtime.folding.fold import Folding
+from onefold.runtime.folding.programs import Programs
 from onefold.runtime.heap import without_collector
-from onefold.runtime.programs import Programs
 from onefold.settings import Settings
 from onefold.storage.place import Place
 from onefold.testing.world import define

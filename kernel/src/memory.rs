@@ -1,4 +1,4 @@
-//! Profiles by their ids: those that a worker remembers (`onefold.runtime.recent`), and those of a batch.
+//! Profiles by their ids: those that a worker remembers (`onefold.runtime.folding.recent`), and those of a batch.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,7 +11,7 @@ use crate::numbered::Numbered;
 use crate::profile::Profile;
 use crate::who::Who;
 
-/// What was used lately, in two generations, of which the older is forgotten whole: `onefold.runtime.recent.Recent`.
+/// What was used lately, in two generations, of which the older is forgotten whole: `onefold.runtime.folding.recent.Recent`.
 #[pyclass(module = "onefold_kernel")]
 pub struct Memory {
     size: usize,

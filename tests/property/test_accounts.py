@@ -9,8 +9,8 @@ from msgspec import structs
 from onefold.language.reading.check import checked
 from onefold.limits import DAY_MS, HOUR_MS
 from onefold.model.definitions import Audience, Definitions, Trait
-from onefold.runtime.folding import Folding
-from onefold.runtime.programs import Programs
+from onefold.runtime.folding.fold import Folding
+from onefold.runtime.folding.programs import Programs
 from onefold.testing.reference import values as reference
 from onefold.testing.reference.values import Occurrence
 from onefold.testing.seeded import START_MS, Seeded

@@ -13,7 +13,7 @@ from onefold.model.definitions import Audience, Definitions, Trait
 from onefold.model.effect import Entered
 from onefold.model.rules import Rules
 from onefold.runtime.backfill.backfill import Backfill, Engines
-from onefold.runtime.programs import Programs
+from onefold.runtime.folding.programs import Programs
 from onefold.testing.clock import ManualClock
 from onefold.testing.simulation.simulate import Versions
 from onefold.testing.world import World, define

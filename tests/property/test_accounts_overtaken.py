@@ -9,8 +9,8 @@ from onefold.limits import DAY_MS
 from onefold.model.changes import Cursor
 from onefold.model.definitions import Definitions
 from onefold.model.entry import Tick
-from onefold.runtime.folding import Folding
-from onefold.runtime.programs import Programs
+from onefold.runtime.folding.fold import Folding
+from onefold.runtime.folding.programs import Programs
 from onefold.testing.memory.state import MemoryState
 from onefold.testing.world import World
 from tests.property.test_accounts import DEFINITIONS, accounts, life, lived, members, until

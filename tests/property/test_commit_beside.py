@@ -13,9 +13,9 @@ from onefold.limits import DAY_MS
 from onefold.model.definitions import Definitions
 from onefold.model.entry import Outgoing, encode
 from onefold.ports import Record
-from onefold.runtime.committing import Beside
-from onefold.runtime.folding import Folding
-from onefold.runtime.programs import Programs
+from onefold.runtime.folding.committing import Beside
+from onefold.runtime.folding.fold import Folding
+from onefold.runtime.folding.programs import Programs
 from onefold.storage.embedded.state import LmdbState, Options
 from onefold.testing.memory.log import MemoryLog
 from onefold.testing.memory.state import MemoryState

@@ -21,7 +21,7 @@ from onefold.model.effect import (
 from onefold.ports import Commit as Encoded
 from onefold.runtime.delivering.selecting import KINDS, Subscription
 from onefold.runtime.delivering.tail import Commit, Tail
-from onefold.server import tail as live
+from onefold.server.operating import tail as live
 from onefold.testing.memory.state import MemoryState
 
 NAMES = st.sampled_from(["page", "Order Completed", "Completed", "entered", "admitted", "vip", "Größe", "", "*"])

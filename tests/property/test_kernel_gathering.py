@@ -16,7 +16,7 @@ from onefold.model import profile as profiles
 from onefold.model.effect import AnyEffect
 from onefold.model.profile import Profile
 from onefold.model.rules import Rules
-from onefold.runtime.native_profiles import native_containers
+from onefold.runtime.folding.native_profiles import native_containers
 from onefold.storage import state_bytes
 from onefold.storage.embedded.filters import Filters
 from onefold.storage.embedded.rows import ROWS, Rows

@@ -13,8 +13,8 @@ from onefold.language.stream.excerpt import records
 from onefold.model import profile as profiles
 from onefold.model.profile import Profile
 from onefold.model.rules import Rules
-from onefold.runtime.recent import Recent
-from onefold.runtime.remembered import Remembered
+from onefold.runtime.folding.recent import Recent
+from onefold.runtime.folding.remembered import Remembered
 
 pytestmark = pytest.mark.skipif(kernel.native is None, reason=kernel.found.standing)
 

@@ -16,7 +16,7 @@ from onefold.limits import DAY_MS, HOUR_MS
 from onefold.model.changes import View
 from onefold.model.profile import Profile
 from onefold.model.rules import Rules
-from onefold.runtime.native_profiles import native_containers
+from onefold.runtime.folding.native_profiles import native_containers
 from onefold.testing.seeded import START_MS
 from onefold.testing.world import World, define, group, identify, rfc3339, track
 from tests.property.test_native_profile import same

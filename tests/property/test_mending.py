@@ -11,8 +11,8 @@ from onefold.model.changes import Changes, Cursor
 from onefold.model.definitions import Definitions
 from onefold.model.rules import Rules
 from onefold.ports import Loaded
-from onefold.runtime.folding import Folding
-from onefold.runtime.programs import Programs
+from onefold.runtime.folding.fold import Folding
+from onefold.runtime.folding.programs import Programs
 from onefold.testing.memory.state import MemoryState
 from onefold.testing.world import World, track
 from tests.property.test_step import DEFINITIONS, life

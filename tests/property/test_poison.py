@@ -29,12 +29,12 @@ from onefold.model import position
 from onefold.model.definitions import Audience, Definitions, Trait
 from onefold.model.rules import Rules
 from onefold.runtime.defining.workspace import load_workspace
-from onefold.runtime.folding import Folding
-from onefold.runtime.programs import Programs
-from onefold.server import profiles as api
-from onefold.server import tail
-from onefold.server.profile_answer import answer
-from onefold.server.projection import EVERYTHING
+from onefold.runtime.folding.fold import Folding
+from onefold.runtime.folding.programs import Programs
+from onefold.server.operating import tail
+from onefold.server.people import profiles as api
+from onefold.server.people.profile_answer import answer
+from onefold.server.people.projection import EVERYTHING
 from onefold.settings import Settings
 from onefold.storage.embedded.state import LmdbState, Options
 from onefold.testing.world import World, track

@@ -15,8 +15,8 @@ from onefold.model.changes import Changes
 from onefold.model.definitions import Definitions
 from onefold.model.identity import DIFFERENCES, POLICIES, IdentifierType, Identity, Policy, TraitRule
 from onefold.ports import Loaded
-from onefold.runtime.folding import Folding
-from onefold.runtime.programs import Programs
+from onefold.runtime.folding.fold import Folding
+from onefold.runtime.folding.programs import Programs
 from onefold.storage.embedded.state import LmdbState
 from onefold.testing.memory.state import MemoryState
 from onefold.testing.seeded import START_MS

@@ -10,8 +10,8 @@ from onefold.limits import DAY_MS, HOUR_MS
 from onefold.model import profile as profiles
 from onefold.model.entry import Rejected
 from onefold.model.rules import Rules
-from onefold.runtime.folding import Folding
-from onefold.runtime.programs import Programs
+from onefold.runtime.folding.fold import Folding
+from onefold.runtime.folding.programs import Programs
 from onefold.testing.seeded import START_MS
 from onefold.testing.world import World, define, rfc3339
 

@@ -12,8 +12,8 @@ from onefold.limits import HOUR_MS
 from onefold.model.definitions import Definitions
 from onefold.model.entry import Tick
 from onefold.ports import State
-from onefold.runtime.folding import Folding
-from onefold.runtime.programs import Programs
+from onefold.runtime.folding.fold import Folding
+from onefold.runtime.folding.programs import Programs
 from onefold.storage.embedded.state import LmdbState
 from onefold.storage.postgres.state import PostgresState
 from onefold.testing.conformance.state import OpenState

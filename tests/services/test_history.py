@@ -13,10 +13,10 @@ from onefold.model.delivery import sequence
 from onefold.model.effect import Admitted, Entered, Left
 from onefold.model.entry import Defined, Outgoing, encode
 from onefold.model.event import Event
-from onefold.runtime.folding import Folding
+from onefold.runtime.folding.fold import Folding
+from onefold.runtime.folding.programs import Programs
 from onefold.runtime.history.writing import Historian, Sources
 from onefold.runtime.past.told import Engines, audiences
-from onefold.runtime.programs import Programs
 from onefold.settings import Settings
 from onefold.storage.place import Place
 from onefold.testing.conformance.history import contents

@@ -13,7 +13,7 @@ import pytest
 from onefold.errors import Conflict, Unavailable
 from onefold.model.changes import Cursor
 from onefold.model.position import profile_id
-from onefold.runtime.folding import Folding
+from onefold.runtime.folding.fold import Folding
 from onefold.storage.postgres import migration
 from onefold.storage.postgres.driver import Timeouts
 from onefold.storage.postgres.state import Options, PostgresState

@@ -14,9 +14,9 @@ from onefold.limits import DAY_MS, HOUR_MS
 from onefold.model.definitions import Definitions
 from onefold.model.identity import POLICIES, Policy
 from onefold.ports import State
-from onefold.runtime.committing import Beside
-from onefold.runtime.folding import Folding
-from onefold.runtime.programs import Programs
+from onefold.runtime.folding.committing import Beside
+from onefold.runtime.folding.fold import Folding
+from onefold.runtime.folding.programs import Programs
 from onefold.storage.embedded.state import LmdbState
 from onefold.storage.postgres.state import PostgresState
 from onefold.testing.conformance.state import OpenState

@@ -16,8 +16,8 @@ from onefold.model.delivery import sequence
 from onefold.model.effect import Admitted, Entered, Left
 from onefold.model.entry import Defined, Outgoing, encode
 from onefold.model.past import Past, beginning
-from onefold.runtime.folding import Folding
-from onefold.runtime.programs import Programs
+from onefold.runtime.folding.fold import Folding
+from onefold.runtime.folding.programs import Programs
 from onefold.settings import Settings
 from onefold.storage.history.delta import DeltaHistory
 from onefold.storage.place import Place

@@ -10,8 +10,8 @@ from onefold.cli.options import AsJson, Data, Limit
 from onefold.cli.printing import many, out, plain, print_json, spelt, table
 from onefold.model import position
 from onefold.model.account import members_of
-from onefold.server import accounts
-from onefold.server.accounts import AccountAnswer
+from onefold.server.people import accounts
+from onefold.server.people.accounts import AccountAnswer
 
 _app = typer.Typer(help="Accounts: show one, list its members.", no_args_is_help=True)
 

@@ -16,11 +16,11 @@ from onefold.model import position
 from onefold.model.definitions import Definitions
 from onefold.runtime.defining.versions import shadowed
 from onefold.runtime.past.told import Audiences
-from onefold.server import as_of as as_ofs
 from onefold.server import instants
+from onefold.server.audiences.export import DESCRIPTION, INCLUDE, Counted, columns, columns_then, rows, rows_then
+from onefold.server.audiences.export_formats import FORMATS, write_whole, written
 from onefold.server.engines import Engines
-from onefold.server.export import DESCRIPTION, INCLUDE, Counted, columns, columns_then, rows, rows_then
-from onefold.server.export_formats import FORMATS, write_whole, written
+from onefold.server.people import as_of as as_ofs
 from onefold.server.route import hint
 
 _app = typer.Typer(help="Audiences: list them with their sizes, list or export their members.", no_args_is_help=True)

@@ -10,8 +10,8 @@ from onefold.cli.options import AsJson, Data
 from onefold.cli.printing import out, plain, print_json, spelt
 from onefold.errors import InvalidRequest
 from onefold.model import effect as effects
-from onefold.server.tail import AT_ONCE_BYTES, KINDS, Filter, Shown
-from onefold.server.tail import show as show_effect
+from onefold.server.operating.tail import AT_ONCE_BYTES, KINDS, Filter, Shown
+from onefold.server.operating.tail import show as show_effect
 
 POLL_S = 0.1
 _STYLES = {

@@ -12,7 +12,7 @@ from onefold.language.values import milliseconds
 from onefold.limits import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from onefold.model import position
 from onefold.model.explanation import Answer, Evidence, Explanation, Ground, Note, Part
-from onefold.server.profile_answer import event_id
+from onefold.server.people.profile_answer import event_id
 
 _TEXT_MAX = 72
 """Columns of the tree before the values; a longer line pushes its own value to the right."""

@@ -12,13 +12,13 @@ from onefold.cli import opening
 from onefold.cli.options import AsJson, AsOf, Data
 from onefold.cli.printing import many, out, plain, print_json, spelt
 from onefold.errors import InvalidRequest
-from onefold.server import as_of as as_ofs
-from onefold.server import profiles
 from onefold.server.identity.household import HouseholdAnswer, household
-from onefold.server.profile_answer import IdentityAnswer, ProfileAnswer, ProvenanceAnswer, answer
-from onefold.server.profiles import EventAnswer
-from onefold.server.projection import OPTIONAL, PARTS, projection
-from onefold.server.provenance import provenance
+from onefold.server.people import as_of as as_ofs
+from onefold.server.people import profiles
+from onefold.server.people.profile_answer import IdentityAnswer, ProfileAnswer, ProvenanceAnswer, answer
+from onefold.server.people.profiles import EventAnswer
+from onefold.server.people.projection import OPTIONAL, PARTS, projection
+from onefold.server.people.provenance import provenance
 
 _app = typer.Typer(help="Profiles: show one.", no_args_is_help=True)
 _INCLUDE = f"Comma-separated parts of: {', '.join((*PARTS, *OPTIONAL))}; or names in them, such as traits.email."

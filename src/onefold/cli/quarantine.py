@@ -21,7 +21,7 @@ from onefold.model.quarantined import Quarantined
 from onefold.ports import Catalog
 from onefold.runtime import supervisor
 from onefold.server.engines import Engines
-from onefold.server.quarantine import answer, place_of
+from onefold.server.operating.quarantine import answer, place_of
 from onefold.settings import Settings
 
 _SHOWN_CHARS = 60

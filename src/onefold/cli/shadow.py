@@ -7,7 +7,7 @@ from onefold.cli.apply import How, Quiet, put_into_force, show_changes
 from onefold.cli.options import AsJson, Data, Yes
 from onefold.cli.printing import out, print_json, table
 from onefold.runtime.defining.versions import dropped, promoted
-from onefold.server import shadow as shown
+from onefold.server.defining import shadow as shown
 
 _app = typer.Typer(help="Definitions in shadow: what they would change, promote them, drop them.", no_args_is_help=True)
 

@@ -7,8 +7,8 @@ import typer
 from onefold.cli import explained, opening
 from onefold.cli.options import AsJson, AsOf, Data
 from onefold.cli.printing import instant, out, print_json
-from onefold.server import why as whys
 from onefold.server.engines import Engines
+from onefold.server.people import why as whys
 
 
 def register(app: typer.Typer) -> None:

@@ -20,10 +20,10 @@ from onefold.model.entry import Defined, Recast
 from onefold.model.position import split
 from onefold.model.profile import JUDGE_ANEW_MS
 from onefold.ports import LogReader, State
-from onefold.runtime.folding import Folding
+from onefold.runtime.folding.fold import Folding
+from onefold.runtime.folding.programs import Programs
 from onefold.runtime.heap import without_collector
 from onefold.runtime.large_pages import in_large_pages
-from onefold.runtime.programs import Programs
 from onefold.storage.embedded.state import LmdbState, Options
 from onefold.storage.place import Place
 from onefold.storage.state_bytes import decode_cursor

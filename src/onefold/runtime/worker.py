@@ -20,11 +20,11 @@ from onefold.model.profile import JUDGE_ANEW_MS
 from onefold.model.rules import Rules
 from onefold.ports import Assignment, LogReader, LogWriter, State
 from onefold.runtime.bell import Rest, Signs
-from onefold.runtime.committing import Beside
-from onefold.runtime.folding import Folding
+from onefold.runtime.folding.committing import Beside
+from onefold.runtime.folding.fold import Folding
+from onefold.runtime.folding.programs import Programs
 from onefold.runtime.heap import without_collector
 from onefold.runtime.large_pages import in_large_pages
-from onefold.runtime.programs import Programs
 from onefold.runtime.pulse import Pulse, told
 from onefold.runtime.retention import Retention, taken_by_all
 from onefold.runtime.ruling import begin, rules_of

@@ -34,40 +34,24 @@ from onefold.runtime.identity.proposed import Proposed
 from onefold.runtime.past.archive import Archive
 from onefold.runtime.ruling import begin, rules_of
 from onefold.runtime.supervisor import url
-from onefold.server import (
-    accounts,
-    audience_export,
-    audiences,
-    backfill,
-    definitions,
-    deliveries,
-    events,
-    health,
-    keys,
-    metrics,
-    pages,
-    preview,
-    profile_batch,
-    profile_changes,
-    profiles,
-    quarantine,
-    refusals,
-    sources,
-    why,
-)
-from onefold.server.arrivals import Arrivals
+from onefold.server import pages, refusals
+from onefold.server.audiences import audience_export, audiences
+from onefold.server.audiences.export_formats import FORMATS
 from onefold.server.auth import Keyring, guard
+from onefold.server.defining import backfill, definitions, preview
 from onefold.server.engines import Engines, InForce
-from onefold.server.export_formats import FORMATS
 from onefold.server.identity import history as identity_history
 from onefold.server.identity import household, reresolve, reviews, unmerge, what_if
 from onefold.server.identity import picture as identity_picture
 from onefold.server.identity import said as identity
 from onefold.server.identity import why as identity_why
-from onefold.server.pressure import Pressure
+from onefold.server.operating import deliveries, events, health, keys, metrics, quarantine, sources
+from onefold.server.operating.pressure import Pressure
+from onefold.server.operating.tail import Tail
+from onefold.server.operating.traffic import Receive, Send, Traffic
+from onefold.server.people import accounts, profile_batch, profile_changes, profiles, why
+from onefold.server.people.arrivals import Arrivals
 from onefold.server.route import known_parameters
-from onefold.server.tail import Tail
-from onefold.server.traffic import Receive, Send, Traffic
 from onefold.settings import Settings
 from onefold.storage.place import Place
 

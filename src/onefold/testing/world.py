@@ -20,8 +20,8 @@ from onefold.model.profile import Profile
 from onefold.model.recast import Recasting
 from onefold.model.rules import Rules
 from onefold.ports import LogReader, LogWriter, State
-from onefold.runtime.folding import CACHED_PROFILES, Folding
-from onefold.runtime.programs import Programs
+from onefold.runtime.folding.fold import CACHED_PROFILES, Folding
+from onefold.runtime.folding.programs import Programs
 from onefold.testing.memory.log import MemoryLog
 from onefold.testing.memory.state import MemoryState
 

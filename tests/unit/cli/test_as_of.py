@@ -9,9 +9,9 @@ import pytest
 
 from onefold.cli import exits
 from onefold.limits import HOUR_MS
-from onefold.runtime.folding import Folding
+from onefold.runtime.folding.fold import Folding
+from onefold.runtime.folding.programs import Programs
 from onefold.runtime.history.writing import Historian, Sources
-from onefold.runtime.programs import Programs
 from onefold.settings import Settings
 from onefold.storage.place import Place
 from onefold.testing.clock import ManualClock

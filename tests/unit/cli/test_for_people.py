@@ -17,8 +17,8 @@ from onefold.demo.measures import Chapter, Measures
 from onefold.errors import InvalidRequest
 from onefold.model.delivery import Delivery, Progress
 from onefold.runtime.doctor import examine
-from onefold.server.profile_answer import ProfileAnswer
-from onefold.server.tail import Shown
+from onefold.server.operating.tail import Shown
+from onefold.server.people.profile_answer import ProfileAnswer
 from onefold.settings import Settings
 from onefold.storage.directory import DataDirectory
 from onefold.storage.embedded.deliveries import DeliveryStore

@@ -8,8 +8,8 @@ import pytest
 
 from onefold.clock import SystemClock
 from onefold.model.definitions import Definitions
-from onefold.runtime.folding import Folding
-from onefold.runtime.programs import Programs
+from onefold.runtime.folding.fold import Folding
+from onefold.runtime.folding.programs import Programs
 from onefold.settings import Settings
 from onefold.storage.place import Place
 from onefold.testing import identity_stories as stories

@@ -13,10 +13,10 @@ from onefold.model.definitions import Definitions
 from onefold.model.identity import IdentifierType, Identity
 from onefold.model.position import show
 from onefold.ports import LogWriter, Proposals, State
-from onefold.runtime.folding import Folding
+from onefold.runtime.folding.fold import Folding
+from onefold.runtime.folding.programs import Programs
 from onefold.runtime.identity.matching import Matcher
 from onefold.runtime.identity.sure_links import SureLinks
-from onefold.runtime.programs import Programs
 from onefold.settings import Settings
 from onefold.storage.place import Place
 from onefold.testing.clock import ManualClock

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from onefold.model.definitions import Definitions
-from onefold.runtime.folding import Folding
+from onefold.runtime.folding.fold import Folding
+from onefold.runtime.folding.programs import Programs
 from onefold.runtime.history.writing import Historian, Sources
-from onefold.runtime.programs import Programs
 from onefold.settings import Settings
 from onefold.storage.place import Place
 from onefold.testing.clock import ManualClock

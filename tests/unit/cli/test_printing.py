@@ -6,8 +6,8 @@ from rich.text import Text
 from onefold.cli.events import line
 from onefold.cli.printing import plain
 from onefold.cli.profile import tree
-from onefold.server.profile_answer import IdentifierAnswer, ProfileAnswer
-from onefold.server.tail import Shown
+from onefold.server.operating.tail import Shown
+from onefold.server.people.profile_answer import IdentifierAnswer, ProfileAnswer
 
 NOW = "2026-01-02T03:04:05.678Z"
 HOSTILE = "\x1b[2J\x1b]0;x\x07\x9b2J[/]\n[bold]\u202e."

@@ -12,8 +12,8 @@ from onefold.cli import exits, explained
 from onefold.cli.app import main
 from onefold.clock import SystemClock
 from onefold.limits import DAY_MS, HOUR_MS, MINUTE_MS
-from onefold.runtime.folding import Folding
-from onefold.runtime.programs import Programs
+from onefold.runtime.folding.fold import Folding
+from onefold.runtime.folding.programs import Programs
 from onefold.settings import Settings
 from onefold.storage.place import Place
 from onefold.testing.world import World, define, identify, track

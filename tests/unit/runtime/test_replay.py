@@ -4,8 +4,8 @@ import msgspec
 
 from onefold.model.entry import Outgoing, Tick, encode
 from onefold.ports import Record
-from onefold.runtime.folding import Folding
-from onefold.runtime.programs import Programs
+from onefold.runtime.folding.fold import Folding
+from onefold.runtime.folding.programs import Programs
 from onefold.runtime.replay import replay
 from onefold.testing.memory.log import MemoryLog
 from onefold.testing.memory.state import MemoryState

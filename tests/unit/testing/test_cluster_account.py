@@ -10,8 +10,8 @@ import pytest
 from onefold.demo.client import Sending
 from onefold.model.delivery import Progress
 from onefold.model.entry import Defined, Outgoing, Rejected, encode
-from onefold.runtime.folding import Folding
-from onefold.runtime.programs import Programs
+from onefold.runtime.folding.fold import Folding
+from onefold.runtime.folding.programs import Programs
 from onefold.settings import Settings
 from onefold.storage.place import Place
 from onefold.testing.cluster.account import Evidence, account

@@ -33,7 +33,7 @@ from onefold.model.effect import (
 )
 from onefold.model.entry import Outgoing
 from onefold.ports import LogReader, State
-from onefold.runtime.recent import Recent
+from onefold.runtime.folding.recent import Recent
 
 TYPES: dict[type[AnyEffect], str] = {
     Admitted: "event",

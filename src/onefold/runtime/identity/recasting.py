@@ -30,11 +30,11 @@ from onefold.model.profile import Profile
 from onefold.model.recast import Recasting, reresolved_under
 from onefold.model.rules import Rules
 from onefold.ports import HistoryReader, LogReader, State
+from onefold.runtime.folding.programs import Programs
 from onefold.runtime.identity.relatives import Sought, naming, relatives
 from onefold.runtime.past.counting_since import Versions
 from onefold.runtime.past.person_events import PersonEvents
 from onefold.runtime.past.profile_then import PastDefinitions
-from onefold.runtime.programs import Programs
 
 _TRIES = 20
 """Readings of people who change while they are read."""

@@ -24,12 +24,12 @@ from onefold.model.past import Past, PastMerge, holds, survivors
 from onefold.model.profile import Merge, Profile
 from onefold.model.rules import Rules
 from onefold.ports import HistoryReader, LogReader, State
+from onefold.runtime.folding.programs import Programs
+from onefold.runtime.folding.recent import Recent
 from onefold.runtime.identity.together_then import Engines, together
 from onefold.runtime.past import told
 from onefold.runtime.past.counting_since import Versions, counting_from_now
 from onefold.runtime.past.person_events import PersonEvents
-from onefold.runtime.programs import Programs
-from onefold.runtime.recent import Recent
 
 _VERSIONS = 8
 """Of which is remembered since when they count."""

@@ -38,8 +38,8 @@ from onefold.server.identity import tracing as traces
 from onefold.server.identity.tracing import Refusal, SightingAnswer, Traced
 from onefold.server.identity.words import of_bond, of_hindrance, of_rule
 from onefold.server.instants import Instant
-from onefold.server.profile_answer import event_id
-from onefold.server.profiles import Name
+from onefold.server.people.profile_answer import event_id
+from onefold.server.people.profiles import Name
 from onefold.server.route import read, segment
 
 SCOPE = "profiles:read events:read"

@@ -15,7 +15,7 @@ from onefold.ports import Proposals
 from onefold.runtime.identity.reviewing import all_ties, scorer_of
 from onefold.server.engines import Engines, Given
 from onefold.server.identity.reviews import ReasonAnswer
-from onefold.server.profiles import SCOPE, Name, find
+from onefold.server.people.profiles import SCOPE, Name, find
 from onefold.server.route import read, segment
 
 

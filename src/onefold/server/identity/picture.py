@@ -8,7 +8,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from onefold.server.engines import Given
 from onefold.server.identity import graph_svg
 from onefold.server.identity.graph import GraphAnswer, graph
-from onefold.server.profiles import Name
+from onefold.server.people.profiles import Name
 from onefold.server.route import read, segment
 
 SCOPE = "profiles:read events:read"

@@ -11,7 +11,7 @@ from onefold.limits import WHAT_IF_API_S
 from onefold.runtime.identity.past import Sources
 from onefold.runtime.identity.reresolve import Reresolved, Shows, reresolve
 from onefold.runtime.identity.reresolving import Engines as Joined
-from onefold.server.applying import author
+from onefold.server.defining.applying import author
 from onefold.server.engines import Engines, Given
 from onefold.server.route import write
 

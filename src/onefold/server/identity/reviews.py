@@ -14,7 +14,7 @@ from onefold.model.entry import PROFILE_ID_MAX
 from onefold.model.proposal import Judgement
 from onefold.runtime.identity.reviewing import Review, Verdict, decide, reviewed, scorer_of
 from onefold.server import instants
-from onefold.server.applying import author
+from onefold.server.defining.applying import author
 from onefold.server.engines import Given
 from onefold.server.instants import Instant
 from onefold.server.route import DEFAULT_LIMIT, After, Limit, page_after, page_next, read, write

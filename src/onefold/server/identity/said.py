@@ -16,7 +16,7 @@ from onefold.ports import State
 from onefold.runtime.defining.difference import said_of
 from onefold.runtime.identity.saying import say
 from onefold.server import instants
-from onefold.server.applying import author
+from onefold.server.defining.applying import author
 from onefold.server.engines import Given
 from onefold.server.instants import Instant
 from onefold.server.route import DEFAULT_LIMIT, After, Limit, page_after, page_next, read, write

@@ -17,8 +17,8 @@ from onefold.server import instants
 from onefold.server.engines import Engines
 from onefold.server.identity.words import of_bond
 from onefold.server.instants import Instant
-from onefold.server.profile_answer import event_id
-from onefold.server.profiles import find
+from onefold.server.people.profile_answer import event_id
+from onefold.server.people.profiles import find
 
 
 class SightingAnswer(Struct):

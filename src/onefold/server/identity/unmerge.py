@@ -13,11 +13,11 @@ from onefold.model.profile import Profile
 from onefold.runtime.identity import unmerge
 from onefold.runtime.identity.recasting import Prepared, Sources
 from onefold.runtime.identity.unmerge import Wish
-from onefold.server.applying import author
-from onefold.server.as_of import past_definitions
+from onefold.server.defining.applying import author
 from onefold.server.engines import Engines, Given
-from onefold.server.profile_answer import ProfileAnswer, answer
-from onefold.server.projection import projection
+from onefold.server.people.as_of import past_definitions
+from onefold.server.people.profile_answer import ProfileAnswer, answer
+from onefold.server.people.projection import projection
 from onefold.server.route import write
 
 _SHOWN = projection("identifiers,traits,computed,audiences")

@@ -26,8 +26,8 @@ from onefold.server.identity import tracing as traces
 from onefold.server.identity.tracing import BondAnswer, SightingAnswer, Traced
 from onefold.server.identity.words import of_hindrance, of_rule
 from onefold.server.instants import Instant
-from onefold.server.profile_answer import event_id
-from onefold.server.profiles import NAMING
+from onefold.server.people.profile_answer import event_id
+from onefold.server.people.profiles import NAMING
 from onefold.server.route import read
 
 SCOPE = "identity:read profiles:read events:read"

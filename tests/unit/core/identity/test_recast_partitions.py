@@ -9,8 +9,8 @@ from onefold.model.effect import Recast
 from onefold.model.entry import Defined, Sweep
 from onefold.model.profile import Profile
 from onefold.model.recast import Recasting, stamp
-from onefold.runtime.folding import Folding
-from onefold.runtime.programs import Programs
+from onefold.runtime.folding.fold import Folding
+from onefold.runtime.folding.programs import Programs
 from onefold.runtime.replay import replay
 from onefold.testing.memory.state import MemoryState
 from onefold.testing.world import World, define, track

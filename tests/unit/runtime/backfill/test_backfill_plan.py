@@ -13,8 +13,8 @@ from onefold.model import entry as entries
 from onefold.model.definitions import Definitions
 from onefold.model.entry import Outgoing, Tick
 from onefold.runtime.backfill.plan import has_past, in_force
-from onefold.runtime.folding import Folding
-from onefold.runtime.programs import Programs
+from onefold.runtime.folding.fold import Folding
+from onefold.runtime.folding.programs import Programs
 from onefold.runtime.ruling import begin_log
 from onefold.settings import Settings
 from onefold.storage.place import Place

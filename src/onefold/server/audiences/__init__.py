@@ -1,0 +1,1 @@
+"""Audiences over HTTP: what they are, who is in them, and that as a file."""
