@@ -11,11 +11,11 @@ import typer
 from onefold.cli import opening
 from onefold.cli.options import AsJson, Data, Limit, Yes, settings
 from onefold.cli.printing import agree, instant, out, print_json, table
-from onefold.errors import NotFoundError
 from onefold.model import position
 from onefold.model.delivery import Delivery, Standing
 from onefold.ports import Deliveries
 from onefold.runtime.doctor import delivery_waits
+from onefold.server.deliveries import defined, known
 
 _app = typer.Typer(
     help="Deliveries: how many, which are parked and why, and another try for those.", no_args_is_help=True
@@ -72,7 +72,7 @@ def parked(
         onefold deliveries parked crm --limit 1000 --json
     """
     with _store(data) as store:
-        _known(store, destination)
+        known(store, destination)
         found = store.parked(destination, after, limit)
     if as_json:
         print_json([_plain(one) for one in found])
@@ -98,12 +98,14 @@ def replay(
 
         onefold deliveries replay crm --key 00-2a0001-1 --yes
     """
-    with _store(data, readonly=False) as store:
+    with _store(data, readonly=False) as store, opening.catalog(data) as catalog:
         if destination:
-            _known(store, destination)
+            names = [defined(catalog, known(store, destination))]
+        else:  # What is parked of those that are no longer defined stays, since nothing can be sent there.
+            names = [one.name for one in catalog.definitions().destinations if one.name in store.counts()]
         if not yes and not as_json:
             agree(f"Send what is parked for {destination or 'all destinations'} again?")
-        meant = store.replay(destination, key or None)
+        meant = sum(store.replay(name, key or None) for name in names)
     if as_json:
         print_json({"destination": destination, "asked_for": meant})
     else:
@@ -117,12 +119,6 @@ def _store(data: Path | None, *, readonly: bool = True) -> Iterator[Deliveries]:
         yield store
     finally:
         store.close()
-
-
-def _known(store: Deliveries, destination: str) -> None:
-    if destination not in (names := store.counts()):
-        known = ", ".join(sorted(names)) or "none yet"
-        raise NotFoundError(f"nothing was ever due to a destination {destination!r}; there are: {known}")
 
 
 def _plain(one: Delivery) -> dict[str, Any]:

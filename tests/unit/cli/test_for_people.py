@@ -1,5 +1,6 @@
 """What the command prints for people: values as the language writes them, reasons where something waits."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -106,5 +107,22 @@ def test_nobody_is_asked_about_a_destination_that_is_not_there(data: Path, capsy
         main(["deliveries", "replay", "crn", "--data", str(data)])
     said = capsys.readouterr()
     assert ended.value.code == exits.PROBLEM
-    assert "destination 'crn'" in said.err
+    assert "destination 'crn'; did you mean 'crm'?" in said.err
     assert "again?" not in said.out
+
+
+def test_what_is_parked_of_a_destination_that_is_no_longer_defined_stays(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever asks that it be sent again is told that there is no such destination; it is not among all of them."""
+    with pytest.raises(SystemExit) as ended:
+        main(["deliveries", "replay", "crm", "--data", str(data), "--yes"])
+    assert ended.value.code == exits.PROBLEM
+    assert "no definition of a destination 'crm'" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        main(["deliveries", "replay", "--data", str(data), "--json"])
+    assert ended.value.code == exits.OK
+    assert json.loads(capsys.readouterr().out) == {"destination": None, "asked_for": 0}
+    store = DeliveryStore(DataDirectory.open(data).deliveries)
+    assert not store.requests()
+    store.close()

@@ -1,5 +1,6 @@
 """Deliveries: how many went out, which wait, which were parked, another try for those, and new signing secrets."""
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from litestar import Router
@@ -7,10 +8,11 @@ from litestar.params import JSONBody, Parameter
 from msgspec import Meta, Struct
 
 from onefold.errors import NotFoundError, StorageError
+from onefold.language.suggest import nearest
 from onefold.limits import SIGNING_OLD_VALID_MAX_S, SIGNING_OLD_VALID_S
 from onefold.model import position
 from onefold.model.delivery import Delivery
-from onefold.ports import Deliveries
+from onefold.ports import Catalog, Deliveries
 from onefold.server import instants
 from onefold.server.engines import Engines, Given
 from onefold.server.instants import Instant
@@ -130,15 +132,14 @@ def get_parked(engines: Given, name: Name, limit: Limit = DEFAULT_LIMIT, after: 
 )
 def replay(engines: Given, name: Name, data: JSONBody[Replay]) -> Replayed:
     """Ask for parked deliveries to be sent again; the deliver role does it soon."""
-    return Replayed(_store(engines).replay(_known(engines, name), data.keys))
+    destination = defined(engines.catalog, _known(engines, name))
+    return Replayed(_store(engines).replay(destination, data.keys))
 
 
 @write("/{name:str}/signing", "keys:write", "A new signing secret", refusals=[404], sync_to_thread=True)
 def rotate_signing_secret(engines: Given, name: Name, data: JSONBody[Rotation]) -> RotatedSecret:
     """Give a destination a new signing secret; the deliver role signs with it within a second."""
-    catalog, wanted = engines.catalog, segment(name)
-    if wanted not in {one.name for one in catalog.definitions().destinations}:
-        raise NotFoundError("there is no such destination in the definitions")
+    catalog, wanted = engines.catalog, defined(engines.catalog, segment(name))
     secret = catalog.rotate_signing_secret(wanted, data.old_valid_s)
     former = catalog.signing_secrets(wanted)[1:]
     return RotatedSecret(wanted, secret, instants.show(former[0].until_ms) if former else None)
@@ -157,11 +158,28 @@ def _store(engines: Engines) -> Deliveries:
     return engines.deliveries
 
 
+def known(store: Deliveries, name: str) -> str:
+    """The name, where anything was ever due to such a destination. Else `NotFoundError`, which says the nearest."""
+    return _among(name, store.counts(), "nothing was ever due to a destination")
+
+
+def defined(catalog: Catalog, name: str) -> str:
+    """The name, where such a destination is defined, so that it can be sent to. Else `NotFoundError`, as `known`."""
+    names = [one.name for one in catalog.definitions().destinations]
+    return _among(name, names, "there is no definition of a destination")
+
+
+def _among(name: str, names: Iterable[str], what: str) -> str:
+    names = sorted(names)
+    if name in names:
+        return name
+    near = nearest(name, names)
+    rest = f"did you mean {near!r}?" if near else f"there are: {', '.join(names) or 'none yet'}"
+    raise NotFoundError(f"{what} {name!r}; {rest}")
+
+
 def _known(engines: Engines, raw_name: str) -> str:
-    name = segment(raw_name)
-    if name not in _store(engines).standings():
-        raise NotFoundError("there is no such destination, or nothing was ever due to it")
-    return name
+    return known(_store(engines), segment(raw_name))
 
 
 def _answer(delivery: Delivery) -> DeliveryAnswer:

@@ -112,11 +112,17 @@ def test_deliveries_are_counted_and_listed(client: fakes.Client) -> None:
 
 
 def test_parked_deliveries_are_replayed(client: fakes.Client) -> None:
-    """A replay is asked for all, or for those with the given keys; an unknown destination is not found."""
+    """A replay is asked for all, or for those with the given keys; an unknown or undefined destination is not found."""
+    undefined = client.post("/v1/deliveries/crm/replay", json={})
+    assert (undefined.status_code, "no definition of" in undefined.json()["message"]) == (404, True)
+    catalog = client.engines.catalog
+    catalog.save_definitions(Definitions(destinations=(Destination("crm", url="https://x.example"),)), "test")
     assert client.post("/v1/deliveries/crm/replay", json={"keys": ["01-2-0", "x"]}).json() == {"deliveries": 1}
     answer = client.post("/v1/deliveries/crm/replay", json={})
     assert (answer.status_code, answer.json()) == (202, {"deliveries": 2})
-    assert client.post("/v1/deliveries/none/replay", json={}).status_code == 404
+    missing = client.post("/v1/deliveries/crn/replay", json={})
+    assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
+    assert "did you mean 'crm'?" in missing.json()["message"]
     store = client.engines.deliveries
     assert store is not None
     assert len(store.requests()) == 2
