@@ -15,7 +15,7 @@ from onefold.model import position
 from onefold.model.delivery import Delivery, Standing
 from onefold.ports import Deliveries
 from onefold.runtime.doctor import delivery_waits
-from onefold.server.deliveries import defined, known
+from onefold.server.operating.deliveries import defined, known
 
 _app = typer.Typer(
     help="Deliveries: how many, which are parked and why, and another try for those.", no_args_is_help=True
