@@ -6,6 +6,8 @@ CARGO := $(shell command -v cargo)
 KERNEL := .venv/$(if $(CARGO),.kernel,.without-kernel)
 KERNEL_SOURCES := kernel/Cargo.toml kernel/Cargo.lock kernel/pyproject.toml $(shell find kernel/src -type f)
 NODE := tests/e2e/node
+# A file stays in one process, for what its tests share; tests/conftest.py puts those that take longest first.
+SIDE_BY_SIDE = -n $(or $(PROCESSES),2) --dist loadfile --no-loadscope-reorder
 
 # Roles and tests start Python again and again: what it has compiled is kept, whatever the environment says.
 unexport PYTHONDONTWRITEBYTECODE
@@ -46,11 +48,11 @@ format: venv ## put the code into ruff's format, and mend what ruff can mend
 	@$(BIN)/ruff check --fix-only --quiet . ; $(BIN)/ruff format .
 
 test: venv ## all tests that need no server and no strace, in PROCESSES at once (2)
-	@$(BIN)/pytest -m 'not services and not strace' -n $(or $(PROCESSES),2) --dist worksteal $(ARGS)
+	@$(BIN)/pytest -m 'not services and not strace' $(SIDE_BY_SIDE) $(ARGS)
 
-test-services: venv ## the others: with servers, SDKs of Node and browsers, strace; installs what they need
+test-services: venv ## the others, as many at once: with servers, SDKs of Node, browsers, strace; installs them
 	@tests/e2e/install.sh
-	@$(BIN)/pytest -m 'services or strace' --no-skips $(ARGS)
+	@$(BIN)/pytest -m 'services or strace' --no-skips $(SIDE_BY_SIDE) $(ARGS)
 
 demo: venv ## the platform, a simulated shop and a webhook receiver, live, for FOR seconds (20)
 	@$(BIN)/onefold demo --for $(or $(FOR),20)

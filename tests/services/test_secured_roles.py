@@ -22,6 +22,8 @@ from tests.services.kafka_logs import until
 
 pytestmark = pytest.mark.services
 UNREACHABLE = 3
+WITHIN_S = 240.0
+"""A role is refused within ten seconds; on a machine that also builds something, within minutes."""
 
 
 @pytest.fixture
@@ -93,7 +95,7 @@ def test_a_role_that_is_refused_ends_and_says_why(
     (tmp_path / file).write_text("wr0ng")
     done = subprocess.run(
         [sys.executable, "-m", "onefold", *verb], env={**os.environ, **variables}, capture_output=True, text=True,
-        timeout=60, check=False,
+        timeout=WITHIN_S, check=False,
     )  # fmt: skip
     said = " ".join((done.stdout + done.stderr).split())
     assert done.returncode == UNREACHABLE, said

@@ -5,10 +5,9 @@
 
 import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import lmdb
 import pytest
@@ -20,7 +19,7 @@ from onefold.testing import crash_trace
 from onefold.testing.crash_states import Lost, explore
 from onefold.testing.crash_trace import Trace, Workload
 
-pytestmark = pytest.mark.strace
+pytestmark = [pytest.mark.strace, pytest.mark.timeout(1800)]
 
 CUTS = int(os.environ.get("ONEFOLD_CUTS", "300"))
 SEED = int(os.environ.get("ONEFOLD_SEED", "0"))
@@ -86,16 +85,6 @@ def holds_its_records(image: Path, acks: list[bytes]) -> None:
             _not_lost(commits, acks)
             assert writer.append({partition: [b"and on"]}) == {partition: end}
             assert [record.data for record in reader.read(partition, end, 1)] == [b"and on"]
-
-
-@pytest.fixture
-def scratch(tmp_path: Path) -> Iterator[Path]:
-    """A directory for traces and images, in memory where there is such: thousands of images are written."""
-    if reason := crash_trace.unavailable():
-        pytest.skip(reason)
-    memory = Path("/dev/shm")
-    with TemporaryDirectory(dir=memory if memory.is_dir() else tmp_path) as directory:
-        yield Path(directory)
 
 
 def recorded(workload: Workload, scratch: Path) -> Trace:
