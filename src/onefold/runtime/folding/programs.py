@@ -1,6 +1,7 @@
 """Compiled definitions by version, from the catalog or from the log's own entries."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import msgspec
 
@@ -35,15 +36,22 @@ class Programs:
             self._compile(msgspec.convert(entry.definitions, Definitions), entry.version)
 
     def _compile(self, definitions: Definitions, version: int) -> Program:
-        whole = both(definitions)
-        if whole.problems:
-            raise DefinitionError([f"definitions {version}: {problem.show()}" for problem in whole.problems])
-        coming = None if definitions.coming is None else both(definitions.coming)
-        gathered = {} if coming is None else kept_by(coming)
-        of_accounts = None if coming is None else kept_by_accounts(coming)
-        program = compile_definitions(whole, version, gathered, of_accounts=of_accounts)
-        program.quiet = frozenset(definitions.quiet)
+        program = _compiled(definitions, version)
         self._programs[version] = program
         while len(self._programs) > _KEPT:
             del self._programs[min(self._programs)]
         return program
+
+
+@lru_cache(maxsize=4 * _KEPT)
+def _compiled(definitions: Definitions, version: int) -> Program:
+    """Once for all who ask in this process: a program, once made, is never changed."""
+    whole = both(definitions)
+    if whole.problems:
+        raise DefinitionError([f"definitions {version}: {problem.show()}" for problem in whole.problems])
+    coming = None if definitions.coming is None else both(definitions.coming)
+    gathered = {} if coming is None else kept_by(coming)
+    of_accounts = None if coming is None else kept_by_accounts(coming)
+    program = compile_definitions(whole, version, gathered, of_accounts=of_accounts)
+    program.quiet = frozenset(definitions.quiet)
+    return program
