@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from onefold.language.reading.check import checked
 from onefold.limits import DAY_MS, HOUR_MS
 from onefold.model.definitions import Audience, Definitions, Trait
 from onefold.runtime.folding.fold import Folding
@@ -15,7 +14,7 @@ from onefold.testing.reference import values as reference
 from onefold.testing.reference.values import Occurrence
 from onefold.testing.seeded import START_MS, Seeded
 from onefold.testing.world import World, rfc3339
-from tests.property.test_parity import as_event, as_reference, as_seen, same_values
+from tests.property.test_parity import as_event, as_reference, as_seen, read_once, same_values
 
 SEEDS = range(40)
 DEFINITIONS = Definitions(
@@ -114,7 +113,7 @@ def test_stream_equals_reference(hundred: int) -> None:
     for seed in range(hundred * 100, hundred * 100 + 100):
         seeded = Seeded(seed)
         definitions = seeded.definitions_with_accounts()
-        if checked(definitions).problems:
+        if read_once(definitions).problems:
             continue
         tried += 1
         world = World(definitions)
@@ -152,7 +151,7 @@ def assert_as_expected(
     world.pass_time(0)
     everyone = tuple(as_seen(occurrence) for occurrence, _ in happened)
     owners = [world.state.lookup(identifier) for _, identifier in happened]
-    check = checked(definitions)
+    check = read_once(definitions)
     for person in {identifier for _, identifier in happened}:
         mine = world.state.lookup(person)
         history = [event for event, owner in zip(everyone, owners, strict=True) if owner == mine]

@@ -5,11 +5,10 @@ import random
 
 import pytest
 
-from onefold.language.reading.check import checked
 from onefold.testing.reference.values import Occurrence
 from onefold.testing.seeded import START_MS, Seeded
 from onefold.testing.world import World
-from tests.property.test_parity import as_event, assert_as_expected
+from tests.property.test_parity import as_event, assert_as_expected, read_once
 
 
 @pytest.mark.parametrize("hundred", range(int(os.environ.get("ONEFOLD_PARITY_CASES", "600")) // 100))
@@ -23,7 +22,7 @@ def _case(seed: int) -> None:
     seeded, dice = Seeded(seed), random.Random(seed)
     definitions = seeded.definitions()
     arrivals = seeded.history()
-    if checked(definitions).problems or len(arrivals) < 3:
+    if read_once(definitions).problems or len(arrivals) < 3:
         return
     world = World(definitions)
     world.now_ms = START_MS
