@@ -144,7 +144,7 @@ def _shown(at_ms: int) -> Raw:
 
 
 def _has(members: dict[str, Raw], field: str) -> bool:
-    return field in members and bytes(members[field]) != b"null"
+    return bytes(members.get(field, b"null")) not in {b"null", b'""'}
 
 
 def _instant(raw: Raw) -> int | None:

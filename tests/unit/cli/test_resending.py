@@ -63,6 +63,8 @@ def test_all_else_stays_byte_for_byte() -> None:
     assert found["properties"] == {"a": "1.50", "b": "1e400"}
     assert found["messageId"] == "quarantine-00-2a0001"
     assert "writeKey" not in found
+    empty = made_ready(kept({"type": "page", "userId": "u", "messageId": ""}), "x", NOW_MS)
+    assert json.loads(empty.event)["messageId"] == "quarantine-00-2a0001"
     own = made_ready(kept({"type": "page", "userId": "u", "messageId": "m"}), "x", NOW_MS)
     assert json.loads(own.event)["messageId"] == "m"
 
