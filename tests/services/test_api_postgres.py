@@ -9,7 +9,8 @@ import pytest
 from onefold.clock import SystemClock
 from onefold.storage.postgres.catalog import PostgresCatalog
 from onefold.storage.postgres.state import PostgresState
-from tests.unit.server import fakes, test_applying, test_versions
+from tests.unit.server import fakes
+from tests.unit.server.defining import test_applying, test_versions
 
 pytestmark = pytest.mark.services
 
