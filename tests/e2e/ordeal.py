@@ -44,7 +44,7 @@ PAUSED = 0.5
 PAUSES_S = (0.5, 4.0)
 ROLE_WITHIN_S = 120.0
 """The supervisor waits at most ten seconds before it starts a role again."""
-ORPHAN_WITHIN_S = 120.0
+ORPHAN_WITHIN_S = 30.0
 REST_WITHIN_S = 240.0
 
 

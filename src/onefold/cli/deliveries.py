@@ -102,7 +102,8 @@ def replay(
         if destination:
             names = [defined(catalog, known(store, destination))]
         else:  # What is parked of those that are no longer defined stays, since nothing can be sent there.
-            names = [one.name for one in catalog.definitions().destinations if one.name in store.counts()]
+            counts = store.counts()
+            names = [one.name for one in catalog.definitions().destinations if one.name in counts]
         if not yes and not as_json:
             agree(f"Send what is parked for {destination or 'all destinations'} again?")
         meant = sum(store.replay(name, key or None) for name in names)

@@ -43,7 +43,7 @@ class Programs:
         return program
 
 
-@lru_cache(maxsize=4 * _KEPT)
+@lru_cache(maxsize=_KEPT)
 def _compiled(definitions: Definitions, version: int) -> Program:
     """Once for all who ask in this process: a program, once made, is never changed."""
     whole = both(definitions)
